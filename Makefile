@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench soak clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP)  ## create .venv and install everything in it
+
+# torch, torchvision and torch-fidelity go in together and first, so that their builds match.
+$(STAMP): setup.cfg
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision torch-fidelity
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## search the digits model (5 minutes) and leave the front in runs/digits
+	$(BIN)/autosearch run digits --out runs/digits
+
+test: $(STAMP)  ## run the tests (10 minutes at most)
+	$(BIN)/python -m pytest -m "not soak"
+
+check: $(STAMP)  ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead
+	$(BIN)/python -m autosearch.experiments.benchmarks
+
+soak: $(STAMP)  ## run the long tests
+	$(BIN)/python -m pytest -m soak
+
+clean:  ## remove runs and caches, keep .venv
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,53 @@
+"""Measuring a few plans outside the search: reference, teacher, validation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.diffusion.noise import Stream
+from autosearch.plan import Plan
+from autosearch.workers.base import Executor, Task
+
+__all__ = ["Collected", "collect"]
+
+Rows = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Rows of one plan on all its blocks, and what they cost."""
+
+    rows: Rows
+    forward_equivalents: float
+    reason: str | None = None
+
+
+def collect(
+    executor: Executor,
+    plan: Plan,
+    *,
+    seed: int,
+    stream: Stream,
+    blocks: Sequence[int],
+    block_size: int,
+    needs: frozenset[str],
+) -> Collected:
+    """Measure one plan, its blocks spread over the workers, rows in index order."""
+    if not needs:
+        return Collected({}, 0.0)
+    share = max(1, -(-len(blocks) // (2 * executor.size)))
+    parts = [tuple(blocks[i : i + share]) for i in range(0, len(blocks), share)]
+    for number, part in enumerate(parts):
+        executor.submit(Task(number, plan, seed, stream, part, block_size, needs))
+    outcomes = {}
+    while len(outcomes) < len(parts):
+        outcomes.update({outcome.id: outcome for outcome in executor.wait()})
+    cost = sum(outcome.forward_equivalents for outcome in outcomes.values())
+    reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
+    if reasons:
+        return Collected({}, cost, reasons[0])
+    ordered = [outcomes[number].rows for number in range(len(parts))]
+    rows = {need: np.concatenate([part[need] for part in ordered]) for need in needs}
+    return Collected(rows, cost)

@@ -1,0 +1,153 @@
+"""A model behind one call, with its noise schedule and its sites."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from autosearch.diffusion.prediction import Prediction
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites import Action, FeatureMemory, Site, intercepted
+
+__all__ = ["Denoiser", "NetworkDenoiser"]
+
+
+class Denoiser(ABC):
+    """What every model looks like from inside; nothing else knows which library it came from.
+
+    Attributes:
+        schedule: alpha, sigma and log-SNR of a real time, and the inverse.
+        prediction: what :meth:`denoise` returns: ``noise``, ``data``, ``v`` or ``flow``.
+        sample_shape: shape of one sample, without the batch.
+        classes: number of class labels; 0 for an unconditional model.
+        branches: what can be asked for: ``cond``, and ``uncond`` where there is such a mode.
+        sites: in execution order, parents before children.
+        heads: number of attention heads of each attention site.
+        macs: multiply-accumulates of one full forward of one sample.
+        weights: a digest of the weights, or of the parameters that define an exact denoiser.
+    """
+
+    schedule: NoiseSchedule
+    prediction: Prediction
+    sample_shape: tuple[int, ...]
+    classes: int = 0
+    branches: tuple[str, ...] = ("cond",)
+    sites: tuple[Site, ...] = ()
+    heads: Mapping[str, int]
+    macs: int
+    weights: str
+    dtype: torch.dtype = torch.float32
+    device: torch.device = torch.device("cpu")
+
+    @abstractmethod
+    def denoise(
+        self,
+        x: Tensor,
+        t: float,
+        condition: Tensor | None,
+        *,
+        branches: Sequence[str] = ("cond",),
+        actions: Mapping[str, Action] | None = None,
+        memory: FeatureMemory | None = None,
+    ) -> dict[str, Tensor]:
+        """The prediction of each branch for noisy samples.
+
+        Args:
+            x: [N, *sample_shape].
+            t: the model's time, the same for all samples.
+            condition: [N] labels, or None for an unconditional model.
+            branches: which conditions to run; run together in one batch.
+            actions: what each site does instead of computing; absent sites compute.
+            memory: where computed features are kept and reused ones come from.
+
+        Returns:
+            A prediction [N, *sample_shape] for each branch.
+        """
+
+    @property
+    def macs_per_site(self) -> dict[str, int]:
+        """Multiply-accumulates by site name."""
+        return {site.name: site.macs for site in self.sites}
+
+
+class NetworkDenoiser(Denoiser):
+    """A ``torch.nn.Module`` called as ``network(x, t [N], labels [N])``.
+
+    Args:
+        network: the module; put in evaluation mode, its weights frozen.
+        modules: the sub-module of each site, by the site's name.
+        null_label: the label that stands for "no condition", where the model has one.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        schedule: NoiseSchedule,
+        prediction: Prediction,
+        sample_shape: tuple[int, ...],
+        classes: int,
+        null_label: int | None,
+        sites: Sequence[Site],
+        modules: Mapping[str, nn.Module],
+        heads: Mapping[str, int],
+        macs: int,
+        weights: str,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.schedule = schedule
+        self.prediction = prediction
+        self.sample_shape = sample_shape
+        self.classes = classes
+        self.null_label = null_label
+        self.branches = ("cond",) if null_label is None else ("cond", "uncond")
+        self.sites = tuple(sites)
+        self.heads = dict(heads)
+        self.macs = macs
+        self.weights = weights
+        self._modules = dict(modules)
+        self._sites = {site.name: site for site in sites}
+        parameter = next(network.parameters())
+        self.dtype, self.device = parameter.dtype, parameter.device
+
+    def to(self, device: torch.device | str) -> "NetworkDenoiser":
+        """Move the network; returns itself."""
+        self.network.to(device)
+        self.device = next(self.network.parameters()).device
+        return self
+
+    @torch.inference_mode()
+    def denoise(
+        self,
+        x: Tensor,
+        t: float,
+        condition: Tensor | None,
+        *,
+        branches: Sequence[str] = ("cond",),
+        actions: Mapping[str, Action] | None = None,
+        memory: FeatureMemory | None = None,
+    ) -> dict[str, Tensor]:
+        assert condition is not None
+        many = len(branches)
+        labels = torch.cat([self._labels(branch, condition) for branch in branches])
+        inputs = x if many == 1 else x.repeat(many, *([1] * (x.dim() - 1)))
+        # Half-precision networks still get their time in full: bfloat16 has no 999.
+        precise = torch.promote_types(self.dtype, torch.float32)
+        times = torch.full((len(inputs),), t, dtype=precise, device=self.device)
+        with intercepted(
+            self._modules,
+            self._sites,
+            actions=actions or {},
+            memory=memory,
+            branches=branches,
+            coordinate=t,
+        ):
+            output = self.network(inputs, times, labels)
+        return dict(zip(branches, output.chunk(many), strict=True))
+
+    def _labels(self, branch: str, condition: Tensor) -> Tensor:
+        if branch == "cond":
+            return condition
+        assert branch == "uncond" and self.null_label is not None
+        return torch.full_like(condition, self.null_label)

@@ -1,0 +1,185 @@
+"""Time grids by name, as the literature and diffusers define them.
+
+A grid gives K pairs (time for the network, log-SNR for the solver or None for the schedule's at
+that time), from noise to clean. T is the number of training steps.
+
+``leading``, ``linspace`` and ``trailing`` are those of diffusers' DDIM, ``leading-ms`` and
+``linspace-ms`` those of its multistep solvers, at every step count: at one step, ``leading``,
+``linspace`` and ``quadratic`` are the single time 0. Its samplers in sigma (Euler) do not round
+the times of ``linspace`` and ``karras``; see ``whole``. ``flow`` and ``flow-shift`` are what
+diffusers makes of ``sigmas=linspace(1, 1/K, K)``, as the Flux pipeline calls it; without sigmas
+its scheduler runs down to 1/1000 instead.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.errors import UserError, unknown_name
+
+__all__ = ["GRIDS", "Point", "grid", "grids_for"]
+
+Point = tuple[float, float | None]
+Grid = Callable[[NoiseSchedule, int], Sequence[Point]]
+
+
+def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[Point]:
+    """The points of a grid.
+
+    Args:
+        whole: whether networks with discrete training times are given whole times only, as by
+            DDIM and the multistep solvers, or real ones where the grid has them, as by Euler.
+
+    Raises:
+        UserError: for an unknown name, a grid that this family of schedules lacks, or a number of
+            steps that the grid cannot have.
+    """
+    if name not in GRIDS:
+        raise unknown_name("grid", name, GRIDS)
+    if name not in grids_for(schedule):
+        valid = ", ".join(grids_for(schedule))
+        raise UserError(f"grid {name!r} is not defined for {schedule.family} models; use {valid}")
+    if steps < 1:
+        raise UserError(f"grid {name!r}: the number of steps is {steps}; it must be at least 1")
+    make = GRIDS[name] if whole else _REAL_TIMES.get(name, GRIDS[name])
+    points = list(make(schedule, steps))
+    times = [time for time, _ in points]
+    if any(b >= a for a, b in zip(times, times[1:], strict=False)):
+        raise UserError(f"grid {name!r} repeats times at {steps} steps; use fewer steps")
+    return points
+
+
+def grids_for(schedule: NoiseSchedule) -> list[str]:
+    """The names of the grids that a schedule's family has."""
+    return [name for name in GRIDS if schedule.family in _FAMILIES.get(name, _DEFAULT_FAMILIES)]
+
+
+def _counted(schedule: NoiseSchedule, indices: Sequence[float]) -> list[Point]:
+    return [(schedule.training_time(index), None) for index in indices]
+
+
+def _leading(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    stride = schedule.train_steps // steps
+    return _counted(schedule, [i * stride for i in reversed(range(steps))])
+
+
+def _leading_ms(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    stride = schedule.train_steps // (steps + 1)
+    return _counted(schedule, [i * stride for i in range(steps, 0, -1)])
+
+
+def _linspace(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    return _counted(schedule, _whole(_down(schedule, steps)))
+
+
+def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """Real times; the solver's sigma/alpha is linear between whole ones, as in diffusers."""
+    points = []
+    for index in _down(schedule, steps):
+        below = math.floor(index)
+        low, high = (schedule.edm_sigma(schedule.training_time(i)) for i in (below, below + 1))
+        sigma = low + (index - below) * (high - low)
+        points.append((schedule.training_time(index), -math.log(sigma)))
+    return points
+
+
+def _linspace_ms(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    return _counted(schedule, _whole(_down(schedule, steps + 1))[:-1])
+
+
+def _trailing(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """Accumulated as in diffusers, whose halves round the way that the sum of strides falls.
+
+    At some counts (61, 103, ...) that sum ends just above 0 and diffusers takes one step more, at
+    time -1; we do not.
+    """
+    total = schedule.train_steps
+    return _counted(schedule, (np.arange(total, 0, -total / steps).round()[:steps] - 1).tolist())
+
+
+def _quadratic(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """As in DDIM's own code; latent diffusion adds 1 to each time."""
+    roots = np.linspace(0, math.sqrt(schedule.train_steps * 0.8), steps)[::-1]
+    return _counted(schedule, [int(root**2) for root in roots])
+
+
+def _logsnr(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    first, last = _finite_ends(schedule)
+    return [(schedule.time(v), None) for v in np.linspace(first, last, steps + 1)[:-1].tolist()]
+
+
+def _ramp(schedule: NoiseSchedule, steps: int, rho: float = 7.0) -> list[float]:
+    """Noise levels of Karras et al. 2022, eq. 5, over the schedule's own range."""
+    first, last = _finite_ends(schedule)
+    high, low = math.exp(-first / rho), math.exp(-last / rho)
+    return [float(root**rho) for root in np.linspace(high, low, steps)]
+
+
+def _karras(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """The network gets whole times, the solver the exact levels, as in diffusers.
+
+    Its multistep solvers round the times, but cut them off on the cosine schedule.
+    """
+    if schedule.family != "vp":
+        return _edm(schedule, steps)
+    to_whole = math.floor if schedule.name == "cosine" else round
+    log_snrs = [-math.log(sigma) for sigma in _ramp(schedule, steps)]
+    return [(float(to_whole(schedule.time(value))), value) for value in log_snrs]
+
+
+def _edm(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """Karras levels with the network's time real and exact."""
+    return [(schedule.time(-math.log(sigma)), None) for sigma in _ramp(schedule, steps)]
+
+
+def _flow(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    return [(1.0 - i / steps, None) for i in range(steps)]
+
+
+def _flow_shift(schedule: NoiseSchedule, steps: int, shift: float = 3.0) -> list[Point]:
+    """``t' = s t / (1 + (s - 1) t)`` with s = 3 (Esser et al. 2024, eq. 23)."""
+    return [(shift * t / (1 + (shift - 1) * t), None) for t, _ in _flow(schedule, steps)]
+
+
+def _finite_ends(schedule: NoiseSchedule) -> tuple[float, float]:
+    """Log-SNR at the ends of a range that stays finite: flow models end at t = 0.999."""
+    first = schedule.log_snr(schedule.first)
+    return (first if math.isfinite(first) else schedule.log_snr(0.999)), schedule.log_snr(
+        schedule.last
+    )
+
+
+def _down(schedule: NoiseSchedule, count: int) -> list[float]:
+    values: list[float] = np.linspace(0, schedule.train_steps - 1, count)[::-1].tolist()
+    return values
+
+
+def _whole(values: Sequence[float]) -> list[int]:
+    return [round(value) for value in values]
+
+
+GRIDS: Mapping[str, Grid] = {
+    "leading": _leading,
+    "leading-ms": _leading_ms,
+    "linspace": _linspace,
+    "linspace-ms": _linspace_ms,
+    "trailing": _trailing,
+    "quadratic": _quadratic,
+    "karras": _karras,
+    "logsnr": _logsnr,
+    "edm": _edm,
+    "flow": _flow,
+    "flow-shift": _flow_shift,
+}
+_REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": _edm}
+_DEFAULT_FAMILIES: tuple[Literal["vp", "edm", "flow"], ...] = ("vp",)
+_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "logsnr": ("vp", "edm", "flow"),
+    "karras": ("vp", "edm"),
+    "edm": ("vp", "edm"),
+    "flow": ("flow",),
+    "flow-shift": ("flow",),
+}

@@ -1,0 +1,177 @@
+"""Noise schedules as functions of a real time.
+
+Forward process: ``x_t = alpha * x_0 + sigma * noise``; ``log_snr = log(alpha / sigma)``, the half
+log-signal-to-noise ratio that DPM-Solver calls lambda (Lu et al. 2022, section 2). It grows while
+denoising.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.errors import unknown_name
+
+__all__ = ["EDM", "Family", "NoiseSchedule", "RectifiedFlow", "VariancePreserving", "get_schedule"]
+
+Family = Literal["vp", "edm", "flow"]
+
+
+class NoiseSchedule(ABC):
+    """A family of noise levels and the map between its time and its log-SNR.
+
+    Attributes:
+        family: ``vp``, ``edm`` or ``flow``: how alpha and sigma follow from the log-SNR.
+        name: which schedule of the family.
+        first, last: the largest (noisiest) and the smallest time that a network is given.
+        unit: size of one natural time unit; a search rounds times to 1e-3 of it.
+        min_gap: the least distance between neighbouring times that a search keeps by default.
+        train_steps: number of discrete training times T; 1000 where the time is continuous, for
+            grids that are defined by counting training steps.
+    """
+
+    family: Family
+    name: str
+    first: float
+    last: float
+    unit: float = 1.0
+    min_gap: float = 1.0
+    train_steps: int = 1000
+
+    @abstractmethod
+    def log_snr(self, time: float) -> float:
+        """Half log-SNR at a real time; may be infinite at the ends."""
+
+    @abstractmethod
+    def time(self, log_snr: float) -> float:
+        """The inverse of :meth:`log_snr`."""
+
+    @abstractmethod
+    def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
+        """Signal and noise scale at a log-SNR, which may be infinite."""
+
+    def edm_sigma(self, time: float) -> float:
+        """``sigma / alpha``: the noise level in the scaling of Karras et al. 2022."""
+        return math.exp(-self.log_snr(time))
+
+    def training_time(self, index: float) -> float:
+        """The time of discrete training step ``index`` in 0..T-1 (real values interpolate)."""
+        # Multiplied before it is divided, so that whole indices of discrete models stay whole.
+        return self.last + index * (self.first - self.last) / (self.train_steps - 1)
+
+
+class VariancePreserving(NoiseSchedule):
+    """Discrete betas of DDPM and its successors; between integers the log-SNR is linear in time.
+
+    Args:
+        name: ``linear`` (Ho et al. 2020), ``scaled_linear`` (latent diffusion: linear in the
+            square root) or ``cosine`` (Nichol & Dhariwal 2021, betas capped at 0.999).
+        train_steps: number of training times T; times run from 0 to T - 1.
+
+    At integer times alpha and sigma are those of the discrete process. Linear interpolation of
+    the log-SNR follows DPM-Solver's discrete schedule in spirit, which interpolates log alpha.
+    """
+
+    family: Family = "vp"
+    last = 0.0
+
+    def __init__(self, name: str = "linear", *, train_steps: int = 1000) -> None:
+        makers = {
+            "linear": lambda n: np.linspace(1e-4, 0.02, n),
+            "scaled_linear": lambda n: np.linspace(0.00085**0.5, 0.012**0.5, n) ** 2,
+            "cosine": _cosine_betas,
+        }
+        if name not in makers:
+            raise unknown_name("variance-preserving schedule", name, makers)
+        self.name = name
+        self.train_steps = train_steps
+        self.first = float(train_steps - 1)
+        alphas_cumprod = np.cumprod(1.0 - makers[name](train_steps))
+        self._log_snr = 0.5 * (np.log(alphas_cumprod) - np.log1p(-alphas_cumprod))
+        self._times = np.arange(train_steps, dtype=np.float64)
+
+    @property
+    def alphas_cumprod(self) -> NDArray[np.float64]:
+        """[T] cumulative product of ``1 - beta``, as the training libraries store it."""
+        return 1.0 / (1.0 + np.exp(-2.0 * self._log_snr))
+
+    def log_snr(self, time: float) -> float:
+        return float(np.interp(time, self._times, self._log_snr))
+
+    def time(self, log_snr: float) -> float:
+        return float(np.interp(log_snr, self._log_snr[::-1], self._times[::-1]))
+
+    def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
+        return math.sqrt(_sigmoid(2 * log_snr)), math.sqrt(_sigmoid(-2 * log_snr))
+
+
+class EDM(NoiseSchedule):
+    """``alpha = 1, sigma = t`` (Karras et al. 2022), for t from ``sigma_max`` to ``sigma_min``."""
+
+    family: Family = "edm"
+    name = "edm"
+    unit = 0.01
+    min_gap = 5e-4
+
+    def __init__(self, *, sigma_min: float = 0.002, sigma_max: float = 80.0) -> None:
+        self.first, self.last = sigma_max, sigma_min
+
+    def log_snr(self, time: float) -> float:
+        return math.inf if time <= 0 else -math.log(time)
+
+    def time(self, log_snr: float) -> float:
+        return math.exp(-log_snr)
+
+    def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
+        return 1.0, math.exp(-log_snr)
+
+
+class RectifiedFlow(NoiseSchedule):
+    """``alpha = 1 - t, sigma = t`` for t from 1 (pure noise, log-SNR minus infinity) to 0."""
+
+    family: Family = "flow"
+    name = "rectified"
+    first, last = 1.0, 0.001
+    unit = 0.01
+    min_gap = 1e-3
+
+    def log_snr(self, time: float) -> float:
+        if time >= 1:
+            return -math.inf
+        return math.inf if time <= 0 else math.log1p(-time) - math.log(time)
+
+    def time(self, log_snr: float) -> float:
+        return _sigmoid(-log_snr)
+
+    def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
+        return _sigmoid(log_snr), _sigmoid(-log_snr)
+
+
+def get_schedule(family: str, name: str) -> NoiseSchedule:
+    """The schedule that a recipe or a model's metadata names."""
+    if family == "vp":
+        return VariancePreserving(name)
+    others: dict[str, type[EDM] | type[RectifiedFlow]] = {"edm": EDM, "flow": RectifiedFlow}
+    if family not in others:
+        raise unknown_name("schedule family", family, ["vp", *others])
+    schedule = others[family]()
+    if name != schedule.name:
+        raise unknown_name(f"{family} schedule", name, [schedule.name])
+    return schedule
+
+
+def _sigmoid(x: float) -> float:
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    z = math.exp(x)
+    return z / (1.0 + z)
+
+
+def _cosine_betas(steps: int) -> NDArray[np.float64]:
+    def level(share: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.cos((share + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    index = np.arange(steps)
+    return np.minimum(1.0 - level((index + 1) / steps) / level(index / steps), 0.999)

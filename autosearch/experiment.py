@@ -1,0 +1,179 @@
+"""The experiment: a YAML file, validated, and the problem that it states."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from autosearch.errors import UserError, unknown_name
+from autosearch.validation import validated
+
+__all__ = ["Experiment", "load_experiment", "shipped_experiments"]
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Bounds(_Strict):
+    """Least and largest value allowed."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Budget(_Strict):
+    """What ends the search; whichever comes first. Baselines are included."""
+
+    candidates: Positive | None = None
+    forward_equivalents: Annotated[float | None, Field(gt=0)] = None
+    hours: Annotated[float | None, Field(gt=0)] = None
+
+
+class Validation(_Strict):
+    """How the front is measured again, on fresh noise."""
+
+    samples: Positive = 4000
+
+
+class Workers(_Strict):
+    """Who evaluates: Ray workers, or this process."""
+
+    count: Literal["auto"] | Positive = "auto"
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    executor: Literal["auto", "ray", "inprocess"] = "auto"
+    address: str | None = None
+    time_limit: Annotated[float | None, Field(gt=0)] = None
+
+
+class Experiment(_Strict):
+    """Everything that a study depends on."""
+
+    model: dict[str, Any]
+    space: dict[str, dict[str, Any]]
+    objectives: Annotated[list[str], Field(min_length=1)]
+    report: list[str] = Field(default_factory=list)
+    constraints: dict[str, Bounds] = Field(default_factory=dict)
+    baselines: list[str] | None = None
+    algorithm: dict[str, Any] = Field(default_factory=lambda: {"name": "nsga2"})
+    samples: Positive = 400
+    budget: Budget = Budget(candidates=200)
+    validation: Validation = Validation()
+    workers: Workers = Workers()
+    order: Literal["fixed", "arrival"] = "fixed"
+    lag: Positive = 16
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @field_validator("model", "algorithm", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """A bare name stands for ``{name: NAME}``."""
+        named = {"name": value} if isinstance(value, str) else value
+        if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
+            raise ValueError("give a name, or a mapping with the key 'name'")
+        return named
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _families(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError("name at least one family, such as 'timesteps: {steps: [2, 10]}'")
+        return {name: {} if settings is None else settings for name, settings in value.items()}
+
+    @field_validator("budget")
+    @classmethod
+    def _bounded(cls, value: Budget) -> Budget:
+        if value == Budget():
+            raise ValueError("give candidates, forward_equivalents or hours")
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data with every default written out."""
+        return self.model_dump(mode="json")
+
+
+# Keys of the published format whose mechanism is not in this release.
+_LATER = {"rungs": "give 'samples' instead", "init": "leave it out"}
+
+
+def shipped_experiments() -> dict[str, str]:
+    """Name and first comment line of each experiment in the package."""
+    found = {}
+    for entry in sorted(files("autosearch.experiments").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            first = entry.read_text(encoding="utf-8").splitlines()[0]
+            found[entry.name.removesuffix(".yaml")] = first.lstrip("# ")
+    return found
+
+
+def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a file, or a shipped experiment by name, and apply ``key.sub=value`` overrides.
+
+    Raises:
+        UserError: for a missing file, an unknown name or key, a wrong type, bad YAML.
+    """
+    where, text = _read(name)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f", line {place.line + 1}" if place is not None else ""
+        reason = getattr(error, "problem", None) or "not valid YAML"
+        raise UserError(f"{where}{line}: {reason}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
+    for override in overrides:
+        _apply(data, override)
+    return experiment_from_dict(data, where=where)
+
+
+def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
+    """Validate plain data."""
+    for key, remedy in _LATER.items():
+        if data.get(key):
+            raise UserError(f"{where}: key {key!r} is not available yet; {remedy}")
+    kept = {key: value for key, value in data.items() if key not in _LATER}
+    return validated(Experiment, kept, where=where)
+
+
+def _read(name: str) -> tuple[str, str]:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        try:
+            return name, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise UserError(f"{name}: cannot read the experiment: {reason}") from None
+    shipped = shipped_experiments()
+    if name not in shipped:
+        raise unknown_name("experiment", name, shipped, where="run")
+    source = files("autosearch.experiments") / f"{name}.yaml"
+    return name, source.read_text(encoding="utf-8")
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override!r}: write key=value, such as budget.candidates=50")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override!r}: the value is not valid YAML") from None
+    *path, last = key.split(".")
+    target = data
+    for part in path:
+        inner = target.get(part)
+        if inner is None or isinstance(inner, str):
+            # `model: digits` is short for {name: digits}: a sub-key keeps the name.
+            inner = {"name": inner} if isinstance(inner, str) else {}
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {override!r}: {part!r} has no sub-keys")
+        target[part] = inner
+        target = inner
+    target[last] = value

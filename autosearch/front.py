@@ -1,0 +1,269 @@
+"""The front of a study: who is on it, by what margin, and how large it is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.indicators.hv import HV
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from autosearch.objectives.base import Estimate, Objective
+from autosearch.registry import find
+from autosearch.study import Candidate, Study
+
+__all__ = ["cost_groups", "front_table", "hypervolume", "make_scale", "non_dominated", "objectives_of", "ranked", "selection", "values_of"]
+
+Array = NDArray[np.float64]
+_MOST_GROUPS = 20
+_BINS = 10
+
+
+def signs(objectives: Sequence[Objective]) -> Array:
+    """+1 for objectives to minimise, -1 for those to maximise."""
+    return np.array([-1.0 if o.direction == "maximize" else 1.0 for o in objectives])
+
+
+def non_dominated(points: Array) -> list[int]:
+    """Indices of the non-dominated rows of [N, objectives], all to be minimised."""
+    if not len(points):
+        return []
+    first: Sequence[int] = NonDominatedSorting().do(points, only_non_dominated_front=True)
+    return sorted(int(i) for i in first)
+
+
+def objectives_of(study: Study) -> list[Objective]:
+    """The objectives of a study, in its order."""
+    return [find("objective", name)() for name in study.experiment.objectives]
+
+
+def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[int]:
+    """A group for each candidate: its value of the first declared objective, or a bin of it."""
+    declared = [o.name for o in objectives if not o.needs]
+    if not declared:
+        return [0] * len(candidates)
+    costs = np.array([c.values[declared[0]].value for c in candidates])
+    distinct = np.unique(costs)
+    if len(distinct) > _MOST_GROUPS:
+        edges = np.geomspace(distinct[0], distinct[-1], _BINS + 1)[1:-1]
+        return [int(group) for group in np.digitize(costs, edges)]
+    return [int(group) for group in np.searchsorted(distinct, costs)]
+
+
+def selection(study: Study) -> list[Candidate]:
+    """What is validated: the search front, the next two and the best three baselines per cost."""
+    objectives = objectives_of(study)
+    candidates = study.feasible
+    groups = cost_groups(candidates, objectives)
+    front = {candidates[i].id for i in non_dominated(values_of(candidates, objectives))}
+    chosen = set(front)
+    for group in sorted(set(groups)):
+        members = [c for c, g in zip(candidates, groups, strict=True) if g == group]
+        best_first = ranked(members, objectives)
+        baselines = [c.id for c in best_first if c.kind == "baseline"]
+        chosen.update([c.id for c in best_first if c.id not in front][:2], baselines[:3])
+    return [c for c in candidates if c.id in chosen]
+
+
+def front_table(study: Study) -> dict[str, Any]:
+    """The front as ``autosearch front --json`` prints it.
+
+    Membership is decided on search values; where the front was validated it is decided again
+    among what was validated together, and points that fall off name who overtook them.
+    """
+    objectives = objectives_of(study)
+    candidates = study.feasible
+    search = values_of(candidates, objectives)
+    search_front = {candidates[i].id for i in non_dominated(search)}
+    checked = [c for c in candidates if study.validated(c) is not None]
+    final = values_of(checked, objectives, study)
+    on_front = {checked[i].id for i in non_dominated(final)} if checked else search_front
+    overtaken = _overtaken(checked, final, search_front - on_front)
+    listed = [c for c in candidates if c.id in search_front | on_front]
+    baselines = [c for c in (checked or candidates) if c.kind == "baseline"]
+    return {
+        "study": study.header["name"],
+        "model": study.header["model_name"],
+        "objectives": [
+            {"name": o.name, "direction": o.direction, "unit": o.unit} for o in objectives
+        ],
+        "reference": _reference(study),
+        "hypervolume": {
+            "search": _volume(study, objectives, search),
+            "validated": _volume(study, objectives, final) if checked else None,
+        },
+        "points": [_point(study, c, on_front, overtaken) for c in listed],
+        "baselines": [_point(study, c, on_front, overtaken) for c in baselines],
+        "cost": _cost(study),
+        "samples": {
+            "search": study.experiment.samples,
+            "validated": study.latest_validation[1] if study.latest_validation else None,
+        },
+        "seed": {
+            "search": study.experiment.seed,
+            "validated": study.latest_validation[0] if study.latest_validation else None,
+        },
+        "stopped": study.stops[-1] if study.stops else None,
+    }
+
+
+def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Any]:
+    """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
+
+    0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
+    largest declared cost of a baseline), on a log axis where both are positive. Fixed before the
+    first search candidate.
+    """
+    baselines = [c for c in study.feasible if c.kind == "baseline"]
+    axes: dict[str, Any] = {}
+    for objective in objectives:
+        values = [c.values[objective.name].value for c in baselines]
+        worst, best = _ends(objective, values, baselines, study)
+        log = min(worst, best) > 0
+        if worst == best:
+            worst = best * 2 if log else best + 1
+        axes[objective.name] = {"zero": best, "one": worst, "log": log}
+    return axes
+
+
+def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) -> float:
+    """Hypervolume of [N, objectives] raw values on the study's axes, reference point all ones."""
+    if not len(values):
+        return 0.0
+    columns = []
+    for column, name in zip(values.T, names, strict=True):
+        axis = axes[name]
+        zero, one = axis["zero"], axis["one"]
+        if axis["log"]:
+            # A bias-corrected value can touch zero; a thousandth of the best is as good as it gets.
+            column = np.log10(np.maximum(column, 1e-3 * zero))  # noqa: PLW2901
+            zero, one = math.log10(zero), math.log10(one)
+        columns.append((column - zero) / (one - zero))
+    volume = HV(ref_point=np.ones(len(names)))(np.stack(columns, axis=1))
+    return float(volume) if volume is not None else 0.0
+
+
+def _ends(
+    objective: Objective, values: Sequence[float], baselines: Sequence[Candidate], study: Study
+) -> tuple[float, float]:
+    """The values that count as worst and as best."""
+    if not values:
+        return 1.0, 0.0
+    if not objective.needs:
+        return max(values), min(values)
+    fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
+    worst = fewest[0].values[objective.name].value if fewest else max(values)
+    reference = (study.reference or {}).get("values", {}).get(objective.name)
+    best = reference["value"] if reference else (
+        max(values) if objective.direction == "maximize" else min(values)
+    )
+    if reference and objective.direction == "minimize" and best <= 0:
+        # An exact model's corrected distance can be zero: its error is then the honest scale.
+        best = max(Estimate(best, tuple(reference["pseudo"])).standard_error, 1e-12)
+    return worst, best
+
+
+def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> float | None:
+    if study.scale is None:
+        return None
+    return hypervolume(study.scale["axes"], [o.name for o in objectives], signs(objectives) * values)
+
+
+def values_of(
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], study: Study | None = None
+) -> Array:
+    """[N, objectives] values to be minimised: search values, or validated ones of a study."""
+    sign = signs(objectives)
+    rows = []
+    for candidate in candidates:
+        estimates = candidate.values if study is None else study.validated(candidate)
+        assert estimates is not None
+        rows.append([estimates[o.name].value for o in objectives])
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * sign
+
+
+def ranked(members: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
+    """Best first: by non-domination rank on the measured objectives, then by the first of them."""
+    measured = [o for o in objectives if o.needs] or list(objectives)
+    values = values_of(members, measured)
+    ranks = np.zeros(len(members), dtype=int)
+    for rank, front in enumerate(NonDominatedSorting().do(values)):
+        ranks[front] = rank
+    order = sorted(range(len(members)), key=lambda i: (ranks[i], *values[i], members[i].id))
+    return [members[i] for i in order]
+
+
+def _overtaken(checked: Sequence[Candidate], values: Array, fallen: set[int]) -> dict[int, int]:
+    """Who dominates each fallen point: the one that is best in the first objective."""
+    result = {}
+    for i, candidate in enumerate(checked):
+        if candidate.id in fallen:
+            better = [
+                j
+                for j in range(len(checked))
+                if (values[j] <= values[i]).all() and (values[j] < values[i]).any()
+            ]
+            best = min(better, key=lambda j: (*values[j], checked[j].id), default=None)
+            if best is not None:
+                result[candidate.id] = checked[best].id
+    return result
+
+
+def _point(
+    study: Study, candidate: Candidate, on_front: set[int], overtaken: Mapping[int, int]
+) -> dict[str, Any]:
+    validated = study.validated(candidate) or {}
+    names = [*candidate.values, *(name for name in validated if name not in candidate.values)]
+    return {
+        "id": candidate.id,
+        "recipe": study.recipe(candidate).to_dict(),
+        "baseline": candidate.name,
+        "on_front": candidate.id in on_front,
+        "overtaken_by": overtaken.get(candidate.id),
+        "values": {
+            name: _value(candidate.values.get(name), validated.get(name)) for name in names
+        },
+    }
+
+
+def _value(search: Estimate | None, validated: Estimate | None) -> dict[str, Any]:
+    best = validated or search
+    assert best is not None
+    return {
+        "search": None if search is None else search.value,
+        "validated": None if validated is None else validated.value,
+        "ci": list(best.interval()),
+    }
+
+
+def _reference(study: Study) -> dict[str, Any]:
+    if study.reference is None:
+        return {}
+    values = study.reference["values"]
+    return {
+        "recipe": study.reference["recipe"],
+        "source": study.reference["source"],
+        "samples": study.reference["samples"],
+        "values": {
+            name: {
+                "value": entry["value"],
+                "ci": list(Estimate(entry["value"], tuple(entry["pseudo"])).interval()),
+            }
+            for name, entry in values.items()
+        },
+    }
+
+
+def _cost(study: Study) -> dict[str, Any]:
+    finished = [c for c in study.candidates.values() if c.finished]
+    infeasible = [c for c in finished if c.status == "infeasible"]
+    return {
+        "candidates": len(finished),
+        "duplicates_avoided": study.duplicates,
+        "forward_equivalents": study.spent,
+        "forward_equivalents_nominal": study.other_cost + study.nominal,
+        "failed": sum((c.reason or "").startswith("worker") for c in infeasible),
+        "infeasible": len(infeasible),
+        "phases": {name: round(seconds, 3) for name, seconds in study.phases.items()},
+    }

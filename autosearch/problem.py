@@ -1,0 +1,184 @@
+"""The problem that an experiment states: model, space, objectives, baselines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from autosearch.algorithms.base import Algorithm
+from autosearch.baselines import SOLVERS, baseline, baseline_names
+from autosearch.diffusion.grids import grids_for
+from autosearch.errors import UserError, unknown_name
+from autosearch.experiment import Bounds, Experiment
+from autosearch.measure import Measure, make_objectives
+from autosearch.models.base import Model
+from autosearch.plan import Plan, compile_recipe
+from autosearch.recipe import Recipe
+from autosearch.registry import construct, find
+from autosearch.spaces.base import Genome
+from autosearch.spaces.product import Space
+from autosearch.spaces.timesteps import Timesteps
+from autosearch.workers.evaluator import ModelSpec
+
+__all__ = ["Baseline", "Problem", "model_spec"]
+
+# Gives the fields that no family of a space owns.
+_DEFAULT_BASE = "ddim@10"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A named recipe, its plan, and its genome where the space can encode it."""
+
+    name: str
+    recipe: Recipe
+    plan: Plan
+    genome: Genome
+
+
+def model_spec(config: Mapping[str, Any]) -> ModelSpec:
+    """The model of an experiment's ``model`` key."""
+    options = {key: value for key, value in config.items() if key != "name"}
+    return ModelSpec(str(config["name"]), options)
+
+
+class Problem:
+    """Everything that a search needs besides an algorithm's state and workers.
+
+    Raises:
+        UserError: for anything in the experiment that cannot be done, before any work is paid.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.spec = model_spec(experiment.model)
+        self.model: Model = self.spec.load()
+        self.denoiser = self.model.denoiser
+        self.objectives = make_objectives(experiment.objectives)
+        constrained = [name for name in experiment.constraints if name not in experiment.objectives]
+        extra = make_objectives(constrained, where="constraints")
+        self.measure = Measure(self.model, [*self.objectives, *extra])
+        reported = [n for n in experiment.report if n not in experiment.objectives + constrained]
+        self.report_measure = Measure(
+            self.model, [*self.measure.objectives, *make_objectives(reported, where="report")]
+        )
+        self.space = self._make_space()
+        if self.measure.needs:
+            self.measure.check_samples(experiment.samples, where="samples")
+            self.report_measure.check_samples(
+                experiment.validation.samples, where="validation.samples"
+            )
+
+    @property
+    def seed_block(self) -> int:
+        return self.model.block_size
+
+    def blocks(self, samples: int) -> tuple[int, ...]:
+        """The seed blocks of so many samples."""
+        return tuple(range(samples // self.seed_block))
+
+    def compile(self, recipe: Recipe) -> Plan:
+        return compile_recipe(recipe, self.denoiser)
+
+    def make_algorithm(self) -> Algorithm:
+        """The experiment's algorithm, knowing nothing yet."""
+        settings = dict(self.experiment.algorithm)
+        name = settings.pop("name")
+        algorithm: Algorithm = construct(
+            find("algorithm", name, where="algorithm"),
+            settings,
+            self.space,
+            where="algorithm",
+            objectives=len(self.objectives),
+        )
+        return algorithm
+
+    def signed(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """Objective values as an algorithm sees them: all to be minimised. The one sign flip."""
+        return tuple(
+            -values[o.name] if o.direction == "maximize" else values[o.name]
+            for o in self.objectives
+        )
+
+    @cached_property
+    def baselines(self) -> list[Baseline]:
+        """The baselines that seed the search: distinct plans, in the order of their names."""
+        names = self._baseline_names()
+        found: dict[str, Baseline] = {}
+        for name in names:
+            made = self._encoded(name)
+            if made is not None and self.violation(made.plan) is None:
+                found.setdefault(made.plan.identity, made)
+        return list(found.values())
+
+    def violation(self, plan: Plan) -> str | None:
+        """Why a plan may not be evaluated: declared constraints, objectives it cannot have."""
+        for objective in self.measure.objectives:
+            bounds = self.experiment.constraints.get(objective.name)
+            if bounds is not None and not objective.needs:
+                broken = broken_bound(objective.name, objective.declared(plan), bounds)
+                if broken:
+                    return broken
+        return self.measure.check_plan(plan)
+
+    def measured_violation(self, values: Mapping[str, float]) -> str | None:
+        """Why a measured result is infeasible, or None."""
+        for name, bounds in self.experiment.constraints.items():
+            broken = broken_bound(name, values[name], bounds)
+            if broken:
+                return broken
+        return None
+
+    def _make_space(self) -> Space:
+        settings = dict(self.experiment.space)
+        families = [
+            construct(find("space", name, where="space"), own, self.denoiser, where=f"space.{name}")
+            for name, own in settings.items()
+        ]
+        base = baseline(_DEFAULT_BASE, self.denoiser)
+        return Space(self.denoiser, families, base)
+
+    def _baseline_names(self) -> list[str]:
+        schedule = self.denoiser.schedule
+        given = self.experiment.baselines
+        names = baseline_names(schedule) if given is None else given
+        for name in names:
+            solver, _, rest = name.partition("-")
+            grid_name = rest.partition("@")[0]
+            if solver.partition("@")[0] not in SOLVERS:
+                raise unknown_name("baseline solver", solver, SOLVERS, where="baselines")
+            if grid_name and grid_name not in grids_for(schedule):
+                raise unknown_name("grid", grid_name, grids_for(schedule), where=f"baselines: {name}")
+        low, high = self._step_range()
+        counts = range(low, high + 1)
+        return [n for k in counts for n in (f"{name}@{k}" for name in names if "@" not in name)] + [
+            name for name in names if "@" in name
+        ]
+
+    def _step_range(self) -> tuple[int, int]:
+        for family in self.space.families:
+            if isinstance(family, Timesteps):
+                return family.steps
+        count = int(_DEFAULT_BASE.partition("@")[2])
+        return count, count
+
+    def _encoded(self, name: str) -> Baseline | None:
+        try:
+            recipe = baseline(name, self.denoiser)
+        except UserError:
+            # A grid that this step count does not have (it would repeat times) is no baseline.
+            return None
+        genome = self.space.encode(recipe)
+        if genome is None:
+            return None
+        return Baseline(name, recipe, self.compile(recipe), genome)
+
+
+def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
+    """A reason when a value is outside its bounds."""
+    if bounds.max is not None and value > bounds.max:
+        return f"{name} {value:g} is above {bounds.max:g}"
+    if bounds.min is not None and value < bounds.min:
+        return f"{name} {value:g} is below {bounds.min:g}"
+    return None
+

@@ -1,0 +1,215 @@
+"""The recipe: everything needed to sample, as plain, versioned JSON data.
+
+Loading a recipe executes nothing. Floats keep 9 significant digits, 4 and 4.0 are one value,
+defaults are left out, so equal recipes are equal texts.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from autosearch.diffusion.sites import Action
+from autosearch.errors import UserError, nearest
+from autosearch.validation import shortened, validated
+
+__all__ = ["ModelKey", "Recipe", "Start", "Step", "parse_action", "round_float"]
+
+VERSION = 1
+
+# Fields of version 1 whose mechanism is not in this release: any value but the default is refused
+# by name, so that a recipe is never sampled as something else than it says.
+_LATER = ("corrector", "evaluate", "guidance", "points", "relaxation", "start_point")
+_FORMS = ("dpmsolver", "taylor")
+_FORMS_LATER = ("unipc_bh1", "unipc_bh2", "deis")
+_PLAIN_ACTIONS: Mapping[str, Action] = {"reuse": Action("reuse"), "skip": Action("skip")}
+_FORECAST = re.compile(r"forecast:([0-4])")
+
+# Beyond this the signal or the noise is under 2e-22 of the whole, and exponentials overflow.
+_LOG_SNR = 50
+LogSnr = Annotated[float, Field(ge=-_LOG_SNR, le=_LOG_SNR)]
+
+
+def round_float(value: float) -> float:
+    """``value`` with 9 significant digits; minus zero is zero."""
+    return float(f"{value:.9g}") + 0.0
+
+
+def _rounded(value: Any) -> Any:
+    """Every number in plain data as a rounded float where it has a fraction, else as an int."""
+    if isinstance(value, Mapping):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(v) for v in value]
+    # Numbers that are no floats within rounding (infinities, huge integers) are refused later.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 2**53:
+        return value
+    short = round_float(value)
+    return int(short) if short.is_integer() else short
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelKey(_Strict):
+    """Which models a recipe runs on: same family, schedule and prediction."""
+
+    family: str
+    schedule: str
+    prediction: Literal["noise", "data", "v", "flow"]
+    weights: str | None = None
+
+
+class Start(_Strict):
+    """How the first state is made from unit noise.
+
+    ``unit``: standard deviation 1. ``sigma``: the first step's sigma. ``scheduler``:
+    ``sqrt(alpha**2 + sigma**2)`` there, the marginal's for data of unit variance.
+    """
+
+    scale: Literal["unit", "sigma", "scheduler"] = "unit"
+
+
+class Step(_Strict):
+    """One step, from its log-SNR to the next step's (the last: to ``end``)."""
+
+    time: float
+    log_snr: LogSnr | None = None
+    evaluate: Literal["network", "zero_x0", "average_x0"] = "network"
+    order: Annotated[int, Field(ge=1, le=4)] = 1
+    prediction: Literal["noise", "data"] = "data"
+    form: str = "dpmsolver"
+    start_point: int | None = None
+    points: list[int] | None = None
+    relaxation: dict[str, Any] | None = None
+    corrector: Literal["none", "pseudo", "implicit"] = "none"
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clip: Annotated[float | None, Field(gt=0)] = None
+    guidance: dict[str, Any] | None = None
+    sites: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("form")
+    @classmethod
+    def _known_form(cls, value: str) -> str:
+        if value in _FORMS_LATER:
+            raise ValueError(f"form {value!r} is not available yet; available: {', '.join(_FORMS)}")
+        if value not in _FORMS:
+            close = nearest(value, _FORMS)
+            hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(_FORMS)}"
+            raise ValueError(f"unknown form {value!r}; {hint}")
+        return value
+
+    @field_validator("sites")
+    @classmethod
+    def _known_actions(cls, value: dict[str, str]) -> dict[str, str]:
+        for text in value.values():
+            parse_action(text)
+        return value
+
+    @model_validator(mode="after")
+    def _available(self) -> "Step":
+        for name in _LATER:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"field {name!r} is not available yet; leave it out")
+        if self.order > 2:
+            raise ValueError(f"order {self.order} is not available yet; use 1 or 2")
+        if self.eta > 0 and self.order > 1:
+            raise ValueError("eta above 0 needs order 1: stochastic steps of order 2 come later")
+        return self
+
+
+class Recipe(_Strict):
+    """A way to sample from a model; see the fields' own pages for their meaning."""
+
+    version: Literal[1]
+    model: ModelKey
+    start: Start = Start()
+    steps: Annotated[list[Step], Field(min_length=1, max_length=10_000)]
+    end: Literal["clean"] | LogSnr = "clean"
+    artifacts: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("end", mode="before")
+    @classmethod
+    def _clean_or_number(cls, value: Any) -> Any:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value != "clean" and not (number and -_LOG_SNR <= value <= _LOG_SNR):
+            raise ValueError(
+                f"write 'clean' or a log-SNR from -{_LOG_SNR} to {_LOG_SNR}, not {shortened(value)}"
+            )
+        return value
+
+    @field_validator("artifacts")
+    @classmethod
+    def _no_artifacts_yet(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value:
+            raise ValueError("field 'artifacts' is not available yet; leave it out")
+        return value
+
+    @classmethod
+    def from_dict(cls, data: object, *, where: str = "recipe") -> "Recipe":
+        """Validate plain data.
+
+        Raises:
+            UserError: for an unknown version, an unknown key, a wrong type or a mechanism that
+                this release lacks, in one line.
+        """
+        try:
+            rounded = _rounded(data)
+        except RecursionError:
+            raise UserError(f"{where}: nested too deep to be a recipe") from None
+        if isinstance(rounded, Mapping):
+            version = rounded.get("version")
+            if version is None:
+                raise UserError(f"{where}: key 'version' is missing; this release reads {VERSION}")
+            if version != VERSION or isinstance(version, bool):
+                raise UserError(
+                    f"{where}: unknown recipe version {shortened(version)}; "
+                    f"this release reads {VERSION}"
+                )
+        return validated(cls, rounded, where=where)
+
+    @classmethod
+    def load(cls, path: Path) -> "Recipe":
+        """Read a recipe from a JSON file.
+
+        Raises:
+            UserError: when the file is missing, is not JSON or is not a valid recipe.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise UserError(f"{path}: cannot read the recipe: {reason}") from None
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not valid JSON: {error}") from None
+        return cls.from_dict(data, where=str(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data without defaults; validates back to an equal recipe."""
+        data = self.model_dump(exclude_defaults=True)
+        result: dict[str, Any] = _rounded(data)
+        return result
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+def parse_action(text: str) -> Action:
+    """``reuse``, ``skip`` or ``forecast:m`` as an action.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if text in _PLAIN_ACTIONS:
+        return _PLAIN_ACTIONS[text]
+    if match := _FORECAST.fullmatch(text):
+        return Action("forecast", int(match[1]))
+    raise ValueError(f"unknown site action {text!r}; valid: reuse, skip, forecast:0 to forecast:4")

@@ -1,0 +1,298 @@
+"""The search loop: asks by id, tells by id, resumes from the journal.
+
+Fixed order: candidate k is proposed after exactly the results 0..k-lag, told in id order, so a
+run is a function of its config for any number of workers. Arrival order: results are told as they
+come; the order of the journal's lines lets that be replayed.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from autosearch.algorithms.base import Algorithm, Result
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.journal import Journal
+from autosearch.plan import Plan
+from autosearch.problem import Baseline, Problem
+from autosearch.spaces.base import Genome
+from autosearch.study import Candidate, Study, estimates_to_record
+from autosearch.workers.base import Executor, Outcome, Task
+
+__all__ = ["Search"]
+
+_ASK = int.from_bytes(b"ask", "big")
+# How often one ask may meet known or forbidden plans before the space counts as exhausted.
+_TRIES = 200
+
+
+class Search:
+    """One run of the loop over a study's journal.
+
+    Args:
+        problem: what is searched.
+        journal: open for writing; what it already holds is taken up where it ended.
+        executor: who evaluates.
+        teacher: ends of the fine trajectory on the search's samples, where an objective needs it.
+        on_change: called after each result.
+        stopping: asked before each proposal; true ends the search when all in flight is saved.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        journal: Journal,
+        study: Study,
+        executor: Executor,
+        *,
+        teacher: np.ndarray | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.problem = problem
+        self.journal = journal
+        self.study = study
+        self.executor = executor
+        self._teacher = teacher
+        self._on_change = on_change
+        self._stopping = stopping
+        self._experiment = problem.experiment
+        if self._experiment.order == "fixed" and executor.size > self._experiment.lag:
+            raise UserError(
+                f"lag: {self._experiment.lag} is below the number of workers, {executor.size}; "
+                "raise lag, or use order: arrival"
+            )
+        self._algorithm: Algorithm = problem.make_algorithm()
+        self._plans: dict[int, Plan] = {}
+        self._known = {c.identity: c.id for c in study.candidates.values()}
+        self._untold: dict[int, Genome] = {}
+        self._next_untold = 0
+        self._in_flight: set[int] = set()
+        # Whether the last ask had nothing new to propose: asked again when more is told.
+        self._barren = False
+        self._started = time.monotonic()
+        self.stop_reason: str | None = None
+
+    def run(self) -> str:
+        """Search until the budget or the space is used up; returns why it ended."""
+        self._replay()
+        while self.stop_reason is None or self._in_flight:
+            self._fill()
+            if self._in_flight:
+                for outcome in self.executor.wait():
+                    self._finish(outcome)
+                    self._on_change()
+            elif self.stop_reason is None and not self._tell_rest():
+                self.stop_reason = "space exhausted"
+        assert self.stop_reason is not None
+        self._write({"type": "stop", "reason": self.stop_reason})
+        return self.stop_reason
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Ask and submit while workers have room and the order allows it."""
+        room = 2 * self.executor.size
+        while len(self._in_flight) < room and self.stop_reason is None and not self._barren:
+            if self._stopping():
+                self.stop_reason = "interrupted"
+                return
+            next_id = len(self.study.candidates)
+            if not self._may_ask(next_id):
+                return
+            candidate = self._ask(next_id)
+            if candidate is not None:
+                self._submit(candidate)
+            elif self.stop_reason is None:
+                self._barren = True
+
+    def _may_ask(self, next_id: int) -> bool:
+        if next_id < len(self.problem.baselines) or self._experiment.order == "arrival":
+            return True
+        return self._finished_to(next_id - self._experiment.lag)
+
+    def _finished_to(self, last: int) -> bool:
+        """Whether results 0..last are in; tells them in id order on the way."""
+        candidates = self.study.candidates
+        ready = []
+        while self._next_untold <= last and candidates[self._next_untold].finished:
+            ready.append(candidates[self._next_untold])
+            self._next_untold += 1
+        self._tell(ready)
+        return self._next_untold > last
+
+    def _tell_rest(self) -> bool:
+        """Tell all that is left in id order; whether there was anything."""
+        before = self._next_untold
+        if self._experiment.order == "fixed":
+            self._finished_to(len(self.study.candidates) - 1)
+        return self._next_untold > before
+
+    def _ask(self, next_id: int) -> Candidate | None:
+        baselines = self.problem.baselines
+        if next_id < len(baselines):
+            return self._accept_baseline(next_id, baselines[next_id])
+        rng = np.random.default_rng([self._experiment.seed, _ASK, next_id])
+        pending = self._pending()
+        duplicates = 0
+        for _ in range(_TRIES):
+            genome = self._algorithm.ask(rng, pending)
+            if genome is None:
+                break
+            plan = self.problem.compile(self.problem.space.decode(genome))
+            if plan.identity in self._known:
+                duplicates += 1
+            elif self.problem.violation(plan) is None:
+                return self._accept(next_id, plan, genome, duplicates=duplicates)
+        return None
+
+    def _accept_baseline(self, next_id: int, baseline: Baseline) -> Candidate | None:
+        return self._accept(next_id, baseline.plan, baseline.genome, name=baseline.name)
+
+    def _accept(
+        self,
+        next_id: int,
+        plan: Plan,
+        genome: Genome,
+        *,
+        name: str | None = None,
+        duplicates: int = 0,
+    ) -> Candidate | None:
+        """Write the ask, unless the budget is used up."""
+        nominal = plan.forward_equivalents * self._samples
+        if self._over_budget(nominal):
+            self.stop_reason = "budget"
+            return None
+        self._write(
+            {
+                "type": "ask",
+                "id": next_id,
+                "kind": "search" if name is None else "baseline",
+                "name": name,
+                "genome": genome,
+                "identity": plan.identity,
+                "nominal": nominal,
+                "duplicates": duplicates,
+                "told": self._next_untold,
+            }
+        )
+        self._untold[next_id] = genome
+        self._known[plan.identity] = next_id
+        self._plans[next_id] = plan
+        return self.study.candidates[next_id]
+
+    def _over_budget(self, nominal: float) -> bool:
+        """All but ``hours`` depend on what was asked alone, never on timing."""
+        budget, study = self._experiment.budget, self.study
+        if budget.candidates is not None and len(study.candidates) >= budget.candidates:
+            return True
+        limit = budget.forward_equivalents
+        if limit is not None and study.planned + nominal > limit:
+            return True
+        elapsed = time.monotonic() - self._started + study.phases.get("search", 0.0)
+        return budget.hours is not None and elapsed > 3600 * budget.hours
+
+    @property
+    def _samples(self) -> int:
+        return self._experiment.samples if self.problem.measure.needs else 0
+
+    def _submit(self, candidate: Candidate) -> None:
+        self._in_flight.add(candidate.id)
+        self.executor.submit(
+            Task(
+                id=candidate.id,
+                plan=self._plan(candidate),
+                seed=self._experiment.seed,
+                stream=Stream.SEARCH,
+                blocks=self.problem.blocks(self._samples),
+                block_size=self.problem.seed_block,
+                needs=self.problem.measure.needs,
+            )
+        )
+
+    def _plan(self, candidate: Candidate) -> Plan:
+        if candidate.id not in self._plans:
+            self._plans[candidate.id] = self.problem.compile(self.study.recipe(candidate))
+        return self._plans[candidate.id]
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._in_flight.discard(outcome.id)
+        candidate = self.study.candidates[outcome.id]
+        status, reason, values = self._judge(candidate, outcome)
+        self._plans.pop(outcome.id, None)
+        self._write(
+            {
+                "type": "result",
+                "id": outcome.id,
+                "status": status,
+                "reason": reason,
+                "values": values,
+                "samples": self._samples,
+                "forward_equivalents": outcome.forward_equivalents,
+                "seconds": round(outcome.seconds, 6),
+                "worker": outcome.worker,
+            },
+            sync=True,
+        )
+        if self._experiment.order == "arrival":
+            self._tell([candidate])
+
+    def _judge(
+        self, candidate: Candidate, outcome: Outcome
+    ) -> tuple[str, str | None, dict[str, object]]:
+        """Status, reason and values of an outcome."""
+        if outcome.reason is not None:
+            return "infeasible", outcome.reason, {}
+        estimates = self.problem.measure.estimates(
+            self._plan(candidate), outcome.rows, samples=self._samples, teacher=self._teacher
+        )
+        for name, estimate in estimates.items():
+            if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
+                return "infeasible", f"{name} is not finite", {}
+        values = {name: estimate.value for name, estimate in estimates.items()}
+        reason = self.problem.measured_violation(values)
+        return ("infeasible" if reason else "ok"), reason, estimates_to_record(estimates)
+
+    def _tell(self, candidates: list[Candidate]) -> None:
+        if not candidates:
+            return
+        self._barren = False
+        for candidate in candidates:
+            self._untold.pop(candidate.id, None)
+        self._algorithm.tell([self._result(c) for c in candidates], self._pending())
+
+    def _result(self, candidate: Candidate) -> Result:
+        values = None
+        if candidate.status == "ok":
+            values = self.problem.signed({n: e.value for n, e in candidate.values.items()})
+        return Result(candidate.id, candidate.genome, values)
+
+    def _pending(self) -> list[Genome]:
+        """Genomes asked for and not yet told, which is not the same as not yet finished."""
+        return list(self._untold.values())
+
+    # -- the journal --------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Bring the algorithm to where the journal ends, and queue again what had no result."""
+        candidates = self.study.candidates
+        self._untold = {c.id: c.genome for c in candidates.values()}
+        records = self.journal.records
+        if self._experiment.order == "arrival":
+            for record in records:
+                if record["type"] == "result":
+                    self._tell([candidates[record["id"]]])
+        else:
+            told = [record["told"] for record in records if record["type"] == "ask"]
+            self._finished_to(max(told, default=0) - 1)
+        for candidate in candidates.values():
+            if not candidate.finished:
+                self._submit(candidate)
+
+    def _write(self, record: Mapping[str, object], *, sync: bool = False) -> None:
+        self.journal.append(record, sync=sync)
+        self.study.apply(record)

@@ -1,0 +1,169 @@
+"""A study as its journal tells it: one search, its candidates and what was measured again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from autosearch.experiment import Experiment, experiment_from_dict
+from autosearch.journal import read_journal
+from autosearch.objectives.base import Estimate
+from autosearch.recipe import Recipe
+
+__all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
+
+Record = Mapping[str, Any]
+Estimates = dict[str, Estimate]
+
+
+@dataclass
+class Candidate:
+    """One distinct plan that was asked for, and its result once there is one."""
+
+    id: int
+    kind: Literal["baseline", "search"]
+    name: str | None
+    genome: dict[str, Any]
+    identity: str
+    nominal: float
+    duplicates: int = 0
+    status: Literal["pending", "ok", "infeasible"] = "pending"
+    reason: str | None = None
+    values: Estimates = field(default_factory=dict)
+    executed: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        return self.status != "pending"
+
+
+@dataclass
+class Study:
+    """What the records of a journal amount to; built by applying them in order."""
+
+    header: Record
+    candidates: dict[int, Candidate] = field(default_factory=dict)
+    reference: Record | None = None
+    scale: Record | None = None
+    validations: dict[tuple[str, int, int], Estimates] = field(default_factory=dict)
+    latest_validation: tuple[int, int] | None = None
+    other_cost: float = 0.0
+    nominal: float = 0.0
+    executed: float = 0.0
+    duplicates: int = 0
+    stops: list[str] = field(default_factory=list)
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, directory: Path) -> "Study":
+        """Read a study without taking its lock.
+
+        Raises:
+            UserError: when there is no study, or its journal is damaged.
+        """
+        return cls.from_records(read_journal(directory))
+
+    @classmethod
+    def from_records(cls, records: Sequence[Record]) -> "Study":
+        study = cls(records[0])
+        for record in records[1:]:
+            study.apply(record)
+        return study
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment with every default written out, as last resumed."""
+        return experiment_from_dict(self.header["experiment"], where="journal header")
+
+    def apply(self, record: Record) -> None:
+        """Take in one record; the same for a live search and for reading."""
+        handler = getattr(self, f"_apply_{record['type']}", None)
+        if handler is not None:
+            handler(record)
+
+    def recipe(self, candidate: Candidate) -> Recipe:
+        """The recipe of a candidate."""
+        data = {"version": 1, "model": self.header["model"], **candidate.genome}
+        return Recipe.from_dict(data, where=f"candidate {candidate.id}")
+
+    @property
+    def feasible(self) -> list[Candidate]:
+        """Candidates with values, in id order."""
+        return [c for _, c in sorted(self.candidates.items()) if c.status == "ok"]
+
+    @property
+    def spent(self) -> float:
+        """Forward equivalents executed by everything."""
+        return self.other_cost + self.executed
+
+    @property
+    def planned(self) -> float:
+        """Forward equivalents of every plan asked for and of the reference: what a budget counts."""
+        reference = self.reference["forward_equivalents"] if self.reference else 0.0
+        return float(reference) + self.nominal
+
+    def validated(self, candidate: Candidate) -> Estimates | None:
+        """The latest validation's estimates of a candidate."""
+        if self.latest_validation is None:
+            return None
+        return self.validations.get((candidate.identity, *self.latest_validation))
+
+    def _apply_ask(self, record: Record) -> None:
+        names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
+        candidate = Candidate(**{name: record[name] for name in names})
+        self.candidates[candidate.id] = candidate
+        self.nominal += candidate.nominal
+        self.duplicates += candidate.duplicates
+
+    def _apply_result(self, record: Record) -> None:
+        candidate = self.candidates[record["id"]]
+        candidate.status = record["status"]
+        candidate.reason = record["reason"]
+        candidate.values = estimates_from_record(record["values"])
+        candidate.executed = record["forward_equivalents"]
+        self.executed += candidate.executed
+        candidate.seconds = record["seconds"]
+
+    def _apply_resume(self, record: Record) -> None:
+        self.header = {**self.header, "experiment": record["experiment"]}
+        self.__dict__.pop("experiment", None)
+
+    def _apply_reference(self, record: Record) -> None:
+        self.reference = record
+        self.other_cost += record["forward_equivalents"]
+
+    def _apply_cost(self, record: Record) -> None:
+        self.other_cost += record["forward_equivalents"]
+
+    def _apply_scale(self, record: Record) -> None:
+        self.scale = record
+
+    def _apply_validation(self, record: Record) -> None:
+        key = (record["identity"], record["seed"], record["samples"])
+        self.validations[key] = estimates_from_record(record["values"])
+        self.latest_validation = (record["seed"], record["samples"])
+        self.other_cost += record["forward_equivalents"]
+
+    def _apply_phase(self, record: Record) -> None:
+        name = record["name"]
+        self.phases[name] = self.phases.get(name, 0.0) + record["seconds"]
+
+    def _apply_stop(self, record: Record) -> None:
+        self.stops.append(record["reason"])
+
+
+def estimates_to_record(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Estimates as journal data."""
+    return {
+        name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
+        for name, estimate in estimates.items()
+    }
+
+
+def estimates_from_record(data: Mapping[str, Any]) -> Estimates:
+    """The inverse of :func:`estimates_to_record`."""
+    return {
+        name: Estimate(entry["value"], tuple(entry["pseudo"])) for name, entry in data.items()
+    }

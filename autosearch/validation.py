@@ -1,0 +1,83 @@
+"""From pydantic's report to one line that names the place and the remedy."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from autosearch.errors import UserError, nearest
+
+__all__ = ["shortened", "validated"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], data: object, *, where: str) -> Model:
+    """``data`` as an instance of ``model``.
+
+    Raises:
+        UserError: naming ``where``, the path of the first offending key, and the remedy.
+    """
+    if not isinstance(data, Mapping):
+        raise UserError(f"{where}: expected a mapping of keys, got {type(data).__name__}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        # An unknown key usually explains the missing one beside it, so it is named first.
+        details = sorted(error.errors(), key=lambda d: d["type"] != "extra_forbidden")
+        raise UserError(f"{where}: {_describe(model, details[0])}") from None
+
+
+def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
+    path = _path(detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        key = str(detail["loc"][-1])
+        valid = _keys_at(model, detail["loc"][:-1])
+        close = nearest(key, valid)
+        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(sorted(valid))}"
+        return f"unknown key {path!r}; {hint}"
+    if detail["type"] == "missing":
+        return f"key {path!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    value = "" if detail["type"] == "value_error" else f", got {shortened(detail['input'])}"
+    return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are valid at a place inside nested models."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, int) or not _is_model(current):
+            continue
+        found = current.model_fields.get(part)
+        current = _model_in(found.annotation) if found is not None else current
+    return list(current.model_fields) if _is_model(current) else []
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first model class inside an annotation such as ``list[Step] | None``."""
+    if _is_model(annotation):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def shortened(value: object) -> str:
+    """``repr(value)`` in at most 60 characters, for messages."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

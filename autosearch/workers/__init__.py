@@ -1,0 +1,75 @@
+"""Who evaluates: a process of our own, or Ray actors. Ray is imported only when it is used."""
+
+import importlib.util
+import logging
+import os
+from typing import Literal
+
+from autosearch.errors import UserError, unknown_name
+from autosearch.workers.base import (
+    Evaluator,
+    EvaluatorFactory,
+    Executor,
+    Infeasible,
+    Outcome,
+    Task,
+)
+from autosearch.workers.inprocess import InProcessExecutor
+
+__all__ = [
+    "Evaluator",
+    "EvaluatorFactory",
+    "Executor",
+    "InProcessExecutor",
+    "Infeasible",
+    "Outcome",
+    "Task",
+    "make_executor",
+]
+
+_VARIABLE = "AUTOSEARCH_EXECUTOR"
+_KINDS = ("auto", "inprocess", "ray")
+
+_log = logging.getLogger(__name__)
+
+
+def make_executor(
+    factory: EvaluatorFactory,
+    *,
+    count: int | Literal["auto"],
+    cpus: float,
+    gpus: float,
+    kind: Literal["auto", "inprocess", "ray"] = "auto",
+    time_limit: float | None = None,
+    address: str | None = None,
+) -> Executor:
+    """The executor for an experiment's ``workers``.
+
+    ``auto`` is Ray, except for a single worker without an address or a time limit, and where Ray
+    is not installed: then it is this process. AUTOSEARCH_EXECUTOR in the environment overrides
+    ``kind``. This process knows one worker and no time limit; it says so when asked for more.
+
+    Raises:
+        UserError: for an unknown kind, or workers for which there is no room.
+    """
+    chosen = os.environ.get(_VARIABLE) or kind
+    if chosen not in _KINDS:
+        raise unknown_name("executor", chosen, _KINDS, where=_VARIABLE)
+    installed = importlib.util.find_spec("ray") is not None
+    alone = count == 1 and address is None and time_limit is None
+    if chosen == "inprocess" or (chosen == "auto" and (alone or not installed)):
+        if count not in (1, "auto") or time_limit is not None or address is not None:
+            _log.warning("workers: one, in this process, without a time limit: Ray is not used")
+        return InProcessExecutor(factory)
+    if not installed:
+        raise UserError("workers: Ray is not installed; pip install 'ray[tune]', or use inprocess")
+    from autosearch.workers.ray_pool import RayExecutor
+
+    return RayExecutor(
+        factory,
+        count=count,
+        num_cpus=cpus,
+        num_gpus=gpus,
+        time_limit=time_limit,
+        address=address,
+    )

@@ -1,0 +1,142 @@
+"""Finding or starting Ray, and reserving room for workers there: an error now, never a hang."""
+
+import logging
+import math
+import os
+import secrets
+from typing import Any, Literal
+
+import ray
+import ray.util
+from ray.util.placement_group import PlacementGroup
+
+from autosearch.errors import UserError
+
+__all__ = ["connect", "reserve", "worker_count"]
+
+# How long the resources of another run that is just ending may take to come back.
+_RESERVE_SECONDS = 20.0
+
+
+def connect(*, address: str | None = None, **options: Any) -> bool:
+    """Connect to Ray unless this process is; returns whether it was done here.
+
+    Without an address (or RAY_ADDRESS in the environment) a Ray of our own starts on this
+    machine, without a dashboard. Ray listens on all interfaces, so it gets a token made for this
+    process unless RAY_AUTH_MODE says otherwise; the token stays in the environment, so the home
+    directory need not be writable.
+
+    Raises:
+        UserError: when no Ray answers at the address.
+    """
+    if ray.is_initialized():
+        return False
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local" and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **options,
+        )
+    except (ConnectionError, ray.exceptions.RayError, ValueError, TimeoutError) as error:
+        if address == "local":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"workers: no Ray cluster answers at address {address!r} ({reason}); start one with "
+            "`ray start --head`, or leave the address out to run on this machine"
+        ) from None
+    # Ray prints a worker's death on standard output, which belongs to --json; the reason is in
+    # the outcome. Where this private switch is missing, setting it does nothing.
+    ray._private.worker._worker_logs_enabled = False
+    return True
+
+
+def worker_count(count: int | Literal["auto"], *, cpus: float, gpus: float) -> int:
+    """How many workers to start; ``auto`` fills what is free now.
+
+    Raises:
+        UserError: when the cluster has no room for that many, even with nothing else running.
+    """
+    _check_request(count, cpus, gpus)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(_room(node, cpus, gpus) for node in nodes)
+    cpu_total, gpu_total = _total(nodes, "CPU"), _total(nodes, "GPU")
+    there = f"this cluster has {cpu_total:g} CPUs and {gpu_total:g} GPUs"
+    if gpus and not gpu_total:
+        raise UserError(f"workers: {gpus:g} GPUs per worker, but {there}; set workers.gpus to 0")
+    if room < (1 if count == "auto" else count):
+        raise UserError(
+            f"workers: no room for {'one' if count == 'auto' else count} of {cpus:g} CPUs and "
+            f"{gpus:g} GPUs each: {there}, enough for {room}; lower workers.count, workers.cpus "
+            "or workers.gpus"
+        )
+    return max(1, min(room, _free(cpus, gpus))) if count == "auto" else count
+
+
+def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
+    """Set resources for the workers aside, so that a restarted one finds its place again.
+
+    Raises:
+        UserError: when others use the resources.
+    """
+    bundle = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
+    group = ray.util.placement_group([bundle] * count, strategy="PACK")
+    try:
+        ready = group.wait(_RESERVE_SECONDS)
+    except BaseException:
+        ray.util.remove_placement_group(group)
+        raise
+    if not ready:
+        ray.util.remove_placement_group(group)
+        free = ray.available_resources()
+        raise UserError(
+            f"workers: {count} of {cpus:g} CPUs and {gpus:g} GPUs each are asked for, but only "
+            f"{free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs are free; lower "
+            "workers.count or wait for other runs"
+        )
+    return group
+
+
+def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> None:
+    if count != "auto" and count < 1:
+        raise UserError(f"workers.count: {count} is too few; use auto or at least 1")
+    for name, amount in (("cpus", cpus), ("gpus", gpus)):
+        if amount < 0 or not math.isfinite(amount) or (amount > 1 and amount % 1):
+            raise UserError(
+                f"workers.{name}: {amount:g} per worker is not possible; use a fraction up to 1 "
+                "or a whole number"
+            )
+    if not cpus and not gpus:
+        raise UserError("workers: cpus and gpus are both 0; give a worker some of either")
+
+
+def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """Workers that an empty node holds. A fraction of a GPU lies on one device."""
+    rooms = []
+    if cpus:
+        rooms.append(_fits(node.get("CPU", 0.0), cpus))
+    if 0 < gpus < 1:
+        rooms.append(int(node.get("GPU", 0.0)) * _fits(1.0, gpus))
+    elif gpus:
+        rooms.append(_fits(node.get("GPU", 0.0), gpus))
+    return min(rooms)
+
+
+def _free(cpus: float, gpus: float) -> int:
+    free = ray.available_resources()
+    wanted = [("CPU", cpus), ("GPU", gpus)]
+    return min(_fits(free.get(name, 0.0), amount) for name, amount in wanted if amount)
+
+
+def _fits(there: float, each: float) -> int:
+    return math.floor(there / each + 1e-6)  # 1 / 0.1 and its like
+
+
+def _total(nodes: list[dict[str, float]], name: str) -> float:
+    return sum(node.get(name, 0.0) for node in nodes)

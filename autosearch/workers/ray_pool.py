@@ -1,0 +1,265 @@
+"""Evaluation on Ray actors, one model each: on this machine, or on a cluster given by address."""
+
+import dataclasses
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import ray
+import ray.exceptions
+import ray.util
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from autosearch.errors import UserError
+from autosearch.workers.base import EvaluatorFactory, Executor, Outcome, Task
+from autosearch.workers.inprocess import Runner, nominal_cost
+from autosearch.workers.ray_cluster import connect, reserve, worker_count
+
+__all__ = ["RayExecutor"]
+
+# What Ray raises when the worker is gone, not when the evaluator raised.
+_LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.ObjectLostError,
+)
+
+
+class RayExecutor(Executor):
+    """A pool of actors, each with the model that ``factory`` builds in it.
+
+    The factory travels by cloudpickle: a module's function, or a ``functools.partial`` of one. A
+    worker that dies, or works on one task for longer than ``time_limit`` seconds, is started
+    anew and its task queued again, ``max_retries`` times at most; then the task is infeasible.
+    Building the model has no limit. Workers without a GPU see none.
+    """
+
+    def __init__(
+        self,
+        factory: EvaluatorFactory,
+        *,
+        count: int | Literal["auto"] = "auto",
+        num_cpus: float = 1.0,
+        num_gpus: float = 0.0,
+        max_retries: int = 3,
+        time_limit: float | None = None,
+        address: str | None = None,
+    ) -> None:
+        """Start the workers; their models are built in the background.
+
+        Raises:
+            UserError: when Ray has no room for the workers, or does not answer.
+        """
+        self._factory = factory
+        self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
+        self._max_retries = max_retries
+        self._time_limit = time_limit
+        self._queue: deque[_Job] = deque()
+        self._done: list[Outcome] = []
+        self._slots: list[_Slot] = []
+        self._group: Any = None
+        self._closed = False
+        self._owns_ray = connect(address=address)
+        try:
+            size = worker_count(count, cpus=num_cpus, gpus=num_gpus)
+            self._group = reserve(size, cpus=num_cpus, gpus=num_gpus)
+            self._slots = [_Slot(index) for index in range(size)]
+            for slot in self._slots:
+                self._start(slot)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Workers, also those that are just starting."""
+        return len(self._slots)
+
+    def submit(self, task: Task) -> None:
+        """Queue a task; it starts as soon as a worker is idle."""
+        if self._closed:
+            raise RuntimeError("the executor is closed")
+        self._queue.append(_Job(task))
+        self._dispatch()
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        """Outcomes that have arrived, at least one unless nothing is queued or time is up.
+
+        Raises:
+            Exception: whatever the evaluator or its factory raised, apart from ``Infeasible`` and
+                out of memory; the worker's traceback is its cause.
+            UserError: when workers die again and again while they load the model.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._pending:
+                self._advance(end)
+            if self._done or not self._pending or (end is not None and time.monotonic() >= end):
+                outcomes, self._done = self._done, []
+                return outcomes
+
+    def close(self) -> None:
+        """Kill the workers, give their room back and stop Ray if we started it."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.clear()
+        try:
+            if ray.is_initialized():
+                for slot in self._slots:
+                    slot.kill()
+                if self._group is not None:
+                    ray.util.remove_placement_group(self._group)
+        finally:
+            if self._owns_ray:
+                ray.shutdown()
+
+    @property
+    def _pending(self) -> bool:
+        return not self._closed and bool(self._queue or any(slot.job for slot in self._slots))
+
+    def _start(self, slot: "_Slot") -> None:
+        """Start a worker afresh; until its model is built, the slot is busy without a job."""
+        slot.kill()
+        strategy = PlacementGroupSchedulingStrategy(self._group, slot.index)
+        actor = ray.remote(_Worker).options(
+            max_restarts=0, scheduling_strategy=strategy, **self._resources
+        )
+        device = self._resources["num_gpus"] > 0
+        slot.actor = actor.remote(self._factory, f"ray-{slot.index}", device)
+        slot.begin(slot.actor.prepare.remote(), job=None, limit=None)
+
+    def _dispatch(self) -> None:
+        for slot in self._slots:
+            if not self._queue:
+                return
+            if slot.ref is None:
+                job = self._queue.popleft()
+                slot.begin(slot.actor.run.remote(job.task), job=job, limit=self._time_limit)
+
+    def _advance(self, end: float | None) -> None:
+        """Wait for something to happen, until ``end`` or the first time limit; deal with it."""
+        busy = {slot.ref: slot for slot in self._slots if slot.ref is not None}
+        ends = [slot.deadline for slot in busy.values() if slot.deadline is not None]
+        ends += [] if end is None else [end]
+        pause = max(0.0, min(ends) - time.monotonic()) if ends else None
+        refs = list(busy)
+        ready, rest = ray.wait(refs, num_returns=1, timeout=pause)
+        if ready and rest:
+            ready, rest = ray.wait(refs, num_returns=len(refs), timeout=0)
+        for ref in ready:
+            self._collect(busy[ref])
+        for ref in rest:
+            slot = busy[ref]
+            if slot.deadline is not None and time.monotonic() >= slot.deadline:
+                self._retry(slot, slot.job, f"ran for longer than {self._time_limit:g} s")
+        self._dispatch()
+
+    def _collect(self, slot: "_Slot") -> None:
+        ref, job = slot.ref, slot.job
+        slot.finish()
+        try:
+            result = ray.get(ref)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except ray.exceptions.UnserializableException as error:
+            raise RuntimeError("the evaluator raised what cannot be sent here") from error
+        except _LOST as error:
+            self._retry(slot, job, f"worker died: {_exit_detail(error)}")
+            return
+        if job is None:
+            slot.failures = 0
+        else:
+            self._done.append(_owned(result))
+
+    def _retry(self, slot: "_Slot", job: "_Job | None", reason: str) -> None:
+        """Start the worker again, and let its task run again unless it had its chances."""
+        if job is None:
+            slot.failures += 1
+            if slot.failures > self._max_retries:
+                raise UserError(
+                    f"workers: one failed {slot.failures} times while it loaded the model "
+                    f"({reason}); try fewer workers (workers.count) or a smaller model"
+                )
+        else:
+            job.failures += 1
+            if job.failures <= self._max_retries:
+                self._queue.appendleft(job)
+            else:
+                cost = nominal_cost(job.task)
+                reason = f"{reason} ({job.failures} times)"
+                self._done.append(
+                    Outcome(job.task.id, reason=reason, forward_equivalents=cost, worker=slot.name)
+                )
+        self._start(slot)
+
+
+class _Worker:
+    """The actor."""
+
+    def __init__(self, factory: EvaluatorFactory, name: str, device: bool) -> None:
+        if not device:
+            # Ray leaves the variable as it is; torch must not find a GPU that others were given.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._runner = Runner(factory, name=name)
+
+    def prepare(self) -> None:
+        self._runner.prepare()
+
+    def run(self, task: Task) -> Outcome:
+        return self._runner.run(task)
+
+
+@dataclass
+class _Job:
+    task: Task
+    failures: int = 0
+
+
+@dataclass
+class _Slot:
+    """A worker's place: ``ref`` is what it is doing, ``job`` None while it builds its model."""
+
+    index: int
+    actor: Any = None
+    ref: Any = None
+    job: _Job | None = None
+    deadline: float | None = None
+    failures: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"ray-{self.index}"
+
+    def begin(self, ref: Any, *, job: _Job | None, limit: float | None) -> None:
+        self.ref, self.job = ref, job
+        self.deadline = None if limit is None else time.monotonic() + limit
+
+    def finish(self) -> None:
+        self.ref = self.job = self.deadline = None
+
+    def kill(self) -> None:
+        self.finish()
+        if self.actor is not None:
+            ray.kill(self.actor)
+            self.actor = None
+
+
+def _owned(outcome: Outcome) -> Outcome:
+    """With rows of its own: those from Ray are read-only and lie in its shared memory."""
+    rows = {name: np.array(array) for name, array in outcome.rows.items()}
+    return dataclasses.replace(outcome, rows=rows)
+
+
+def _exit_detail(error: Exception) -> str:
+    """The sentence of Ray's long message that says how the worker ended."""
+    text = " ".join(str(error).split())
+    found = re.search(r"Worker exit detail: (.*?)\. ", text)
+    return (found.group(1) if found else text)[:200]

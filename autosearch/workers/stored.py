@@ -1,0 +1,48 @@
+"""An executor that looks into the block store before it pays for an evaluation."""
+
+from collections.abc import Sequence
+
+from autosearch.store import BlockStore
+from autosearch.workers.base import Executor, Outcome, Task
+
+__all__ = ["StoredExecutor"]
+
+
+class StoredExecutor(Executor):
+    """Any executor with a store beside it; what was stored costs no forward.
+
+    Rows are stored as soon as they arrive, so an evaluation that had ended when the driver died
+    is not paid for again, even if its result did not reach the journal.
+    """
+
+    def __init__(self, inner: Executor, store: BlockStore) -> None:
+        self._inner = inner
+        self._store = store
+        self._tasks: dict[int, Task] = {}
+        self._ready: list[Outcome] = []
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def submit(self, task: Task) -> None:
+        rows = self._store.get(task) if task.needs else None
+        if rows is not None and set(rows) == task.needs:
+            self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
+            return
+        self._tasks[task.id] = task
+        self._inner.submit(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        if self._ready:
+            ready, self._ready = self._ready, []
+            return ready
+        outcomes = self._inner.wait(timeout)
+        for outcome in outcomes:
+            task = self._tasks.pop(outcome.id)
+            if outcome.reason is None and task.needs:
+                self._store.put(task, outcome.rows)
+        return outcomes
+
+    def close(self) -> None:
+        self._inner.close()

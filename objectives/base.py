@@ -1,0 +1,110 @@
+"""What an objective is, and the estimate that it returns."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+if TYPE_CHECKING:
+    from autosearch.plan import Plan
+
+__all__ = ["Array", "Direction", "Estimate", "Objective", "Rows", "compare"]
+
+Array = NDArray[np.float64]
+Rows = Mapping[str, NDArray[np.generic]]
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its jackknife pseudo-values, so that two estimates can be compared in pairs.
+
+    ``pseudo`` has one entry for each of the B equal blocks:
+    ``B * theta - (B - 1) * theta_without_b``. It is empty for a value known exactly (what a plan
+    declares). The error covers the noise of the generated samples only: the reference is taken as
+    given.
+    """
+
+    value: float
+    pseudo: tuple[float, ...] = field(default=())
+
+    @property
+    def standard_error(self) -> float:
+        """Jackknife standard error; 0 for an exact value."""
+        return _standard_error(np.asarray(self.pseudo, dtype=np.float64))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Two-sided t interval with B - 1 degrees of freedom."""
+        return _interval(self.value, np.asarray(self.pseudo, dtype=np.float64), level)
+
+
+def compare(a: Estimate, b: Estimate, level: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """``a - b`` and its interval, by the jackknife of the difference on the same blocks.
+
+    The pseudo-values are subtracted pair by pair, so noise that both share (equal seeds) cancels.
+    Both must come from the same seed blocks; only their number can be checked here.
+
+    Raises:
+        ValueError: when the two were not measured on the same number of blocks.
+    """
+    if len(a.pseudo) != len(b.pseudo):
+        raise ValueError(f"{len(a.pseudo)} blocks against {len(b.pseudo)}: not a paired comparison")
+    difference = a.value - b.value
+    paired = np.asarray(a.pseudo, dtype=np.float64) - np.asarray(b.pseudo, dtype=np.float64)
+    return difference, _interval(difference, paired, level)
+
+
+def _standard_error(pseudo: Array) -> float:
+    blocks = len(pseudo)
+    return float(pseudo.std(ddof=1) / math.sqrt(blocks)) if blocks > 1 else 0.0
+
+
+def _interval(value: float, pseudo: Array, level: float) -> tuple[float, float]:
+    if len(pseudo) < 2:
+        return value, value
+    half = float(special.stdtrit(len(pseudo) - 1, 0.5 + level / 2)) * _standard_error(pseudo)
+    return value - half, value + half
+
+
+class Objective:
+    """A number to make small or large. Subclasses give either ``declared`` or ``estimate``.
+
+    ``needs`` names the rows that a worker must return for each sample: ``features`` [N, d],
+    ``logits`` [N, classes], ``pixels`` [N, p] (projected on the reference's basis),
+    ``teacher_mse`` [N]. An objective without needs is read from the plan.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    unit: ClassVar[str] = ""
+    direction: ClassVar[Direction] = "minimize"
+    needs: ClassVar[frozenset[str]] = frozenset()
+    deterministic_only: ClassVar[bool] = False
+
+    def min_samples(self, widths: Mapping[str, int]) -> int:
+        """The least number of samples at which the value means something.
+
+        ``widths`` gives the number of columns of each kind of rows, such as ``{"features": 64}``.
+        """
+        return 0
+
+    def declared(self, plan: "Plan") -> float:
+        """The value as the plan declares it; only for objectives without needs."""
+        raise TypeError(f"{self.name} is measured, not declared")
+
+    def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
+        """The value from rows of N samples in index order, cut into ``blocks`` equal blocks.
+
+        ``reference`` holds ``features_mean`` [d], ``features_cov`` [d, d], ``features`` [R, d],
+        ``pixels_mean`` [p], ``pixels_cov`` [p, p]; an objective reads what it uses.
+
+        Raises:
+            Infeasible: when the rows of the generated samples are not finite.
+            UserError: when the model or its reference lacks what the objective needs.
+            ValueError: when the samples cannot be cut into so many equal blocks.
+        """
+        raise TypeError(f"{self.name} is declared, not measured")

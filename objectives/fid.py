@@ -1,0 +1,74 @@
+"""Frechet distances to the real data, in features (FID) and in principal components of pixels.
+
+Heusel et al. (2017), arXiv 1706.08500, equation 6. The distance at N samples is too large by
+about c/N, where c depends on the sampler (Chong and Forsyth 2020, arXiv 1911.07023); ``fid`` and
+``fd_pixels`` take that bias away with the jackknife, ``fid_plain`` is the literature's number.
+A corrected value may be slightly below zero for a sampler that matches the reference.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from autosearch.objectives.base import Estimate, Objective, Rows
+from autosearch.objectives.frechet import FrechetReference, leave_one_out
+from autosearch.objectives.jackknife import from_leave_one_out
+from autosearch.objectives.rows import generated, real, width
+
+__all__ = ["FdPixels", "Fid", "FidPlain", "FrechetObjective"]
+
+
+class FrechetObjective(Objective):
+    """A Frechet distance between rows called ``source`` and the reference's moments of them.
+
+    The bias and the error of a finite reference are not seen: it is the same for all candidates.
+    """
+
+    source: ClassVar[str]
+    corrected: ClassVar[bool] = True
+    # Below about six samples for each dimension the value ranks samplers poorly.
+    samples_per_dimension: ClassVar[int] = 6
+
+    def min_samples(self, widths: Mapping[str, int]) -> int:
+        """``samples_per_dimension`` times the number of columns; a subclass may set another."""
+        return self.samples_per_dimension * width(widths, self.source, objective=self.name)
+
+    def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
+        """The distance and its jackknife, in squared units of the rows."""
+        values = generated(rows, self.source, objective=self.name)
+        columns = values.shape[1]
+        mean = real(reference, f"{self.source}_mean", objective=self.name, columns=columns)
+        covariance = real(reference, f"{self.source}_cov", objective=self.name, columns=columns)
+        target = FrechetReference.of(mean, covariance)
+        theta, without = leave_one_out(values, blocks, target)
+        return from_leave_one_out(theta, without, corrected=self.corrected)
+
+
+class Fid(FrechetObjective):
+    """FID with the bias of a finite number of samples removed."""
+
+    name = "fid"
+    summary = "Frechet distance of features, corrected for the number of samples"
+    unit = "FID"
+    needs = frozenset({"features"})
+    source = "features"
+
+
+class FidPlain(FrechetObjective):
+    """FID as the literature reports it: comparable only at an equal number of samples."""
+
+    name = "fid_plain"
+    summary = "Frechet distance of features at this number of samples, as the literature reports it"
+    unit = "FID"
+    needs = frozenset({"features"})
+    source = "features"
+    corrected = False
+
+
+class FdPixels(FrechetObjective):
+    """A second opinion that no feature network has a part in."""
+
+    name = "fd_pixels"
+    summary = "Frechet distance of principal components of pixels, corrected like fid"
+    unit = "FD"
+    needs = frozenset({"pixels"})
+    source = "pixels"

@@ -1,0 +1,85 @@
+"""What a space is: the part of a recipe that may vary, as a genome and as a box.
+
+A genome is a fragment of a recipe in plain data, ``{"start", "steps": [...], "end"}``. Each family
+owns some of the fields of a step, and at most one family owns the number of steps; so structural
+operators move whole steps and every other field stays with its step.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from autosearch.diffusion.denoiser import Denoiser
+
+__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
+
+StepGenome = dict[str, Any]
+Genome = dict[str, Any]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One dimension of a box.
+
+    ``float`` and ``int`` run from ``low`` to ``high``, both included; ``choice`` over ``choices``.
+    """
+
+    name: str
+    kind: Literal["float", "int", "choice"]
+    low: float = 0.0
+    high: float = 1.0
+    choices: tuple[str, ...] = ()
+
+
+def clone(genome: Genome) -> Genome:
+    """A copy that shares nothing."""
+    return copy.deepcopy(genome)
+
+
+class Family(ABC):
+    """One family of choices; ``fields`` names the fields of a step that it owns.
+
+    Operators change the genome in place; :class:`autosearch.spaces.Space` hands them a copy and
+    repairs what they leave.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]]
+    owns_length: ClassVar[bool] = False
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser = denoiser
+
+    @abstractmethod
+    def randomize(self, genome: Genome, rng: Rng) -> None:
+        """Draw the family's own fields anew."""
+
+    @abstractmethod
+    def mutate(self, genome: Genome, rng: Rng) -> None:
+        """Change the family's own fields a little."""
+
+    @abstractmethod
+    def repair(self, genome: Genome) -> None:
+        """Bring the family's own fields into the space; idempotent, deterministic."""
+
+    @abstractmethod
+    def encodes(self, genome: Genome) -> bool:
+        """Whether the fields are inside the space as they stand."""
+
+    def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
+        """Take over some of another parent's values, where both have such a step."""
+        return
+
+    def box(self) -> Sequence[Parameter]:
+        """The static, bounded parameters of the family; empty when it has no box."""
+        return ()
+
+    def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
+        """Set the family's own fields from a point of its box; total."""
+        raise TypeError(f"{self.name} has no box")

@@ -1,0 +1,158 @@
+"""The product of any families: what a search varies, and how a genome becomes a recipe."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
+from autosearch.plan import compile_recipe, model_key
+from autosearch.recipe import Recipe
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
+
+__all__ = ["MAX_BOX", "Space"]
+
+MAX_BOX = 16
+_MUTATION_TRIES = 8
+
+
+class Space:
+    """A product of families over the recipes of one model.
+
+    Args:
+        denoiser: the model that recipes are for.
+        families: at most one of them owns the number of steps.
+        base: the recipe that gives every field that no family owns, and the steps where no
+            family owns their number.
+
+    Raises:
+        UserError: when two families own the number of steps, or the box has too many dimensions.
+    """
+
+    def __init__(self, denoiser: Denoiser, families: Sequence[Family], base: Recipe) -> None:
+        # The owner of the length comes first: the others fill in the steps that it makes.
+        self.families = sorted(families, key=lambda family: not family.owns_length)
+        owners = [family.name for family in families if family.owns_length]
+        if len(owners) > 1:
+            raise UserError(f"space: {' and '.join(owners)} both decide the number of steps")
+        self.denoiser = denoiser
+        self._base = _fragment(base)
+        self._model = model_key(denoiser).model_dump()
+        self._owns_length = bool(owners)
+
+    def sample(self, rng: Rng) -> Genome:
+        """A random genome."""
+        genome = clone(self._base)
+        for family in self.families:
+            family.randomize(genome, rng)
+        return self.repair(genome)
+
+    def mutate(self, genome: Genome, rng: Rng) -> Genome:
+        """A changed copy that samples differently, if one is found in a few tries."""
+        own = self._identity(genome)
+        child = genome
+        for _ in range(_MUTATION_TRIES):
+            child = self._mutate_once(genome, rng)
+            # Most choices are inert somewhere, such as a prediction type at order 1.
+            if self._identity(child) != own:
+                break
+        return child
+
+    def _mutate_once(self, genome: Genome, rng: Rng) -> Genome:
+        """Each family with equal odds, at least one of them."""
+        child = clone(genome)
+        count = len(self.families)
+        chosen = rng.random(count) < 1.0 / count
+        chosen[int(rng.integers(count))] = True
+        for family, change in zip(self.families, chosen, strict=True):
+            if change:
+                family.mutate(child, rng)
+        return self.repair(child)
+
+    def crossover(self, a: Genome, b: Genome, rng: Rng) -> Genome:
+        """A child that keeps a prefix or some choices of ``a`` and takes others from ``b``."""
+        child, other = clone(a), clone(b)
+        which = int(rng.integers(len(self.families)))
+        self.families[which].recombine(child, other, rng)
+        return self.repair(child)
+
+    def repair(self, genome: Genome) -> Genome:
+        """The nearest genome inside the space; idempotent."""
+        repaired = clone(genome)
+        for family in self.families:
+            family.repair(repaired)
+        return repaired
+
+    def encode(self, recipe: Recipe) -> Genome | None:
+        """The genome that decodes to this very recipe, or None when the space lacks it."""
+        genome = _fragment(recipe)
+        if not self._owns_length and len(genome["steps"]) != len(self._base["steps"]):
+            return None
+        if not all(family.encodes(genome) for family in self.families):
+            return None
+        repaired = self.repair(genome)
+        if self.decode(repaired) != self.decode(genome) or not self._only_owned_differ(repaired):
+            return None
+        return repaired
+
+    def decode(self, genome: Genome) -> Recipe:
+        """The recipe of a genome."""
+        data = copy.deepcopy(genome) | {"version": 1, "model": self._model}
+        return Recipe.from_dict(data, where="genome")
+
+    def box(self) -> list[Parameter]:
+        """All families' parameters, named ``family.parameter``.
+
+        Raises:
+            UserError: when a family has no box or there are more than 16 dimensions.
+        """
+        parameters = []
+        for family in self.families:
+            own = family.box()
+            if not own:
+                raise UserError(
+                    f"space.{family.name} has no box; use an algorithm that works on genomes, "
+                    "such as nsga2 or random"
+                )
+            parameters += [
+                Parameter(f"{family.name}.{p.name}", p.kind, p.low, p.high, p.choices) for p in own
+            ]
+        if len(parameters) > MAX_BOX:
+            raise UserError(
+                f"space: a box of {len(parameters)} parameters; at most {MAX_BOX} are searched well"
+            )
+        return parameters
+
+    def from_box(self, values: Mapping[str, Any]) -> Genome:
+        """The genome of a point of the box."""
+        genome = clone(self._base)
+        for family in self.families:
+            own = {p.name: values[f"{family.name}.{p.name}"] for p in family.box()}
+            family.from_box(genome, own)
+        return self.repair(genome)
+
+    def _identity(self, genome: Genome) -> str:
+        return compile_recipe(self.decode(genome), self.denoiser).identity
+
+    def _only_owned_differ(self, genome: Genome) -> bool:
+        """Whether fields that no family owns are those of the base."""
+        owned = {field for family in self.families for field in family.fields}
+        base = self._base["steps"]
+        for i, step in enumerate(genome["steps"]):
+            default = base[min(i, len(base) - 1)]
+            for field in (set(step) | set(default)) - owned:
+                if step.get(field) != default.get(field):
+                    return False
+        return self._owns_length or all(
+            genome[key] == self._base[key] for key in ("start", "end")
+        )
+
+
+def _fragment(recipe: Recipe) -> Genome:
+    """Start, steps and end of a recipe as plain data, everything else left out."""
+    data = recipe.to_dict()
+    return {
+        "start": recipe.start.model_dump(),
+        "steps": data["steps"],
+        "end": data.get("end", "clean"),
+    }

@@ -1,0 +1,251 @@
+"""Timesteps: how many steps, where, and where the first one starts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome
+
+__all__ = ["Timesteps"]
+
+_WARPS = 4
+
+
+class Timesteps(Family):
+    """A variable number of decreasing times.
+
+    Genome: ``start.scale``, ``time`` and (for baselines whose solver levels differ from the
+    network's times) ``log_snr`` of each step, ``end``. A step that an operator moves loses its
+    ``log_snr``, so that network and solver agree again.
+
+    Args:
+        steps: the least and the largest number of steps, both included.
+        min_gap: the smallest distance between neighbouring times, in the model's time; the
+            schedule's own by default. Steps collapse without one.
+    """
+
+    name = "timesteps"
+    summary = "number and places of the steps, variable length"
+    fields = ("time", "log_snr")
+    owns_length = True
+
+    def __init__(
+        self, denoiser: Denoiser, *, steps: Sequence[int] = (2, 10), min_gap: float | None = None
+    ) -> None:
+        super().__init__(denoiser)
+        low, high = _checked_range(steps)
+        schedule = denoiser.schedule
+        self.steps = (low, high)
+        self.first, self.last = schedule.first, schedule.last
+        self.resolution = 1e-3 * schedule.unit
+        self.min_gap = max(schedule.min_gap if min_gap is None else min_gap, self.resolution)
+        if high * self.min_gap > self.first - self.last:
+            raise UserError(
+                f"space.timesteps: {high} steps do not fit at least {self.min_gap:g} apart; use fewer "
+                "steps or a smaller gap"
+            )
+
+    # -- operators ---------------------------------------------------------------------------
+
+    def randomize(self, genome: Genome, rng: Rng) -> None:
+        count = int(rng.integers(self.steps[0], self.steps[1] + 1))
+        # Uniform in a random mixture of time and log-SNR: both ends of the range get their share.
+        share = rng.random()
+        spots = np.sort(rng.random(count))
+        times = [share * self._at_time(u) + (1 - share) * self._at_log_snr(u) for u in spots]
+        genome["start"] = {"scale": "unit"}
+        genome["end"] = "clean"
+        genome["steps"] = [{"time": self._rounded(time)} for time in times]
+        self.repair(genome)
+
+    def mutate(self, genome: Genome, rng: Rng) -> None:
+        steps = genome["steps"]
+        kind = rng.choice(["move", "shift", "insert", "delete"], p=[0.55, 0.25, 0.1, 0.1])
+        if kind == "insert" and len(steps) < self.steps[1]:
+            self._insert(steps, rng)
+        elif kind == "delete" and len(steps) > self.steps[0]:
+            del steps[int(rng.integers(len(steps)))]
+        elif kind == "shift":
+            self._shift(steps, rng)
+        else:
+            self._move(steps, rng)
+        self.repair(genome)
+
+    def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
+        """Keep a prefix of the child and go on with the other's later, smaller times."""
+        cut = int(rng.integers(1, len(child["steps"]) + 1))
+        prefix = child["steps"][:cut]
+        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.min_gap]
+        merged = prefix + tail
+        if self.steps[0] <= len(merged) <= self.steps[1]:
+            child["steps"] = merged
+            child["end"] = other["end"]
+        self.repair(child)
+
+    def repair(self, genome: Genome) -> None:
+        steps = self._fit_length(genome["steps"])
+        times = self._spread([float(step["time"]) for step in steps])
+        for step, time in zip(steps, times, strict=True):
+            if step["time"] != time:
+                step["time"] = time
+                step.pop("log_snr", None)
+        genome["steps"] = steps
+        if not self._log_snrs_grow(genome):
+            for step in steps:
+                step.pop("log_snr", None)
+
+    def encodes(self, genome: Genome) -> bool:
+        times = [step["time"] for step in genome["steps"]]
+        gaps = [a - b for a, b in zip(times, times[1:], strict=False)]
+        return (
+            self.steps[0] <= len(times) <= self.steps[1]
+            and all(gap >= self.min_gap * (1 - 1e-9) for gap in gaps)
+            and self.last <= times[-1]
+            and times[0] <= self.first
+            and self._log_snrs_grow(genome)
+        )
+
+    # -- box -----------------------------------------------------------------------------------
+
+    def box(self) -> Sequence[Parameter]:
+        """A step count, both ends, and increments of a monotone warp of log-SNR."""
+        return (
+            Parameter("steps", "int", self.steps[0], self.steps[1]),
+            Parameter("first", "float", 0.0, 0.4),
+            Parameter("last", "float", 0.6, 1.0),
+            *(Parameter(f"warp{i}", "float", -1.5, 1.5) for i in range(_WARPS)),
+        )
+
+    def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
+        increments = np.exp([float(values[f"warp{i}"]) for i in range(_WARPS)])
+        knots = np.concatenate([[0.0], np.cumsum(increments) / increments.sum()])
+        count = int(values["steps"])
+        warped = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, _WARPS + 1), knots)
+        first, last = float(values["first"]), float(values["last"])
+        genome["start"] = {"scale": "unit"}
+        genome["end"] = "clean"
+        genome["steps"] = [
+            {"time": self._rounded(self._at_log_snr(first + (last - first) * float(u)))}
+            for u in warped
+        ]
+        self.repair(genome)
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _move(self, steps: list[StepGenome], rng: Rng) -> None:
+        """A few steps, each by a normal amount on the scale of its neighbourhood."""
+        chosen = rng.random(len(steps)) < 1.5 / len(steps)
+        chosen[int(rng.integers(len(steps)))] = True
+        width = float(rng.choice([0.1, 0.3]))
+        places = [self._place(step["time"]) for step in steps]
+        room = 1.0 / (len(steps) + 1)
+        for i in np.flatnonzero(chosen).tolist():
+            moved = places[i] + width * room * float(rng.standard_normal())
+            self._set_time(steps[i], self._at_log_snr(moved))
+
+    def _shift(self, steps: list[StepGenome], rng: Rng) -> None:
+        """All steps by a smooth warp: a shift and a stretch in log-SNR."""
+        places = np.array([self._place(step["time"]) for step in steps])
+        offset, stretch = 0.04 * rng.standard_normal(), math.exp(0.1 * rng.standard_normal())
+        centre = float(rng.random())
+        for step, place in zip(steps, centre + stretch * (places - centre) + offset, strict=True):
+            self._set_time(step, self._at_log_snr(float(place)))
+
+    def _insert(self, steps: list[StepGenome], rng: Rng) -> None:
+        at = int(rng.integers(len(steps) + 1))
+        high = steps[at - 1]["time"] if at else self.first
+        low = steps[at]["time"] if at < len(steps) else self.last
+        # The new step takes its neighbour's other choices.
+        neighbour = dict(steps[max(at - 1, 0)])
+        self._set_time(neighbour, low + (high - low) * float(rng.random()))
+        steps.insert(at, neighbour)
+
+    def _set_time(self, step: StepGenome, time: float) -> None:
+        rounded = self._rounded(min(max(time, self.last), self.first))
+        if rounded != step["time"]:
+            step["time"] = rounded
+            step.pop("log_snr", None)
+
+    def _fit_length(self, steps: list[StepGenome]) -> list[StepGenome]:
+        ordered = sorted(steps, key=lambda step: -float(step["time"]))
+        while len(ordered) > self.steps[1]:
+            gaps = [a["time"] - b["time"] for a, b in zip(ordered, ordered[1:], strict=False)]
+            del ordered[int(np.argmin(gaps)) + 1]
+        while len(ordered) < self.steps[0]:
+            times = [self.first, *(step["time"] for step in ordered), self.last]
+            widest = int(np.argmax([a - b for a, b in zip(times, times[1:], strict=False)]))
+            step = dict(ordered[max(widest - 1, 0)]) if ordered else {"time": math.nan}
+            step.pop("log_snr", None)
+            step["time"] = self._rounded((times[widest] + times[widest + 1]) / 2)
+            ordered.insert(widest, step)
+        return ordered
+
+    def _spread(self, times: list[float]) -> list[float]:
+        """Decreasing times inside the range, at least the minimum gap apart.
+
+        Times that are so already stay as they are, to the last digit: baselines must round-trip.
+        """
+        gap = math.ceil(self.min_gap / self.resolution - 1e-9) * self.resolution
+        closest = self.min_gap * (1 - 1e-9)
+        result = [min(max(time, self.last), self.first) for time in times]
+        for i in range(1, len(result)):
+            if result[i] > result[i - 1] - closest:
+                result[i] = self._rounded(result[i - 1] - gap)
+        lowest = self._rounded(math.ceil(self.last / self.resolution - 1e-9) * self.resolution)
+        for i in reversed(range(len(result))):
+            if result[i] >= (self.last if i == len(result) - 1 else result[i + 1] + closest):
+                break
+            result[i] = lowest
+            lowest = self._rounded(lowest + gap)
+        return result
+
+    def _log_snrs_grow(self, genome: Genome) -> bool:
+        schedule = self.denoiser.schedule
+        values = [
+            step["log_snr"] if step.get("log_snr") is not None else schedule.log_snr(step["time"])
+            for step in genome["steps"]
+        ]
+        values.append(math.inf if genome["end"] == "clean" else float(genome["end"]))
+        return all(b > a for a, b in zip(values, values[1:], strict=False))
+
+    def _rounded(self, time: float) -> float:
+        digits = round(-math.log10(self.resolution))
+        return float(round(time, digits))
+
+    def _at_time(self, place: float) -> float:
+        return self.first + place * (self.last - self.first)
+
+    def _at_log_snr(self, place: float) -> float:
+        low, high = self._ends()
+        return float(self.denoiser.schedule.time(low + min(max(place, 0.0), 1.0) * (high - low)))
+
+    def _place(self, time: float) -> float:
+        """Where a time lies on the log-SNR axis of the model's range, 0 to 1."""
+        low, high = self._ends()
+        value = self.denoiser.schedule.log_snr(time)
+        return float(min(max((value - low) / (high - low), 0.0), 1.0))
+
+    def _ends(self) -> tuple[float, float]:
+        schedule = self.denoiser.schedule
+        span = self.first - self.last
+        low = schedule.log_snr(self.first)
+        return (
+            low if math.isfinite(low) else schedule.log_snr(self.first - 1e-3 * span)
+        ), schedule.log_snr(self.last)
+
+
+def _checked_range(steps: Sequence[int]) -> tuple[int, int]:
+    where = "space.timesteps.steps"
+    whole = len(steps) == 2 and all(isinstance(value, int) for value in steps)
+    if not whole:
+        raise UserError(f"{where}: expected two whole numbers [least, most], got {list(steps)}")
+    low, high = steps
+    if low < 1:
+        raise UserError(f"{where}: the least number of steps is {low}; it must be at least 1")
+    if high < low:
+        raise UserError(f"{where}: the most ({high}) is below the least ({low}); swap them")
+    return low, high

@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """The only Ray of a test run. It declares two GPUs, which need not exist."""
+    import ray
+
+    from autosearch.workers.ray_cluster import connect
+
+    connect(num_cpus=4, num_gpus=2, object_store_memory=200_000_000)
+    yield
+    ray.shutdown()

@@ -1,0 +1,350 @@
+"""What every executor owes: the same outcomes for the same tasks, and a reason for each failure."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ray import cloudpickle
+
+from autosearch.diffusion.noise import Stream, draw
+from autosearch.errors import UserError
+from autosearch.plan import Plan, StepPlan
+from autosearch.recipe import ModelKey
+from autosearch.workers import Evaluator, Executor, InProcessExecutor, Infeasible, Outcome, Task
+from autosearch.workers.ray_pool import RayExecutor
+
+MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
+
+# Workers cannot import this file: what is defined here travels with its code.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+class Fake(Evaluator):
+    """Does what the first step's time says; otherwise returns noise."""
+
+    def __init__(self, folder: str = "") -> None:
+        self.folder = Path(folder)
+
+    def evaluate(self, task: Task) -> Outcome:
+        time_ = task.plan.steps[0].time
+        if time_ in ACTIONS:
+            ACTIONS[time_](self, task)
+        indices = [b * task.block_size + i for b in task.blocks for i in range(task.block_size)]
+        x = draw(task.seed, task.stream, indices, (64,))
+        rows = {"x": x.numpy(), "y": (x @ x.T).numpy(), "threads": np.array([_threads()])}
+        return Outcome(task.id, rows=rows, forward_equivalents=float(task.id))
+
+
+def _threads() -> int:
+    return torch.get_num_threads()
+
+
+def _infeasible(_: Fake, task: Task) -> None:
+    raise Infeasible(f"non-finite samples\n of task {task.id}")
+
+
+def _exhaust(_: Fake, __: Task) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def _bug(_: Fake, __: Task) -> None:
+    raise ZeroDivisionError("a bug in the evaluator")
+
+
+def _local_error(_: Fake, __: Task) -> None:
+    class Odd(Exception):
+        def __init__(self, *, text: str) -> None:
+            super().__init__(text)
+
+    raise Odd(text="cannot be rebuilt")
+
+
+def _die(_: Fake, __: Task) -> None:
+    os._exit(1)
+
+
+def _once(fake: Fake, task: Task) -> bool:
+    try:
+        (fake.folder / f"once-{task.id}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _die_once(fake: Fake, task: Task) -> None:
+    if _once(fake, task):
+        os._exit(1)
+
+
+def _hang(_: Fake, __: Task) -> None:
+    time.sleep(60)
+
+
+def _hang_once(fake: Fake, task: Task) -> None:
+    if _once(fake, task):
+        time.sleep(60)
+
+
+INFEASIBLE, FULL, BUG, ODD, DIE, DIE_ONCE, HANG, HANG_ONCE = (float(k) for k in range(101, 109))
+ACTIONS: dict[float, Callable[[Fake, Task], None]] = {
+    INFEASIBLE: _infeasible,
+    FULL: _exhaust,
+    BUG: _bug,
+    ODD: _local_error,
+    DIE: _die,
+    DIE_ONCE: _die_once,
+    HANG: _hang,
+    HANG_ONCE: _hang_once,
+}
+
+
+def task(k: int, time_: float = 1.0) -> Task:
+    step = StepPlan(time=time_, log_snr=-1.0, next_log_snr=1.0)
+    plan = Plan(model=MODEL, start_scale=1.0, steps=(step,), macs=3, full_macs=4, memory=0)
+    return Task(k, plan, 7, Stream.SEARCH, (k, k + 1), 5, frozenset({"x"}))
+
+
+def drained(executor: Executor, count: int) -> dict[int, Outcome]:
+    """All outcomes by id; fails rather than hangs."""
+    end, outcomes = time.monotonic() + 60, []
+    while len(outcomes) < count and time.monotonic() < end:
+        got = executor.wait(10)
+        outcomes += got
+    assert sorted(o.id for o in outcomes) == sorted({o.id for o in outcomes})
+    assert executor.wait(0) == []
+    return {outcome.id: outcome for outcome in outcomes}
+
+
+def same(a: Outcome, b: Outcome) -> bool:
+    return (
+        (a.id, a.reason, a.forward_equivalents) == (b.id, b.reason, b.forward_equivalents)
+        and a.rows.keys() == b.rows.keys()
+        and all(np.array_equal(a.rows[name], b.rows[name]) for name in a.rows)
+    )
+
+
+@pytest.fixture(scope="module")
+def pool(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayExecutor]:
+    """Two workers that most tests share; also what they do after a test that killed one."""
+    folder = tmp_path_factory.mktemp("pool")
+    factory = functools.partial(Fake, str(folder))
+    with RayExecutor(factory, count=2, max_retries=2, time_limit=10) as executor:
+        yield executor
+
+
+def test_outcomes_do_not_depend_on_the_executor(pool):
+    tasks = [task(k, INFEASIBLE if k % 4 == 1 else 1.0) for k in range(12)]
+    results = []
+    with InProcessExecutor(Fake) as local, RayExecutor(Fake, count=1) as single:
+        for executor in (local, single, pool):
+            for one in tasks:
+                executor.submit(one)
+            results.append(drained(executor, len(tasks)))
+        assert [executor.size for executor in (local, single, pool)] == [1, 1, 2]
+    for other in results[1:]:
+        assert all(same(results[0][k], other[k]) for k in range(12))
+    assert results[0][0].rows["x"].shape == (10, 64)
+    assert {int(o.rows["threads"][0]) for r in results for o in r.values() if o.rows} == {1}
+    assert {o.worker for o in results[2].values()} == {"ray-0", "ray-1"}
+    # Rows belong to the driver: they may be changed, and stay when Ray goes.
+    results[2][0].rows["x"][:] = 0
+
+
+@pytest.mark.parametrize("kind", ["local", "ray"])
+def test_infeasible_and_out_of_memory_have_a_reason(pool, kind):
+    executor = InProcessExecutor(Fake) if kind == "local" else pool
+    for k, time_ in enumerate([INFEASIBLE, FULL, 1.0]):
+        executor.submit(task(k, time_))
+    outcomes = drained(executor, 3)
+    assert outcomes[0].reason == "non-finite samples of task 0"
+    assert outcomes[1].reason == "out of memory: CUDA out of memory"
+    assert outcomes[2].reason is None
+    # What the evaluator could not count is charged as if it had run to its end.
+    assert outcomes[0].forward_equivalents == outcomes[1].forward_equivalents == 10 * 3 / 4
+    assert not outcomes[0].rows
+    assert all(outcome.seconds > 0 for outcome in outcomes.values())
+
+
+@pytest.mark.parametrize("kind", ["local", "ray"])
+def test_a_bug_is_raised_as_it_is(pool, kind):
+    executor = InProcessExecutor(Fake) if kind == "local" else pool
+    executor.submit(task(0, BUG))
+    with pytest.raises(ZeroDivisionError, match="a bug in the evaluator") as caught:
+        executor.wait(30)
+    if kind == "ray":
+        assert "in _bug" in str(caught.value.__cause__)
+    executor.submit(task(1))
+    assert drained(executor, 1)[1].reason is None
+
+
+def test_an_exception_that_cannot_travel_is_raised_as_another(pool):
+    pool.submit(task(0, ODD))
+    with pytest.raises(RuntimeError, match="cannot be sent") as caught:
+        pool.wait(30)
+    assert "in _local_error" in str(caught.value.__cause__)
+
+
+def test_the_model_is_built_anew_after_out_of_memory():
+    built = []
+
+    def factory() -> Evaluator:
+        built.append(1)
+        return Fake()
+
+    with InProcessExecutor(factory) as executor:
+        assert not built
+        for k, time_ in enumerate([1.0, FULL, 1.0, 1.0]):
+            executor.submit(task(k, time_))
+        drained(executor, 4)
+    assert len(built) == 2
+
+
+def test_threads_are_given_back():
+    torch.set_num_threads(2)
+    try:
+        with InProcessExecutor(Fake) as executor:
+            executor.submit(task(0))
+            assert executor.wait()[0].rows["threads"][0] == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_worker_that_dies_once_is_restarted_and_its_task_done(pool):
+    for k in range(20, 26):
+        pool.submit(task(k, DIE_ONCE if k in (21, 22) else 1.0))
+    outcomes = drained(pool, 6)
+    assert all(outcome.reason is None for outcome in outcomes.values())
+    with InProcessExecutor(Fake) as local:
+        local.submit(task(21))
+        assert same(outcomes[21], local.wait()[0])
+
+
+def test_a_worker_that_always_dies_makes_the_task_infeasible(pool):
+    pool.submit(task(30, DIE))
+    pool.submit(task(31))
+    outcomes = drained(pool, 2)
+    assert outcomes[30].reason.startswith("worker died: ")
+    assert outcomes[30].reason.endswith("(3 times)")
+    assert "\n" not in outcomes[30].reason
+    assert outcomes[30].forward_equivalents == 7.5
+    assert outcomes[31].reason is None
+
+
+def test_a_hang_ends_at_the_time_limit(ray_cluster, tmp_path):
+    factory = functools.partial(Fake, str(tmp_path))
+    with RayExecutor(factory, count=2, max_retries=1, time_limit=1.0) as executor:
+        for k, time_ in enumerate([HANG, HANG_ONCE, 1.0, 1.0]):
+            executor.submit(task(k, time_))
+        outcomes = drained(executor, 4)
+    assert outcomes[0].reason == "ran for longer than 1 s (2 times)"
+    assert [outcomes[k].reason for k in (1, 2, 3)] == [None] * 3
+
+
+def test_wait_keeps_its_timeout(ray_cluster):
+    with RayExecutor(Fake, count=1) as executor:
+        assert executor.wait() == []
+        executor.submit(task(0, HANG))
+        start = time.monotonic()
+        assert executor.wait(0.2) == []
+        assert time.monotonic() - start < 5
+    with pytest.raises(RuntimeError, match="closed"):
+        executor.submit(task(1))
+    executor.close()
+
+
+class Broken(Evaluator):
+    """Fails while it is built."""
+
+    def __init__(self, how: str) -> None:
+        if how == "user":
+            raise UserError("model: no such file; check the path")
+        if how == "memory":
+            raise MemoryError
+        os._exit(1)
+
+    def evaluate(self, task: Task) -> Outcome:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("user", "model: no such file; check the path"),
+        ("memory", "out of memory while the model was loaded"),
+        ("exit", "failed 2 times while it loaded the model"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_reported_not_retried_for_ever(ray_cluster, how, message):
+    with RayExecutor(functools.partial(Broken, how), count=1, max_retries=1) as executor:
+        executor.submit(task(0))
+        with pytest.raises(UserError, match=message):
+            executor.wait(60)
+
+
+class Devices(Evaluator):
+    """Returns the devices that its worker sees, once as many tasks run as shall meet."""
+
+    def __init__(self, folder: str, together: int) -> None:
+        self.folder, self.together = Path(folder), together
+
+    def evaluate(self, task: Task) -> Outcome:
+        (self.folder / str(task.id)).touch()
+        end = time.monotonic() + 30
+        while len(list(self.folder.iterdir())) < self.together and time.monotonic() < end:
+            time.sleep(0.01)
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+        return Outcome(task.id, rows={"seen": np.frombuffer(seen.encode(), dtype=np.uint8)})
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(1, ["0", "1"]), (0.5, ["0", "0"]), (0, ["", ""])])
+def test_workers_see_the_devices_that_they_were_given(ray_cluster, tmp_path, gpus, expected):
+    factory = functools.partial(Devices, str(tmp_path), 2)
+    with RayExecutor(factory, count=2, num_gpus=gpus) as executor:
+        executor.submit(task(0))
+        executor.submit(task(1))
+        outcomes = drained(executor, 2)
+    assert sorted(o.rows["seen"].tobytes().decode() for o in outcomes.values()) == expected
+
+
+OWN_RAY = """
+import functools, json, os, sys
+sys.path.insert(0, {folder!r})
+import ray, fakes
+from autosearch.workers import make_executor
+fakes.cloudpickle.register_pickle_by_value(fakes)
+factory = functools.partial(fakes.Fake, {folder!r})
+with make_executor(factory, count=1, cpus=1, gpus=0, kind="ray") as executor:
+    executor.submit(fakes.task(0))
+    executor.submit(fakes.task(1, fakes.DIE_ONCE))
+    outcomes = fakes.drained(executor, 2)
+    dashboard = ray.nodes()[0].get("dashboard_url")
+sums = [float(outcome.rows["x"].sum()) for outcome in outcomes.values()]
+print(json.dumps({{"sums": sums, "up": ray.is_initialized(), "dashboard": dashboard}}))
+"""
+
+
+def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_path):
+    (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
+    left = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    result = subprocess.run(
+        [sys.executable, "-c", OWN_RAY.format(folder=str(tmp_path))],
+        env={**left, "HOME": "/proc/1/not-writable"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    data = json.loads(result.stdout)
+    assert len(data["sums"]) == 2
+    assert not data["up"]
+    assert not data["dashboard"]
