@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.grids import grid, grids_for
@@ -80,7 +80,7 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
     for i, (time, log_snr) in enumerate(points):
         last = i == count - 1 and solver.lower_order_final
         order = 1 if last else min(solver.order, i + 1)
-        step = {"time": time, "log_snr": log_snr, "order": order, "eta": solver.eta}
+        step: dict[str, Any] = {"time": time, "log_snr": log_snr, "order": order, "eta": solver.eta}
         if order > 1:
             step |= {"prediction": solver.prediction, "form": solver.form}
         steps.append(step)
@@ -99,7 +99,9 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
     )
 
 
-def baseline_names(schedule: NoiseSchedule, *, solvers: Sequence[str] = tuple(SOLVERS)) -> list[str]:
+def baseline_names(
+    schedule: NoiseSchedule, *, solvers: Sequence[str] = tuple(SOLVERS)
+) -> list[str]:
     """Every ``SOLVER[-GRID]`` of a schedule; a solver's own grid is left out of its name."""
     names = []
     for solver in solvers:

@@ -44,11 +44,11 @@ class StepPlan:
         return dict(self.sites)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; infinities as text."""
+        """Plain data; log-SNRs of nine digits as in recipes, infinities as text."""
         data: dict[str, Any] = {
             "time": self.time,
-            "log_snr": _finite(self.log_snr),
-            "next_log_snr": _finite(self.next_log_snr),
+            "log_snr": _plain(self.log_snr),
+            "next_log_snr": _plain(self.next_log_snr),
             "order": self.order,
             "prediction": self.prediction,
             "form": self.form,
@@ -193,13 +193,14 @@ def _checked_log_snrs(
     recipe: Recipe, times: Sequence[float], schedule: NoiseSchedule
 ) -> list[float]:
     """The log-SNR at the start of each step, and the end's."""
-    values = [
-        schedule.log_snr(time) if step.log_snr is None else step.log_snr
-        for step, time in zip(recipe.steps, times, strict=True)
-    ]
+    values = []
+    for step, time in zip(recipe.steps, times, strict=True):
+        # Written out, a recipe's nine digits of the default stand for the default itself: at high
+        # noise the clean data follow from a noise prediction only with all digits.
+        default = schedule.log_snr(time)
+        given = step.log_snr
+        values.append(default if given is None or given == round_float(default) else given)
     values.append(math.inf if recipe.end == "clean" else float(recipe.end))
-    # Nine digits here as in the recipe, so that a default equals the same value written out.
-    values = [value if math.isinf(value) else round_float(value) for value in values]
     for i in range(1, len(values)):
         if not values[i] > values[i - 1]:
             what = "end" if i == len(times) else f"steps[{i}]"
@@ -317,5 +318,5 @@ def _declared_memory(steps: Sequence[StepPlan], denoiser: Denoiser) -> int:
     return itemsize * (features + history * math.prod(denoiser.sample_shape))
 
 
-def _finite(value: float) -> float | str:
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+def _plain(value: float) -> float | str:
+    return round_float(value) if math.isfinite(value) else ("inf" if value > 0 else "-inf")

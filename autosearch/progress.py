@@ -13,7 +13,7 @@ Phase = Literal["baselines", "search", "validation"]
 
 
 class FrontEntry(NamedTuple):
-    """A recipe as progress shows it: values as measured so far, in the objectives' own direction."""
+    """A recipe as progress shows it: values as measured so far, in its objectives' own units."""
 
     cost: float
     quality: float

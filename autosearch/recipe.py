@@ -5,7 +5,6 @@ defaults are left out, so equal recipes are equal texts.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,11 +44,13 @@ def _rounded(value: Any) -> Any:
         return {str(k): _rounded(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_rounded(v) for v in value]
-    # Numbers that are no floats within rounding (infinities, huge integers) are refused later.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 2**53:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
-    short = round_float(value)
-    return int(short) if short.is_integer() else short
+    try:
+        short = round_float(value)
+    except OverflowError:  # an integer beyond all floats, refused later
+        return value
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
 
 class _Strict(BaseModel):

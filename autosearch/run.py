@@ -28,7 +28,7 @@ from autosearch.search import Search
 from autosearch.snapshot import snapshot
 from autosearch.store import BlockStore
 from autosearch.study import Study, estimates_to_record
-from autosearch.workers import Executor, Task, make_executor
+from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.stored import StoredExecutor
 
@@ -163,9 +163,10 @@ class _Session:
                 pending -= 1
                 values = {}
                 if outcome.reason is None:
-                    values = measure.estimates(
-                        plans[outcome.id], outcome.rows, samples=count, teacher=teacher
-                    )
+                    with contextlib.suppress(Infeasible):
+                        values = measure.estimates(
+                            plans[outcome.id], outcome.rows, samples=count, teacher=teacher
+                        )
                 self._write(
                     {
                         "type": "validation",

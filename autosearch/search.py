@@ -19,7 +19,7 @@ from autosearch.plan import Plan
 from autosearch.problem import Baseline, Problem
 from autosearch.spaces.base import Genome
 from autosearch.study import Candidate, Study, estimates_to_record
-from autosearch.workers.base import Executor, Outcome, Task
+from autosearch.workers.base import Executor, Infeasible, Outcome, Task
 
 __all__ = ["Search"]
 
@@ -247,9 +247,12 @@ class Search:
         """Status, reason and values of an outcome."""
         if outcome.reason is not None:
             return "infeasible", outcome.reason, {}
-        estimates = self.problem.measure.estimates(
-            self._plan(candidate), outcome.rows, samples=self._samples, teacher=self._teacher
-        )
+        try:
+            estimates = self.problem.measure.estimates(
+                self._plan(candidate), outcome.rows, samples=self._samples, teacher=self._teacher
+            )
+        except Infeasible as error:
+            return "infeasible", str(error), {}
         for name, estimate in estimates.items():
             if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
                 return "infeasible", f"{name} is not finite", {}

@@ -105,10 +105,10 @@ class Study:
         return float(reference) + self.nominal
 
     def validated(self, candidate: Candidate) -> Estimates | None:
-        """The latest validation's estimates of a candidate."""
+        """The latest validation's estimates of a candidate; None where it has none."""
         if self.latest_validation is None:
             return None
-        return self.validations.get((candidate.identity, *self.latest_validation))
+        return self.validations.get((candidate.identity, *self.latest_validation)) or None
 
     def _apply_ask(self, record: Record) -> None:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")

@@ -1,0 +1,1 @@
+"""Ready searches: one YAML file each, run by name."""

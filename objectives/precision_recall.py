@@ -77,7 +77,7 @@ class Recall(ManifoldObjective):
     """The share of real rows that lie in the manifold of the generated ones (coverage).
 
     Nearest neighbours are not smooth in the sample, so the jackknife is cautious here: its error
-    is about half again the true one (measured on simulated sets; the tests hold it to 0.9 to 2).
+    is about half again the true one (measured on simulated sets; the tests hold it below twice).
     """
 
     name = "recall"

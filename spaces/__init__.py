@@ -5,6 +5,15 @@ from autosearch.spaces.product import MAX_BOX, Space
 from autosearch.spaces.solver import SolverChoice
 from autosearch.spaces.timesteps import Timesteps
 
-__all__ = ["BUILTIN", "MAX_BOX", "Family", "Genome", "Parameter", "SolverChoice", "Space", "Timesteps"]
+__all__ = [
+    "BUILTIN",
+    "MAX_BOX",
+    "Family",
+    "Genome",
+    "Parameter",
+    "SolverChoice",
+    "Space",
+    "Timesteps",
+]
 
 BUILTIN: tuple[type[Family], ...] = (Timesteps, SolverChoice)

@@ -5,7 +5,6 @@ owns some of the fields of a step, and at most one family owns the number of ste
 operators move whole steps and every other field stays with its step.
 """
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,8 +36,17 @@ class Parameter:
 
 
 def clone(genome: Genome) -> Genome:
-    """A copy that shares nothing."""
-    return copy.deepcopy(genome)
+    """A copy that shares nothing; of plain data, so much faster than ``copy.deepcopy``."""
+    copied: Genome = _copied(genome)
+    return copied
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value
 
 
 class Family(ABC):

@@ -1,12 +1,13 @@
 """The product of any families: what a search varies, and how a genome becomes a recipe."""
 
-import copy
+import functools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.plan import compile_recipe, model_key
+from autosearch.plan import Plan, compile_recipe, model_key
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
 
@@ -14,6 +15,8 @@ __all__ = ["MAX_BOX", "Space"]
 
 MAX_BOX = 16
 _MUTATION_TRIES = 8
+# Plans kept, so that parents and what was just proposed are not compiled again and again.
+_PLANS = 1024
 
 
 class Space:
@@ -39,6 +42,7 @@ class Space:
         self._base = _fragment(base)
         self._model = model_key(denoiser).model_dump()
         self._owns_length = bool(owners)
+        self._compiled = functools.lru_cache(_PLANS)(self._compile)
 
     def sample(self, rng: Rng) -> Genome:
         """A random genome."""
@@ -49,12 +53,12 @@ class Space:
 
     def mutate(self, genome: Genome, rng: Rng) -> Genome:
         """A changed copy that samples differently, if one is found in a few tries."""
-        own = self._identity(genome)
+        own = self.plan(genome).identity
         child = genome
         for _ in range(_MUTATION_TRIES):
             child = self._mutate_once(genome, rng)
             # Most choices are inert somewhere, such as a prediction type at order 1.
-            if self._identity(child) != own:
+            if self.plan(child).identity != own:
                 break
         return child
 
@@ -97,8 +101,11 @@ class Space:
 
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome."""
-        data = copy.deepcopy(genome) | {"version": 1, "model": self._model}
-        return Recipe.from_dict(data, where="genome")
+        return Recipe.from_dict({**genome, "version": 1, "model": self._model}, where="genome")
+
+    def plan(self, genome: Genome) -> Plan:
+        """The plan of a genome; those of the last ones are kept."""
+        return self._compiled(json.dumps(genome))
 
     def box(self) -> list[Parameter]:
         """All families' parameters, named ``family.parameter``.
@@ -131,8 +138,8 @@ class Space:
             family.from_box(genome, own)
         return self.repair(genome)
 
-    def _identity(self, genome: Genome) -> str:
-        return compile_recipe(self.decode(genome), self.denoiser).identity
+    def _compile(self, text: str) -> Plan:
+        return compile_recipe(self.decode(json.loads(text)), self.denoiser)
 
     def _only_owned_differ(self, genome: Genome) -> bool:
         """Whether fields that no family owns are those of the base."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import WEIGHTS
-from autosearch.errors import unknown_name
+from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome
 
 __all__ = ["SolverChoice"]
@@ -38,6 +38,8 @@ class SolverChoice(Family):
             ("prediction", predictions, _PREDICTIONS),
             ("form", forms, tuple(WEIGHTS)),
         ):
+            if not given:
+                raise UserError(f"space.solver.{kind}s: the list is empty; leave the key out for all")
             for value in given:
                 if value not in valid:
                     raise unknown_name(kind, str(value), map(str, valid), where="space.solver")
@@ -56,12 +58,9 @@ class SolverChoice(Family):
         for step, change in zip(steps, chosen, strict=True):
             if not change:
                 continue
-            order, prediction, form = self._get(step)
-            drawn = self._draw(rng)
-            which = int(rng.integers(3))
-            values = [order, prediction, form]
-            values[which] = drawn[which]
-            self._set(step, int(values[0]), str(values[1]), str(values[2]))
+            self._set(step, *self._get(step))
+            which = int(rng.integers(len(self.fields)))
+            step[self.fields[which]] = self._draw(rng)[which]
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         for mine, theirs in zip(child["steps"], other["steps"], strict=False):
@@ -86,7 +85,7 @@ class SolverChoice(Family):
         )
 
     def box(self) -> Sequence[Parameter]:
-        """The number of first steps and of last steps of the lowest order, and one kind of rest."""
+        """One order, prediction and form, but the lowest order for a number of last steps."""
         return (
             Parameter("order", "int", min(self.orders), max(self.orders)),
             Parameter("lower_order_last", "int", 0, 3),

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
 
 __all__ = ["Timesteps"]
 
 _WARPS = 4
+# The largest log-SNR, of either sign, that a recipe may write out.
+_LARGEST = 50.0
 
 
 class Timesteps(Family):
@@ -41,13 +44,19 @@ class Timesteps(Family):
         schedule = denoiser.schedule
         self.steps = (low, high)
         self.first, self.last = schedule.first, schedule.last
+        if denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
+            # In pure noise, a prediction of the noise says nothing of the data.
+            self.first -= 1e-3 * (self.first - self.last)
         self.resolution = 1e-3 * schedule.unit
+        self._digits = round(-math.log10(self.resolution))
         self.min_gap = max(schedule.min_gap if min_gap is None else min_gap, self.resolution)
-        if high * self.min_gap > self.first - self.last:
+        if not high * (self.min_gap + self.resolution) <= self.first - self.last:
             raise UserError(
-                f"space.timesteps: {high} steps do not fit at least {self.min_gap:g} apart; use fewer "
-                "steps or a smaller gap"
+                f"space.timesteps: {high} steps do not fit at least {self.min_gap:g} apart; use "
+                "fewer steps or a smaller min_gap"
             )
+        # Models with alpha = 1 start from the marginal, as their baselines do.
+        self._start = "scheduler" if schedule.family == "edm" else "unit"
 
     # -- operators ---------------------------------------------------------------------------
 
@@ -57,7 +66,7 @@ class Timesteps(Family):
         share = rng.random()
         spots = np.sort(rng.random(count))
         times = [share * self._at_time(u) + (1 - share) * self._at_log_snr(u) for u in spots]
-        genome["start"] = {"scale": "unit"}
+        genome["start"] = {"scale": self._start}
         genome["end"] = "clean"
         genome["steps"] = [{"time": self._rounded(time)} for time in times]
         self.repair(genome)
@@ -76,14 +85,11 @@ class Timesteps(Family):
         self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
-        """Keep a prefix of the child and go on with the other's later, smaller times."""
-        cut = int(rng.integers(1, len(child["steps"]) + 1))
-        prefix = child["steps"][:cut]
-        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.min_gap]
-        merged = prefix + tail
-        if self.steps[0] <= len(merged) <= self.steps[1]:
-            child["steps"] = merged
-            child["end"] = other["end"]
+        """Parents of one length may blend; else a prefix goes on with the other's smaller times."""
+        if len(child["steps"]) == len(other["steps"]) and rng.random() < 0.5:
+            self._blend(child["steps"], other["steps"], rng)
+        else:
+            self._splice(child, other, rng)
         self.repair(child)
 
     def repair(self, genome: Genome) -> None:
@@ -95,15 +101,15 @@ class Timesteps(Family):
                 step.pop("log_snr", None)
         genome["steps"] = steps
         if not self._log_snrs_grow(genome):
+            genome["end"] = "clean"
             for step in steps:
                 step.pop("log_snr", None)
 
     def encodes(self, genome: Genome) -> bool:
         times = [step["time"] for step in genome["steps"]]
-        gaps = [a - b for a, b in zip(times, times[1:], strict=False)]
         return (
             self.steps[0] <= len(times) <= self.steps[1]
-            and all(gap >= self.min_gap * (1 - 1e-9) for gap in gaps)
+            and all(self._apart(a, b) for a, b in pairwise(times))
             and self.last <= times[-1]
             and times[0] <= self.first
             and self._log_snrs_grow(genome)
@@ -126,7 +132,7 @@ class Timesteps(Family):
         count = int(values["steps"])
         warped = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, _WARPS + 1), knots)
         first, last = float(values["first"]), float(values["last"])
-        genome["start"] = {"scale": "unit"}
+        genome["start"] = {"scale": self._start}
         genome["end"] = "clean"
         genome["steps"] = [
             {"time": self._rounded(self._at_log_snr(first + (last - first) * float(u)))}
@@ -155,12 +161,29 @@ class Timesteps(Family):
         for step, place in zip(steps, centre + stretch * (places - centre) + offset, strict=True):
             self._set_time(step, self._at_log_snr(float(place)))
 
+    def _blend(self, steps: list[StepGenome], others: Sequence[StepGenome], rng: Rng) -> None:
+        """All times move the same share of the way to the other parent's, or away from them."""
+        share = float(rng.uniform(-0.5, 1.0))
+        for step, other in zip(steps, others, strict=True):
+            here, there = self._place(step["time"]), self._place(other["time"])
+            self._set_time(step, self._at_log_snr(here + share * (there - here)))
+
+    def _splice(self, child: Genome, other: Genome, rng: Rng) -> None:
+        """Keep a prefix of the child and go on with the other's later, smaller times."""
+        cut = int(rng.integers(1, len(child["steps"]) + 1))
+        prefix = child["steps"][:cut]
+        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.min_gap]
+        merged = prefix + tail
+        if self.steps[0] <= len(merged) <= self.steps[1]:
+            child["steps"] = merged
+            child["end"] = other["end"]
+
     def _insert(self, steps: list[StepGenome], rng: Rng) -> None:
         at = int(rng.integers(len(steps) + 1))
         high = steps[at - 1]["time"] if at else self.first
         low = steps[at]["time"] if at < len(steps) else self.last
         # The new step takes its neighbour's other choices.
-        neighbour = dict(steps[max(at - 1, 0)])
+        neighbour = clone(steps[max(at - 1, 0)])
         self._set_time(neighbour, low + (high - low) * float(rng.random()))
         steps.insert(at, neighbour)
 
@@ -173,48 +196,66 @@ class Timesteps(Family):
     def _fit_length(self, steps: list[StepGenome]) -> list[StepGenome]:
         ordered = sorted(steps, key=lambda step: -float(step["time"]))
         while len(ordered) > self.steps[1]:
-            gaps = [a["time"] - b["time"] for a, b in zip(ordered, ordered[1:], strict=False)]
+            gaps = [a["time"] - b["time"] for a, b in pairwise(ordered)]
             del ordered[int(np.argmin(gaps)) + 1]
         while len(ordered) < self.steps[0]:
             times = [self.first, *(step["time"] for step in ordered), self.last]
-            widest = int(np.argmax([a - b for a, b in zip(times, times[1:], strict=False)]))
-            step = dict(ordered[max(widest - 1, 0)]) if ordered else {"time": math.nan}
+            widest = int(np.argmax([a - b for a, b in pairwise(times)]))
+            step = clone(ordered[max(widest - 1, 0)]) if ordered else {}
             step.pop("log_snr", None)
             step["time"] = self._rounded((times[widest] + times[widest + 1]) / 2)
             ordered.insert(widest, step)
         return ordered
 
     def _spread(self, times: list[float]) -> list[float]:
-        """Decreasing times inside the range, at least the minimum gap apart.
+        """Decreasing times inside the range, far enough apart.
 
         Times that are so already stay as they are, to the last digit: baselines must round-trip.
         """
         gap = math.ceil(self.min_gap / self.resolution - 1e-9) * self.resolution
-        closest = self.min_gap * (1 - 1e-9)
         result = [min(max(time, self.last), self.first) for time in times]
         for i in range(1, len(result)):
-            if result[i] > result[i - 1] - closest:
-                result[i] = self._rounded(result[i - 1] - gap)
+            if not self._apart(result[i - 1], result[i]):
+                result[i] = self._rounded_down(result[i - 1] - gap)
         lowest = self._rounded(math.ceil(self.last / self.resolution - 1e-9) * self.resolution)
         for i in reversed(range(len(result))):
-            if result[i] >= (self.last if i == len(result) - 1 else result[i + 1] + closest):
+            is_last = i == len(result) - 1
+            if result[i] >= self.last if is_last else self._apart(result[i], result[i + 1]):
                 break
             result[i] = lowest
             lowest = self._rounded(lowest + gap)
         return result
 
+    def _apart(self, high: float, low: float) -> bool:
+        """Whether two neighbours keep the minimum gap, or are a known recipe's own.
+
+        Those have more digits than operators write (or are the range's end). They need only
+        decrease: near the ends of some schedules, published grids are finer than the gap.
+        """
+        if high - low >= self.min_gap * (1 - 1e-9):
+            return True
+        known = self._rounded(high) != high or high == self.first
+        return known and self._rounded(low) != low and low < high
+
     def _log_snrs_grow(self, genome: Genome) -> bool:
         schedule = self.denoiser.schedule
+        given = [step.get("log_snr") for step in genome["steps"]]
         values = [
-            step["log_snr"] if step.get("log_snr") is not None else schedule.log_snr(step["time"])
-            for step in genome["steps"]
+            schedule.log_snr(step["time"]) if value is None else value
+            for step, value in zip(genome["steps"], given, strict=True)
         ]
-        values.append(math.inf if genome["end"] == "clean" else float(genome["end"]))
-        return all(b > a for a, b in zip(values, values[1:], strict=False))
+        end = None if genome["end"] == "clean" else float(genome["end"])
+        values.append(math.inf if end is None else end)
+        within = all(abs(value) <= _LARGEST for value in (*given, end) if value is not None)
+        return within and all(b > a for a, b in pairwise(values))
 
     def _rounded(self, time: float) -> float:
-        digits = round(-math.log10(self.resolution))
-        return float(round(time, digits))
+        return float(round(time, self._digits))
+
+    def _rounded_down(self, time: float) -> float:
+        """Also where a baseline's time has more digits, the gap to it is kept."""
+        scale = 10.0**self._digits
+        return self._rounded(math.floor(time * scale + 1e-6) / scale)
 
     def _at_time(self, place: float) -> float:
         return self.first + place * (self.last - self.first)
@@ -240,7 +281,7 @@ class Timesteps(Family):
 
 def _checked_range(steps: Sequence[int]) -> tuple[int, int]:
     where = "space.timesteps.steps"
-    whole = len(steps) == 2 and all(isinstance(value, int) for value in steps)
+    whole = len(steps) == 2 and all(type(value) is int for value in steps)
     if not whole:
         raise UserError(f"{where}: expected two whole numbers [least, most], got {list(steps)}")
     low, high = steps

@@ -45,6 +45,9 @@ class NSGA2(Algorithm):
         super().__init__(space, objectives=objectives)
         if population < 4:
             raise UserError(f"algorithm.population: {population} is too small; use at least 4")
+        for key, share in (("crossover", crossover), ("fresh", fresh)):
+            if not 0 <= share <= 1:
+                raise UserError(f"algorithm.{key}: {share:g} is no share; use 0 to 1")
         self.population = population
         self.crossover = crossover
         self.fresh = fresh

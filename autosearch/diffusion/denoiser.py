@@ -149,5 +149,6 @@ class NetworkDenoiser(Denoiser):
     def _labels(self, branch: str, condition: Tensor) -> Tensor:
         if branch == "cond":
             return condition
-        assert branch == "uncond" and self.null_label is not None
+        assert branch == "uncond"
+        assert self.null_label is not None
         return torch.full_like(condition, self.null_label)

@@ -13,6 +13,7 @@ its scheduler runs down to 1/1000 instead.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -47,7 +48,7 @@ def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) 
     make = GRIDS[name] if whole else _REAL_TIMES.get(name, GRIDS[name])
     points = list(make(schedule, steps))
     times = [time for time, _ in points]
-    if any(b >= a for a, b in zip(times, times[1:], strict=False)):
+    if any(b >= a for a, b in pairwise(times)):
         raise UserError(f"grid {name!r} repeats times at {steps} steps; use fewer steps")
     return points
 
@@ -77,7 +78,7 @@ def _linspace(schedule: NoiseSchedule, steps: int) -> list[Point]:
 
 def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[Point]:
     """Real times; the solver's sigma/alpha is linear between whole ones, as in diffusers."""
-    points = []
+    points: list[Point] = []
     for index in _down(schedule, steps):
         below = math.floor(index)
         low, high = (schedule.edm_sigma(schedule.training_time(i)) for i in (below, below + 1))

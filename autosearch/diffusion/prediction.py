@@ -24,6 +24,8 @@ def to_data_and_noise(
     """
     match kind:
         case "noise":
+            if alpha == 0:
+                raise ZeroDivisionError("noise prediction says nothing of the data at alpha 0")
             return (x - sigma * output) / alpha, output
         case "data":
             return output, (x - alpha * output) / sigma if sigma > 0 else None

@@ -1,5 +1,6 @@
 """The sampling loop: one generator that yields each state."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.prediction import to_data_and_noise
+from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import (
     Evaluation,
@@ -58,7 +60,8 @@ def trajectory(
     yield State(0, plan.steps[0].log_snr, x, None)
     for k, step in enumerate(plan.steps, start=1):
         past = [*past[-1:], _evaluate(denoiser, step, x, condition, memory)]
-        x = _advance(denoiser, step, x, past, k, step_noise)
+        drawn = _step_noise(step, k, step_noise)
+        x = _advance(denoiser.schedule, step, x, past, noise=drawn)
         yield State(k, step.next_log_snr, x, past[-1])
 
 
@@ -71,11 +74,8 @@ def sample(
     step_noise: StepNoise | None = None,
 ) -> Tensor:
     """The last state of :func:`trajectory`."""
-    state: State | None = None
-    for state in trajectory(denoiser, plan, noise, condition, step_noise=step_noise):
-        pass
-    assert state is not None
-    return state.x
+    states = trajectory(denoiser, plan, noise, condition, step_noise=step_noise)
+    return deque(states, maxlen=1)[0].x
 
 
 def sample_indices(
@@ -108,24 +108,30 @@ def _evaluate(
     return Evaluation(step.log_snr, data, noise)
 
 
+def _step_noise(step: StepPlan, k: int, step_noise: StepNoise | None) -> Tensor | None:
+    if step.eta == 0:
+        return None
+    if step_noise is None:
+        raise ValueError("a stochastic plan needs step_noise")
+    return step_noise(k)
+
+
 def _advance(
-    denoiser: Denoiser,
+    schedule: NoiseSchedule,
     step: StepPlan,
     x: Tensor,
     past: Sequence[Evaluation],
-    k: int,
-    step_noise: StepNoise | None,
+    *,
+    noise: Tensor | None,
 ) -> Tensor:
     interval = Interval(
         step.log_snr,
         step.next_log_snr,
-        *denoiser.schedule.alpha_sigma(step.log_snr),
-        *denoiser.schedule.alpha_sigma(step.next_log_snr),
+        *schedule.alpha_sigma(step.log_snr),
+        *schedule.alpha_sigma(step.next_log_snr),
     )
     if step.order == 2:
         return second_order(x, past, interval, prediction=step.prediction, form=step.form)
-    if step.eta > 0:
-        if step_noise is None:
-            raise ValueError("a stochastic plan needs step_noise")
-        return stochastic(x, past[-1].data, interval, eta=step.eta, noise=step_noise(k))
+    if noise is not None:
+        return stochastic(x, past[-1].data, interval, eta=step.eta, noise=noise)
     return deterministic(x, past[-1].data, interval)

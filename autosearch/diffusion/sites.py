@@ -82,8 +82,9 @@ class FeatureMemory:
 def extrapolate(entries: Sequence[tuple[float, Tensor]], coordinate: float) -> Tensor:
     """Polynomial through the entries at a new coordinate (Lagrange form, true gaps).
 
-    Equals TaylorSeer's finite-difference forecast (Liu et al. 2025) on a uniform grid, and stays
-    exact for polynomials on any other.
+    At orders 0 and 1 this is reuse and TaylorSeer's forecast (Liu et al. 2025). From order 2 on we
+    deviate: its Taylor series takes backward differences for derivatives, which is not exact for
+    polynomials of that degree; this is, on any grid.
     """
     if len(entries) == 1:
         return entries[0][1]
@@ -127,13 +128,13 @@ def intercepted(
                 branches=branches,
                 coordinate=coordinate,
             )
-            modules[name].forward = handler  # type: ignore[assignment]
+            modules[name].forward = handler
         yield
     finally:
         for name, hook in hooks.items():
             vars(modules[name]).pop("forward", None)
             if hook is not None:
-                modules[name].forward = hook  # type: ignore[method-assign]
+                modules[name].forward = hook
 
 
 @dataclass(frozen=True)

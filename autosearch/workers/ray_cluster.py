@@ -17,14 +17,16 @@ __all__ = ["connect", "reserve", "worker_count"]
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
 
+_AUTHENTICATION = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+
 
 def connect(*, address: str | None = None, **options: Any) -> bool:
     """Connect to Ray unless this process is; returns whether it was done here.
 
     Without an address (or RAY_ADDRESS in the environment) a Ray of our own starts on this
-    machine, without a dashboard. Ray listens on all interfaces, so it gets a token made for this
-    process unless RAY_AUTH_MODE says otherwise; the token stays in the environment, so the home
-    directory need not be writable.
+    machine, without a dashboard. Ray listens on all interfaces and therefore asks for a token,
+    unless RAY_AUTH_MODE says otherwise; ours is made for this process and kept in its
+    environment, so that nothing is written to the home directory.
 
     Raises:
         UserError: when no Ray answers at the address.
@@ -32,8 +34,7 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
     if ray.is_initialized():
         return False
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local" and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
+    if address == "local" and not _AUTHENTICATION & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     try:
         ray.init(

@@ -185,7 +185,7 @@ class RayExecutor(Executor):
             slot.failures += 1
             if slot.failures > self._max_retries:
                 raise UserError(
-                    f"workers: one failed {slot.failures} times while it loaded the model "
+                    f"workers: one failed {slot.failures} times in a row loading the model "
                     f"({reason}); try fewer workers (workers.count) or a smaller model"
                 )
         else:

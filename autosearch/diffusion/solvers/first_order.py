@@ -19,9 +19,7 @@ def deterministic(x: Tensor, data: Tensor, interval: Interval) -> Tensor:
     return (interval.next_sigma / interval.sigma) * x + weight * data
 
 
-def stochastic(
-    x: Tensor, data: Tensor, interval: Interval, *, eta: float, noise: Tensor
-) -> Tensor:
+def stochastic(x: Tensor, data: Tensor, interval: Interval, *, eta: float, noise: Tensor) -> Tensor:
     """DDIM eta (Song et al. 2021, eq. 16), written for any schedule.
 
     ``sigma_eta = eta * sigma' * sqrt(1 - exp(-2 h))`` for eta from 0 to 1; 1 is ancestral sampling.

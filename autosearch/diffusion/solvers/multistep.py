@@ -50,7 +50,8 @@ def second_order(
         first = -interval.next_alpha * math.expm1(-h)
         second = interval.next_alpha * weight(-h) / ratio
         return base + (first + second) * newest.data - second * previous.data
-    assert newest.noise is not None and previous.noise is not None
+    assert newest.noise is not None
+    assert previous.noise is not None
     base = (interval.next_alpha / interval.alpha) * x
     first = -interval.next_sigma * math.expm1(h)
     second = -interval.next_sigma * weight(h) / ratio

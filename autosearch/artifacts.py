@@ -1,0 +1,101 @@
+"""What a study leaves beside its journal, all of it derived and made anew each time."""
+
+import contextlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from autosearch.baselines import baseline
+from autosearch.errors import UserError
+from autosearch.export import knee, write_recipe
+from autosearch.export.base import write_text
+from autosearch.front import front_table
+from autosearch.front_text import front_text
+from autosearch.front_view import FrontView, Point, number
+from autosearch.gallery import save_samples
+from autosearch.plan import Plan
+from autosearch.plotting import plot_front
+from autosearch.problem import Problem
+from autosearch.recipe import Recipe
+from autosearch.study import Study
+
+__all__ = ["write_artifacts"]
+
+_SAMPLES = 100
+# Samples of more numbers than this are shown by fewer, and points in the plane by more.
+_LARGE = 4096
+_FEW_SAMPLES = 16
+_POINTS = 1000
+# What the picture of samples puts beside the knee, at the same number of steps.
+_UNIFORM = "ddim"
+
+
+def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
+    """Write ``front.json``, ``front.txt`` and, once something is on the front, ``front.png``.
+
+    Also the knee's recipe as ``recipe.json`` and ``samples.png``: its samples beside those of
+    ``ddim`` at the same number of steps, from the same noise.
+
+    Args:
+        directory: of a study.
+        problem: the study's, which holds the model.
+
+    Returns:
+        The files, in the order in which they were written.
+
+    Raises:
+        UserError: when the directory holds no study or cannot be written.
+    """
+    study = Study.read(directory)
+    table = front_table(study)
+    view = FrontView(table)
+    written = [directory / "front.json", directory / "front.txt"]
+    write_text(written[0], json.dumps(table, indent=1, allow_nan=False) + "\n")
+    write_text(written[1], front_text(table))
+    if not view.front:
+        return written
+    written += [directory / "front.png", directory / "recipe.json", directory / "samples.png"]
+    plot_front(table, written[2])
+    chosen = knee(view)
+    recipe = Recipe.from_dict(chosen.recipe, where=f"candidate {chosen.id}")
+    write_recipe(recipe, written[3])
+    plans = _compared(problem, study, chosen, problem.compile(recipe), quality=view.quality.name)
+    seed = problem.experiment.seed
+    count = _count(problem.denoiser.sample_shape)
+    save_samples(problem.model, plans, written[4], count=count, seed=seed)
+    return written
+
+
+def _compared(
+    problem: Problem, study: Study, chosen: Point, plan: Plan, *, quality: str
+) -> dict[str, Plan]:
+    """The knee's plan and the uniform schedule's by their titles, with what is known of both."""
+    title = f"{chosen.name}, {chosen.steps} steps, {quality} {number(chosen.value(quality))}"
+    plans = {title: plan}
+    name = f"{_UNIFORM}@{chosen.steps}"
+    if chosen.baseline != name:
+        # The grid may lack this number of steps.
+        with contextlib.suppress(UserError):
+            uniform = problem.compile(baseline(name, problem.denoiser))
+            plans[f"{name}, {chosen.steps} steps{_known(study, name, quality)}"] = uniform
+    return plans
+
+
+def _count(shape: Sequence[int]) -> int:
+    """How many samples to show."""
+    if len(shape) == 1:
+        return _POINTS
+    return _SAMPLES if math.prod(shape) <= _LARGE else _FEW_SAMPLES
+
+
+def _known(study: Study, name: str, quality: str) -> str:
+    """The quality of a baseline, validated or else as searched, for a title."""
+    for candidate in study.feasible:
+        if candidate.name == name:
+            validated = study.validated(candidate)
+            values = validated or candidate.values
+            return f", {quality} {number(values[quality].value)}" + (
+                "" if validated else " (search)"
+            )
+    return ""

@@ -1,0 +1,84 @@
+"""What there is by name, and the schema of an experiment."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autosearch.errors import unknown_name
+from autosearch.experiment import Experiment, shipped_experiments
+
+__all__ = ["KINDS", "catalog", "experiment_schema"]
+
+Entry = dict[str, str]
+
+
+def _experiments() -> dict[str, str]:
+    return shipped_experiments()
+
+
+def _registered(kind: str) -> Callable[[], dict[str, str]]:
+    def entries() -> dict[str, str]:
+        from autosearch.registry import table
+
+        return {name: cls.summary for name, cls in table(kind).items()}
+
+    return entries
+
+
+def _baselines() -> dict[str, str]:
+    from autosearch.baselines import SOLVERS
+
+    return {name: f"{solver.summary}; own grid {solver.grid}" for name, solver in SOLVERS.items()}
+
+
+# Plural, as the user writes it.
+KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
+    "experiments": _experiments,
+    "spaces": _registered("space"),
+    "objectives": _registered("objective"),
+    "algorithms": _registered("algorithm"),
+    "baselines": _baselines,
+    "models": _registered("model"),
+}
+
+
+def catalog(kind: str) -> list[Entry]:
+    """Name and summary of everything of a kind, built-in or of a third party.
+
+    Raises:
+        UserError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS, where="list")
+    return [{"name": name, "summary": summary} for name, summary in KINDS[kind]().items()]
+
+
+def experiment_schema() -> dict[str, Any]:
+    """The JSON schema of an experiment file, with the names that are valid here.
+
+    It also allows what the loader reads as a shorthand: a bare name for ``{name: NAME}``, and a
+    family of a space without settings.
+    """
+    schema = Experiment.model_json_schema()
+    properties = schema["properties"]
+    for key, kind in (("model", "models"), ("algorithm", "algorithms")):
+        properties[key] = _named(properties[key], _names(kind))
+    family = properties["space"].pop("additionalProperties")
+    properties["space"]["additionalProperties"] = {"anyOf": [family, {"type": "null"}]}
+    properties["space"]["propertyNames"] = {"enum": _names("spaces")}
+    properties["space"]["minProperties"] = 1
+    for key in ("objectives", "report"):
+        properties[key]["items"] = {"enum": _names("objectives")}
+    properties["constraints"]["propertyNames"] = {"enum": _names("objectives")}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _names(kind: str) -> list[str]:
+    return [entry["name"] for entry in catalog(kind)]
+
+
+def _named(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A bare name, or a mapping that has one."""
+    name = {"enum": names}
+    full = {"type": "object", "properties": {"name": name}, "required": ["name"]}
+    kept = {key: value for key, value in mapping.items() if key in ("title", "default")}
+    return {**kept, "anyOf": [name, full]}

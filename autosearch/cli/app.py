@@ -1,0 +1,99 @@
+"""The commands, and what becomes of errors.
+
+Exit codes: 0 done; 2 the user's input is wrong, in one line; 130 interrupted; 1 anything else.
+Nothing heavy is imported before a command needs it.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from autosearch._version import __version__
+from autosearch.cli import listing, recipes, run, study
+from autosearch.cli.output import note, quiet_logging
+from autosearch.errors import UserError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+WRONG_INPUT = 2
+
+# Errors of usage: unknown commands and options, missing or unreadable values.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="autosearch",
+    help="Pareto fronts of ways to sample from a diffusion or flow model.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    run.run,
+    study.front,
+    study.status,
+    study.validate,
+    study.plot,
+    study.export,
+    recipes.evaluate,
+    recipes.sample,
+    listing.list_,
+    listing.schema,
+):
+    app.command(command.__name__.rstrip("_"))(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Pareto fronts of ways to sample from a diffusion or flow model."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code.
+
+    Args:
+        arguments: without the program's name; the process's own by default.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    quiet_logging()
+    try:
+        code = app(given or ["--help"], prog_name="autosearch", standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        note(f"autosearch: {error}")
+        return WRONG_INPUT
+    except _UsageError as error:
+        note(f"autosearch: {_usage_line(error)}")
+        return WRONG_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. Python flushes once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if code == INTERRUPTED:
+        note("autosearch: interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def _usage_line(error: Exception) -> str:
+    """Typer's message in one line, with where to read more."""
+    message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", "autosearch")
+    message = message.rstrip(".")
+    return f"{message}{'' if message.endswith('?') else ';'} see {path} --help"

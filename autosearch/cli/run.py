@@ -1,0 +1,112 @@
+"""``run``: a search from beginning to end."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autosearch.cli.output import note, print_json, print_text
+from autosearch.cli.study import print_front
+from autosearch.errors import UserError
+
+if TYPE_CHECKING:
+    from autosearch.experiment import Experiment
+
+__all__ = ["run"]
+
+_RUNS = Path("runs")
+_INTERRUPTED = 130
+
+
+def run(
+    *,
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="A YAML file, or a shipped experiment.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The study's directory (runs/NAME by default)."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="key=value", help="Change a key, such as budget.hours=1."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="How many workers.")] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", help="How many candidates, instead of other budgets.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the study in the directory.")
+    ] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Search, validate on fresh noise, and leave the front with a recipe to use."""
+    loaded = _experiment(experiment, overrides or [], workers, budget, seed)
+    if dry:
+        _dry_run(loaded, as_json)
+        return
+    directory = _RUNS / Path(experiment).stem if out is None else out
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"--out {directory}: is a file; give a directory")
+    _run(loaded, directory, resume=resume, as_json=as_json)
+
+
+def _experiment(
+    name: str, overrides: list[str], workers: int | None, budget: int | None, seed: int | None
+) -> "Experiment":
+    """The experiment with the command line's changes; the short options come last."""
+    from autosearch.experiment import load_experiment
+
+    changes = list(overrides)
+    if workers is not None:
+        changes.append(f"workers.count={workers}")
+    if budget is not None:
+        changes.append(f"budget={{candidates: {budget}}}")
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    return load_experiment(name, changes)
+
+
+def _run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:
+    from autosearch.artifacts import write_artifacts
+    from autosearch.cli.progress import make_progress
+    from autosearch.cli.status import unfinished
+    from autosearch.front import front_table
+    from autosearch.problem import Problem
+    from autosearch.run import run_study
+
+    study = run_study(experiment, directory, resume=resume, progress=make_progress())
+    start = time.monotonic()
+    written = write_artifacts(directory, Problem(study.experiment))
+    seconds = {**study.phases, "artifacts": time.monotonic() - start}
+    table = front_table(study)
+    if as_json:
+        print_json(table)
+    else:
+        print_front(table)
+        print_text(_phases(seconds))
+        print_text(f"{directory}: {', '.join(path.name for path in written)}")
+    if unfinished(study) is not None:
+        note(f"{directory}: saved before its end; continue with --resume --out {directory}")
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _dry_run(experiment: "Experiment", as_json: bool) -> None:
+    from autosearch.cli.dry_run import dry_run_text
+    from autosearch.dry_run import dry_run
+
+    data = dry_run(experiment)
+    if as_json:
+        print_json(data)
+    else:
+        print_text(dry_run_text(data))
+
+
+def _phases(seconds: Mapping[str, Any]) -> str:
+    return "time: " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())

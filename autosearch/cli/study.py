@@ -1,0 +1,152 @@
+"""Commands on a study's directory: ``front``, ``status``, ``validate``, ``plot``, ``export``."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autosearch.cli.output import check_output, note, print_json, print_text, warn
+from autosearch.errors import UserError
+
+__all__ = ["export", "front", "plot", "status", "validate"]
+
+DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_WATCH_SECONDS = 2.0
+
+
+def front(directory: DirectoryArgument, as_json: JsonOption = False) -> None:
+    """Show the front: search and validated values, intervals, the baseline at each cost."""
+    table = _table(directory)
+    if as_json:
+        print_json(table)
+    else:
+        print_front(table)
+
+
+def status(
+    directory: DirectoryArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again until it ends.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where a study stands; works while it runs."""
+    if watch and as_json:
+        raise UserError("--watch and --json: JSON is printed once; leave one of them out")
+    from autosearch.cli.status import status_data, status_text
+
+    data = status_data(directory)
+    if as_json:
+        print_json(data)
+        return
+    print_text(status_text(data))
+    while watch and data["state"] == "running":
+        time.sleep(_WATCH_SECONDS)
+        data = status_data(directory)
+        print_text("\n" + status_text(data))
+        sys.stdout.flush()
+
+
+def validate(
+    directory: DirectoryArgument,
+    samples: Annotated[int | None, typer.Option("--samples", help="Fresh samples.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the fresh noise.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the front again on fresh noise, and renew the files beside the journal."""
+    if samples is not None and samples < 1:
+        raise UserError(f"--samples {samples}: use at least 1")
+    if seed is not None and seed < 0:
+        raise UserError(f"--seed {seed}: is below 0; use 0 or more")
+    from autosearch.artifacts import write_artifacts
+    from autosearch.cli.progress import make_progress
+    from autosearch.front import front_table
+    from autosearch.problem import Problem
+    from autosearch.run import validate_study
+
+    study = validate_study(directory, samples=samples, seed=seed, progress=make_progress())
+    write_artifacts(directory, Problem(study.experiment))
+    table = front_table(study)
+    if as_json:
+        print_json(table)
+    else:
+        print_front(table)
+
+
+def plot(
+    directory: DirectoryArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .pdf or .svg file."),
+    ] = None,
+) -> None:
+    """Draw the front beside the baselines (DIR/front.png by default)."""
+    path = directory / "front.png" if output is None else output
+    from autosearch.plotting import check_suffix, plot_front
+
+    check_output(path)
+    check_suffix(path)
+    plot_front(_table(directory), path)
+    note(f"{path}: written")
+
+
+def export(
+    directory: DirectoryArgument,
+    pick: Annotated[
+        str,
+        typer.Option("--pick", help='knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE".'),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="PATH", help="Where the export goes.")
+    ],
+    form: Annotated[str, typer.Option("--format", help="json or sigmas.")] = "json",
+) -> None:
+    """Hand over one recipe of the front."""
+    from autosearch import export as exports
+    from autosearch.front_view import FrontView, number
+    from autosearch.recipe import Recipe
+
+    chosen_format = exports.find_format(form)
+    check_output(output)
+    view = FrontView(_table(directory))
+    point = exports.pick(view, pick)
+    recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
+    for line in chosen_format.write(recipe, output):
+        warn(line)
+    values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
+    note(f"{output}: {point.name} with {values}")
+
+
+def print_front(table: Mapping[str, Any]) -> None:
+    """A rich table on a terminal, plain text elsewhere."""
+    if not sys.stdout.isatty():
+        from autosearch.front_text import front_text
+
+        print_text(front_text(table))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from autosearch.front_text import columns, rows, summary_lines, title
+    from autosearch.front_view import FrontView
+
+    view = FrontView(table)
+    shown = Table(title=title(view), title_justify="left")
+    for name in columns(view):
+        left = name in ("recipe", "baseline there")
+        shown.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for row in rows(view):
+        shown.add_row(*row)
+    console = Console()
+    console.print(shown, markup=False)
+    console.print("\n".join(summary_lines(view)), markup=False, highlight=False)
+
+
+def _table(directory: Path) -> dict[str, Any]:
+    from autosearch.front import front_table
+    from autosearch.study import Study
+
+    return front_table(Study.read(directory))

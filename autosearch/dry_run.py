@@ -1,0 +1,256 @@
+"""What an experiment would take, from one measured candidate; writes nothing."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from autosearch.baselines import baseline
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.plan import Plan
+from autosearch.problem import Problem
+from autosearch.run import REFERENCES, STORE_BYTES, TEACHER
+from autosearch.spaces.base import Family
+from autosearch.workers import Outcome, Task
+from autosearch.workers.evaluator import ModelEvaluator
+
+__all__ = ["dry_run"]
+
+# Random recipes whose mean cost stands for the search's.
+_DRAWS = 100
+# Of each cost, validation measures the front, the next two and up to three baselines.
+_SEARCHED_PER_COST = 3
+_BASELINES_PER_COST = 3
+# Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
+_JOURNAL_BASE = 2500
+_JOURNAL_STEP = 90
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """What one measured candidate says."""
+
+    name: str
+    seconds_per_unit: float  # per forward equivalent, in one worker
+    scoring: float  # from rows to values, on the search's samples
+    row_bytes: float  # per sample
+
+
+def dry_run(experiment: Experiment) -> dict[str, Any]:
+    """Sizes, counts and predicted times as plain data.
+
+    One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
+    plans cost. Objectives that need rows are scored on that block's rows, repeated.
+
+    Raises:
+        UserError: for everything that would also stop the search.
+    """
+    problem = Problem(experiment)
+    _ = problem.make_algorithm()
+    if not problem.baselines:
+        raise UserError("baselines: none can be encoded by the space and keeps the constraints")
+    timing = _measured(problem)
+    samples = experiment.samples if problem.measure.needs else 0
+    plans = [found.plan for found in problem.baselines]
+    mean_cost = fmean(_random_costs(problem)) * samples
+    baseline_cost = sum(plan.forward_equivalents for plan in plans) * samples
+    setup = _setup_cost(problem, samples)
+    candidates = _candidates(
+        experiment,
+        timing,
+        baseline_cost=baseline_cost,
+        baselines=len(plans),
+        mean_cost=mean_cost,
+        setup=setup,
+    )
+    search_cost = baseline_cost + (candidates - len(plans)) * mean_cost
+    checked, check_cost = _validation(problem, plans)
+    workers = _workers(experiment)
+    ratio = experiment.validation.samples / max(samples, 1)
+    scoring = timing.scoring * (candidates + checked * ratio)
+    sampling = timing.seconds_per_unit * (setup + search_cost + check_cost)
+    return {
+        "model": _model(problem),
+        "space": _space(problem),
+        "baselines": {"count": len(plans), "forward_equivalents": baseline_cost},
+        "candidate": {
+            "measured": timing.name,
+            "seconds": timing.seconds_per_unit * mean_cost + timing.scoring,
+            "forward_equivalents": mean_cost,
+        },
+        "candidates": candidates,
+        "validated": checked,
+        "forward_equivalents": {
+            "setup": setup,
+            "search": search_cost,
+            "validation": check_cost,
+        },
+        "workers": workers,
+        "seconds": _elapsed(sampling, scoring, workers),
+        "disk_bytes": round(_disk(problem, timing, candidates, checked, plans)),
+    }
+
+
+def _measured(problem: Problem) -> _Timing:
+    """The middle baseline on one seed block, after a first run that warms up."""
+    ranked = sorted(problem.baselines, key=lambda b: (b.plan.macs, b.name))
+    middle = ranked[len(ranked) // 2]
+    workers = problem.experiment.workers
+    evaluator = ModelEvaluator(problem.spec, device="cuda" if workers.gpus > 0 else "cpu")
+    size = problem.seed_block
+    needs = problem.measure.needs
+    task = Task(0, middle.plan, 0, Stream.SEARCH, (0,), size, needs)
+    outcomes = [evaluator.evaluate(task) for _ in range(3)]
+    best = min(outcomes, key=lambda outcome: outcome.seconds)
+    seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
+    row_bytes = sum(array.nbytes for array in best.rows.values()) / size
+    return _Timing(middle.name, seconds, _scoring(problem, middle.plan, best), row_bytes)
+
+
+def _scoring(problem: Problem, plan: Plan, outcome: Outcome) -> float:
+    """Seconds from rows to values on the search's number of samples."""
+    if not problem.measure.needs:
+        return 0.0
+    samples = problem.experiment.samples
+    repeats = samples // problem.seed_block
+    rows = {name: np.concatenate([array] * repeats) for name, array in outcome.rows.items()}
+    teacher = rows.get("final") if problem.measure.needs_teacher else None
+    problem.measure.estimates(plan, rows, samples=samples, teacher=teacher)
+    start = time.perf_counter()
+    problem.measure.estimates(plan, rows, samples=samples, teacher=teacher)
+    return time.perf_counter() - start
+
+
+def _random_costs(problem: Problem) -> list[float]:
+    """Forward equivalents per sample of random recipes that keep the constraints."""
+    rng = np.random.default_rng(0)
+    genomes = [problem.space.sample(rng) for _ in range(_DRAWS)]
+    plans = [problem.compile(problem.space.decode(genome)) for genome in genomes]
+    kept = [plan for plan in plans if problem.violation(plan) is None]
+    return [plan.forward_equivalents for plan in kept or plans]
+
+
+def _setup_cost(problem: Problem, samples: int) -> float:
+    """The reference, where none is shipped, and the teacher, where an objective needs it."""
+    cost = 0.0
+    checked = problem.experiment.validation.samples if problem.report_measure.needs else 0
+    if "reference" not in problem.model.figures:
+        cost += checked * sum(_cost_of(problem, name) for name in REFERENCES)
+    if problem.measure.needs_teacher:
+        cost += samples * _cost_of(problem, TEACHER)
+    if problem.report_measure.needs_teacher:
+        cost += 2 * checked * _cost_of(problem, TEACHER)
+    return cost
+
+
+def _cost_of(problem: Problem, name: str) -> float:
+    return problem.compile(baseline(name, problem.denoiser)).forward_equivalents
+
+
+def _candidates(
+    experiment: Experiment,
+    timing: _Timing,
+    *,
+    baseline_cost: float,
+    baselines: int,
+    mean_cost: float,
+    setup: float,
+) -> int:
+    """Distinct plans that the budget pays for, baselines included."""
+    budget = experiment.budget
+    counts = []
+    if budget.candidates is not None:
+        counts.append(float(budget.candidates))
+    if budget.forward_equivalents is not None and mean_cost > 0:
+        left = budget.forward_equivalents - setup - baseline_cost
+        counts.append(baselines + max(0.0, left / mean_cost))
+    if budget.hours is not None:
+        workers = _workers(experiment)
+        each = _elapsed(timing.seconds_per_unit * mean_cost, timing.scoring, workers)
+        counts.append(3600 * budget.hours / max(each, 1e-4))
+    return math.floor(min(counts, default=0.0))
+
+
+def _validation(problem: Problem, plans: Sequence[Plan]) -> tuple[int, float]:
+    """How many recipes are measured again, and what that costs."""
+    if not problem.report_measure.needs:
+        return 0, 0.0
+    groups: dict[int, int] = {}
+    for plan in plans:
+        groups[plan.nfe] = groups.get(plan.nfe, 0) + 1
+    count, cost = 0, 0.0
+    for nfe, baselines in groups.items():
+        chosen = _SEARCHED_PER_COST + min(_BASELINES_PER_COST, baselines)
+        count += chosen
+        cost += chosen * nfe
+    return count, cost * problem.experiment.validation.samples
+
+
+def _workers(experiment: Experiment) -> int:
+    """Workers that will evaluate; ``auto`` fills this machine's processors."""
+    workers = experiment.workers
+    if workers.executor == "inprocess":
+        return 1
+    if workers.count != "auto":
+        return workers.count
+    return max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
+
+
+def _elapsed(sampling: float, scoring: float, workers: int) -> float:
+    """Seconds: workers sample while this process scores, on this machine's processors."""
+    if workers == 1:
+        return sampling + scoring
+    processors = min(workers + 1, os.cpu_count() or 1)
+    return max(sampling / workers, scoring, (sampling + scoring) / processors)
+
+
+def _disk(
+    problem: Problem, timing: _Timing, candidates: int, checked: int, plans: Sequence[Plan]
+) -> float:
+    experiment = problem.experiment
+    rows = timing.row_bytes * (
+        candidates * experiment.samples + checked * experiment.validation.samples
+    )
+    steps = fmean(plan.nfe for plan in plans)
+    return candidates * (_JOURNAL_BASE + _JOURNAL_STEP * steps) + min(rows, STORE_BYTES)
+
+
+def _model(problem: Problem) -> dict[str, Any]:
+    denoiser = problem.denoiser
+    return {
+        "name": problem.spec.name,
+        "family": denoiser.schedule.family,
+        "schedule": denoiser.schedule.name,
+        "prediction": denoiser.prediction,
+        "classes": denoiser.classes,
+        "branches": list(denoiser.branches),
+        "sites": [site.name for site in denoiser.sites],
+        "heads": dict(denoiser.heads),
+        "macs": denoiser.macs,
+    }
+
+
+def _space(problem: Problem) -> dict[str, Any]:
+    families = [_family(family) for family in problem.space.families]
+    sizes = [family["dimensions"] for family in families]
+    return {
+        "families": families,
+        "dimensions": None if None in sizes else sum(sizes),
+    }
+
+
+def _family(family: Family) -> dict[str, Any]:
+    box = family.box()
+    return {
+        "name": family.name,
+        "summary": family.summary,
+        "fields": list(family.fields),
+        "dimensions": len(box) if box else None,
+    }

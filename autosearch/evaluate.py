@@ -1,0 +1,196 @@
+"""Measuring one recipe, or two on the same noise."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.baselines import baseline
+from autosearch.collect import collect
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.measure import Measure, make_objectives
+from autosearch.models.base import Model
+from autosearch.objectives import Estimate, compare
+from autosearch.plan import Plan, check_compatible, compile_recipe
+from autosearch.recipe import Recipe
+from autosearch.run import TEACHER
+from autosearch.workers import Executor, Infeasible, make_executor
+from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+
+__all__ = ["Evaluation", "RecipeEvaluator", "default_objectives", "find_recipe", "paired"]
+
+_DEFAULT = ("fid", "fid_plain", "fd_pixels", "nfe")
+_BASELINE = "baseline:"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one recipe."""
+
+    name: str
+    recipe: Recipe
+    samples: int
+    seed: int
+    values: Mapping[str, Estimate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``autosearch evaluate --json`` prints it."""
+        return {
+            "name": self.name,
+            "recipe": self.recipe.to_dict(),
+            "samples": self.samples,
+            "seed": self.seed,
+            "values": {
+                name: {"value": estimate.value, "ci": list(estimate.interval())}
+                for name, estimate in self.values.items()
+            },
+        }
+
+
+def find_recipe(text: str, denoiser: Denoiser) -> Recipe:
+    """The recipe that a user names: a file, or ``baseline:SOLVER[-GRID]@STEPS``.
+
+    Raises:
+        UserError: for a missing or invalid file, an unknown baseline, or another kind of model.
+    """
+    if text.startswith(_BASELINE):
+        return baseline(text.removeprefix(_BASELINE), denoiser)
+    path = Path(text)
+    if not path.exists() and "@" in text and path.suffix != ".json":
+        raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{text}")
+    return Recipe.load(path)
+
+
+def default_objectives(model: Model) -> list[str]:
+    """Those of the usual objectives that a model can give."""
+    return [o.name for o in make_objectives(_DEFAULT) if o.needs <= set(model.widths)]
+
+
+class RecipeEvaluator:
+    """Measures recipes of one model on the ``evaluate`` stream.
+
+    Args:
+        spec: which model.
+        samples: how many; whole seed blocks.
+        seed: of the noise.
+        objectives: names; by default those of the usual ones that the model can give.
+        workers: None for this process, else how many workers.
+
+    Raises:
+        UserError: for objectives or numbers of samples that the model cannot have.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        samples: int,
+        seed: int,
+        objectives: Sequence[str] | None = None,
+        workers: int | None = None,
+    ) -> None:
+        if seed < 0:
+            raise UserError(f"--seed: {seed} is below 0; use 0 or more")
+        if workers is not None and workers < 1:
+            raise UserError(f"--workers: {workers} is too few; use at least 1")
+        self.model = spec.load()
+        self.samples, self.seed = samples, seed
+        names = default_objectives(self.model) if objectives is None else objectives
+        self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
+        if self._measure.needs:
+            self._measure.check_samples(samples, where="--samples")
+        self._spec = spec
+        self._workers = workers
+
+    def matches(self, recipe: Recipe) -> bool:
+        """Whether the recipe was made for these very weights, or names none."""
+        return check_compatible(recipe, self.model.denoiser)
+
+    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
+        """Measure recipes by name, all on the same noise.
+
+        Raises:
+            UserError: when a recipe does not fit the model or cannot be measured.
+        """
+        plans = {name: self._plan(name, recipe) for name, recipe in recipes.items()}
+        with self._executor() as executor:
+            teacher = self._teacher(executor)
+            return [
+                Evaluation(
+                    name,
+                    recipes[name],
+                    self.samples,
+                    self.seed,
+                    self._estimates(executor, name, plan, teacher),
+                )
+                for name, plan in plans.items()
+            ]
+
+    def _plan(self, name: str, recipe: Recipe) -> Plan:
+        plan = compile_recipe(recipe, self.model.denoiser)
+        reason = self._measure.check_plan(plan)
+        if reason is not None:
+            raise UserError(f"{name}: {reason}; leave it out of --objectives")
+        return plan
+
+    def _executor(self) -> Executor:
+        return make_executor(
+            functools.partial(ModelEvaluator, self._spec),
+            count=self._workers or 1,
+            cpus=1,
+            gpus=0,
+            kind="auto" if self._workers else "inprocess",
+        )
+
+    def _rows(
+        self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]
+    ) -> Mapping[str, NDArray[np.generic]]:
+        size = self.model.block_size
+        found = collect(
+            executor,
+            plan,
+            seed=self.seed,
+            stream=Stream.EVALUATE,
+            blocks=range(self.samples // size),
+            block_size=size,
+            needs=needs,
+        )
+        if found.reason is not None:
+            raise UserError(f"{name}: cannot be measured: {found.reason}; change its steps")
+        return found.rows
+
+    def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
+        if not self._measure.needs_teacher:
+            return None
+        denoiser = self.model.denoiser
+        plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
+        return self._rows(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))["final"]
+
+    def _estimates(
+        self, executor: Executor, name: str, plan: Plan, teacher: NDArray[np.generic] | None
+    ) -> dict[str, Estimate]:
+        rows = self._rows(executor, name, plan, self._measure.needs)
+        try:
+            values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except Infeasible as error:
+            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
+        for objective, estimate in values.items():
+            if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
+                raise UserError(f"{name}: {objective} is not finite; change its steps")
+        return values
+
+
+def paired(a: Evaluation, b: Evaluation) -> dict[str, Any]:
+    """``a - b`` for each objective, with the interval of the difference on the same blocks."""
+    result = {}
+    for name, estimate in a.values.items():
+        difference, interval = compare(estimate, b.values[name])
+        result[name] = {"difference": difference, "ci": list(interval)}
+    return result

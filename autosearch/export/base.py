@@ -1,0 +1,36 @@
+"""What an export format is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe
+
+__all__ = ["Format", "Writer", "write_text"]
+
+# Writes a recipe and returns what the user should know about it, one line each.
+Writer = Callable[[Recipe, Path], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to hand over a recipe."""
+
+    name: str
+    summary: str
+    write: Writer
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, making its folder where it is missing.
+
+    Raises:
+        UserError: when the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"{path}: cannot write: {reason}; give another path") from None

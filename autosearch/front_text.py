@@ -1,0 +1,168 @@
+"""The table of a front as plain text, at most 100 columns wide."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autosearch.front_view import Axis, FrontView, Point, number, with_error
+
+__all__ = ["HEADINGS_NOTE", "columns", "front_text", "rows", "summary_lines", "title"]
+
+WIDTH = 100
+_NAME_WIDTH = 24
+# Ratios mean nothing near zero, where a bias-corrected distance may even be negative.
+_LEAST_RATIO = 1e-9
+
+HEADINGS_NOTE = "gap: to the best baseline at the same cost, or at the nearest one"
+
+
+def front_text(table: Mapping[str, Any]) -> str:
+    """The table, what was overtaken, and the lines below, ending in a newline."""
+    view = FrontView(table)
+    names = columns(view)
+    body = _fitting(names, rows(view))
+    widths = _widths([names, *body])
+    lines = [title(view), ""]
+    lines += [_line(row, widths) for row in [names, ["-" * width for width in widths], *body]]
+    lines += ["", *summary_lines(view)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def columns(view: FrontView) -> list[str]:
+    """The headings."""
+    names = ["steps"]
+    if view.cost is not None and view.cost.name != "nfe":
+        names.append(view.cost.name)
+    names += ["recipe", "search", f"{view.quality.name} (95%)"]
+    names += [axis.name for axis in _others(view)]
+    return [*names, "baseline there", "its value", "gap"]
+
+
+def rows(view: FrontView) -> list[list[str]]:
+    """A row for each point of the front, cheapest first."""
+    return [_row(view, point) for point in view.front]
+
+
+def summary_lines(view: FrontView) -> list[str]:
+    """What stands below the table: overtaken points, reference, hypervolume, cost."""
+    table, lines = view.table, []
+    if not view.front:
+        lines.append("nothing on the front: no candidate has a result yet")
+    else:
+        lines.append(HEADINGS_NOTE)
+    if not view.validated:
+        lines.append("not validated yet: values are the search's, and flatter the winners")
+    if view.overtaken:
+        fallen = ", ".join(
+            point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
+            for point in view.overtaken
+        )
+        lines += _wrapped(f"overtaken on fresh noise: {fallen}")
+    if view.reference_value is not None:
+        recipe = table["reference"]["recipe"]
+        value = number(view.reference_value)
+        lines.append(f"reference {recipe}: {view.quality.name} {value}")
+    volume = table["hypervolume"]
+    found = [
+        f"{value:.4f} ({kind})"
+        for kind, value in (("search", volume["search"]), ("validated", volume["validated"]))
+        if value is not None
+    ]
+    if found:
+        lines.append(f"hypervolume {', '.join(found)}")
+    return [*lines, _cost_line(table["cost"])]
+
+
+def title(view: FrontView) -> str:
+    """One line: what was searched on which model, and how it was checked."""
+    names = ", ".join(axis.name for axis in view.axes)
+    text = f"{view.table['study']}: front of {names} on {view.table['model']}"
+    samples = view.table.get("samples", {})
+    if view.validated and samples.get("validated"):
+        text += f", validated on {samples['validated']} fresh samples"
+    return text
+
+
+def _row(view: FrontView, point: Point) -> list[str]:
+    quality = view.quality.name
+    cells = [str(point.steps)]
+    if view.cost is not None and view.cost.name != "nfe":
+        cells.append(number(point.value(view.cost.name)))
+    searched = point.search(quality)
+    cells += [
+        _shortened(point.name),
+        "" if searched is None else number(searched),
+        _validated(point, quality),
+    ]
+    cells += [number(point.value(axis.name)) for axis in _others(view)]
+    rivals = view.same_cost(point)
+    ours = point.value(quality)
+    if not rivals:
+        return [*cells, "none", "", ""]
+    best = rivals[0]
+    theirs = best.value(quality)
+    if point.baseline is not None and not view.quality.better(theirs, ours):
+        return [*cells, "itself", "", ""]
+    return [*cells, _shortened(best.name), number(theirs), _gap(ours, theirs)]
+
+
+def _validated(point: Point, objective: str) -> str:
+    value = point.validated(objective)
+    return "-" if value is None else with_error(value, point.half_width(objective))
+
+
+def _gap(ours: float, theirs: float) -> str:
+    """Relative where it means something."""
+    if ours > 0 and theirs > _LEAST_RATIO:
+        return f"{100 * (ours / theirs - 1):+.0f}%"
+    return f"{ours - theirs:+.2g}"
+
+
+def _others(view: FrontView) -> list[Axis]:
+    return [axis for axis in view.axes if axis not in (view.cost, view.quality)]
+
+
+def _cost_line(cost: Mapping[str, Any]) -> str:
+    text = (
+        f"{cost['candidates']} candidates, {cost['forward_equivalents']:,.0f} forward equivalents, "
+        f"{cost['duplicates_avoided']} duplicates avoided"
+    )
+    if cost["infeasible"]:
+        text += f", {cost['infeasible']} infeasible"
+    if cost["failed"]:
+        text += f", {cost['failed']} failed"
+    return text
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Names to the left, numbers to the right."""
+    padded = [
+        cell.ljust(width) if _is_name(cell) else cell.rjust(width)
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    return "  ".join(padded)
+
+
+def _is_name(cell: str) -> bool:
+    return bool(cell) and (cell[0].isalpha() or cell[0] == "#")
+
+
+def _shortened(text: str, width: int = _NAME_WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*table, strict=True)]
+
+
+def _fitting(names: Sequence[str], body: list[list[str]]) -> list[list[str]]:
+    """The rows with recipes' names cut where the table would be too wide."""
+    total = sum(_widths([names, *body])) + 2 * (len(names) - 1)
+    if total <= WIDTH:
+        return body
+    room = max(10, _NAME_WIDTH - -(-(total - WIDTH) // 2))
+    return [[_shortened(cell, room) if _is_name(cell) else cell for cell in row] for row in body]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ")

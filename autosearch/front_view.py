@@ -1,0 +1,194 @@
+"""The table of a front, as ``front --json`` prints it, with names instead of keys.
+
+Everything that shows or picks points reads the table through here: text, plots, exports.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+__all__ = ["COSTS", "Axis", "FrontView", "Point", "number", "with_error"]
+
+# Objectives that a plan declares; the first of them in an experiment is the axis of cost.
+COSTS = ("nfe", "forwards", "macs", "memory")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One objective."""
+
+    name: str
+    direction: str
+    unit: str
+
+    @property
+    def label(self) -> str:
+        """Name and unit for an axis of a plot; the unit is left out where it only repeats."""
+        return self.name if self.unit.lower() in ("", self.name) else f"{self.name} [{self.unit}]"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is strictly better than ``b``."""
+        return a > b if self.direction == "maximize" else a < b
+
+    def signed(self, value: float) -> float:
+        """The value to be minimised."""
+        return -value if self.direction == "maximize" else value
+
+
+@dataclass(frozen=True)
+class Point:
+    """One recipe of the table: of the search, or a baseline."""
+
+    id: int
+    baseline: str | None
+    recipe: Mapping[str, Any]
+    on_front: bool
+    overtaken_by: int | None
+    values: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """The baseline's name, or the candidate's number."""
+        return self.baseline or f"#{self.id}"
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the recipe."""
+        return len(self.recipe["steps"])
+
+    def search(self, objective: str) -> float | None:
+        """The value on the search's noise."""
+        value: float | None = self.values.get(objective, {}).get("search")
+        return value
+
+    def validated(self, objective: str) -> float | None:
+        """The value on fresh noise; None before validation."""
+        value: float | None = self.values.get(objective, {}).get("validated")
+        return value
+
+    def value(self, objective: str) -> float:
+        """The validated value where there is one, else the search's.
+
+        Raises:
+            KeyError: when the objective was not measured for this point.
+        """
+        found = self.validated(objective)
+        found = self.search(objective) if found is None else found
+        if found is None:
+            raise KeyError(objective)
+        return found
+
+    def interval(self, objective: str) -> tuple[float, float]:
+        """The 95% interval of :meth:`value`; both ends equal for an exact value."""
+        low, high = self.values[objective]["ci"]
+        return low, high
+
+    def half_width(self, objective: str) -> float:
+        """Half the width of the interval."""
+        low, high = self.interval(objective)
+        return (high - low) / 2
+
+
+class FrontView:
+    """A front table: its axes and points.
+
+    Attributes:
+        axes: the objectives in the experiment's order.
+        points: those on the search front or on the validated one.
+        baselines: named recipes; some may also be among ``points``.
+    """
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.table = table
+        self.axes = [Axis(o["name"], o["direction"], o["unit"]) for o in table["objectives"]]
+        self.points = [_point(data) for data in table["points"]]
+        self.baselines = [_point(data) for data in table["baselines"]]
+
+    @property
+    def cost(self) -> Axis | None:
+        """The first objective that a plan declares."""
+        return next((axis for axis in self.axes if axis.name in COSTS), None)
+
+    @property
+    def quality(self) -> Axis:
+        """The first objective that is not the cost; the cost when it stands alone."""
+        return next((axis for axis in self.axes if axis != self.cost), self.axes[0])
+
+    @cached_property
+    def front(self) -> list[Point]:
+        """Points on the front, cheapest first."""
+        return self.ordered([point for point in self.points if point.on_front])
+
+    @property
+    def overtaken(self) -> list[Point]:
+        """Points of the search front that fell off it on fresh noise."""
+        return self.ordered([point for point in self.points if not point.on_front])
+
+    @property
+    def validated(self) -> bool:
+        """Whether values on fresh noise stand in the table."""
+        measured = (p.validated(axis.name) for p in self.points for axis in self.axes)
+        return any(value is not None for value in measured)
+
+    def ordered(self, points: Sequence[Point]) -> list[Point]:
+        """By cost, then by quality, best first."""
+        axes = [self.quality] if self.cost is None else [self.cost, self.quality]
+        return sorted(
+            points, key=lambda p: (*(axis.signed(p.value(axis.name)) for axis in axes), p.id)
+        )
+
+    def axis(self, name: str) -> Axis | None:
+        """The objective of a name."""
+        return next((axis for axis in self.axes if axis.name == name), None)
+
+    def same_cost(self, point: Point) -> list[Point]:
+        """Baselines at the cost nearest to a point's, best first; all where there is no cost."""
+        others = [baseline for baseline in self.baselines if baseline.id != point.id]
+        cost = self.cost
+        if cost is not None and others:
+            here = point.value(cost.name)
+            nearest = min((b.value(cost.name) for b in others), key=lambda c: (abs(c - here), c))
+            others = [b for b in others if b.value(cost.name) == nearest]
+        name = self.quality.name
+        return sorted(others, key=lambda b: (self.quality.signed(b.value(name)), b.id))
+
+    @property
+    def reference_value(self) -> float | None:
+        """The reference's value of the quality."""
+        value = self.table["reference"].get("values", {}).get(self.quality.name)
+        return None if value is None else float(value["value"])
+
+
+def _point(data: Mapping[str, Any]) -> Point:
+    return Point(
+        id=data["id"],
+        baseline=data["baseline"],
+        recipe=data["recipe"],
+        on_front=data["on_front"],
+        overtaken_by=data["overtaken_by"],
+        values=data["values"],
+    )
+
+
+def number(value: float) -> str:
+    """A value for people: whole numbers as they are, others with three or four digits."""
+    size = abs(value)
+    if float(value).is_integer() and size < 1e6:
+        return str(int(value))
+    if 1000 <= size < 1e6:
+        return f"{value:.0f}"
+    if 1e-3 <= size < 1000:
+        return f"{value:#.4g}" if size >= 1 else f"{value:#.3g}"
+    return f"{value:.2e}"
+
+
+def with_error(value: float, half: float) -> str:
+    """``value ± half``, both cut where the second digit of the error stands."""
+    if not half > 0:
+        return number(value)
+    digits = 1 - math.floor(math.log10(half))
+    if 0 <= digits <= 6:
+        return f"{value:.{digits}f} ± {half:.{digits}f}"
+    return f"{number(value)} ± {half:.1e}"

@@ -1,0 +1,66 @@
+"""Which mark stands for what: shapes and line styles first, colour only beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autosearch.front_view import Axis, FrontView, Point
+
+__all__ = ["FRONT", "OTHER", "REFERENCE", "Family", "baseline_family", "families"]
+
+FRONT = "#0b5394"
+OTHER = "#8a8a8a"
+REFERENCE = "#b45f06"
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
+_BEST = 3
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named way to sample at all its step counts, such as ``ddim-trailing``."""
+
+    name: str
+    marker: str
+    points: tuple[Point, ...]
+
+
+def baseline_family(point: Point) -> str:
+    """A baseline's name without its step count."""
+    return (point.baseline or "").partition("@")[0]
+
+
+def families(view: FrontView, axis: Axis) -> tuple[list[Family], list[Point]]:
+    """The best three baselines of each cost by family, and all other baselines.
+
+    Args:
+        view: the table.
+        axis: the objective that ranks them.
+    """
+    shown = _best_per_cost(view, axis)
+    grouped: dict[str, list[Point]] = {}
+    for point in view.ordered(shown):
+        grouped.setdefault(baseline_family(point), []).append(point)
+    found = [
+        Family(name, _MARKERS[i % len(_MARKERS)], tuple(points))
+        for i, (name, points) in enumerate(sorted(grouped.items()))
+    ]
+    ids = {point.id for point in shown}
+    return found, [point for point in view.baselines if point.id not in ids]
+
+
+def _best_per_cost(view: FrontView, axis: Axis) -> list[Point]:
+    groups: Mapping[float, list[Point]] = _by_cost(view)
+    best = []
+    for points in groups.values():
+        ranked = sorted(points, key=lambda p: (axis.signed(p.value(axis.name)), p.id))
+        best += ranked[:_BEST]
+    return best
+
+
+def _by_cost(view: FrontView) -> dict[float, list[Point]]:
+    """Baselines by cost; by their number of steps where no objective is a cost."""
+    groups: dict[float, list[Point]] = {}
+    points: Sequence[Point] = view.baselines
+    for point in points:
+        cost = point.value(view.cost.name) if view.cost is not None else float(point.steps)
+        groups.setdefault(cost, []).append(point)
+    return groups

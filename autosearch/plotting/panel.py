@@ -1,0 +1,130 @@
+"""One panel: the front, the baselines and the reference on two objectives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autosearch.front_view import Axis, FrontView, Point
+from autosearch.plotting.labels import label_at_right
+from autosearch.plotting.marks import FRONT, OTHER, REFERENCE, Family, families
+from autosearch.plotting.scales import set_scales
+
+__all__ = ["draw_panel"]
+
+
+def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = True) -> None:
+    """Draw on matplotlib axes.
+
+    Args:
+        axes: where to draw.
+        view: the table.
+        x, y: the objectives shown.
+        names: whether families of baselines are named at the right.
+    """
+    grouped, others = families(view, y)
+    shown = [point for family in grouped for point in family.points]
+    set_scales(axes, [*view.points, *shown, *others], x, y)
+    if others:
+        axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
+    costs = sorted({point.value(x.name) for point in [*shown, *others]})
+    for family in grouped:
+        _family(axes, family, costs, x, y)
+    _front(axes, view, x, y)
+    _overtaken(axes, view.overtaken, x, y)
+    _reference(axes, view, y)
+    axes.set_xlabel(x.label)
+    axes.set_ylabel(f"{y.label}, {'higher' if y.direction == 'maximize' else 'lower'} is better")
+    axes.grid(True, which="both", lw=0.4, color="#dddddd")
+    axes.set_axisbelow(True)
+    if names and grouped:
+        label_at_right(axes, [(f.name, f.points[-1], f.marker) for f in grouped], x, y)
+
+
+def _family(axes: Any, family: Family, costs: Sequence[float], x: Axis, y: Axis) -> None:
+    """A baseline's marks, joined only where no cost between them is missing."""
+    style = {"marker": family.marker, "color": OTHER, "mfc": "white", "ls": ":", "lw": 0.8}
+    run: list[Point] = []
+    for point in family.points:
+        skipped = run and costs.index(point.value(x.name)) > costs.index(run[-1].value(x.name)) + 1
+        if skipped:
+            axes.plot(*_xy(run, x, y), ms=6, zorder=2, **style)
+            run = []
+        run.append(point)
+    axes.plot(*_xy(run, x, y), ms=6, zorder=2, **style)
+    # A baseline on the front wears its own mark inside the front's.
+    winners = [point for point in family.points if point.on_front]
+    axes.plot(*_xy(winners, x, y), family.marker, color="white", ms=4, zorder=5)
+
+
+def _xy(points: Sequence[Point], x: Axis, y: Axis) -> tuple[list[float], list[float]]:
+    return [p.value(x.name) for p in points], [p.value(y.name) for p in points]
+
+
+def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
+    points = sorted(view.front, key=lambda point: (point.value(x.name), point.value(y.name)))
+    if not points:
+        return
+    xs, ys = _xy(points, x, y)
+    if view.cost == x and len(view.axes) == 2:
+        # Between two points the better one is the cheaper: a step, not a slope.
+        axes.step(xs, ys, where="post", color=FRONT, lw=1.8, zorder=3)
+    axes.errorbar(
+        xs,
+        ys,
+        yerr=_errors(points, y),
+        xerr=_errors(points, x),
+        fmt="o",
+        color=FRONT,
+        ms=8,
+        capsize=3,
+        lw=1.2,
+        zorder=4,
+        label="front, 95% interval" if view.validated else "front (search values)",
+    )
+
+
+def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
+    if points:
+        axes.plot(
+            *_xy(points, x, y),
+            "o",
+            mfc="none",
+            mec=FRONT,
+            ms=8,
+            ls="none",
+            zorder=3,
+            label="overtaken on fresh noise",
+        )
+
+
+def _reference(axes: Any, view: FrontView, y: Axis) -> None:
+    """A dashed line with its label; only the label where a log axis cannot show the value."""
+    value = view.table["reference"].get("values", {}).get(y.name)
+    if value is None:
+        return
+    level = float(value["value"])
+    text = f"reference {view.table['reference']['recipe']}: {level:.3g}"
+    place: tuple[float, float] = (0.01, level)
+    coordinates: Any = ("axes fraction", "data")
+    if axes.get_yscale() == "log" and level <= 0:
+        text, place, coordinates = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
+    else:
+        axes.axhline(level, color=REFERENCE, ls="--", lw=1.2, zorder=1)
+    axes.annotate(
+        text,
+        place,
+        xycoords=coordinates,
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=REFERENCE,
+        fontsize=9,
+    )
+
+
+def _errors(points: Sequence[Point], axis: Axis) -> Any:
+    """[2, N] distances to the ends of the intervals, none for exact values."""
+    lows = [point.value(axis.name) - point.interval(axis.name)[0] for point in points]
+    highs = [point.interval(axis.name)[1] - point.value(axis.name) for point in points]
+    errors = np.maximum(np.array([lows, highs]), 0.0)
+    return errors if errors.any() else None

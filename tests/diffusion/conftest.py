@@ -1,0 +1,61 @@
+"""What the tests of the numeric core share: exact models and plans built by hand."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.prediction import Prediction
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.models.exact import ExactDenoiser, Mixture
+from autosearch.plan import Plan, StepPlan, model_key
+
+MakeExact = Callable[..., ExactDenoiser]
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture(scope="session")
+def mixture() -> Mixture:
+    """Four anisotropic components in three dimensions."""
+    return Mixture.random(components=4, dimension=3, seed=5)
+
+
+@pytest.fixture(scope="session")
+def gaussian() -> Mixture:
+    """One anisotropic Gaussian away from the origin."""
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    covariance = basis @ np.diag([0.05, 0.3, 1.2]) @ basis.T
+    return Mixture.gaussian(np.array([0.5, -1.0, 0.2]), covariance)
+
+
+@pytest.fixture(scope="session")
+def exact() -> MakeExact:
+    """Makes exact denoisers in double precision."""
+
+    def make(data: Mixture, schedule: NoiseSchedule, prediction: Prediction) -> ExactDenoiser:
+        return ExactDenoiser(data, schedule, prediction, dtype=torch.float64)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan_through() -> MakePlan:
+    """Makes plans through given log-SNRs without rounding any of them to nine digits."""
+
+    def make(
+        denoiser: Denoiser, log_snrs: Sequence[float], *, start_scale: float = 1.0, **choices: object
+    ) -> Plan:
+        order = choices.pop("order", 1)
+        history = choices.pop("history", 0)
+        steps = []
+        for i, (start, end) in enumerate(zip(log_snrs, log_snrs[1:], strict=False)):
+            ends = math.isinf(start) or math.isinf(end)
+            used = sum(map(math.isfinite, log_snrs[: i + 1])) + history
+            step = {"order": 1} if ends else {"order": min(order, used), **choices}
+            steps.append(StepPlan(denoiser.schedule.time(start), start, end, **step))
+        return Plan(model_key(denoiser), start_scale, tuple(steps), macs=1, full_macs=1, memory=0)
+
+    return make

@@ -1,0 +1,115 @@
+"""Grids that no scheduler of diffusers has, and what a grid refuses."""
+
+import math
+
+import numpy as np
+import pytest
+
+from autosearch.diffusion.grids import GRIDS, grid, grids_for
+from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.errors import UserError
+
+VP = VariancePreserving()
+ALL: list[NoiseSchedule] = [VP, VariancePreserving("cosine"), EDM(), RectifiedFlow()]
+
+
+def times(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[float]:
+    return [time for time, _ in grid(name, schedule, steps, whole=whole)]
+
+
+def test_examples_at_four_steps() -> None:
+    assert times("leading", VP, 4) == [750, 500, 250, 0]
+    assert times("leading-ms", VP, 4) == [800, 600, 400, 200]
+    assert times("linspace", VP, 4) == [999, 666, 333, 0]
+    assert times("linspace-ms", VP, 4) == [999, 749, 500, 250]
+    assert times("trailing", VP, 4) == [999, 749, 499, 249]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10, 20, 29])
+def test_quadratic_is_that_of_the_ddim_code(steps: int) -> None:
+    """Squares of evenly spaced roots up to 0.8 T, cut to whole times; no 1 is added."""
+    expected = [int(root**2) for root in np.linspace(0, np.sqrt(1000 * 0.8), steps)]
+    assert times("quadratic", VP, steps) == expected[::-1]
+
+
+def test_quadratic_refuses_what_would_repeat_a_time() -> None:
+    with pytest.raises(UserError, match=r"'quadratic' repeats times at 50 steps; use fewer"):
+        grid("quadratic", VP, 50)
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
+def test_logsnr_is_uniform_and_stops_before_the_end(schedule: NoiseSchedule) -> None:
+    log_snrs = [schedule.log_snr(time) for time in times("logsnr", schedule, 8)]
+    gaps = np.diff([*log_snrs, schedule.log_snr(schedule.last)])
+    assert gaps == pytest.approx([gaps[0]] * 8, rel=1e-6)
+    assert math.isfinite(log_snrs[0])
+
+
+@pytest.mark.parametrize("schedule", [VP, EDM()], ids=["vp", "edm"])
+def test_edm_levels_are_those_of_karras(schedule: NoiseSchedule) -> None:
+    sigmas = [schedule.edm_sigma(time) for time in times("edm", schedule, 7)]
+    roots = np.array(sigmas) ** (1 / 7)
+    assert np.diff(roots) == pytest.approx([np.diff(roots)[0]] * 6, rel=1e-6)
+    assert sigmas[0] == pytest.approx(schedule.edm_sigma(schedule.first))
+    assert sigmas[-1] == pytest.approx(schedule.edm_sigma(schedule.last))
+
+
+def test_karras_gives_network_and_solver_different_levels() -> None:
+    points = grid("karras", VP, 5)
+    assert all(time == int(time) for time, _ in points)
+    apart = [abs(VP.log_snr(time) - log_snr) for time, log_snr in points if log_snr is not None]
+    assert len(apart) == 5
+    assert 1e-4 < max(apart) < 0.5
+    assert all(log_snr is None for _, log_snr in grid("karras", VP, 5, whole=False))
+
+
+def test_karras_and_edm_are_one_grid_where_time_is_continuous() -> None:
+    assert grid("karras", EDM(), 6) == grid("edm", EDM(), 6)
+
+
+def test_linspace_keeps_real_times_for_euler() -> None:
+    assert times("linspace", VP, 5) == [999, 749, 500, 250, 0]
+    assert times("linspace", VP, 5, whole=False) == [999, 749.25, 499.5, 249.75, 0]
+
+
+def test_flow_grids() -> None:
+    schedule = RectifiedFlow()
+    assert times("flow", schedule, 4) == [1, 0.75, 0.5, 0.25]
+    shifted = times("flow-shift", schedule, 4)
+    assert shifted == pytest.approx([1, 0.9, 0.75, 0.5])
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
+def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSchedule) -> None:
+    for name in grids_for(schedule):
+        for steps in range(1, 30):
+            try:
+                points = grid(name, schedule, steps)
+            except UserError as error:
+                assert "repeats times" in str(error)  # noqa: PT017
+                continue
+            found = [time for time, _ in points]
+            assert len(found) == steps
+            assert found == sorted(set(found), reverse=True)
+            assert schedule.first * (1 + 1e-12) >= found[0]
+            assert found[-1] >= schedule.last * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "steps", "message"),
+    [
+        ("trailng", VP, 5, "unknown grid 'trailng'; did you mean 'trailing'?"),
+        ("flow", VP, 5, "grid 'flow' is not defined for vp models; use leading,"),
+        ("leading", EDM(), 5, "grid 'leading' is not defined for edm models; use karras,"),
+        ("leading", VP, 0, "grid 'leading': the number of steps is 0; it must be at least 1"),
+        ("leading", VP, 1001, "grid 'leading' repeats times at 1001 steps; use fewer steps"),
+    ],
+)
+def test_refusals(name: str, schedule: NoiseSchedule, steps: int, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        grid(name, schedule, steps)
+    assert message in str(caught.value)
+
+
+def test_every_grid_belongs_to_a_family() -> None:
+    assert {name for schedule in ALL for name in grids_for(schedule)} == set(GRIDS)
