@@ -84,15 +84,11 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
         if order > 1:
             step |= {"prediction": solver.prediction, "form": solver.form}
         steps.append(step)
-    # Diffusers' Euler starts leading grids, which do not reach the noisiest time, from the
-    # marginal; so does every solver of EDM models.
-    marginal = schedule.family == "edm" or grid_name.startswith("leading")
-    scale = "scheduler" if marginal else solver.start
     return Recipe.from_dict(
         {
             "version": 1,
             "model": model_key(denoiser).model_dump(),
-            "start": {"scale": scale},
+            "start": {"scale": _start_scale(solver, grid_name, schedule)},
             "steps": steps,
         },
         where=f"baseline {name}",
@@ -109,6 +105,15 @@ def baseline_names(
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids_for(schedule) if name != own]
     return names
+
+
+def _start_scale(
+    solver: Solver, grid_name: str, schedule: NoiseSchedule
+) -> Literal["unit", "sigma", "scheduler"]:
+    # Diffusers starts EDM models from the marginal, and so does its Euler on leading grids,
+    # which do not reach the noisiest time.
+    leading = solver.start == "sigma" and grid_name.startswith("leading")
+    return "scheduler" if leading or schedule.family == "edm" else solver.start
 
 
 def _own_grid(solver: Solver, schedule: NoiseSchedule) -> str:

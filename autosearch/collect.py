@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
 from autosearch.plan import Plan
-from autosearch.workers.base import Executor, Task
+from autosearch.workers.base import Executor, Outcome, Task
 
 __all__ = ["Collected", "collect"]
 
@@ -41,7 +41,7 @@ def collect(
     parts = [tuple(blocks[i : i + share]) for i in range(0, len(blocks), share)]
     for number, part in enumerate(parts):
         executor.submit(Task(number, plan, seed, stream, part, block_size, needs))
-    outcomes = {}
+    outcomes: dict[int, Outcome] = {}
     while len(outcomes) < len(parts):
         outcomes.update({outcome.id: outcome for outcome in executor.wait()})
     cost = sum(outcome.forward_equivalents for outcome in outcomes.values())

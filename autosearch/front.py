@@ -13,7 +13,17 @@ from autosearch.objectives.base import Estimate, Objective
 from autosearch.registry import find
 from autosearch.study import Candidate, Study
 
-__all__ = ["cost_groups", "front_table", "hypervolume", "make_scale", "non_dominated", "objectives_of", "ranked", "selection", "values_of"]
+__all__ = [
+    "cost_groups",
+    "front_table",
+    "hypervolume",
+    "make_scale",
+    "non_dominated",
+    "objectives_of",
+    "ranked",
+    "selection",
+    "values_of",
+]
 
 Array = NDArray[np.float64]
 _MOST_GROUPS = 20
@@ -70,7 +80,8 @@ def front_table(study: Study) -> dict[str, Any]:
     """The front as ``autosearch front --json`` prints it.
 
     Membership is decided on search values; where the front was validated it is decided again
-    among what was validated together, and points that fall off name who overtook them.
+    among what was validated together, and points that fall off name who overtook them. The best
+    recipe of each cost is listed too, also where a cheaper one is better.
     """
     objectives = objectives_of(study)
     candidates = study.feasible
@@ -79,8 +90,9 @@ def front_table(study: Study) -> dict[str, Any]:
     checked = [c for c in candidates if study.validated(c) is not None]
     final = values_of(checked, objectives, study)
     on_front = {checked[i].id for i in non_dominated(final)} if checked else search_front
-    overtaken = _overtaken(checked, final, search_front - on_front)
-    listed = [c for c in candidates if c.id in search_front | on_front]
+    shown = search_front | on_front | _best_per_cost(study, checked or candidates, objectives)
+    overtaken = _overtaken(checked or candidates, final if checked else search, shown - on_front)
+    listed = [c for c in candidates if c.id in shown]
     baselines = [c for c in (checked or candidates) if c.kind == "baseline"]
     return {
         "study": study.header["name"],
@@ -155,8 +167,10 @@ def _ends(
     fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
     worst = fewest[0].values[objective.name].value if fewest else max(values)
     reference = (study.reference or {}).get("values", {}).get(objective.name)
-    best = reference["value"] if reference else (
-        max(values) if objective.direction == "maximize" else min(values)
+    best = (
+        reference["value"]
+        if reference
+        else (max(values) if objective.direction == "maximize" else min(values))
     )
     if reference and objective.direction == "minimize" and best <= 0:
         # An exact model's corrected distance can be zero: its error is then the honest scale.
@@ -164,10 +178,24 @@ def _ends(
     return worst, best
 
 
+def _best_per_cost(
+    study: Study, candidates: Sequence[Candidate], objectives: Sequence[Objective]
+) -> set[int]:
+    """Ids of the best candidate of each cost, by validated values where there are any."""
+    groups = cost_groups(candidates, objectives)
+    best = set()
+    for group in set(groups):
+        members = [c for c, g in zip(candidates, groups, strict=True) if g == group]
+        best.add(ranked(members, objectives, study)[0].id)
+    return best
+
+
 def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> float | None:
     if study.scale is None:
         return None
-    return hypervolume(study.scale["axes"], [o.name for o in objectives], signs(objectives) * values)
+    return hypervolume(
+        study.scale["axes"], [o.name for o in objectives], signs(objectives) * values
+    )
 
 
 def values_of(
@@ -183,10 +211,16 @@ def values_of(
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * sign
 
 
-def ranked(members: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
-    """Best first: by non-domination rank on the measured objectives, then by the first of them."""
+def ranked(
+    members: Sequence[Candidate], objectives: Sequence[Objective], study: Study | None = None
+) -> list[Candidate]:
+    """Best first: by non-domination rank on the measured objectives, then by the first of them.
+
+    On the study's validated values when it is given and has validated all of them.
+    """
     measured = [o for o in objectives if o.needs] or list(objectives)
-    values = values_of(members, measured)
+    validated = study is not None and all(study.validated(c) is not None for c in members)
+    values = values_of(members, measured, study if validated else None)
     ranks = np.zeros(len(members), dtype=int)
     for rank, front in enumerate(NonDominatedSorting().do(values)):
         ranks[front] = rank
@@ -221,9 +255,7 @@ def _point(
         "baseline": candidate.name,
         "on_front": candidate.id in on_front,
         "overtaken_by": overtaken.get(candidate.id),
-        "values": {
-            name: _value(candidate.values.get(name), validated.get(name)) for name in names
-        },
+        "values": {name: _value(candidate.values.get(name), validated.get(name)) for name in names},
     }
 
 

@@ -58,10 +58,10 @@ def summary_lines(view: FrontView) -> list[str]:
             for point in view.overtaken
         )
         lines += _wrapped(f"overtaken on fresh noise: {fallen}")
-    if view.reference_value is not None:
+    level = view.reference_value(view.quality.name)
+    if level is not None:
         recipe = table["reference"]["recipe"]
-        value = number(view.reference_value)
-        lines.append(f"reference {recipe}: {view.quality.name} {value}")
+        lines.append(f"reference {recipe}: {view.quality.name} {number(level)}")
     volume = table["hypervolume"]
     found = [
         f"{value:.4f} ({kind})"

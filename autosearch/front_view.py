@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-__all__ = ["COSTS", "Axis", "FrontView", "Point", "number", "with_error"]
+__all__ = ["COSTS", "STEPS", "Axis", "FrontView", "Point", "number", "with_error"]
 
 # Objectives that a plan declares; the first of them in an experiment is the axis of cost.
 COSTS = ("nfe", "forwards", "macs", "memory")
+# Stands for the cost where a table of one objective is drawn.
+STEPS = "steps"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class FrontView:
     @property
     def cost(self) -> Axis | None:
         """The first objective that a plan declares."""
-        return next((axis for axis in self.axes if axis.name in COSTS), None)
+        return next((axis for axis in self.axes if axis.name in (*COSTS, STEPS)), None)
 
     @property
     def quality(self) -> Axis:
@@ -154,10 +156,9 @@ class FrontView:
         name = self.quality.name
         return sorted(others, key=lambda b: (self.quality.signed(b.value(name)), b.id))
 
-    @property
-    def reference_value(self) -> float | None:
-        """The reference's value of the quality."""
-        value = self.table["reference"].get("values", {}).get(self.quality.name)
+    def reference_value(self, objective: str) -> float | None:
+        """The reference's value of an objective, where it was measured."""
+        value = self.table["reference"].get("values", {}).get(objective)
         return None if value is None else float(value["value"])
 
 

@@ -147,8 +147,9 @@ class Problem:
             grid_name = rest.partition("@")[0]
             if solver.partition("@")[0] not in SOLVERS:
                 raise unknown_name("baseline solver", solver, SOLVERS, where="baselines")
-            if grid_name and grid_name not in grids_for(schedule):
-                raise unknown_name("grid", grid_name, grids_for(schedule), where=f"baselines: {name}")
+            grids = grids_for(schedule)
+            if grid_name and grid_name not in grids:
+                raise unknown_name("grid", grid_name, grids, where=f"baselines: {name}")
         low, high = self._step_range()
         counts = range(low, high + 1)
         return [n for k in counts for n in (f"{name}@{k}" for name in names if "@" not in name)] + [
@@ -181,4 +182,3 @@ def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
     if bounds.min is not None and value < bounds.min:
         return f"{name} {value:g} is below {bounds.min:g}"
     return None
-

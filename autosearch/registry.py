@@ -50,7 +50,9 @@ def find(kind: str, name: str, *, where: str = "") -> type[Any]:
     return known[name]
 
 
-def construct(function: Any, settings: Mapping[str, Any], *args: Any, where: str, **given: Any) -> Any:
+def construct(
+    function: Any, settings: Mapping[str, Any], *args: Any, where: str, **given: Any
+) -> Any:
     """Call with a user's settings; a wrong name or type is the user's mistake, not ours.
 
     Args:

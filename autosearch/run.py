@@ -112,9 +112,10 @@ class _Session:
             return
         with self._phase("reference"):
             shipped = self.problem.model.figures.get("reference")
-            record = dict(shipped) | {"source": "shipped", "forward_equivalents": 0.0} if shipped else (
-                self._measured_reference()
-            )
+            if shipped:
+                record = {**shipped, "source": "shipped", "forward_equivalents": 0.0}
+            else:
+                record = self._measured_reference()
             self._write({"type": "reference", **record})
 
     def search(self) -> None:
@@ -149,7 +150,8 @@ class _Session:
         self, count: int, seed: int, measure: Measure, teacher: NDArray[np.generic] | None
     ) -> None:
         chosen = {c.id: c for c in selection(self.study)}
-        todo = [c for c in chosen.values() if (c.identity, seed, count) not in self.study.validations]
+        known = self.study.validations
+        todo = [c for c in chosen.values() if (c.identity, seed, count) not in known]
         plans = {c.id: self.problem.compile(self.study.recipe(c)) for c in todo}
         waiting = list(todo)
         pending = 0
@@ -199,13 +201,13 @@ class _Session:
     def _measured_reference(self) -> dict[str, Any]:
         """The better of the reference recipes, measured on a stream of its own."""
         samples = self.problem.experiment.validation.samples
-        measure = self.problem.report_measure
+        measure, seed = self.problem.report_measure, self.problem.experiment.seed
         found, cost = [], 0.0
         for name in REFERENCES:
             plan = self.problem.compile(baseline(name, self.problem.denoiser))
             rows, spent = self._collect(plan, Stream.REFERENCE, samples, measure)
             cost += spent
-            teacher = self._teacher(Stream.REFERENCE, self.problem.experiment.seed, samples, measure)
+            teacher = self._teacher(Stream.REFERENCE, seed, samples, measure)
             found.append((name, measure.estimates(plan, rows, samples=samples, teacher=teacher)))
         first = next((o.name for o in measure.objectives if o.needs), None)
         name, values = min(found, key=lambda item: item[1][first].value if first else 0.0)

@@ -100,7 +100,7 @@ class Study:
 
     @property
     def planned(self) -> float:
-        """Forward equivalents of every plan asked for and of the reference: what a budget counts."""
+        """Forward equivalents of the reference and of every plan asked for: the budget's."""
         reference = self.reference["forward_equivalents"] if self.reference else 0.0
         return float(reference) + self.nominal
 
@@ -164,6 +164,4 @@ def estimates_to_record(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def estimates_from_record(data: Mapping[str, Any]) -> Estimates:
     """The inverse of :func:`estimates_to_record`."""
-    return {
-        name: Estimate(entry["value"], tuple(entry["pseudo"])) for name, entry in data.items()
-    }
+    return {name: Estimate(entry["value"], tuple(entry["pseudo"])) for name, entry in data.items()}

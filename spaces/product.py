@@ -29,7 +29,8 @@ class Space:
             family owns their number.
 
     Raises:
-        UserError: when two families own the number of steps, or the box has too many dimensions.
+        UserError: when two families own the number of steps, or none does and the base does not
+            run on the model.
     """
 
     def __init__(self, denoiser: Denoiser, families: Sequence[Family], base: Recipe) -> None:
@@ -42,6 +43,8 @@ class Space:
         self._base = _fragment(base)
         self._model = model_key(denoiser).model_dump()
         self._owns_length = bool(owners)
+        if not owners:
+            compile_recipe(base, denoiser)
         self._compiled = functools.lru_cache(_PLANS)(self._compile)
 
     def sample(self, rng: Rng) -> Genome:
@@ -150,9 +153,7 @@ class Space:
             for field in (set(step) | set(default)) - owned:
                 if step.get(field) != default.get(field):
                     return False
-        return self._owns_length or all(
-            genome[key] == self._base[key] for key in ("start", "end")
-        )
+        return self._owns_length or all(genome[key] == self._base[key] for key in ("start", "end"))
 
 
 def _fragment(recipe: Recipe) -> Genome:

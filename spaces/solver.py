@@ -39,7 +39,9 @@ class SolverChoice(Family):
             ("form", forms, tuple(WEIGHTS)),
         ):
             if not given:
-                raise UserError(f"space.solver.{kind}s: the list is empty; leave the key out for all")
+                raise UserError(
+                    f"space.solver.{kind}s: the list is empty; leave the key out for all"
+                )
             for value in given:
                 if value not in valid:
                     raise unknown_name(kind, str(value), map(str, valid), where="space.solver")

@@ -14,6 +14,8 @@ from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, c
 __all__ = ["Timesteps"]
 
 _WARPS = 4
+# Of the mutations move, shift, insert and delete.
+_ODDS = (0.5, 0.25, 0.125, 0.125)
 # The largest log-SNR, of either sign, that a recipe may write out.
 _LARGEST = 50.0
 
@@ -73,7 +75,7 @@ class Timesteps(Family):
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         steps = genome["steps"]
-        kind = rng.choice(["move", "shift", "insert", "delete"], p=[0.55, 0.25, 0.1, 0.1])
+        kind = rng.choice(["move", "shift", "insert", "delete"], p=_ODDS)
         if kind == "insert" and len(steps) < self.steps[1]:
             self._insert(steps, rng)
         elif kind == "delete" and len(steps) > self.steps[0]:
@@ -229,13 +231,13 @@ class Timesteps(Family):
     def _apart(self, high: float, low: float) -> bool:
         """Whether two neighbours keep the minimum gap, or are a known recipe's own.
 
-        Those have more digits than operators write (or are the range's end). They need only
-        decrease: near the ends of some schedules, published grids are finer than the gap.
+        Those have more digits than operators write (or are the range's end). They need only be
+        told apart: near the ends of some schedules, published grids are finer than the gap.
         """
         if high - low >= self.min_gap * (1 - 1e-9):
             return True
         known = self._rounded(high) != high or high == self.first
-        return known and self._rounded(low) != low and low < high
+        return known and self._rounded(low) != low and high - low >= self.resolution
 
     def _log_snrs_grow(self, genome: Genome) -> bool:
         schedule = self.denoiser.schedule

@@ -189,10 +189,16 @@ def test_the_given_data_stay_untouched() -> None:
         ({**MINIMAL, "steps": []}, "steps: list should have at least 1 item"),
         ({**MINIMAL, "steps": [{}]}, "key 'steps[0].time' is missing"),
         ({**MINIMAL, "steps": [3]}, "steps[0]: input should be a valid dictionary"),
-        ({**MINIMAL, "end": "cleen"}, "end: write 'clean' or a log-SNR from -50 to 50, not 'cleen'"),
+        (
+            {**MINIMAL, "end": "cleen"},
+            "end: write 'clean' or a log-SNR from -50 to 50, not 'cleen'",
+        ),
         ({**MINIMAL, "end": 51}, "end: write 'clean' or a log-SNR from -50 to 50, not 51"),
         (with_step(form="tailor"), "steps[0].form: unknown form 'tailor'; did you mean 'taylor'?"),
-        (with_step(sites={"a": "resue"}), "steps[0].sites: unknown site action 'resue'; valid: reu"),
+        (
+            with_step(sites={"a": "resue"}),
+            "steps[0].sites: unknown site action 'resue'; valid: reu",
+        ),
         (with_step(eta=1.5), "steps[0].eta: input should be less than or equal to 1, got 1.5"),
         (with_step(eta=0.5, order=2), "steps[0]: eta above 0 needs order 1"),
         (with_step(clip=0), "steps[0].clip: input should be greater than 0, got 0"),
@@ -261,7 +267,15 @@ def test_parse_action() -> None:
     assert parse_action("reuse") == Action("reuse")
     assert parse_action("skip") == Action("skip")
     assert parse_action("forecast:3") == Action("forecast", 3)
-    for text in ("compute", "forecast", "forecast:5", "forecast:-1", "forecast:01", "forecast:٣", ""):
+    for text in (
+        "compute",
+        "forecast",
+        "forecast:5",
+        "forecast:-1",
+        "forecast:01",
+        "forecast:٣",
+        "",
+    ):
         with pytest.raises(ValueError, match="unknown site action"):
             parse_action(text)
 
@@ -275,7 +289,9 @@ JSON = st.recursive(
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(["clean", "reuse", "taylor", "noise", 1e308, 10**400, "\ud800"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -345,7 +361,7 @@ def test_load_random_bytes(data: bytes, tmp_path: Path) -> None:
         (b"", "not valid JSON"),
         (b"\xff\xfe", "cannot read the recipe: not a text file"),
         (b"[" * 100_000, "not valid JSON"),
-        (b"[" * 700 + b"]" * 700, "expected a mapping of keys, got list"),
+        (b"[" * 700 + b"]" * 700, "nested too deep to be a recipe"),
         (b"9" * 5000, "not valid JSON"),
         (b'{"version": 1', "not valid JSON"),
         (b"\xef\xbb\xbf{}", "not valid JSON"),

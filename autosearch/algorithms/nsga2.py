@@ -1,7 +1,6 @@
 """Steady-state NSGA-II: pymoo's survival, this project's operators, no generation barrier."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from pymoo.core.individual import Individual
@@ -15,6 +14,9 @@ from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
 __all__ = ["NSGA2"]
+
+
+MATES = 4
 
 
 class NSGA2(Algorithm):
@@ -58,12 +60,14 @@ class NSGA2(Algorithm):
     def ask(self, rng: Rng, pending: Sequence[Genome]) -> Genome | None:
         if len(self._alive) < 2 or rng.random() < self.fresh:
             return self.space.sample(rng)
-        child = self._parent(rng)
+        parent = self._parent(rng)
+        genome: Genome = parent.get("genome")
         if rng.random() < self.crossover:
-            child = self.space.crossover(child, self._parent(rng), rng)
+            child = self.space.crossover(genome, self._mate(parent, rng).get("genome"), rng)
             if rng.random() < 0.5:
                 return child
-        return self.space.mutate(child, rng)
+            genome = child
+        return self.space.mutate(genome, rng)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Genome]) -> None:
         for result in results:
@@ -80,13 +84,22 @@ class NSGA2(Algorithm):
                 random_state=np.random.default_rng(result.id),
             )
 
-    def _parent(self, rng: Rng) -> Genome:
+    def _parent(self, rng: Rng) -> Individual:
         a, b = rng.integers(len(self._alive), size=2).tolist()
-        winner = min(self._alive[a], self._alive[b], key=_order)
-        genome: Genome = winner.get("genome")
-        return genome
+        return min(self._alive[a], self._alive[b], key=_order)
+
+    def _mate(self, parent: Individual, rng: Rng) -> Individual:
+        """The nearest of a few in objective space: recipes of like cost recombine best."""
+        others = [i for i in self._alive if i is not parent]
+        chosen = rng.choice(len(others), size=min(MATES, len(others)), replace=False)
+        values = self._alive.get("F")
+        span = np.maximum(values.max(axis=0) - values.min(axis=0), 1e-12)
+        return min(
+            (others[i] for i in chosen.tolist()),
+            key=lambda other: float((((other.F - parent.F) / span) ** 2).sum()),
+        )
 
 
-def _order(individual: Any) -> tuple[int, float, int]:
+def _order(individual: Individual) -> tuple[int, float, int]:
     """Lower rank first, then the less crowded, then the older."""
     return individual.get("rank"), -individual.get("crowding"), int(individual.X[0])

@@ -56,5 +56,5 @@ class Model(ABC):
 
 def to_uint8(x: Tensor) -> Tensor:
     """Images in [-1, 1], [N, C, H, W] with C of 1 or 3, as uint8 RGB [N, 3, H, W]."""
-    scaled = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    scaled = ((x.double() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return scaled.expand(-1, 3, -1, -1) if scaled.shape[1] == 1 else scaled

@@ -5,20 +5,22 @@ import json
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch import Tensor
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.sites import Site
 from autosearch.errors import UserError
 from autosearch.models.base import Model, Rows, to_uint8
 from autosearch.models.classifier import DigitsFeatures, load_features
-from autosearch.models.dit import DiT, load_dit
+from autosearch.models.dit import Block, DiT, load_dit
+from autosearch.models.weights import read_weights
 
 __all__ = ["DigitsModel", "dit_denoiser"]
 
@@ -67,7 +69,7 @@ class DigitsModel(Model):
         if "pixels" in needs:
             # One channel of the grey image, on the principal components of the real ones.
             flat = images[:, 0].flatten(1).double().numpy() / 255.0
-            rows["pixels"] = flat @ self.reference["pixels_basis"]
+            rows["pixels"] = flat @ np.asarray(self.reference["pixels_basis"], np.float64)
         return rows
 
     def to(self, device: torch.device | str) -> "DigitsModel":
@@ -79,14 +81,14 @@ class DigitsModel(Model):
 def dit_denoiser(path: Path) -> NetworkDenoiser:
     """A denoiser from a DiT's safetensors file, whose metadata names schedule and prediction."""
     network = load_dit(path)
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-    family, _, name = metadata["schedule"].partition("_")
+    tensors, metadata = read_weights(path)
+    family, _, name = metadata.get("schedule", "").partition("_")
+    prediction = _prediction(path, metadata)
     config = network.config
     return NetworkDenoiser(
         network,
         schedule=get_schedule(family, name),
-        prediction=metadata["prediction"],
+        prediction=prediction,
         sample_shape=(config.channels, config.image_size, config.image_size),
         classes=config.num_classes,
         null_label=config.num_classes,
@@ -94,8 +96,24 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
         modules=_modules(network),
         heads={f"block.{i}.attn": config.heads for i in range(config.depth)},
         macs=network.macs(),
-        weights=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+        weights=_digest(tensors),
     )
+
+
+def _prediction(path: Path, metadata: Mapping[str, str]) -> Prediction:
+    for known in get_args(Prediction):
+        if metadata.get("prediction") == known:
+            prediction: Prediction = known
+            return prediction
+    raise UserError(f"{path}: its metadata names no prediction; train it with train_digits")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of the tensors; the file's bytes vary with the order of its metadata."""
+    parts = hashlib.sha256()
+    for name in sorted(tensors):
+        parts.update(name.encode() + tensors[name].numpy().tobytes())
+    return parts.hexdigest()[:16]
 
 
 def _sites(network: DiT) -> list[Site]:
@@ -115,6 +133,7 @@ def _sites(network: DiT) -> list[Site]:
 def _modules(network: DiT) -> dict[str, torch.nn.Module]:
     modules: dict[str, torch.nn.Module] = {}
     for i, block in enumerate(network.blocks):
+        assert isinstance(block, Block)
         modules[f"block.{i}"] = block
         modules[f"block.{i}.attn"] = block.attn
         modules[f"block.{i}.mlp"] = block.mlp

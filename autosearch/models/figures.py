@@ -34,7 +34,9 @@ Images = NDArray[np.uint8]
 OBJECTIVES = ("fid", "fid_plain", "fd_pixels", "kid", "is", "precision", "recall")
 
 
-def reference_figures(model: DigitsModel, *, samples: int, seed: int, workers: int) -> dict[str, Any]:
+def reference_figures(
+    model: DigitsModel, *, samples: int, seed: int, workers: int
+) -> dict[str, Any]:
     """The reference record of a study, as :mod:`autosearch.run` would measure it."""
     measure = Measure(model, make_objectives(OBJECTIVES))
     measure.check_samples(samples, where="samples")
@@ -80,7 +82,8 @@ def honesty_checks(model: DigitsModel) -> dict[str, list[tuple[float, float]]]:
         for name, (levels, damage) in curves.items()
     }
     half = len(images) // 2
-    result["real halves"] = [(1.0, distance(images[order[:half]])), (2.0, distance(images[order[half:]]))]
+    halves = (order[:half], order[half:])
+    result["real halves"] = [(i + 1.0, distance(images[h])) for i, h in enumerate(halves)]
     return result
 
 

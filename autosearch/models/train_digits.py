@@ -32,10 +32,15 @@ LOG_EVERY = 200
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What a training run depends on; `prediction` is `noise` or `v` (alpha eps - sigma x0)."""
+    """What a training run depends on; `prediction` is `noise` or `v` (alpha eps - sigma x0).
 
-    prediction: str = "noise"
+    The learning rate decays over `steps`, but training ends after `stop` of them: trained on, the
+    model's FID comes so near zero that 8,000 samples no longer tell it from zero within 8%.
+    """
+
+    prediction: str = "v"
     steps: int = 14_000
+    stop: int = 7_000
     batch: int = 64
     seed: int = 0
     learning_rate: float = 1e-3
@@ -153,14 +158,15 @@ def train(*, out: Path, config: TrainConfig, snapshots: Sequence[float] = SNAPSH
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     trainer = _Trainer(*digits_images(), config)
-    marks = sorted({max(1, round(share * config.steps)) for share in snapshots} | {config.steps})
+    last = min(config.stop, config.steps)
+    marks = {max(1, round(share * config.steps)) for share in snapshots} | {last}
     start, mean, path = time.perf_counter(), 0.0, out
-    for index in range(config.steps):
+    for index in range(last):
         loss = trainer.step(index)
         mean += (loss - mean) / min(index + 1, LOG_EVERY)
         done, seconds = index + 1, time.perf_counter() - start
         if done % LOG_EVERY == 0:
-            print(f"{done}/{config.steps} loss {mean:.5f} {seconds:.0f} s", flush=True)
+            print(f"{done}/{last} loss {mean:.5f} {seconds:.0f} s", flush=True)
         if done in marks:
             path = out / f"digits_{config.prediction}_{done:06d}.safetensors"
             _save(trainer, path, done, mean, seconds)
@@ -171,11 +177,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the network of the digits model.")
     parser.add_argument("--out", type=Path, required=True, help="directory for the weights")
-    parser.add_argument("--prediction", choices=PREDICTIONS, default="noise")
+    parser.add_argument("--prediction", choices=PREDICTIONS, default=TrainConfig.prediction)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
+    parser.add_argument("--stop", type=int, default=TrainConfig.stop)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    config = TrainConfig(prediction=options.prediction, steps=options.steps, seed=options.seed)
+    settings = {name: getattr(options, name) for name in ("prediction", "steps", "stop", "seed")}
+    config = TrainConfig(**settings)
     print(f"saved {train(out=options.out, config=config)}")
 
 

@@ -1,14 +1,13 @@
 """The picture of a front: points with error bars beside the named baselines."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.front_view import Axis, FrontView
+from autosearch.front_view import STEPS, Axis, FrontView
 from autosearch.plotting.panel import draw_panel
-from autosearch.plotting.strip import draw_strip
 
 __all__ = ["SUFFIXES", "check_suffix", "front_figure", "plot_front", "save_figure"]
 
@@ -33,22 +32,28 @@ def front_figure(table: Mapping[str, Any]) -> Any:
     """
     from matplotlib.figure import Figure
 
-    view = FrontView(table)
+    view = FrontView(table if len(table["objectives"]) > 1 else _by_steps(table))
     pairs = _pairs(view)
-    columns = max(1, min(len(pairs), 2))
-    rows = max(1, -(-len(pairs) // columns))
+    columns = min(len(pairs), 2)
+    rows = -(-len(pairs) // columns)
     figure = Figure(figsize=(12, 8), dpi=_DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    if not pairs:
-        draw_strip(grid[0][0], view)
     for i, (x, y) in enumerate(pairs):
         draw_panel(grid[i // columns][i % columns], view, x, y, names=len(pairs) == 1)
-    for i in range(max(len(pairs), 1), rows * columns):
+    for i in range(len(pairs), rows * columns):
         grid[i // columns][i % columns].set_axis_off()
     _title(figure, view)
-    if grid[0][0].get_legend_handles_labels()[0]:
-        grid[0][0].legend(loc="upper right", framealpha=0.95)
+    _legend(figure, grid[0][0], apart=len(pairs) > 1)
     return figure
+
+
+def _legend(figure: Any, axes: Any, *, apart: bool) -> None:
+    """In the panel, or below several panels, where it also names the baselines."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles and apart:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+    elif handles:
+        axes.legend(loc="upper right", framealpha=0.95)
 
 
 def check_suffix(path: Path) -> None:
@@ -78,12 +83,32 @@ def save_figure(figure: Any, path: Path) -> None:
 
 def _pairs(view: FrontView) -> list[tuple[Axis, Axis]]:
     """(x, y) of each panel: cost across, quality up."""
-    if len(view.axes) < 2:
-        return []
     order = [axis for axis in view.axes if axis != view.cost]
     if view.cost is not None:
         order.append(view.cost)
     return [(x, y) for y, x in itertools.combinations(order, 2)]
+
+
+def _by_steps(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a single objective with the number of steps as its cost."""
+
+    def extended(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {**p, "values": {**p["values"], STEPS: _exact(len(p["recipe"]["steps"]))}}
+            for p in points
+        ]
+
+    steps = {"name": STEPS, "direction": "minimize", "unit": ""}
+    return {
+        **table,
+        "objectives": [*table["objectives"], steps],
+        "points": extended(table["points"]),
+        "baselines": extended(table["baselines"]),
+    }
+
+
+def _exact(value: float) -> dict[str, Any]:
+    return {"search": value, "validated": value, "ci": [value, value]}
 
 
 def _title(figure: Any, view: FrontView) -> None:

@@ -12,6 +12,9 @@ __all__ = ["label_at_right", "spread"]
 _LINE = 0.035
 # Points farther left than this share of the panel are named where they stand.
 _NEAR_EDGE = 0.6
+_TOP = 0.98
+# From a point to its name beside it.
+_OFFSET = 0.014
 
 
 def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis, y: Axis) -> None:
@@ -25,22 +28,28 @@ def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis
     axes.margins(x=0.04)
     axes.autoscale_view()
     to_share = axes.transData + axes.transAxes.inverted()
-    placed = []
+    columns: dict[float, list[tuple[float, str, tuple[float, float], str]]] = {}
     for name, point, marker in entries:
         at = (point.value(x.name), point.value(y.name))
         across, up = to_share.transform(at)
-        if across < _NEAR_EDGE:
-            _beside(axes, name, at)
-        else:
-            placed.append((float(up), name, at, marker))
-    placed.sort()
-    heights = spread([item[0] for item in placed], _LINE)
-    for height, (_, name, at, marker) in zip(heights, placed, strict=True):
-        _at_edge(axes, name, at, marker, height)
-
-
-def _beside(axes: Any, name: str, at: tuple[float, float]) -> None:
-    axes.annotate(name, at, xytext=(8, 4), textcoords="offset points", fontsize=9, color="#555555")
+        column = 1.0 if across > _NEAR_EDGE else round(float(across), 2)
+        columns.setdefault(column, []).append((float(up), name, at, marker))
+    for column, placed in columns.items():
+        placed.sort()
+        heights = spread([item[0] for item in placed], _LINE)
+        for height, (_, name, at, marker) in zip(heights, placed, strict=True):
+            if column == 1.0:
+                _at_edge(axes, name, at, marker, height)
+            else:
+                axes.text(
+                    column + _OFFSET,
+                    height,
+                    name,
+                    transform=axes.transAxes,
+                    va="center",
+                    fontsize=9,
+                    color="#555555",
+                )
 
 
 def _at_edge(axes: Any, name: str, at: tuple[float, float], marker: str, height: float) -> None:
@@ -59,14 +68,14 @@ def _at_edge(axes: Any, name: str, at: tuple[float, float], marker: str, height:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Increasing heights within 0..1 moved as little as needed to stand ``gap`` apart."""
+    """Increasing heights moved as little as needed to stand ``gap`` apart, below the top."""
     placed = []
     lowest = 0.0
     for height in heights:
         lowest = max(height, lowest)
         placed.append(lowest)
         lowest += gap
-    highest = 1.0
+    highest = _TOP
     for i in reversed(range(len(placed))):
         placed[i] = min(placed[i], highest)
         highest = placed[i] - gap

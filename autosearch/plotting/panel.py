@@ -1,5 +1,6 @@
 """One panel: the front, the baselines and the reference on two objectives."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +23,26 @@ def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = Tr
         x, y: the objectives shown.
         names: whether families of baselines are named at the right.
     """
-    grouped, others = families(view, y)
+    grouped, others = families(view)
     shown = [point for family in grouped for point in family.points]
-    set_scales(axes, [*view.points, *shown, *others], x, y)
-    if others:
-        axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
-    costs = sorted({point.value(x.name) for point in [*shown, *others]})
-    for family in grouped:
-        _family(axes, family, costs, x, y)
+    set_scales(
+        axes,
+        [*view.points, *shown, *others],
+        x,
+        y,
+        cost=view.cost,
+        reference=view.reference_value(y.name),
+    )
     _front(axes, view, x, y)
     _overtaken(axes, view.overtaken, x, y)
+    if others:
+        axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
+    for family in grouped:
+        _family(axes, family, x, y, None if names else family.name)
+    if view.cost == x:
+        costs = sorted({point.value(x.name) for point in [*shown, *others]})
+        for family in grouped:
+            _join(axes, family, costs, x, y)
     _reference(axes, view, y)
     axes.set_xlabel(x.label)
     axes.set_ylabel(f"{y.label}, {'higher' if y.direction == 'maximize' else 'lower'} is better")
@@ -41,20 +52,19 @@ def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = Tr
         label_at_right(axes, [(f.name, f.points[-1], f.marker) for f in grouped], x, y)
 
 
-def _family(axes: Any, family: Family, costs: Sequence[float], x: Axis, y: Axis) -> None:
-    """A baseline's marks, joined only where no cost between them is missing."""
-    style = {"marker": family.marker, "color": OTHER, "mfc": "white", "ls": ":", "lw": 0.8}
-    run: list[Point] = []
-    for point in family.points:
-        skipped = run and costs.index(point.value(x.name)) > costs.index(run[-1].value(x.name)) + 1
-        if skipped:
-            axes.plot(*_xy(run, x, y), ms=6, zorder=2, **style)
-            run = []
-        run.append(point)
-    axes.plot(*_xy(run, x, y), ms=6, zorder=2, **style)
-    # A baseline on the front wears its own mark inside the front's.
+def _family(axes: Any, family: Family, x: Axis, y: Axis, label: str | None) -> None:
+    """A baseline's marks; those on the front wear their own inside the front's."""
+    points = _xy(family.points, x, y)
+    axes.plot(*points, family.marker, color=OTHER, mfc="white", ms=6, zorder=2, label=label)
     winners = [point for point in family.points if point.on_front]
     axes.plot(*_xy(winners, x, y), family.marker, color="white", ms=4, zorder=5)
+
+
+def _join(axes: Any, family: Family, costs: Sequence[float], x: Axis, y: Axis) -> None:
+    """A thin line through neighbouring costs, broken where one between them is missing."""
+    for a, b in itertools.pairwise(family.points):
+        if costs.index(b.value(x.name)) <= costs.index(a.value(x.name)) + 1:
+            axes.plot(*_xy([a, b], x, y), ls=":", lw=0.8, color=OTHER, zorder=1.5)
 
 
 def _xy(points: Sequence[Point], x: Axis, y: Axis) -> tuple[list[float], list[float]]:
@@ -67,8 +77,9 @@ def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
         return
     xs, ys = _xy(points, x, y)
     if view.cost == x and len(view.axes) == 2:
-        # Between two points the better one is the cheaper: a step, not a slope.
-        axes.step(xs, ys, where="post", color=FRONT, lw=1.8, zorder=3)
+        # Between two points, and beyond the last, the cheaper one is the best there is: a step.
+        end = max(point.value(x.name) for point in [*view.points, *view.baselines])
+        axes.step([*xs, end], [*ys, ys[-1]], where="post", color=FRONT, lw=1.8, zorder=3)
     axes.errorbar(
         xs,
         ys,
@@ -100,10 +111,9 @@ def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
 
 def _reference(axes: Any, view: FrontView, y: Axis) -> None:
     """A dashed line with its label; only the label where a log axis cannot show the value."""
-    value = view.table["reference"].get("values", {}).get(y.name)
-    if value is None:
+    level = view.reference_value(y.name)
+    if level is None:
         return
-    level = float(value["value"])
     text = f"reference {view.table['reference']['recipe']}: {level:.3g}"
     place: tuple[float, float] = (0.01, level)
     coordinates: Any = ("axes fraction", "data")

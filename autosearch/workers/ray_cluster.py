@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import secrets
+import socket
 from typing import Any, Literal
 
 import ray
@@ -16,6 +17,7 @@ __all__ = ["connect", "reserve", "worker_count"]
 
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
+_JOIN_SECONDS = 10.0
 
 _AUTHENTICATION = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 
@@ -36,22 +38,11 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local" and not _AUTHENTICATION & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **options,
-        )
-    except (ConnectionError, ray.exceptions.RayError, ValueError, TimeoutError) as error:
-        if address == "local":
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"workers: no Ray cluster answers at address {address!r} ({reason}); start one with "
-            "`ray start --head`, or leave the address out to run on this machine"
-        ) from None
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
+    if address == "local":
+        ray.init(address=address, include_dashboard=False, **quiet)
+    else:
+        _join(address, quiet)
     # Ray prints a worker's death on standard output, which belongs to --json; the reason is in
     # the outcome. Where this private switch is missing, setting it does nothing.
     ray._private.worker._worker_logs_enabled = False
@@ -102,6 +93,21 @@ def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
             "workers.count or wait for other runs"
         )
     return group
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    try:
+        if ":" in address:
+            # Where nobody listens, Ray itself tries for many minutes and cannot be interrupted.
+            host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
+            socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
+        ray.init(address=address, **options)
+    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"workers: no Ray cluster answers at address {address!r} ({reason}); start one with "
+            "`ray start --head`, or leave the address out to run on this machine"
+        ) from None
 
 
 def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,12 +47,16 @@ def plan_through() -> MakePlan:
     """Makes plans through given log-SNRs without rounding any of them to nine digits."""
 
     def make(
-        denoiser: Denoiser, log_snrs: Sequence[float], *, start_scale: float = 1.0, **choices: object
+        denoiser: Denoiser,
+        log_snrs: Sequence[float],
+        *,
+        start_scale: float = 1.0,
+        **choices: object,
     ) -> Plan:
         order = choices.pop("order", 1)
         history = choices.pop("history", 0)
         steps = []
-        for i, (start, end) in enumerate(zip(log_snrs, log_snrs[1:], strict=False)):
+        for i, (start, end) in enumerate(pairwise(log_snrs)):
             ends = math.isinf(start) or math.isinf(end)
             used = sum(map(math.isfinite, log_snrs[: i + 1])) + history
             step = {"order": 1} if ends else {"order": min(order, used), **choices}

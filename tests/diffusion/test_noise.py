@@ -96,9 +96,7 @@ def test_snapshot_of_the_generator() -> None:
     assert got == pytest.approx(SNAPSHOT_STEP, abs=1e-6)
 
 
-@given(
-    classes=st.integers(1, 20), blocks=st.integers(1, 4), rounds=st.integers(1, 5)
-)
+@given(classes=st.integers(1, 20), blocks=st.integers(1, 4), rounds=st.integers(1, 5))
 @settings(max_examples=40, deadline=None)
 def test_labels_are_balanced_in_every_block(classes: int, blocks: int, rounds: int) -> None:
     size = classes * rounds

@@ -77,5 +77,7 @@ def test_noise_keeps_its_digits_near_the_clean_end(kind: Prediction) -> None:
 
 def test_signs_of_the_definitions() -> None:
     data, noise = torch.tensor([2.0]), torch.tensor([3.0])
-    assert from_data_and_noise("v", data, noise, 0.8, 0.6).item() == pytest.approx(0.8 * 3 - 0.6 * 2)
+    assert from_data_and_noise("v", data, noise, 0.8, 0.6).item() == pytest.approx(
+        0.8 * 3 - 0.6 * 2
+    )
     assert from_data_and_noise("flow", data, noise, 0.5, 0.5).item() == pytest.approx(1.0)

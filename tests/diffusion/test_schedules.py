@@ -1,6 +1,7 @@
 """Schedules against their definitions and against diffusers' tables."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,9 +79,8 @@ def test_time_inverts_log_snr(schedule: NoiseSchedule, share: float) -> None:
 def test_log_snr_grows_as_time_falls(schedule: NoiseSchedule, shares: list[float]) -> None:
     times = sorted(schedule.last + s * (schedule.first - schedule.last) for s in shares)
     log_snrs = [schedule.log_snr(time) for time in times]
-    assert all(a >= b for a, b in zip(log_snrs, log_snrs[1:], strict=False))
-    apart = [(s, t) for s, t in zip(log_snrs, times, strict=True)]
-    for (high, early), (low, late) in zip(apart, apart[1:], strict=False):
+    assert all(a >= b for a, b in pairwise(log_snrs))
+    for (high, early), (low, late) in pairwise(zip(log_snrs, times, strict=True)):
         assert high > low or late - early < 1e-9 * max(late, 1)
 
 

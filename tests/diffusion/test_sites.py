@@ -148,9 +148,9 @@ def test_forecast_of_order_0_is_reuse(denoiser: NetworkDenoiser) -> None:
         x, labels = inputs(step)
         denoiser.denoise(x, time, labels, memory=memory)
     outputs = [
-        denoiser.denoise(
-            x, 300.0, labels, actions=dict.fromkeys(PARTS, action), memory=memory
-        )["cond"]
+        denoiser.denoise(x, 300.0, labels, actions=dict.fromkeys(PARTS, action), memory=memory)[
+            "cond"
+        ]
         for action in (REUSE, Action("forecast", 0))
     ]
     assert torch.equal(*outputs)
@@ -159,7 +159,9 @@ def test_forecast_of_order_0_is_reuse(denoiser: NetworkDenoiser) -> None:
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 4])
 def test_forecast_is_exact_for_polynomials_in_time(order: int) -> None:
     """Also on uneven times; one order less is not."""
-    coefficients = torch.randn(order + 1, 5, generator=torch.Generator().manual_seed(order)).double()
+    coefficients = torch.randn(
+        order + 1, 5, generator=torch.Generator().manual_seed(order)
+    ).double()
 
     class Polynomial(nn.Module):
         def forward(self, hidden: Tensor, t: float) -> Tensor:

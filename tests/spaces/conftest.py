@@ -51,6 +51,4 @@ def space(denoiser: Denoiser) -> Space:
 @pytest.fixture(scope="session")
 def spaces() -> MakeSpace:
     """``spaces(kind, names, **settings)`` builds a space."""
-    return lambda kind, names="both", **settings: make_space(
-        make_denoiser(kind), names, **settings
-    )
+    return lambda kind, names="both", **settings: make_space(make_denoiser(kind), names, **settings)

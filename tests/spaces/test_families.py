@@ -1,10 +1,12 @@
 """What single families promise, and which settings they refuse."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.spaces import SolverChoice, Timesteps
 
@@ -79,8 +81,8 @@ def test_as_many_steps_as_fit_are_laid_out(spaces):
     rng = np.random.default_rng(0)
     for _ in range(20):
         times = [step["time"] for step in space.mutate(space.sample(rng), rng)["steps"]]
-        assert all(a - b >= 100 - 1e-6 for a, b in zip(times, times[1:], strict=False))
-        assert 0 <= times[-1]
+        assert all(a - b >= 100 - 1e-6 for a, b in pairwise(times))
+        assert times[-1] >= 0
         assert times[0] <= 999
 
 
@@ -103,8 +105,6 @@ def test_a_noise_prediction_is_never_asked_about_pure_noise(spaces):
 
 
 def test_moved_steps_agree_again_with_the_network(spaces):
-    from autosearch.baselines import baseline
-
     space = spaces("linear", "timesteps")
     genome = space.encode(baseline("ddim-karras@6", space.denoiser))
     before = {step["time"]: step["log_snr"] for step in genome["steps"]}
