@@ -1,19 +1,22 @@
 """The experiment: a YAML file, validated, and the problem that it states."""
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from autosearch.errors import UserError, unknown_name
 from autosearch.validation import validated
 
-__all__ = ["Experiment", "load_experiment", "shipped_experiments"]
+__all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "shipped_experiments"]
 
-Positive = Annotated[int, Field(ge=1)]
+_ALGORITHM = "nsga2"
+
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class _Strict(BaseModel):
@@ -61,7 +64,7 @@ class Experiment(_Strict):
     report: list[str] = Field(default_factory=list)
     constraints: dict[str, Bounds] = Field(default_factory=dict)
     baselines: list[str] | None = None
-    algorithm: dict[str, Any] = Field(default_factory=lambda: {"name": "nsga2"})
+    algorithm: dict[str, Any] = Field(default_factory=lambda: {"name": _ALGORITHM})
     samples: Positive = 400
     budget: Budget = Budget(candidates=200)
     validation: Validation = Validation()
@@ -72,9 +75,11 @@ class Experiment(_Strict):
 
     @field_validator("model", "algorithm", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
-        """A bare name stands for ``{name: NAME}``."""
+    def _named(cls, value: Any, info: ValidationInfo) -> Any:
+        """A bare name stands for ``{name: NAME}``; settings alone are the default algorithm's."""
         named = {"name": value} if isinstance(value, str) else value
+        if isinstance(named, Mapping) and info.field_name == "algorithm":
+            named = {"name": _ALGORITHM, **named}
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
             raise ValueError("give a name, or a mapping with the key 'name'")
         return named
@@ -97,6 +102,9 @@ class Experiment(_Strict):
         """Plain data with every default written out."""
         return self.model_dump(mode="json")
 
+
+# Besides its own errors the reader lets through what its parts raise, such as a 13th month.
+_BAD_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 # Keys of the published format whose mechanism is not in this release.
 _LATER = {"rungs": "give 'samples' instead", "init": "leave it out"}
@@ -121,7 +129,7 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     where, text = _read(name)
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _BAD_YAML as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
         reason = getattr(error, "problem", None) or "not valid YAML"
@@ -134,7 +142,18 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
-    """Validate plain data."""
+    """Validate plain data.
+
+    Raises:
+        UserError: for an unknown key, a wrong type, or values that JSON does not have.
+    """
+    try:
+        json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise UserError(
+            f"{where}: expected text, numbers, lists and mappings only, without dates, binary "
+            "data, infinities or an alias inside itself"
+        ) from None
     for key, remedy in _LATER.items():
         if data.get(key):
             raise UserError(f"{where}: key {key!r} is not available yet; {remedy}")
@@ -144,10 +163,10 @@ def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
 
 def _read(name: str) -> tuple[str, str]:
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
+    if path.suffix in {".yaml", ".yml"} or _is_file(path):
         try:
             return name, path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
             raise UserError(f"{name}: cannot read the experiment: {reason}") from None
     shipped = shipped_experiments()
@@ -157,13 +176,21 @@ def _read(name: str) -> tuple[str, str]:
     return name, source.read_text(encoding="utf-8")
 
 
+def _is_file(path: Path) -> bool:
+    """Whether a file has the name; not a directory, such as the study of a shipped experiment."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or with a null character
+        return False
+
+
 def _apply(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"--set {override!r}: write key=value, such as budget.candidates=50")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except _BAD_YAML:
         raise UserError(f"--set {override!r}: the value is not valid YAML") from None
     *path, last = key.split(".")
     target = data

@@ -32,7 +32,7 @@ from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.stored import StoredExecutor
 
-__all__ = ["REFERENCES", "TEACHER", "run_study", "validate_study"]
+__all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
@@ -54,7 +54,7 @@ def run_study(experiment: Experiment, out: Path, *, resume: bool, progress: Prog
     problem = Problem(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
-    journal = _resumed(out, problem) if resume else Journal.create(out, _header(problem, out))
+    journal = _resumed(out, problem) if resume else Journal.create(out, study_header(problem, out))
     with journal, _interrupts() as interrupted:
         session = _Session(problem, journal, progress, interrupted)
         with session:
@@ -303,7 +303,8 @@ def _executor(problem: Problem) -> Executor:
     )
 
 
-def _header(problem: Problem, out: Path) -> dict[str, Any]:
+def study_header(problem: Problem, out: Path) -> dict[str, Any]:
+    """What the first line of a study's journal says."""
     return {
         "name": out.resolve().name,
         "version": __version__,

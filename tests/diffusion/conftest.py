@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,17 +51,17 @@ def plan_through() -> MakePlan:
         denoiser: Denoiser,
         log_snrs: Sequence[float],
         *,
-        start_scale: float = 1.0,
-        **choices: object,
+        order: int = 1,
+        history: int = 0,
+        **choices: Any,
     ) -> Plan:
-        order = choices.pop("order", 1)
-        history = choices.pop("history", 0)
         steps = []
         for i, (start, end) in enumerate(pairwise(log_snrs)):
             ends = math.isinf(start) or math.isinf(end)
-            used = sum(map(math.isfinite, log_snrs[: i + 1])) + history
-            step = {"order": 1} if ends else {"order": min(order, used), **choices}
-            steps.append(StepPlan(denoiser.schedule.time(start), start, end, **step))
-        return Plan(model_key(denoiser), start_scale, tuple(steps), macs=1, full_macs=1, memory=0)
+            known = sum(map(math.isfinite, log_snrs[: i + 1])) + history
+            used = 1 if ends else min(order, known)
+            time = denoiser.schedule.time(start)
+            steps.append(StepPlan(time, start, end, order=used, **choices))
+        return Plan(model_key(denoiser), 1.0, tuple(steps), macs=1, full_macs=1, memory=0)
 
     return make

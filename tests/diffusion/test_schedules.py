@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ ALL: list[NoiseSchedule] = [*VP, EDM(), RectifiedFlow()]
 IDS = [f"{schedule.family}-{schedule.name}" for schedule in ALL]
 FINITE = st.floats(-40, 40)
 
-DIFFUSERS = {
+DIFFUSERS: dict[str, dict[str, Any]] = {
     "linear": {"beta_schedule": "linear"},
     "scaled_linear": {
         "beta_schedule": "scaled_linear",

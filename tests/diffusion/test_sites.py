@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,8 @@ class Block(nn.Module):
 class Network(nn.Module):
     """``network(x [N, 4], t [N], labels [N])``."""
 
+    blocks: Any
+
     def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Linear(4, WIDTH)
@@ -67,7 +70,8 @@ def make_network() -> Network:
 
 
 def wrap(network: Network) -> NetworkDenoiser:
-    sites, modules = [], {}
+    sites: list[Site] = []
+    modules: dict[str, nn.Module] = {}
     for i, block in enumerate(network.blocks):
         sites.append(Site(f"block.{i}", 200, WIDTH, residual=True))
         sites.append(Site(f"block.{i}.attn", 60, WIDTH, parent=f"block.{i}"))
@@ -91,6 +95,11 @@ def wrap(network: Network) -> NetworkDenoiser:
 @pytest.fixture
 def denoiser() -> NetworkDenoiser:
     return wrap(make_network())
+
+
+def inside(denoiser: NetworkDenoiser) -> Network:
+    assert isinstance(denoiser.network, Network)
+    return denoiser.network
 
 
 def inputs(key: int, count: int = 5) -> tuple[Tensor, Tensor]:
@@ -208,7 +217,7 @@ def test_skipping_a_block_is_the_network_without_it(
     removed: int, denoiser: NetworkDenoiser
 ) -> None:
     x, labels = inputs(3)
-    smaller = copy.deepcopy(denoiser.network)
+    smaller = copy.deepcopy(inside(denoiser))
     del smaller.blocks[removed]
     expected = smaller(x, times_like(x, 250.0), labels)
     got = denoiser.denoise(x, 250.0, labels, actions={f"block.{removed}": SKIP})["cond"]
@@ -218,7 +227,7 @@ def test_skipping_a_block_is_the_network_without_it(
 def test_skipping_the_parts_gives_zeros(denoiser: NetworkDenoiser) -> None:
     x, labels = inputs(3)
     skipped = denoiser.denoise(x, 250.0, labels, actions=dict.fromkeys(PARTS, SKIP))["cond"]
-    network = denoiser.network
+    network = inside(denoiser)
     assert torch.equal(skipped, network.last(network.embed(x)))
 
 
@@ -245,7 +254,7 @@ def test_nothing_is_left_behind_after_an_exception(denoiser: NetworkDenoiser) ->
 
 def test_the_hook_of_another_library_is_called_and_put_back(denoiser: NetworkDenoiser) -> None:
     x, labels = inputs(0)
-    module = denoiser.network.blocks[1].attn
+    module = inside(denoiser).blocks[1].attn
     original, calls = module.forward, []
 
     def hook(hidden: Tensor) -> Tensor:
@@ -307,7 +316,8 @@ def explicit() -> Callable[[NetworkDenoiser, list[dict[str, str]], Tensor, Tenso
     def run(
         denoiser: NetworkDenoiser, sites: list[dict[str, str]], x: Tensor, labels: Tensor
     ) -> Tensor:
-        network, schedule, stored = denoiser.network, denoiser.schedule, {}
+        network, schedule = inside(denoiser), denoiser.schedule
+        stored: dict[str, Tensor] = {}
         times = [900.0 - 200 * i for i in range(len(sites))]
         for i, time in enumerate(times):
             conditioning = network.conditioning(times_like(x, time), labels)

@@ -71,6 +71,7 @@ def test_every_prediction_type_says_the_same(
     output = denoiser.denoise(points(), time, None)["cond"]
     alpha, sigma = schedule.alpha_sigma(schedule.log_snr(time))
     data, noise = to_data_and_noise(said, output, points(), alpha, sigma)
+    assert noise is not None
     expected = denoiser.posterior_mean(points(), alpha, sigma)
     torch.testing.assert_close(data, expected, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(alpha * data + sigma * noise, points(), rtol=1e-9, atol=1e-9)

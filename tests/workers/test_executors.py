@@ -221,7 +221,7 @@ def test_a_worker_that_dies_once_is_restarted_and_its_task_done(pool):
             assert same(outcomes[k], local.wait()[0])
 
 
-def test_what_always_dies_or_hangs_becomes_infeasible(pool):
+def test_what_always_dies_or_hangs_becomes_infeasible(pool, capsys):
     for k, time_ in enumerate([DIE, HANG, 1.0]):
         pool.submit(task(k, time_))
     outcomes = drained(pool, 3)
@@ -231,6 +231,7 @@ def test_what_always_dies_or_hangs_becomes_infeasible(pool):
     assert outcomes[1].reason == "ran for longer than 4 s (2 times)"
     assert outcomes[0].forward_equivalents == outcomes[1].forward_equivalents == 7.5
     assert outcomes[2].reason is None
+    assert capsys.readouterr().out == ""  # standard output belongs to --json
 
 
 def test_wait_keeps_its_timeout(ray_cluster):
@@ -318,7 +319,7 @@ from autosearch.workers import make_executor
 fakes.cloudpickle.register_pickle_by_value(fakes)
 factory = functools.partial(fakes.Fake, {folder!r})
 with make_executor(factory, count=1, cpus=1, gpus=0, kind="ray") as executor:
-    executor.submit(fakes.task(0, fakes.DIE_ONCE))
+    executor.submit(fakes.task(0))
     outcomes = fakes.drained(executor, 1)
     dashboard = ray.nodes()[0].get("dashboard_url")
 sums = [float(outcome.rows["x"].sum()) for outcome in outcomes.values()]

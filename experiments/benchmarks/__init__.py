@@ -1,0 +1,1 @@
+"""Measured budgets: one small file for each, run by ``make bench``."""

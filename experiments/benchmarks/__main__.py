@@ -1,0 +1,35 @@
+"""``python -m autosearch.experiments.benchmarks [NAME ...]``: run benchmarks, print JSON."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from autosearch.experiments.benchmarks.coverage import coverage
+from autosearch.experiments.benchmarks.engine import engine
+from autosearch.experiments.benchmarks.sampler import sampler
+
+Benchmark = Callable[[], dict[str, Any]]
+QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
+LONG: dict[str, Benchmark] = {"coverage": coverage}
+
+
+def main() -> None:
+    """Run the named benchmarks; by default those that take seconds."""
+    known = QUICK | LONG
+    parser = argparse.ArgumentParser(description="Measure the budgets.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
+    names = parser.parse_args().names or list(QUICK)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parser.error(f"unknown benchmark {unknown[0]!r}; valid: {', '.join(known)}")
+    results = {}
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results[name] = known[name]()
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

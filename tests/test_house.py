@@ -1,0 +1,62 @@
+"""The layout that everything else stands on."""
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAPPED = ("spaces", "objectives", "experiments")
+
+
+def packages_in_tree() -> set[str]:
+    """Dotted names of all packages, by the names that they are installed under."""
+    found = set()
+    for top, prefix in (("autosearch", ""), *((name, "autosearch.") for name in MAPPED)):
+        for init in (ROOT / top).rglob("__init__.py"):
+            relative = init.parent.relative_to(ROOT)
+            # The links inside autosearch/ lead to the mapped folders, which are counted once.
+            if not any((ROOT / part).is_symlink() for part in [*relative.parents, relative]):
+                found.add(prefix + ".".join(relative.parts))
+    return found
+
+
+def test_packages_of_setup_cfg_equal_the_tree():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    assert sorted(listed) == sorted(set(listed))
+    assert set(listed) == packages_in_tree()
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_mapped_folders_are_linked_relative_and_installed_inside_the_package(name):
+    link = ROOT / "autosearch" / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / name
+    code = f"import importlib.util as u; print(u.find_spec({name!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT.anchor, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "None"
+
+
+def test_help_is_quick_to_import_and_leaves_the_heavy_libraries_out():
+    code = (
+        "import sys, autosearch.cli; "
+        "print([m for m in ('torch', 'ray', 'matplotlib', 'optuna') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_installed_one():
+    from importlib.metadata import version
+
+    import autosearch
+
+    assert version("autosearch") == autosearch.__version__
