@@ -14,13 +14,17 @@ __all__ = ["Collected", "collect"]
 
 Rows = Mapping[str, NDArray[np.generic]]
 
+# Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
+_PART = 4
+
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows of one plan on all its blocks, and what they cost."""
+    """Rows of one plan on all its blocks, what they cost, and would have without a store."""
 
     rows: Rows
     forward_equivalents: float
+    nominal: float
     reason: str | None = None
 
 
@@ -36,18 +40,18 @@ def collect(
 ) -> Collected:
     """Measure one plan, its blocks spread over the workers, rows in index order."""
     if not needs:
-        return Collected({}, 0.0)
-    share = max(1, -(-len(blocks) // (2 * executor.size)))
-    parts = [tuple(blocks[i : i + share]) for i in range(0, len(blocks), share)]
+        return Collected({}, 0.0, 0.0)
+    parts = [tuple(blocks[i : i + _PART]) for i in range(0, len(blocks), _PART)]
     for number, part in enumerate(parts):
         executor.submit(Task(number, plan, seed, stream, part, block_size, needs))
     outcomes: dict[int, Outcome] = {}
     while len(outcomes) < len(parts):
         outcomes.update({outcome.id: outcome for outcome in executor.wait()})
     cost = sum(outcome.forward_equivalents for outcome in outcomes.values())
+    nominal = plan.forward_equivalents * len(blocks) * block_size
     reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
     if reasons:
-        return Collected({}, cost, reasons[0])
+        return Collected({}, cost, nominal, reasons[0])
     ordered = [outcomes[number].rows for number in range(len(parts))]
     rows = {need: np.concatenate([part[need] for part in ordered]) for need in needs}
-    return Collected(rows, cost)
+    return Collected(rows, cost, nominal)

@@ -24,10 +24,30 @@ from autosearch.run import TEACHER
 from autosearch.workers import Executor, Infeasible, make_executor
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 
-__all__ = ["Evaluation", "RecipeEvaluator", "default_objectives", "find_recipe", "paired"]
+__all__ = [
+    "Evaluation",
+    "LoadedRecipe",
+    "RecipeEvaluator",
+    "default_objectives",
+    "load_recipe",
+    "paired",
+]
 
 _DEFAULT = ("fid", "fid_plain", "fd_pixels", "nfe")
 _BASELINE = "baseline:"
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe as the user named it, compiled for one model.
+
+    ``same_weights`` is false when it was searched on others than the model's.
+    """
+
+    name: str
+    recipe: Recipe
+    plan: Plan
+    same_weights: bool
 
 
 @dataclass(frozen=True)
@@ -54,17 +74,31 @@ class Evaluation:
         }
 
 
-def find_recipe(text: str, denoiser: Denoiser) -> Recipe:
+def load_recipe(text: str, denoiser: Denoiser) -> LoadedRecipe:
     """The recipe that a user names: a file, or ``baseline:SOLVER[-GRID]@STEPS``.
 
     Raises:
         UserError: for a missing or invalid file, an unknown baseline, or another kind of model.
     """
+    recipe = _find_recipe(text, denoiser)
+    plan = _compiled(text, recipe, denoiser)
+    return LoadedRecipe(text, recipe, plan, check_compatible(recipe, denoiser))
+
+
+def _compiled(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
+    try:
+        return compile_recipe(recipe, denoiser)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
     if text.startswith(_BASELINE):
         return baseline(text.removeprefix(_BASELINE), denoiser)
     path = Path(text)
-    if not path.exists() and "@" in text and path.suffix != ".json":
-        raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{text}")
+    if not path.exists():
+        name = text if "@" in text else "SOLVER[-GRID]@STEPS"
+        raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{name}")
     return Recipe.load(path)
 
 
@@ -103,15 +137,13 @@ class RecipeEvaluator:
         self.model = spec.load()
         self.samples, self.seed = samples, seed
         names = default_objectives(self.model) if objectives is None else objectives
+        if not names:
+            raise UserError("--objectives: name at least one, such as fid,nfe")
         self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
         if self._measure.needs:
             self._measure.check_samples(samples, where="--samples")
         self._spec = spec
         self._workers = workers
-
-    def matches(self, recipe: Recipe) -> bool:
-        """Whether the recipe was made for these very weights, or names none."""
-        return check_compatible(recipe, self.model.denoiser)
 
     def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
         """Measure recipes by name, all on the same noise.
@@ -134,7 +166,7 @@ class RecipeEvaluator:
             ]
 
     def _plan(self, name: str, recipe: Recipe) -> Plan:
-        plan = compile_recipe(recipe, self.model.denoiser)
+        plan = _compiled(name, recipe, self.model.denoiser)
         reason = self._measure.check_plan(plan)
         if reason is not None:
             raise UserError(f"{name}: {reason}; leave it out of --objectives")

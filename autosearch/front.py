@@ -1,17 +1,17 @@
 """The front of a study: who is on it, by what margin, and how large it is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_dominated
 
 from autosearch.objectives.base import Estimate, Objective
 from autosearch.registry import find
-from autosearch.study import Candidate, Study
+from autosearch.study import Candidate, Estimates, Noise, Study
 
 __all__ = [
     "cost_groups",
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+# Gives the estimates of a candidate that count: the search's, or those of a validation.
+Reader = Callable[[Candidate], Estimates]
 _MOST_GROUPS = 20
 _BINS = 10
 
@@ -37,10 +39,7 @@ def signs(objectives: Sequence[Objective]) -> Array:
 
 def non_dominated(points: Array) -> list[int]:
     """Indices of the non-dominated rows of [N, objectives], all to be minimised."""
-    if not len(points):
-        return []
-    first: Sequence[int] = NonDominatedSorting().do(points, only_non_dominated_front=True)
-    return sorted(int(i) for i in first)
+    return [int(i) for i in find_non_dominated(points)]
 
 
 def objectives_of(study: Study) -> list[Objective]:
@@ -56,7 +55,8 @@ def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]
     costs = np.array([c.values[declared[0]].value for c in candidates])
     distinct = np.unique(costs)
     if len(distinct) > _MOST_GROUPS:
-        edges = np.geomspace(distinct[0], distinct[-1], _BINS + 1)[1:-1]
+        space = np.geomspace if distinct[0] > 0 else np.linspace
+        edges = space(distinct[0], distinct[-1], _BINS + 1)[1:-1]
         return [int(group) for group in np.digitize(costs, edges)]
     return [int(group) for group in np.searchsorted(distinct, costs)]
 
@@ -87,13 +87,15 @@ def front_table(study: Study) -> dict[str, Any]:
     candidates = study.feasible
     search = values_of(candidates, objectives)
     search_front = {candidates[i].id for i in non_dominated(search)}
-    checked = [c for c in candidates if study.validated(c) is not None]
-    final = values_of(checked, objectives, study)
-    on_front = {checked[i].id for i in non_dominated(final)} if checked else search_front
-    shown = search_front | on_front | _best_per_cost(study, checked or candidates, objectives)
-    overtaken = _overtaken(checked or candidates, final if checked else search, shown - on_front)
+    noise = _complete_validation(study)
+    read: Reader = _searched if noise is None else lambda c: study.validated(c, noise) or {}
+    pool = candidates if noise is None else [c for c in candidates if read(c)]
+    final = values_of(pool, objectives, read)
+    on_front = {pool[i].id for i in non_dominated(final)}
+    shown = search_front | on_front | _best_per_cost(pool, objectives, read)
+    overtaken = _overtaken(pool, final, shown - on_front)
     listed = [c for c in candidates if c.id in shown]
-    baselines = [c for c in (checked or candidates) if c.kind == "baseline"]
+    baselines = [c for c in pool if c.kind == "baseline"]
     return {
         "study": study.header["name"],
         "model": study.header["model_name"],
@@ -103,18 +105,18 @@ def front_table(study: Study) -> dict[str, Any]:
         "reference": _reference(study),
         "hypervolume": {
             "search": _volume(study, objectives, search),
-            "validated": _volume(study, objectives, final) if checked else None,
+            "validated": None if noise is None else _volume(study, objectives, final),
         },
-        "points": [_point(study, c, on_front, overtaken) for c in listed],
-        "baselines": [_point(study, c, on_front, overtaken) for c in baselines],
+        "points": [_point(study, c, noise, on_front, overtaken) for c in listed],
+        "baselines": [_point(study, c, noise, on_front, overtaken) for c in baselines],
         "cost": _cost(study),
         "samples": {
             "search": study.experiment.samples,
-            "validated": study.latest_validation[1] if study.latest_validation else None,
+            "validated": None if noise is None else noise[1],
         },
         "seed": {
             "search": study.experiment.seed,
-            "validated": study.latest_validation[0] if study.latest_validation else None,
+            "validated": None if noise is None else noise[0],
         },
         "stopped": study.stops[-1] if study.stops else None,
     }
@@ -125,17 +127,14 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Any]:
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
     largest declared cost of a baseline), on a log axis where both are positive. Fixed before the
-    first search candidate.
+    first search candidate. Needs a feasible baseline.
     """
     baselines = [c for c in study.feasible if c.kind == "baseline"]
     axes: dict[str, Any] = {}
     for objective in objectives:
         values = [c.values[objective.name].value for c in baselines]
         worst, best = _ends(objective, values, baselines, study)
-        log = min(worst, best) > 0
-        if worst == best:
-            worst = best * 2 if log else best + 1
-        axes[objective.name] = {"zero": best, "one": worst, "log": log}
+        axes[objective.name] = {"zero": best, "one": worst, "log": min(worst, best) > 0}
     return axes
 
 
@@ -159,34 +158,45 @@ def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) ->
 def _ends(
     objective: Objective, values: Sequence[float], baselines: Sequence[Candidate], study: Study
 ) -> tuple[float, float]:
-    """The values that count as worst and as best."""
-    if not values:
-        return 1.0, 0.0
-    if not objective.needs:
-        return max(values), min(values)
-    fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
-    worst = fewest[0].values[objective.name].value if fewest else max(values)
+    """The values that count as worst and as best; the two differ."""
+    up = objective.direction == "maximize"
+    worst, best = (min(values), max(values)) if up else (max(values), min(values))
     reference = (study.reference or {}).get("values", {}).get(objective.name)
-    best = (
-        reference["value"]
-        if reference
-        else (max(values) if objective.direction == "maximize" else min(values))
-    )
-    if reference and objective.direction == "minimize" and best <= 0:
-        # An exact model's corrected distance can be zero: its error is then the honest scale.
-        best = max(Estimate(best, tuple(reference["pseudo"])).standard_error, 1e-12)
-    return worst, best
+    if objective.needs and reference:
+        best = reference["value"]
+        if not up and best <= 0:
+            # An exact model's corrected distance can be zero: its error is then the honest scale.
+            error = Estimate(best, tuple(reference["pseudo"])).standard_error
+            best = error or 1e-3 * min((value for value in values if value > 0), default=1.0)
+    fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
+    if objective.needs and fewest:
+        worst = fewest[0].values[objective.name].value
+    if worst <= best if up else worst >= best:
+        return (worst, best) if worst != best else (best / 2 if up else best * 2, best)
+    # A baseline better than the reference: both ends from the baselines.
+    return (min(values), max(values)) if up else (max(values), min(values))
+
+
+def _complete_validation(study: Study) -> Noise | None:
+    """Seed and samples of the latest validation that has measured all that it should."""
+    needed = {c.identity for c in selection(study)} if study.validations else set()
+    complete = (noise for noise, found in study.validations.items() if needed <= set(found))
+    return max(complete, key=list(study.validations).index, default=None)
+
+
+def _searched(candidate: Candidate) -> Estimates:
+    return candidate.values
 
 
 def _best_per_cost(
-    study: Study, candidates: Sequence[Candidate], objectives: Sequence[Objective]
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], read: Reader
 ) -> set[int]:
-    """Ids of the best candidate of each cost, by validated values where there are any."""
+    """Ids of the best candidate of each cost."""
     groups = cost_groups(candidates, objectives)
     best = set()
     for group in set(groups):
         members = [c for c, g in zip(candidates, groups, strict=True) if g == group]
-        best.add(ranked(members, objectives, study)[0].id)
+        best.add(ranked(members, objectives, read)[0].id)
     return best
 
 
@@ -199,31 +209,24 @@ def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> flo
 
 
 def values_of(
-    candidates: Sequence[Candidate], objectives: Sequence[Objective], study: Study | None = None
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], read: Reader = _searched
 ) -> Array:
-    """[N, objectives] values to be minimised: search values, or validated ones of a study."""
-    sign = signs(objectives)
-    rows = []
-    for candidate in candidates:
-        estimates = candidate.values if study is None else study.validated(candidate)
-        assert estimates is not None
-        rows.append([estimates[o.name].value for o in objectives])
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * sign
+    """[N, objectives] values to be minimised."""
+    rows = [[read(c)[o.name].value for o in objectives] for c in candidates]
+    values = np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
+    return values * signs(objectives)
 
 
 def ranked(
-    members: Sequence[Candidate], objectives: Sequence[Objective], study: Study | None = None
+    members: Sequence[Candidate], objectives: Sequence[Objective], read: Reader = _searched
 ) -> list[Candidate]:
-    """Best first: by non-domination rank on the measured objectives, then by the first of them.
-
-    On the study's validated values when it is given and has validated all of them.
-    """
+    """Best first: by non-domination rank on the measured objectives, then by the first of them."""
     measured = [o for o in objectives if o.needs] or list(objectives)
-    validated = study is not None and all(study.validated(c) is not None for c in members)
-    values = values_of(members, measured, study if validated else None)
+    values = values_of(members, measured, read)
     ranks = np.zeros(len(members), dtype=int)
-    for rank, front in enumerate(NonDominatedSorting().do(values)):
-        ranks[front] = rank
+    if len(measured) > 1:  # else the value alone says it
+        for rank, front in enumerate(NonDominatedSorting().do(values)):
+            ranks[front] = rank
     order = sorted(range(len(members)), key=lambda i: (ranks[i], *values[i], members[i].id))
     return [members[i] for i in order]
 
@@ -245,9 +248,13 @@ def _overtaken(checked: Sequence[Candidate], values: Array, fallen: set[int]) ->
 
 
 def _point(
-    study: Study, candidate: Candidate, on_front: set[int], overtaken: Mapping[int, int]
+    study: Study,
+    candidate: Candidate,
+    noise: Noise | None,
+    on_front: set[int],
+    overtaken: Mapping[int, int],
 ) -> dict[str, Any]:
-    validated = study.validated(candidate) or {}
+    validated = {} if noise is None else study.validated(candidate, noise) or {}
     names = [*candidate.values, *(name for name in validated if name not in candidate.values)]
     return {
         "id": candidate.id,
@@ -295,7 +302,7 @@ def _cost(study: Study) -> dict[str, Any]:
         "duplicates_avoided": study.duplicates,
         "forward_equivalents": study.spent,
         "forward_equivalents_nominal": study.other_cost + study.nominal,
-        "failed": sum((c.reason or "").startswith("worker") for c in infeasible),
+        "failed": sum(c.failed for c in infeasible),
         "infeasible": len(infeasible),
         "phases": {name: round(seconds, 3) for name, seconds in study.phases.items()},
     }

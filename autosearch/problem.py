@@ -1,12 +1,12 @@
 """The problem that an experiment states: model, space, objectives, baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from autosearch.algorithms.base import Algorithm
-from autosearch.baselines import SOLVERS, baseline, baseline_names
+from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.diffusion.grids import grids_for
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
@@ -65,6 +65,12 @@ class Problem:
         self.space = self._make_space()
         if self.measure.needs:
             self.measure.check_samples(experiment.samples, where="samples")
+        elif experiment.budget.candidates is None and experiment.budget.hours is None:
+            raise UserError(
+                "budget: without a measured objective no forward is run, so forward_equivalents "
+                "never end the search; give candidates"
+            )
+        if self.report_measure.needs:
             self.report_measure.check_samples(
                 experiment.validation.samples, where="validation.samples"
             )
@@ -103,12 +109,18 @@ class Problem:
     @cached_property
     def baselines(self) -> list[Baseline]:
         """The baselines that seed the search: distinct plans, in the order of their names."""
-        names = self._baseline_names()
+        given = self.experiment.baselines
+        names = baseline_names(self.denoiser.schedule) if given is None else given
+        made = {name: self._encoded(name) for name in self._with_steps(names)}
+        for name in given or ():
+            if not any(made[full] for full in self._with_steps([name])):
+                raise UserError(
+                    f"baselines: the space cannot express {name!r}; leave it out or widen the space"
+                )
         found: dict[str, Baseline] = {}
-        for name in names:
-            made = self._encoded(name)
-            if made is not None and self.violation(made.plan) is None:
-                found.setdefault(made.plan.identity, made)
+        for known in made.values():
+            if known is not None and self.violation(known.plan) is None:
+                found.setdefault(known.plan.identity, known)
         return list(found.values())
 
     def violation(self, plan: Plan) -> str | None:
@@ -138,23 +150,23 @@ class Problem:
         base = baseline(_DEFAULT_BASE, self.denoiser)
         return Space(self.denoiser, families, base)
 
-    def _baseline_names(self) -> list[str]:
-        schedule = self.denoiser.schedule
-        given = self.experiment.baselines
-        names = baseline_names(schedule) if given is None else given
+    def _with_steps(self, names: Sequence[str]) -> list[str]:
+        """Full names: every step count of the space for those without one."""
         for name in names:
-            solver, _, rest = name.partition("-")
-            grid_name = rest.partition("@")[0]
-            if solver.partition("@")[0] not in SOLVERS:
-                raise unknown_name("baseline solver", solver, SOLVERS, where="baselines")
-            grids = grids_for(schedule)
-            if grid_name and grid_name not in grids:
-                raise unknown_name("grid", grid_name, grids, where=f"baselines: {name}")
+            self._check_baseline(name)
         low, high = self._step_range()
-        counts = range(low, high + 1)
-        return [n for k in counts for n in (f"{name}@{k}" for name in names if "@" not in name)] + [
-            name for name in names if "@" in name
-        ]
+        bare = [name for name in names if "@" not in name]
+        full = [f"{name}@{count}" for count in range(low, high + 1) for name in bare]
+        return full + [name for name in names if "@" in name]
+
+    def _check_baseline(self, name: str) -> None:
+        try:
+            _, grid_name, _ = split_name(name if "@" in name else f"{name}@1")
+        except UserError as error:
+            raise UserError(f"baselines: {error}") from None
+        grids = grids_for(self.denoiser.schedule)
+        if grid_name is not None and grid_name not in grids:
+            raise unknown_name("grid", grid_name, grids, where=f"baselines: {name}")
 
     def _step_range(self) -> tuple[int, int]:
         for family in self.space.families:
@@ -166,13 +178,13 @@ class Problem:
     def _encoded(self, name: str) -> Baseline | None:
         try:
             recipe = baseline(name, self.denoiser)
+            plan = self.compile(recipe)
         except UserError:
-            # A grid that this step count does not have (it would repeat times) is no baseline.
+            # A grid that this step count does not have (it would repeat times) is no baseline,
+            # nor is a recipe that the model cannot run.
             return None
         genome = self.space.encode(recipe)
-        if genome is None:
-            return None
-        return Baseline(name, recipe, self.compile(recipe), genome)
+        return None if genome is None else Baseline(name, recipe, plan, genome)
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:

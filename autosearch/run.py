@@ -4,7 +4,7 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch._version import __version__
-from autosearch.baselines import baseline
-from autosearch.collect import collect
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
@@ -24,22 +22,27 @@ from autosearch.measure import Measure
 from autosearch.plan import Plan, model_key
 from autosearch.problem import Problem
 from autosearch.progress import Progress
+from autosearch.reference import (
+    REFERENCES,
+    TEACHER,
+    check_references,
+    measured_reference,
+    teacher_ends,
+)
 from autosearch.search import Search
 from autosearch.snapshot import snapshot
 from autosearch.store import BlockStore
-from autosearch.study import Study, estimates_to_record
+from autosearch.study import Record, Study, estimates_to_record
 from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.stored import StoredExecutor
 
 __all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]
 
-# The reference of a model is the better of the two (unguided), where none is shipped with it.
-REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = "dpmpp_2m@100"
 STORE_BYTES = 256 * 2**20
-# Seconds between two looks at the progress: a front takes time to compute.
+# Seconds between two looks at the progress, and how many times as long as one look takes.
 _SHOW_EVERY = 0.5
+_SHOW_SHARE = 20
 
 # May differ from the first run's when a study is resumed: none of them changes a result.
 _RESUMABLE = ("budget", "workers", "validation")
@@ -54,6 +57,7 @@ def run_study(experiment: Experiment, out: Path, *, resume: bool, progress: Prog
     problem = Problem(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
+    check_references(problem)
     journal = _resumed(out, problem) if resume else Journal.create(out, study_header(problem, out))
     with journal, _interrupts() as interrupted:
         session = _Session(problem, journal, progress, interrupted)
@@ -72,6 +76,7 @@ def validate_study(
     with Journal.open(directory) as journal, _interrupts() as interrupted:
         study = Study.from_records(journal.records)
         problem = Problem(study.experiment)
+        _check_weights(directory, study, problem)
         with _Session(problem, journal, progress, interrupted) as session:
             session.validate(samples=samples, seed=seed)
         return session.study
@@ -90,7 +95,7 @@ class _Session:
         self.study = Study.from_records(journal.records)
         self._stack = contextlib.ExitStack()
         self._started = time.monotonic()
-        self._shown = 0.0
+        self._next_show = 0.0
 
     def __enter__(self) -> "_Session":
         self.executor: Executor = self._stack.enter_context(
@@ -113,14 +118,22 @@ class _Session:
         with self._phase("reference"):
             shipped = self.problem.model.figures.get("reference")
             if shipped:
-                record = {**shipped, "source": "shipped", "forward_equivalents": 0.0}
+                costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
+                record = {**shipped, "source": "shipped", **costs}
             else:
-                record = self._measured_reference()
+                measure, experiment = self.problem.report_measure, self.problem.experiment
+                samples = experiment.validation.samples
+                teacher = self._teacher(Stream.REFERENCE, experiment.seed, samples, measure)
+                record = measured_reference(self.problem, self.executor, teacher=teacher)
             self._write({"type": "reference", **record})
 
     def search(self) -> None:
         """Baselines, the hypervolume's axes, then the search proper."""
-        teacher = self._teacher(Stream.SEARCH, self.problem.experiment.seed, self._samples)
+        experiment = self.problem.experiment
+        teacher = self._teacher(
+            Stream.SEARCH, experiment.seed, experiment.samples, self.problem.measure
+        )
+        self._fix_scale()
         with self._phase("search"):
             search = Search(
                 self.problem,
@@ -132,6 +145,7 @@ class _Session:
                 stopping=self.interrupted,
             )
             search.run()
+            self._changed(show=True)
 
     def validate(self, *, samples: int | None = None, seed: int | None = None) -> None:
         """Measure what the front's promises rest on again, on noise that the search never saw."""
@@ -150,8 +164,8 @@ class _Session:
         self, count: int, seed: int, measure: Measure, teacher: NDArray[np.generic] | None
     ) -> None:
         chosen = {c.id: c for c in selection(self.study)}
-        known = self.study.validations
-        todo = [c for c in chosen.values() if (c.identity, seed, count) not in known]
+        known = self.study.validations.get((seed, count), {})
+        todo = [c for c in chosen.values() if c.identity not in known]
         plans = {c.id: self.problem.compile(self.study.recipe(c)) for c in todo}
         waiting = list(todo)
         pending = 0
@@ -183,10 +197,6 @@ class _Session:
                 )
                 self._changed(validating=(len(todo) - len(waiting) - pending, len(todo)))
 
-    @property
-    def _samples(self) -> int:
-        return self.problem.experiment.samples
-
     def _task(self, number: int, plan: Plan, stream: Stream, seed: int, samples: int) -> Task:
         return Task(
             id=number,
@@ -198,81 +208,44 @@ class _Session:
             needs=self.problem.report_measure.needs,
         )
 
-    def _measured_reference(self) -> dict[str, Any]:
-        """The better of the reference recipes, measured on a stream of its own."""
-        samples = self.problem.experiment.validation.samples
-        measure, seed = self.problem.report_measure, self.problem.experiment.seed
-        found, cost = [], 0.0
-        for name in REFERENCES:
-            plan = self.problem.compile(baseline(name, self.problem.denoiser))
-            rows, spent = self._collect(plan, Stream.REFERENCE, samples, measure)
-            cost += spent
-            teacher = self._teacher(Stream.REFERENCE, seed, samples, measure)
-            found.append((name, measure.estimates(plan, rows, samples=samples, teacher=teacher)))
-        first = next((o.name for o in measure.objectives if o.needs), None)
-        name, values = min(found, key=lambda item: item[1][first].value if first else 0.0)
-        return {
-            "recipe": name,
-            "source": "measured",
-            "samples": samples,
-            "values": estimates_to_record({n: v for n, v in values.items() if v.pseudo}),
-            "forward_equivalents": cost,
-        }
-
     def _teacher(
-        self, stream: Stream, seed: int, samples: int, measure: Measure | None = None
+        self, stream: Stream, seed: int, samples: int, measure: Measure
     ) -> NDArray[np.generic] | None:
         """Ends of the fine trajectory from the same noise, where an objective asks for them."""
-        if not (measure or self.problem.measure).needs_teacher:
+        if not measure.needs_teacher:
             return None
-        plan = self.problem.compile(baseline(TEACHER, self.problem.denoiser))
-        found = collect(
-            self.executor,
-            plan,
-            seed=seed,
-            stream=stream,
-            blocks=self.problem.blocks(samples),
-            block_size=self.problem.seed_block,
-            needs=frozenset({"final"}),
-        )
-        if found.reason is not None:
-            raise UserError(f"the teacher {TEACHER} cannot be sampled: {found.reason}")
-        if found.forward_equivalents:
-            cost = found.forward_equivalents
-            self._write({"type": "cost", "what": "teacher", "forward_equivalents": cost})
+        found = teacher_ends(self.problem, self.executor, stream=stream, seed=seed, samples=samples)
+        what = f"teacher ({stream.name.lower()})"
+        if found.forward_equivalents or what not in self.study.overheads:
+            self._write(
+                {
+                    "type": "cost",
+                    "what": what,
+                    "forward_equivalents": found.forward_equivalents,
+                    # As for candidates, validation is no part of the search's budget.
+                    "budgeted": 0.0 if stream is Stream.VALIDATION else found.nominal,
+                }
+            )
         return found.rows["final"]
 
-    def _collect(
-        self, plan: Plan, stream: Stream, samples: int, measure: Measure
-    ) -> tuple[Mapping[str, NDArray[np.generic]], float]:
-        found = collect(
-            self.executor,
-            plan,
-            seed=self.problem.experiment.seed,
-            stream=stream,
-            blocks=self.problem.blocks(samples),
-            block_size=self.problem.seed_block,
-            needs=measure.needs,
-        )
-        if found.reason is not None:
-            raise UserError(f"the reference cannot be sampled: {found.reason}")
-        return found.rows, found.forward_equivalents
-
-    def _changed(self, validating: tuple[int, int] | None = None) -> None:
+    def _changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
+        """Show where the run stands, now and then, or at once."""
         self._fix_scale()
-        now = time.monotonic()
-        elapsed = now - self._started
-        if now - self._shown < _SHOW_EVERY:
+        start = time.monotonic()
+        if start < self._next_show and not show:
             return
-        self._shown = now
+        elapsed = start - self._started
         self.progress.update(snapshot(self.study, self.problem, elapsed, validating=validating))
+        end = time.monotonic()
+        self._next_show = end + max(_SHOW_EVERY, (end - start) * _SHOW_SHARE)
 
     def _fix_scale(self) -> None:
-        """Write the hypervolume's axes once the last baseline is in."""
+        """Write the hypervolume's axes once the last baseline is in; without one there are none."""
         study, count = self.study, len(self.problem.baselines)
         if study.scale is not None or len(study.candidates) < count:
             return
-        if all(study.candidates[i].finished for i in range(count)):
+        first = [study.candidates[i] for i in range(count)]
+        if all(c.finished for c in first) and any(c.status == "ok" for c in first):
             axes = make_scale(study, self.problem.objectives)
             self._write({"type": "scale", "axes": axes})
 
@@ -284,7 +257,7 @@ class _Session:
         finally:
             self._write({"type": "phase", "name": name, "seconds": time.monotonic() - start})
 
-    def _write(self, record: dict[str, Any], *, sync: bool = False) -> None:
+    def _write(self, record: Record, *, sync: bool = False) -> None:
         self.journal.append(record, sync=sync)
         self.study.apply(record)
 
@@ -328,9 +301,7 @@ def _resumed(out: Path, problem: Problem) -> Journal:
                 f"{out}: --resume with another {key!r} ({_short(before[key])} became "
                 f"{_short(now[key])}); only {', '.join(_RESUMABLE)} may change"
             )
-        weights = model_key(problem.denoiser).model_dump()
-        if study.header["model"] != weights:
-            raise UserError(f"{out}: --resume with other weights; use the study's own model")
+        _check_weights(out, study, problem)
         if changed:
             journal.append({"type": "resume", "experiment": now})
             journal.records.append({"type": "resume", "experiment": now})
@@ -338,6 +309,14 @@ def _resumed(out: Path, problem: Problem) -> Journal:
         journal.close()
         raise
     return journal
+
+
+def _check_weights(out: Path, study: Study, problem: Problem) -> None:
+    if study.header["model"] != model_key(problem.denoiser).model_dump():
+        raise UserError(
+            f"{out}: the model has other weights than at the study's start; give it back its own, "
+            "or search again with another --out"
+        )
 
 
 def _short(value: object) -> str:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm, Result
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.journal import Journal
 from autosearch.plan import Plan
-from autosearch.problem import Baseline, Problem
+from autosearch.problem import Problem
 from autosearch.spaces.base import Genome
 from autosearch.study import Candidate, Study, estimates_to_record
 from autosearch.workers.base import Executor, Infeasible, Outcome, Task
@@ -47,7 +48,7 @@ class Search:
         study: Study,
         executor: Executor,
         *,
-        teacher: np.ndarray | None = None,
+        teacher: NDArray[np.generic] | None = None,
         on_change: Callable[[], None] = lambda: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -111,29 +112,32 @@ class Search:
     def _may_ask(self, next_id: int) -> bool:
         if next_id < len(self.problem.baselines) or self._experiment.order == "arrival":
             return True
-        return self._finished_to(next_id - self._experiment.lag)
-
-    def _finished_to(self, last: int) -> bool:
-        """Whether results 0..last are in; tells them in id order on the way."""
+        end = next_id - self._experiment.lag + 1
         candidates = self.study.candidates
-        ready = []
-        while self._next_untold <= last and candidates[self._next_untold].finished:
-            ready.append(candidates[self._next_untold])
+        # All of them or none: what has arrived in between must not show.
+        if not all(candidates[i].finished for i in range(self._next_untold, end)):
+            return False
+        self._tell_until(end)
+        return True
+
+    def _tell_until(self, end: int) -> None:
+        """Tell finished results up to id ``end``, which is left out, in id order."""
+        while self._next_untold < end:
             self._next_untold += 1
-        self._tell(ready)
-        return self._next_untold > last
+            self._tell(self.study.candidates[self._next_untold - 1])
 
     def _tell_rest(self) -> bool:
         """Tell all that is left in id order; whether there was anything."""
         before = self._next_untold
         if self._experiment.order == "fixed":
-            self._finished_to(len(self.study.candidates) - 1)
+            self._tell_until(len(self.study.candidates))
         return self._next_untold > before
 
     def _ask(self, next_id: int) -> Candidate | None:
         baselines = self.problem.baselines
         if next_id < len(baselines):
-            return self._accept_baseline(next_id, baselines[next_id])
+            known = baselines[next_id]
+            return self._accept(next_id, known.plan, known.genome, name=known.name)
         rng = np.random.default_rng([self._experiment.seed, _ASK, next_id])
         pending = self._pending()
         duplicates = 0
@@ -141,15 +145,12 @@ class Search:
             genome = self._algorithm.ask(rng, pending)
             if genome is None:
                 break
-            plan = self.problem.compile(self.problem.space.decode(genome))
+            plan = self.problem.space.plan(genome)
             if plan.identity in self._known:
                 duplicates += 1
             elif self.problem.violation(plan) is None:
                 return self._accept(next_id, plan, genome, duplicates=duplicates)
         return None
-
-    def _accept_baseline(self, next_id: int, baseline: Baseline) -> Candidate | None:
-        return self._accept(next_id, baseline.plan, baseline.genome, name=baseline.name)
 
     def _accept(
         self,
@@ -239,7 +240,7 @@ class Search:
             sync=True,
         )
         if self._experiment.order == "arrival":
-            self._tell([candidate])
+            self._tell(candidate)
 
     def _judge(
         self, candidate: Candidate, outcome: Outcome
@@ -260,13 +261,11 @@ class Search:
         reason = self.problem.measured_violation(values)
         return ("infeasible" if reason else "ok"), reason, estimates_to_record(estimates)
 
-    def _tell(self, candidates: list[Candidate]) -> None:
-        if not candidates:
-            return
+    def _tell(self, candidate: Candidate) -> None:
+        """One at a time, so that an algorithm cannot see how results came together."""
         self._barren = False
-        for candidate in candidates:
-            self._untold.pop(candidate.id, None)
-        self._algorithm.tell([self._result(c) for c in candidates], self._pending())
+        self._untold.pop(candidate.id, None)
+        self._algorithm.tell([self._result(candidate)], self._pending())
 
     def _result(self, candidate: Candidate) -> Result:
         values = None
@@ -283,15 +282,14 @@ class Search:
     def _replay(self) -> None:
         """Bring the algorithm to where the journal ends, and queue again what had no result."""
         candidates = self.study.candidates
-        self._untold = {c.id: c.genome for c in candidates.values()}
-        records = self.journal.records
-        if self._experiment.order == "arrival":
-            for record in records:
-                if record["type"] == "result":
-                    self._tell([candidates[record["id"]]])
-        else:
-            told = [record["told"] for record in records if record["type"] == "ask"]
-            self._finished_to(max(told, default=0) - 1)
+        arrival = self._experiment.order == "arrival"
+        for record in self.journal.records:
+            if record["type"] == "ask":
+                self._tell_until(record["told"])
+                self._untold[record["id"]] = record["genome"]
+            elif record["type"] == "result" and arrival:
+                self._tell(candidates[record["id"]])
+        self.journal.records.clear()
         for candidate in candidates.values():
             if not candidate.finished:
                 self._submit(candidate)

@@ -23,7 +23,7 @@ def snapshot(
         phase="validation" if validating else "search" if searching else "baselines",
         done=len(finished),
         running=len(study.candidates) - len(finished),
-        failed=sum((c.reason or "").startswith("worker") for c in finished),
+        failed=sum(c.failed for c in finished),
         infeasible=infeasible,
         duplicates=study.duplicates,
         forward_equivalents=study.spent,

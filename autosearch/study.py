@@ -15,6 +15,10 @@ __all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
 
 Record = Mapping[str, Any]
 Estimates = dict[str, Estimate]
+Noise = tuple[int, int]
+
+# How the reasons begin that executors give when an evaluation could not be done.
+_FAILURES = ("worker died", "ran for longer", "out of memory")
 
 
 @dataclass
@@ -38,6 +42,11 @@ class Candidate:
     def finished(self) -> bool:
         return self.status != "pending"
 
+    @property
+    def failed(self) -> bool:
+        """Whether its workers failed, rather than the candidate."""
+        return (self.reason or "").startswith(_FAILURES)
+
 
 @dataclass
 class Study:
@@ -47,9 +56,11 @@ class Study:
     candidates: dict[int, Candidate] = field(default_factory=dict)
     reference: Record | None = None
     scale: Record | None = None
-    validations: dict[tuple[str, int, int], Estimates] = field(default_factory=dict)
-    latest_validation: tuple[int, int] | None = None
+    # By seed and samples, the latest last; then by identity, empty where it was not possible.
+    validations: dict[Noise, dict[str, Estimates]] = field(default_factory=dict)
     other_cost: float = 0.0
+    # What the budget counts besides candidates, by what it was spent for.
+    overheads: dict[str, float] = field(default_factory=dict)
     nominal: float = 0.0
     executed: float = 0.0
     duplicates: int = 0
@@ -100,15 +111,20 @@ class Study:
 
     @property
     def planned(self) -> float:
-        """Forward equivalents of the reference and of every plan asked for: the budget's."""
-        reference = self.reference["forward_equivalents"] if self.reference else 0.0
-        return float(reference) + self.nominal
+        """Forward equivalents that a budget counts: every plan asked for, reference and teacher.
 
-    def validated(self, candidate: Candidate) -> Estimates | None:
-        """The latest validation's estimates of a candidate; None where it has none."""
-        if self.latest_validation is None:
-            return None
-        return self.validations.get((candidate.identity, *self.latest_validation)) or None
+        Not what was executed, which is less after a resume: a budget ends a search at the same
+        candidate however often it was interrupted.
+        """
+        return sum(self.overheads.values()) + self.nominal
+
+    def validated(self, candidate: Candidate, noise: Noise | None = None) -> Estimates | None:
+        """A candidate's estimates on the (seed, samples) of a validation, by default the latest.
+
+        None where it has none.
+        """
+        found = noise or next(reversed(self.validations), None)
+        return self.validations[found].get(candidate.identity) or None if found else None
 
     def _apply_ask(self, record: Record) -> None:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
@@ -132,18 +148,20 @@ class Study:
 
     def _apply_reference(self, record: Record) -> None:
         self.reference = record
-        self.other_cost += record["forward_equivalents"]
+        self._apply_cost({"what": "reference", **record})
 
     def _apply_cost(self, record: Record) -> None:
         self.other_cost += record["forward_equivalents"]
+        self.overheads[record["what"]] = record["budgeted"]
 
     def _apply_scale(self, record: Record) -> None:
         self.scale = record
 
     def _apply_validation(self, record: Record) -> None:
-        key = (record["identity"], record["seed"], record["samples"])
-        self.validations[key] = estimates_from_record(record["values"])
-        self.latest_validation = (record["seed"], record["samples"])
+        noise = (record["seed"], record["samples"])
+        found = self.validations.pop(noise, {})
+        found[record["identity"]] = estimates_from_record(record["values"])
+        self.validations[noise] = found
         self.other_cost += record["forward_equivalents"]
 
     def _apply_phase(self, record: Record) -> None:

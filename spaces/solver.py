@@ -50,8 +50,10 @@ class SolverChoice(Family):
         self.forms = tuple(forms)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
+        """One choice for the whole recipe, drawn anew at a quarter of the steps."""
+        common = self._draw(rng)
         for step in genome["steps"]:
-            self._set(step, *self._draw(rng))
+            self._set(step, *(self._draw(rng) if rng.random() < 0.25 else common))
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         steps = genome["steps"]

@@ -63,14 +63,17 @@ class Timesteps(Family):
     # -- operators ---------------------------------------------------------------------------
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
+        """Random ends and a random smooth curve of log-SNR between them, a little jittered."""
         count = int(rng.integers(self.steps[0], self.steps[1] + 1))
-        # Uniform in a random mixture of time and log-SNR: both ends of the range get their share.
-        share = rng.random()
-        spots = np.sort(rng.random(count))
-        times = [share * self._at_time(u) + (1 - share) * self._at_log_snr(u) for u in spots]
+        first, last = 0.55 * rng.random(), 1.0 - 0.4 * rng.random()
+        bend = float(np.exp(0.4 * rng.standard_normal()))
+        spots = np.linspace(0, 1, count) if count > 1 else np.array([0.5 * rng.random()])
+        curve = first + (last - first) * spots**bend
+        jitter = 0.2 * (last - first) / count * rng.standard_normal(count)
+        places = np.sort(curve + jitter)
         genome["start"] = {"scale": self._start}
         genome["end"] = "clean"
-        genome["steps"] = [{"time": self._rounded(time)} for time in times]
+        genome["steps"] = [{"time": self._rounded(self._at_log_snr(u))} for u in places.tolist()]
         self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
@@ -258,9 +261,6 @@ class Timesteps(Family):
         """Also where a baseline's time has more digits, the gap to it is kept."""
         scale = 10.0**self._digits
         return self._rounded(math.floor(time * scale + 1e-6) / scale)
-
-    def _at_time(self, place: float) -> float:
-        return self.first + place * (self.last - self.first)
 
     def _at_log_snr(self, place: float) -> float:
         low, high = self._ends()

@@ -18,3 +18,10 @@ def ray_cluster() -> Iterator[None]:
     connect(num_cpus=4, num_gpus=2, object_store_memory=200_000_000)
     yield
     ray.shutdown()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Ray, so that ``-m "not ray"`` leaves it out."""
+    for item in items:
+        if "ray_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.ray)

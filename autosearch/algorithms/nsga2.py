@@ -41,8 +41,8 @@ class NSGA2(Algorithm):
         *,
         objectives: int,
         population: int = 24,
-        crossover: float = 0.4,
-        fresh: float = 0.05,
+        crossover: float = 0.7,
+        fresh: float = 0.2,
     ) -> None:
         super().__init__(space, objectives=objectives)
         if population < 4:

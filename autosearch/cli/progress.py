@@ -82,7 +82,7 @@ class PlainProgress(Progress):
             top = max(snapshot.front, key=lambda entry: entry.cost)
             best = (
                 f"; {snapshot.quality_name} {number(top.quality)} at "
-                f"{snapshot.cost_name} {number(top.cost)} ({top.name})"
+                f"{snapshot.cost_name} {number(top.cost)} ({_label(top)})"
             )
         note(f"{snapshot.phase}: {counts(snapshot)}; {_times(snapshot, left)}{best}")
 
@@ -135,8 +135,11 @@ def front_rows(entries: tuple[FrontEntry, ...]) -> list[tuple[str, str, str]]:
 
 
 def _named(entry: FrontEntry) -> str:
-    name = entry.name if entry.is_baseline else f"#{entry.name}"
-    return f"{number(entry.quality)}  {name}"
+    return f"{number(entry.quality)}  {_label(entry)}"
+
+
+def _label(entry: FrontEntry) -> str:
+    return entry.name if entry.is_baseline else f"#{entry.name}"
 
 
 def _times(snapshot: Snapshot, left: float | None) -> str:

@@ -1,5 +1,6 @@
 """``evaluate`` and ``sample``: one recipe at a time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from autosearch.cli.output import check_output, note, print_json, print_text, wa
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
-    from autosearch.evaluate import Evaluation
+    from autosearch.evaluate import Evaluation, LoadedRecipe
     from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["evaluate", "sample"]
@@ -46,7 +47,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a recipe, with intervals; with --against also the difference to another."""
-    from autosearch.evaluate import RecipeEvaluator, find_recipe, paired
+    from autosearch.evaluate import RecipeEvaluator, load_recipe, paired
 
     evaluator = RecipeEvaluator(
         _spec(experiment, model),
@@ -56,11 +57,9 @@ def evaluate(
         workers=workers,
     )
     asked = [recipe] if against is None else [recipe, against]
-    recipes = {}
-    for text in asked:
-        recipes[text] = find_recipe(text, evaluator.model.denoiser)
-        _warn_of_weights(evaluator.matches(recipes[text]), text)
-    found = evaluator.evaluate(recipes)
+    loaded = [load_recipe(text, evaluator.model.denoiser) for text in asked]
+    _warn_of_weights(loaded)
+    found = evaluator.evaluate({one.name: one.recipe for one in loaded})
     first, second = found[0], found[-1]
     data = first.to_dict()
     if against is not None:
@@ -90,16 +89,14 @@ def sample(
     check_output(output)
     if output.suffix.lower() != ".png":
         raise UserError(f"-o {output}: a grid of samples is written as .png; use that suffix")
-    from autosearch.evaluate import find_recipe
+    from autosearch.evaluate import load_recipe
     from autosearch.gallery import save_samples
-    from autosearch.plan import check_compatible, compile_recipe
 
-    loaded = _spec(experiment, model).load()
-    found = find_recipe(recipe, loaded.denoiser)
-    _warn_of_weights(check_compatible(found, loaded.denoiser), recipe)
-    plan = compile_recipe(found, loaded.denoiser)
-    save_samples(loaded, {recipe: plan}, output, count=count, seed=seed)
-    note(f"{output}: {count} samples in {plan.nfe} evaluations each")
+    loaded_model = _spec(experiment, model).load()
+    loaded = load_recipe(recipe, loaded_model.denoiser)
+    _warn_of_weights([loaded])
+    save_samples(loaded_model, {recipe: loaded.plan}, output, count=count, seed=seed)
+    note(f"{output}: {count} samples in {loaded.plan.nfe} evaluations each")
 
 
 def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
@@ -122,9 +119,10 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _warn_of_weights(match: bool, name: str) -> None:
-    if not match:
-        warn(f"{name}: searched on other weights than this model's; values may differ")
+def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
+    names = [loaded.name for loaded in recipes if not loaded.same_weights]
+    if names:
+        warn(f"{', '.join(names)}: searched on other weights than this model's; values may differ")
 
 
 def _table(first: "Evaluation", second: "Evaluation | None", paired: dict[str, Any]) -> str:

@@ -64,6 +64,9 @@ def _experiment(
     from autosearch.experiment import load_experiment
 
     changes = list(overrides)
+    for option, value in (("--workers", workers), ("--budget", budget)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} {value}: use at least 1")
     if workers is not None:
         changes.append(f"workers.count={workers}")
     if budget is not None:

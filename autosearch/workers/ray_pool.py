@@ -99,7 +99,7 @@ class RayExecutor(Executor):
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            if self._pending:
+            if self._pending and not self._done:
                 self._advance(end)
             if self._done or not self._pending or (end is not None and time.monotonic() >= end):
                 outcomes, self._done = self._done, []
@@ -163,13 +163,15 @@ class RayExecutor(Executor):
         self._dispatch()
 
     def _collect(self, slot: "_Slot") -> None:
-        ref, job = slot.ref, slot.job
-        slot.finish()
+        # The slot is freed last, so that an interrupt in between loses nothing.
+        job = slot.job
         try:
-            result = ray.get(ref)
+            result = ray.get(slot.ref)
         except ray.exceptions.RayTaskError as error:
+            slot.finish()
             raise error.cause from error
         except ray.exceptions.UnserializableException as error:
+            slot.finish()
             raise RuntimeError("the evaluator raised what cannot be sent here") from error
         except _LOST as error:
             self._retry(slot, job, f"worker died: {_exit_detail(error)}")
@@ -178,6 +180,7 @@ class RayExecutor(Executor):
             slot.failures = 0
         else:
             self._done.append(_owned(result))
+        slot.finish()
 
     def _retry(self, slot: "_Slot", job: "_Job | None", reason: str) -> None:
         """Start the worker again, and let its task run again unless it had its chances."""
