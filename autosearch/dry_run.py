@@ -1,5 +1,6 @@
 """What an experiment would take, from one measured candidate; writes nothing."""
 
+import functools
 import math
 import os
 import time
@@ -14,15 +15,19 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.measure import Measure, Rows
 from autosearch.plan import Plan
 from autosearch.problem import Problem
-from autosearch.run import REFERENCES, STORE_BYTES, TEACHER
+from autosearch.reference import REFERENCES, TEACHER
+from autosearch.run import STORE_BYTES
 from autosearch.spaces.base import Family
-from autosearch.workers import Outcome, Task
+from autosearch.workers import Task
 from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.workers.inprocess import Runner
 
 __all__ = ["dry_run"]
 
+_REPEATS = 3
 # Random recipes whose mean cost stands for the search's.
 _DRAWS = 100
 # Of each cost, validation measures the front, the next two and up to three baselines.
@@ -40,6 +45,7 @@ class _Timing:
     name: str
     seconds_per_unit: float  # per forward equivalent, in one worker
     scoring: float  # from rows to values, on the search's samples
+    checking: float  # the same on the validation's samples, with what is only reported
     row_bytes: float  # per sample
 
 
@@ -73,8 +79,7 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     search_cost = baseline_cost + (candidates - len(plans)) * mean_cost
     checked, check_cost = _validation(problem, plans)
     workers = _workers(experiment)
-    ratio = experiment.validation.samples / max(samples, 1)
-    scoring = timing.scoring * (candidates + checked * ratio)
+    scoring = timing.scoring * candidates + timing.checking * checked
     sampling = timing.seconds_per_unit * (setup + search_cost + check_cost)
     return {
         "model": _model(problem),
@@ -99,33 +104,45 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
 
 
 def _measured(problem: Problem) -> _Timing:
-    """The middle baseline on one seed block, after a first run that warms up."""
+    """The middle baseline on one seed block, at its fastest: the first run warms up."""
     ranked = sorted(problem.baselines, key=lambda b: (b.plan.macs, b.name))
     middle = ranked[len(ranked) // 2]
     workers = problem.experiment.workers
-    evaluator = ModelEvaluator(problem.spec, device="cuda" if workers.gpus > 0 else "cpu")
+    device = "cuda" if workers.gpus > 0 else "cpu"
+    # As a worker runs it, with one thread.
+    runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
     size = problem.seed_block
-    needs = problem.measure.needs
+    needs = problem.report_measure.needs
     task = Task(0, middle.plan, 0, Stream.SEARCH, (0,), size, needs)
-    outcomes = [evaluator.evaluate(task) for _ in range(3)]
+    outcomes = [runner.run(task) for _ in range(_REPEATS)]
     best = min(outcomes, key=lambda outcome: outcome.seconds)
+    if best.reason is not None:
+        raise UserError(f"{middle.name}: cannot be measured: {best.reason}")
     seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
     row_bytes = sum(array.nbytes for array in best.rows.values()) / size
-    return _Timing(middle.name, seconds, _scoring(problem, middle.plan, best), row_bytes)
+    block = best.rows
+    experiment = problem.experiment
+    return _Timing(
+        middle.name,
+        seconds,
+        _scoring(problem.measure, middle.plan, block, experiment.samples, size),
+        _scoring(problem.report_measure, middle.plan, block, experiment.validation.samples, size),
+        row_bytes,
+    )
 
 
-def _scoring(problem: Problem, plan: Plan, outcome: Outcome) -> float:
-    """Seconds from rows to values on the search's number of samples."""
-    if not problem.measure.needs:
+def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int) -> float:
+    """Seconds from rows to values of so many samples: one block's rows, repeated."""
+    if not measure.needs:
         return 0.0
-    samples = problem.experiment.samples
-    repeats = samples // problem.seed_block
-    rows = {name: np.concatenate([array] * repeats) for name, array in outcome.rows.items()}
-    teacher = rows.get("final") if problem.measure.needs_teacher else None
-    problem.measure.estimates(plan, rows, samples=samples, teacher=teacher)
-    start = time.perf_counter()
-    problem.measure.estimates(plan, rows, samples=samples, teacher=teacher)
-    return time.perf_counter() - start
+    rows = {name: np.concatenate([array] * (samples // size)) for name, array in block.items()}
+    teacher = rows.get("final") if measure.needs_teacher else None
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        measure.estimates(plan, rows, samples=samples, teacher=teacher)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def _random_costs(problem: Problem) -> list[float]:
@@ -138,15 +155,19 @@ def _random_costs(problem: Problem) -> list[float]:
 
 
 def _setup_cost(problem: Problem, samples: int) -> float:
-    """The reference, where none is shipped, and the teacher, where an objective needs it."""
-    cost = 0.0
+    """The reference, where none is shipped, and its and the search's teacher where one is needed.
+
+    All of it counts against the budget.
+    """
     checked = problem.experiment.validation.samples if problem.report_measure.needs else 0
+    names: list[str] = []
     if "reference" not in problem.model.figures:
-        cost += checked * sum(_cost_of(problem, name) for name in REFERENCES)
+        names += REFERENCES
+        if problem.report_measure.needs_teacher:
+            names.append(TEACHER)
+    cost = checked * sum(_cost_of(problem, name) for name in names)
     if problem.measure.needs_teacher:
         cost += samples * _cost_of(problem, TEACHER)
-    if problem.report_measure.needs_teacher:
-        cost += 2 * checked * _cost_of(problem, TEACHER)
     return cost
 
 
@@ -185,7 +206,7 @@ def _validation(problem: Problem, plans: Sequence[Plan]) -> tuple[int, float]:
     groups: dict[int, int] = {}
     for plan in plans:
         groups[plan.nfe] = groups.get(plan.nfe, 0) + 1
-    count, cost = 0, 0.0
+    count, cost = 0, _cost_of(problem, TEACHER) if problem.report_measure.needs_teacher else 0.0
     for nfe, baselines in groups.items():
         chosen = _SEARCHED_PER_COST + min(_BASELINES_PER_COST, baselines)
         count += chosen

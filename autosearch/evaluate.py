@@ -20,7 +20,7 @@ from autosearch.models.base import Model
 from autosearch.objectives import Estimate, compare
 from autosearch.plan import Plan, check_compatible, compile_recipe
 from autosearch.recipe import Recipe
-from autosearch.run import TEACHER
+from autosearch.reference import TEACHER
 from autosearch.workers import Executor, Infeasible, make_executor
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 

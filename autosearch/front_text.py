@@ -57,7 +57,7 @@ def summary_lines(view: FrontView) -> list[str]:
             point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
             for point in view.overtaken
         )
-        lines += _wrapped(f"overtaken on fresh noise: {fallen}")
+        lines += _wrapped(f"overtaken: {fallen}")
     level = view.reference_value(view.quality.name)
     if level is not None:
         recipe = table["reference"]["recipe"]

@@ -125,7 +125,7 @@ class FrontView:
 
     @property
     def overtaken(self) -> list[Point]:
-        """Points of the search front that fell off it on fresh noise."""
+        """Points off the front: fallen on fresh noise, or no better than a cheaper one."""
         return self.ordered([point for point in self.points if not point.on_front])
 
     @property

@@ -52,6 +52,8 @@ def _copied(value: Any) -> Any:
 class Family(ABC):
     """One family of choices; ``fields`` names the fields of a step that it owns.
 
+    ``odds`` is how likely a mutation of the whole genome changes this family.
+
     Operators change the genome in place; :class:`autosearch.spaces.Space` hands them a copy and
     repairs what they leave.
     """
@@ -59,6 +61,7 @@ class Family(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
+    odds: ClassVar[float] = 0.5
     owns_length: ClassVar[bool] = False
 
     def __init__(self, denoiser: Denoiser) -> None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.plan import Plan, compile_recipe, model_key
@@ -66,20 +68,23 @@ class Space:
         return child
 
     def _mutate_once(self, genome: Genome, rng: Rng) -> Genome:
-        """Each family with equal odds, at least one of them."""
+        """Each family by its odds, at least one of them."""
         child = clone(genome)
-        count = len(self.families)
-        chosen = rng.random(count) < 1.0 / count
-        chosen[int(rng.integers(count))] = True
+        chosen = rng.random(len(self.families)) < [family.odds for family in self.families]
+        chosen[self._one_family(rng)] = True
         for family, change in zip(self.families, chosen, strict=True):
             if change:
                 family.mutate(child, rng)
         return self.repair(child)
 
+    def _one_family(self, rng: Rng) -> int:
+        odds = np.array([family.odds for family in self.families])
+        return int(rng.choice(len(odds), p=odds / odds.sum()))
+
     def crossover(self, a: Genome, b: Genome, rng: Rng) -> Genome:
         """A child that keeps a prefix or some choices of ``a`` and takes others from ``b``."""
         child, other = clone(a), clone(b)
-        which = int(rng.integers(len(self.families)))
+        which = self._one_family(rng)
         self.families[which].recombine(child, other, rng)
         return self.repair(child)
 

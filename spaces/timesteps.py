@@ -36,6 +36,7 @@ class Timesteps(Family):
     name = "timesteps"
     summary = "number and places of the steps, variable length"
     fields = ("time", "log_snr")
+    odds = 0.8
     owns_length = True
 
     def __init__(

@@ -101,5 +101,11 @@ class NSGA2(Algorithm):
 
 
 def _order(individual: Individual) -> tuple[int, float, int]:
-    """Lower rank first, then the less crowded, then the older."""
-    return individual.get("rank"), -individual.get("crowding"), int(individual.X[0])
+    """Lower rank first, then the less crowded, then the older.
+
+    The ends of a front are infinitely uncrowded, which keeps them alive; as parents they get no
+    such privilege, or most children would go to the two ends.
+    """
+    crowding = individual.get("crowding")
+    spread = crowding if np.isfinite(crowding) else 0.0
+    return individual.get("rank"), -spread, int(individual.X[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.cli.progress import duration, front_rows
-from autosearch.front import selection
+from autosearch.front import front_table, objectives_of
 from autosearch.front_view import COSTS
 from autosearch.journal import FILE
 from autosearch.progress import FrontEntry
@@ -23,13 +23,12 @@ def unfinished(study: Study) -> str | None:
     """What is left to do in a study: search or validation; None when it is done."""
     if not study.stops or study.stops[-1] == "interrupted":
         return "search"
-    if all(candidate.finished for candidate in study.candidates.values()):
-        chosen = selection(study)
-        measured = any(e.pseudo for c in chosen for e in c.values.values())
-        if not measured or all(study.validated(c) is not None for c in chosen):
-            return None
+    if not all(candidate.finished for candidate in study.candidates.values()):
+        return "search"
+    measured = any(objective.needs for objective in objectives_of(study))
+    if measured and study.feasible and front_table(study)["seed"]["validated"] is None:
         return "validation"
-    return "search"
+    return None
 
 
 def status_data(directory: Path) -> dict[str, Any]:
@@ -43,7 +42,6 @@ def status_data(directory: Path) -> dict[str, Any]:
     todo = unfinished(study)
     candidates = study.candidates.values()
     finished = [c for c in candidates if c.finished]
-    reasons = [c.reason or "" for c in finished if c.status == "infeasible"]
     return {
         "study": study.header["name"],
         "model": study.header["model_name"],
@@ -51,8 +49,8 @@ def status_data(directory: Path) -> dict[str, Any]:
         "phase": _phase(study, todo),
         "done": len(finished),
         "pending": len(candidates) - len(finished),
-        "failed": sum(reason.startswith("worker") for reason in reasons),
-        "infeasible": len(reasons),
+        "failed": sum(c.failed for c in finished),
+        "infeasible": sum(c.status == "infeasible" for c in finished),
         "duplicates_avoided": study.duplicates,
         "forward_equivalents": study.spent,
         "budget_share": _budget_share(study),

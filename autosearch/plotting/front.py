@@ -113,7 +113,8 @@ def _exact(value: float) -> dict[str, Any]:
 
 def _title(figure: Any, view: FrontView) -> None:
     samples = view.table.get("samples", {}).get("validated")
-    text = f"{view.table['study']} on {view.table['model']}"
+    study, model = view.table["study"], view.table["model"]
+    text = study if study == model else f"{study} on {model}"
     if view.validated and samples:
         text += f", validated on {samples} fresh samples"
     elif not view.validated:

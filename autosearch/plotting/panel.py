@@ -105,7 +105,7 @@ def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
             ms=8,
             ls="none",
             zorder=3,
-            label="overtaken on fresh noise",
+            label="overtaken",
         )
 
 

@@ -1,0 +1,85 @@
+"""What steady-state NSGA-II owes beyond the contract."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from autosearch.algorithms import NSGA2, Result
+from autosearch.errors import UserError
+from autosearch.experiment import experiment_from_dict
+from autosearch.front import hypervolume, values_of
+from autosearch.journal import Journal
+from autosearch.problem import Problem
+from autosearch.run import study_header
+from autosearch.search import Search
+from autosearch.study import Study
+from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.workers.inprocess import InProcessExecutor
+
+
+def test_the_population_keeps_the_front_and_its_bound(space):
+    algorithm = NSGA2(space, objectives=2, population=10)
+    rng = np.random.default_rng(0)
+    told = []
+    for k in range(300):
+        genome = space.sample(rng)
+        place = rng.random()
+        # A front of five points among many that are dominated.
+        values = (float(k % 5), float(4 - k % 5)) if k < 5 else (5 + place, 5 - place)
+        told.append(values)
+        algorithm.tell([Result(k, genome, values)], [])
+        assert len(algorithm._alive) <= 10
+    alive = {tuple(individual.F.tolist()) for individual in algorithm._alive}
+    assert set(told[:5]) <= alive
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"population": 3}, "population: 3 is too small"),
+        ({"crossover": 1.5}, "crossover: 1.5 is no share"),
+        ({"fresh": -0.1}, "fresh: -0.1 is no share"),
+        ({"fresh": float("nan")}, "fresh: nan is no share"),
+    ],
+)
+def test_impossible_settings_are_refused(space, settings, message):
+    with pytest.raises(UserError, match=message):
+        NSGA2(space, objectives=2, **settings)
+
+
+def volume(folder, algorithm: str, seed: int) -> float:
+    """Hypervolume of 100 candidates of 400 samples on the exact mixture, on fixed axes."""
+    experiment = experiment_from_dict(
+        {
+            "model": "mixture",
+            "space": {"timesteps": {"steps": [2, 10]}, "solver": {}},
+            "objectives": ["fid", "nfe"],
+            "baselines": [],
+            "algorithm": algorithm,
+            "samples": 400,
+            "budget": {"candidates": 100},
+            "seed": seed,
+        },
+        where="test",
+    )
+    problem = Problem(experiment)
+    factory = functools.partial(ModelEvaluator, problem.spec)
+    path = folder / f"{algorithm}-{seed}"
+    with Journal.create(path, study_header(problem, path)) as journal:
+        study = Study.from_records(journal.records)
+        Search(problem, journal, study, InProcessExecutor(factory)).run()
+    assert len(study.feasible) == 100
+    axes = {
+        "fid": {"zero": 0.05, "one": 2.3, "log": True},
+        "nfe": {"zero": 2.0, "one": 11.0, "log": True},
+    }
+    return hypervolume(axes, ["fid", "nfe"], values_of(study.feasible, problem.objectives))
+
+
+def test_evolution_beats_random_search_on_the_exact_mixture(tmp_path):
+    medians = {
+        name: float(np.median([volume(tmp_path, name, seed) for seed in range(3)]))
+        for name in ("nsga2", "random")
+    }
+    assert medians["nsga2"] > medians["random"] * 1.02

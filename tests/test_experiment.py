@@ -1,0 +1,275 @@
+"""Experiments: what is read, what is refused, and in which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autosearch.errors import UserError
+from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
+from autosearch.problem import Problem
+
+BASE: dict[str, Any] = {
+    "model": "mixture",
+    "space": {"timesteps": {"steps": [2, 4]}},
+    "objectives": ["fid", "nfe"],
+}
+
+
+def made(**keys: Any) -> Any:
+    return experiment_from_dict({**BASE, **keys}, where="x.yaml")
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+# -- what is read ------------------------------------------------------------------------------
+
+
+def test_defaults_are_those_of_the_documented_format():
+    data = made().to_dict()
+    assert data["algorithm"] == {"name": "nsga2"}
+    assert data["model"] == {"name": "mixture"}
+    assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", 16)
+    assert data["validation"] == {"samples": 4000}
+    assert data["workers"]["count"] == "auto"
+    assert data["baselines"] is None
+    assert data["constraints"] == {}
+
+
+def test_data_round_trips():
+    one = made(
+        model={"name": "mixture", "dimension": 3},
+        space={"timesteps": {"steps": [2, 4]}, "solver": None},
+        constraints={"nfe": {"max": 3}},
+        budget={"forward_equivalents": "7e5"},
+        algorithm="random",
+    )
+    assert one.budget.forward_equivalents == 7e5
+    assert one.space["solver"] == {}
+    assert experiment_from_dict(one.to_dict(), where="again") == one
+
+
+@pytest.mark.parametrize("name", sorted(shipped_experiments()))
+def test_every_shipped_experiment_loads_and_states_a_problem(name):
+    experiment = load_experiment(name)
+    problem = Problem(experiment)
+    assert problem.baselines
+    assert problem.make_algorithm()
+    assert shipped_experiments()[name]
+
+
+def test_a_file_is_read(tmp_path):
+    path = written(tmp_path, yaml.safe_dump(BASE))
+    assert load_experiment(path) == made()
+
+
+def test_a_directory_does_not_hide_a_shipped_experiment(tmp_path, monkeypatch):
+    (tmp_path / "mixture").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("mixture").model["name"] == "mixture"
+
+
+# -- --set -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "read", "expected"),
+    [
+        ("seed=7", lambda e: e.seed, 7),
+        ("budget.candidates=50", lambda e: e.budget.candidates, 50),
+        ("budget.forward_equivalents=1e6", lambda e: e.budget.forward_equivalents, 1e6),
+        ("model.dimension=3", lambda e: e.model, {"name": "mixture", "dimension": 3}),
+        ("model=digits", lambda e: e.model, {"name": "digits"}),
+        ("algorithm=random", lambda e: e.algorithm, {"name": "random"}),
+        (
+            "algorithm.population=8",
+            lambda e: e.algorithm,
+            {"name": "nsga2", "population": 8},
+        ),
+        (
+            "space.timesteps.steps=[3, 5]",
+            lambda e: e.space["timesteps"],
+            {"steps": [3, 5]},
+        ),
+        ("constraints.nfe.max=6", lambda e: e.constraints["nfe"].max, 6),
+        ("objectives=[nfe]", lambda e: e.objectives, ["nfe"]),
+        ("validation.samples=800", lambda e: e.validation.samples, 800),
+        ("workers.count=auto", lambda e: e.workers.count, "auto"),
+    ],
+)
+def test_set_overrides(override, read, expected):
+    assert read(load_experiment("mixture", [override])) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "write key=value"),
+        ("=3", "write key=value"),
+        ("seed=[1", "not valid YAML"),
+        ("seed=2024-13-45", "not valid YAML"),
+        ("samples.x=3", "'samples' has no sub-keys"),
+        ("objectives.0=fid", "'objectives' has no sub-keys"),
+        ("sed=3", "unknown key 'sed'; did you mean 'seed'"),
+        ("budget.candidate=3", "unknown key 'budget.candidate'; did you mean 'candidates'"),
+        ("seed=2024-01-05", "without dates"),
+    ],
+)
+def test_bad_overrides_are_refused(override, message):
+    with pytest.raises(UserError, match=message):
+        load_experiment("mixture", [override])
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"sample": 400}, r"x\.yaml: unknown key 'sample'; did you mean 'samples'"),
+        ({"workers": {"cout": 1}}, r"unknown key 'workers\.cout'; did you mean 'count'"),
+        ({"constraints": {"nfe": {"maximum": 3}}}, r"unknown key 'constraints\.nfe\.maximum'"),
+        ({"samples": "many"}, r"samples: .*integer.*got 'many'"),
+        ({"samples": 0}, "samples: .*greater than or equal to 1"),
+        ({"samples": 10**400}, "samples: "),
+        ({"seed": -1}, "seed: .*greater than or equal to 0"),
+        ({"lag": 0}, "lag: "),
+        ({"order": "random"}, "order: .*'fixed' or 'arrival'"),
+        ({"objectives": []}, "objectives: .*at least 1"),
+        ({"objectives": "fid"}, "objectives: .*list"),
+        ({"space": {}}, "space: name at least one family"),
+        ({"space": ["timesteps"]}, "space: name at least one family"),
+        ({"model": {"path": "x"}}, "model: give a name"),
+        ({"model": None}, "model: give a name"),
+        ({"algorithm": 3}, "algorithm: give a name"),
+        ({"budget": {}}, "budget: give candidates, forward_equivalents or hours"),
+        ({"budget": {"candidates": 0}}, "budget.candidates: "),
+        ({"budget": {"hours": -1}}, "budget.hours: "),
+        ({"budget": 7}, "budget: "),
+        ({"validation": {"samples": 0}}, "validation.samples: "),
+        ({"workers": {"count": 0}}, r"workers\.count"),
+        ({"workers": {"cpus": 0}}, r"workers\.cpus"),
+        ({"rungs": [400, 1200]}, "key 'rungs' is not available yet; give 'samples' instead"),
+        ({"init": ["runs/a"]}, "key 'init' is not available yet; leave it out"),
+        ({"model": {"name": "mixture", "x": float("nan")}}, "without dates"),
+    ],
+)
+def test_bad_values_are_refused_by_name(keys, message):
+    with pytest.raises(UserError, match=message) as caught:
+        made(**keys)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["model", "space", "objectives"])
+def test_missing_keys_are_named(key):
+    data = {k: v for k, v in BASE.items() if k != key}
+    with pytest.raises(UserError, match=f"key {key!r} is missing"):
+        experiment_from_dict(data, where="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: [", r"mine\.yaml, line \d+: "),
+        ("a: b: c", "line 1: mapping values are not allowed"),
+        ("- model", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("model: 2024-99-99", "month"),
+        ("model: !!python/object/apply:os.system [ls]", "line 1: .*python"),
+        ("model: &m {name: mixture, x: *m}", "alias"),
+        ("? [1, 2]\n: 3", "unhashable|expected"),
+    ],
+)
+def test_bad_yaml_is_refused_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load_experiment(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot read the experiment: No such file"):
+        load_experiment(str(tmp_path / "none.yaml"))
+    with pytest.raises(UserError, match="cannot read the experiment: Is a directory"):
+        (tmp_path / "dir.yaml").mkdir()
+        load_experiment(str(tmp_path / "dir.yaml"))
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not a text file"):
+        load_experiment(str(tmp_path / "b.yaml"))
+    with pytest.raises(UserError, match="unknown experiment 'mixtur'; did you mean 'mixture'"):
+        load_experiment("mixtur")
+    for odd in ("a" * 5000, "\0", ""):
+        with pytest.raises(UserError, match="unknown experiment"):
+            load_experiment(odd)
+
+
+# -- fuzz --------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=True)
+    | st.text(max_size=6)
+    | st.sampled_from(["fid", "nfe", "mixture", "ddim", "ddim@4", "timesteps", "solver", "auto"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=5)
+            | st.sampled_from(
+                ["name", "steps", "min", "max", "candidates", "timesteps", "samples"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(
+    [
+        "model",
+        "space",
+        "objectives",
+        "report",
+        "constraints",
+        "baselines",
+        "algorithm",
+        "samples",
+        "budget",
+        "validation",
+        "workers",
+        "order",
+        "lag",
+        "seed",
+        "rungs",
+        "other",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(keys=st.dictionaries(KEYS, JSON, max_size=3), whole=st.booleans())
+def test_any_data_gives_an_experiment_or_one_clear_line(keys, whole):
+    data = keys if whole else {**BASE, **keys}
+    try:
+        experiment = experiment_from_dict(data, where="x")
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 500
+    else:
+        assert experiment_from_dict(experiment.to_dict(), where="x") == experiment
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=40))
+def test_any_text_gives_a_problem_with_a_name(text):
+    try:
+        load_experiment("mixture", [text])
+    except UserError as error:
+        assert "\n" not in str(error)
