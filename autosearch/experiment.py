@@ -132,7 +132,8 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     except _BAD_YAML as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
-        reason = getattr(error, "problem", None) or "not valid YAML"
+        own = None if isinstance(error, yaml.YAMLError) else error
+        reason = getattr(error, "problem", own) or "not valid YAML"
         raise UserError(f"{where}{line}: {reason}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")

@@ -10,6 +10,7 @@ __all__ = ["HEADINGS_NOTE", "columns", "front_text", "rows", "summary_lines", "t
 
 WIDTH = 100
 _NAME_WIDTH = 24
+_LEAST_NAME = 8
 # Ratios mean nothing near zero, where a bias-corrected distance may even be negative.
 _LEAST_RATIO = 1e-9
 
@@ -35,7 +36,7 @@ def columns(view: FrontView) -> list[str]:
         names.append(view.cost.name)
     names += ["recipe", "search", f"{view.quality.name} (95%)"]
     names += [axis.name for axis in _others(view)]
-    return [*names, "baseline there", "its value", "gap"]
+    return [*names, "baseline", "its value", "gap"]
 
 
 def rows(view: FrontView) -> list[list[str]]:
@@ -156,12 +157,13 @@ def _widths(table: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _fitting(names: Sequence[str], body: list[list[str]]) -> list[list[str]]:
-    """The rows with recipes' names cut where the table would be too wide."""
-    total = sum(_widths([names, *body])) + 2 * (len(names) - 1)
-    if total <= WIDTH:
-        return body
-    room = max(10, _NAME_WIDTH - -(-(total - WIDTH) // 2))
-    return [[_shortened(cell, room) if _is_name(cell) else cell for cell in row] for row in body]
+    """The rows with recipes' names cut as far as the width asks."""
+    cut = body
+    for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
+        cut = [[_shortened(cell, room) if _is_name(cell) else cell for cell in row] for row in body]
+        if sum(_widths([names, *cut])) + 2 * (len(names) - 1) <= WIDTH:
+            break
+    return cut
 
 
 def _wrapped(text: str) -> list[str]:

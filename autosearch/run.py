@@ -35,6 +35,7 @@ from autosearch.store import BlockStore
 from autosearch.study import Record, Study, estimates_to_record
 from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.workers.inprocess import one_thread
 from autosearch.workers.stored import StoredExecutor
 
 __all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]
@@ -98,6 +99,8 @@ class _Session:
         self._next_show = 0.0
 
     def __enter__(self) -> "_Session":
+        # The driver's own arithmetic is small; its threads would take the workers' cores.
+        self._stack.enter_context(one_thread())
         self.executor: Executor = self._stack.enter_context(
             StoredExecutor(
                 _executor(self.problem),

@@ -96,16 +96,17 @@ class Space:
         return repaired
 
     def encode(self, recipe: Recipe) -> Genome | None:
-        """The genome that decodes to this very recipe, or None when the space lacks it."""
+        """The genome whose plan is this recipe's, or None when the space lacks it."""
         genome = _fragment(recipe)
         if not self._owns_length and len(genome["steps"]) != len(self._base["steps"]):
             return None
         if not all(family.encodes(genome) for family in self.families):
             return None
         repaired = self.repair(genome)
-        if self.decode(repaired) != self.decode(genome) or not self._only_owned_differ(repaired):
+        if not self._only_owned_differ(repaired):
             return None
-        return repaired
+        same = self.plan(repaired).identity == compile_recipe(recipe, self.denoiser).identity
+        return repaired if same else None
 
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome."""

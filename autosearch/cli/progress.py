@@ -148,7 +148,9 @@ def _times(snapshot: Snapshot, left: float | None) -> str:
 
 
 def _render(snapshot: Snapshot, left: float | None) -> RenderableType:
-    bar = ProgressBar(total=1.0, completed=snapshot.budget_share, width=60)
+    # In a grid, because a bar alone ends no line.
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=1.0, completed=snapshot.budget_share, width=60))
     head = Text(f"{snapshot.phase}: {_times(snapshot, left)}")
     parts: list[RenderableType] = [head, bar, Text(counts(snapshot))]
     if snapshot.front:

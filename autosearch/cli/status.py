@@ -8,7 +8,7 @@ from typing import Any
 from autosearch.cli.progress import duration, front_rows
 from autosearch.front import front_table, objectives_of
 from autosearch.front_view import COSTS
-from autosearch.journal import FILE
+from autosearch.journal import FILE, read_journal
 from autosearch.progress import FrontEntry
 from autosearch.snapshot import front_entries
 from autosearch.study import Study
@@ -37,7 +37,8 @@ def status_data(directory: Path) -> dict[str, Any]:
     Raises:
         UserError: when the directory holds no study, or a damaged one.
     """
-    study = Study.read(directory)
+    records = read_journal(directory)
+    study = Study.from_records(records)
     quiet = max(0.0, time.time() - (directory / FILE).stat().st_mtime)
     todo = unfinished(study)
     candidates = study.candidates.values()
@@ -45,7 +46,7 @@ def status_data(directory: Path) -> dict[str, Any]:
     return {
         "study": study.header["name"],
         "model": study.header["model_name"],
-        "state": "finished" if todo is None else "running" if quiet < _QUIET else "stopped",
+        "state": "finished" if todo is None else _state(study, records[-1], quiet),
         "phase": _phase(study, todo),
         "done": len(finished),
         "pending": len(candidates) - len(finished),
@@ -86,6 +87,13 @@ def status_text(data: Mapping[str, Any]) -> str:
             for row in rows
         ]
     return "\n".join(lines)
+
+
+def _state(study: Study, last: Mapping[str, Any], quiet: float) -> str:
+    """Whether somebody is at work on an unfinished study, as far as its journal tells."""
+    interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
+    left = last["type"] == "phase" and (interrupted or last["name"] == "validation")
+    return "stopped" if left or quiet > _QUIET else "running"
 
 
 def _phase(study: Study, todo: str | None) -> str:

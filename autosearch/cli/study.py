@@ -136,7 +136,7 @@ def print_front(table: Mapping[str, Any]) -> None:
     view = FrontView(table)
     shown = Table(title=title(view), title_justify="left")
     for name in columns(view):
-        left = name in ("recipe", "baseline there")
+        left = name in ("recipe", "baseline")
         shown.add_column(name, justify="left" if left else "right", no_wrap=True)
     for row in rows(view):
         shown.add_row(*row)

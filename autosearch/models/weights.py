@@ -37,9 +37,10 @@ def load_network(path: str | Path, *, network: type[Network], config: type[Confi
     tensors, metadata = read_weights(path)
     try:
         sizes = config(**json.loads(metadata["config"]))
-        with torch.device("meta"):
+        # Not on the meta device: its first operation imports seconds' worth of compiler.
+        with torch.random.fork_rng(devices=[]):
             model = network(sizes)
-        model.load_state_dict(tensors, assign=True)
+        model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         kind = network.__name__
         raise UserError(

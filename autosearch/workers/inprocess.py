@@ -12,7 +12,7 @@ import torch
 from autosearch.errors import UserError
 from autosearch.workers.base import Evaluator, EvaluatorFactory, Executor, Infeasible, Outcome, Task
 
-__all__ = ["InProcessExecutor", "Runner", "nominal_cost"]
+__all__ = ["InProcessExecutor", "Runner", "nominal_cost", "one_thread"]
 
 
 def nominal_cost(task: Task) -> float:
@@ -44,7 +44,7 @@ class Runner:
         """
         if self._evaluator is None:
             try:
-                with _one_thread():
+                with one_thread():
                     self._evaluator = self._factory()
             except (torch.OutOfMemoryError, MemoryError):
                 raise UserError(
@@ -62,7 +62,7 @@ class Runner:
         full = False
         start = time.perf_counter()
         try:
-            with _one_thread():
+            with one_thread():
                 outcome = evaluator.evaluate(task)
         except Infeasible as error:
             outcome = _without_rows(task, _one_line(error) or "infeasible")
@@ -117,7 +117,7 @@ class InProcessExecutor(Executor):
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

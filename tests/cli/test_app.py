@@ -1,0 +1,111 @@
+"""Exit codes and where messages go, whatever the command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autosearch._version import __version__
+from autosearch.cli import main, study
+from autosearch.errors import UserError
+
+COMMANDS = (
+    "run",
+    "front",
+    "status",
+    "validate",
+    "plot",
+    "export",
+    "evaluate",
+    "sample",
+    "list",
+    "schema",
+)
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    done = python(
+        "import sys; from autosearch.cli import main; main(['--help']);"
+        "heavy = {'torch', 'ray', 'matplotlib', 'numpy', 'pydantic', 'pymoo'} & set(sys.modules);"
+        "print('heavy:', sorted(heavy))"
+    )
+    assert "heavy: []" in done.stdout
+    for command in COMMANDS:
+        assert f"\n  {command} " in done.stdout
+
+
+def test_no_arguments_show_the_help(cli) -> None:
+    result = cli()
+    assert result.code == 0
+    assert "Usage: autosearch" in result.out
+
+
+def test_version(cli) -> None:
+    assert cli("--version").out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frnt"], ["'frnt'", "'front'"]),
+        (["run"], ["EXPERIMENT", "autosearch run --help"]),
+        (["run", "mixture", "--workers", "many"], ["--workers"]),
+        (["run", "mixture", "--bugdet", "3"], ["--bugdet", "--budget"]),
+        (["export", "DIR", "-o", "x"], ["--pick"]),
+        (["sample", "baseline:ddim@2"], ["-o"]),
+        (["schema", "more"], ["more"]),
+        (["--nope"], ["--nope"]),
+    ],
+)
+def test_usage_errors_are_one_line(cli, arguments: list[str], words: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("autosearch: ")
+    for word in words:
+        assert word in result.err
+
+
+def test_a_users_mistake_is_one_line_and_exit_2(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(directory: Path) -> None:
+        raise UserError("place: what\n is wrong; remedy")
+
+    monkeypatch.setattr(study, "_table", fail)
+    result = cli("front", "somewhere")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "autosearch: place: what is wrong; remedy\n"
+
+
+def test_ctrl_c_is_a_line_and_exit_130(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(directory: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "_table", interrupt)
+    result = cli("front", "somewhere")
+    assert (result.code, result.err) == (130, "autosearch: interrupted\n")
+
+
+def test_our_own_mistakes_come_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(directory: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(study, "_table", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["front", "somewhere"])
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    # The reading end is closed before the command writes.
+    code = (
+        "import os, sys; from autosearch.cli import main; read, write = os.pipe(); os.close(read);"
+        "os.dup2(write, 1); sys.exit(main(['schema']))"
+    )
+    done = python(code)
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -1,0 +1,110 @@
+"""The table of a front for people."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autosearch.front_text import front_text
+from autosearch.front_view import FrontView, number, with_error
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (7.0, "7"),
+        (0.12345, "0.123"),
+        (1.23456, "1.235"),
+        (123.456, "123.5"),
+        (1234.56, "1235"),
+        (0.000123, "1.23e-04"),
+        (-0.5, "-0.500"),
+        (10318848.0, "1.03e+07"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "text"),
+    [
+        (0.0807, 0.0084, "0.0807 ± 0.0084"),
+        (0.358, 0.037, "0.358 ± 0.037"),
+        (12.3456, 1.0, "12.3 ± 1.0"),
+        (1234.5, 120.0, "1234 ± 1.2e+02"),
+        (5.0, 0.0, "5"),
+    ],
+)
+def test_values_are_cut_where_their_error_begins(value: float, half: float, text: str) -> None:
+    assert with_error(value, half) == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-1e12, 1e12, allow_subnormal=False))
+def test_numbers_stay_within_a_thousandth(value: float) -> None:
+    assert float(number(value)) == pytest.approx(value, rel=6e-3)
+
+
+def test_the_table_has_a_row_for_each_point_of_the_front(table: dict[str, Any]) -> None:
+    lines = front_text(table).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("digits: front of fid, nfe on digits, validated on 1200")
+    view = FrontView(table)
+    rows = lines[4 : 4 + len(view.front)]
+    for row, point in zip(rows, view.front, strict=True):
+        assert row.split()[:2] == [str(point.steps), point.name]
+    # The gap is that of the validated values.
+    ours, theirs = view.front[2].value("fid"), view.same_cost(view.front[2])[0].value("fid")
+    assert rows[2].endswith(f"{100 * (ours / theirs - 1):+.0f}%")
+    assert any(line.startswith("overtaken: ") and "(by #" in line for line in lines)
+    assert any(line.startswith("reference dpmpp_2m@100") for line in lines)
+
+
+def test_a_baseline_on_the_front_is_compared_with_nobody(table: dict[str, Any]) -> None:
+    row = next(line for line in front_text(table).splitlines() if " dpmpp_2m-logsnr@10 " in line)
+    assert row.endswith("itself")
+
+
+def test_costs_without_a_baseline_take_the_nearest(table: dict[str, Any]) -> None:
+    changed = copy.deepcopy(table)
+    changed["baselines"] = [p for p in changed["baselines"] if p["values"]["nfe"]["search"] != 4]
+    view = FrontView(changed)
+    point = next(p for p in view.front if p.steps == 4)
+    assert {baseline.steps for baseline in view.same_cost(point)} == {3}
+
+
+def test_before_validation_the_table_says_so(table: dict[str, Any]) -> None:
+    changed = copy.deepcopy(table)
+    for point in changed["points"] + changed["baselines"]:
+        for value in point["values"].values():
+            value["validated"] = None
+    text = front_text(changed)
+    assert "not validated yet" in text
+
+
+def test_wide_tables_are_cut_to_the_width(table: dict[str, Any]) -> None:
+    changed = copy.deepcopy(table)
+    names = ("macs", "memory")
+    changed["objectives"] += [{"name": name, "direction": "minimize", "unit": ""} for name in names]
+    value = {"search": 103188480.0, "validated": 103188480.0, "ci": [103188480.0, 103188480.0]}
+    for point in changed["points"] + changed["baselines"]:
+        point["values"] |= dict.fromkeys(names, value)
+    assert max(map(len, front_text(changed).splitlines())) <= 100
+
+
+def test_an_empty_front_is_a_sentence(table: dict[str, Any]) -> None:
+    text = front_text({**table, "points": [], "baselines": []})
+    assert "nothing on the front" in text
+
+
+def test_objectives_to_maximise_are_ranked_the_other_way(table: dict[str, Any]) -> None:
+    changed = copy.deepcopy(table)
+    changed["objectives"][0]["direction"] = "maximize"
+    view = FrontView(changed)
+    first = view.same_cost(view.front[0])
+    values = [point.value("fid") for point in first]
+    assert values == sorted(values, reverse=True)

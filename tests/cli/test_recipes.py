@@ -1,0 +1,89 @@
+"""``evaluate`` and ``sample``."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from autosearch.baselines import baseline
+from autosearch.models import MixtureModel
+from autosearch.recipe import Recipe
+
+MIXTURE = ("--model", "mixture", "--samples", "400")
+
+
+def test_evaluate_prints_the_values_that_the_model_can_give(cli) -> None:
+    data = cli("evaluate", "baseline:ddim@4", *MIXTURE, "--json").data
+    assert set(data) == {"name", "recipe", "samples", "seed", "values"}
+    assert (data["samples"], data["seed"]) == (400, 0)
+    assert set(data["values"]) == {"fid", "fid_plain", "nfe"}
+    assert data["values"]["nfe"] == {"value": 4.0, "ci": [4.0, 4.0]}
+    low, high = data["values"]["fid"]["ci"]
+    assert low < data["values"]["fid"]["value"] < high
+    expected = baseline("ddim@4", MixtureModel.load().denoiser)
+    assert Recipe.from_dict(data["recipe"]) == expected
+
+
+def test_a_file_and_its_baseline_are_measured_alike(cli, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    baseline("ddim@4", MixtureModel.load().denoiser).save(path)
+    by_file = cli("evaluate", path, *MIXTURE, "--json").data
+    by_name = cli("evaluate", "baseline:ddim@4", *MIXTURE, "--json").data
+    assert by_file["values"] == by_name["values"]
+
+
+def test_against_pairs_the_two_on_the_same_noise(cli) -> None:
+    arguments = ("evaluate", "baseline:ddim@4", *MIXTURE, "--against", "baseline:dpmpp_2m@4")
+    data = cli(*arguments, "--json").data
+    assert set(data["against"]) == {"name", "recipe", "samples", "seed", "values"}
+    pair = data["paired"]["fid"]
+    ours, theirs = data["values"]["fid"]["value"], data["against"]["values"]["fid"]["value"]
+    assert pair["difference"] == pytest.approx(ours - theirs)
+    low, high = pair["ci"]
+    assert low < pair["difference"] < high
+    # Shared noise cancels: narrower than either alone.
+    alone = data["values"]["fid"]["ci"]
+    assert high - low < alone[1] - alone[0]
+    text = cli(*arguments).out
+    assert "baseline:dpmpp_2m@4" in text
+    assert "difference" in text
+
+
+def test_other_weights_are_one_warning(cli, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    baseline("ddim@2", MixtureModel.load(seed=1).denoiser).save(path)
+    result = cli("evaluate", path, *MIXTURE, "--against", path, "--json")
+    assert result.code == 0
+    assert result.data["paired"]["fid"]["difference"] == 0.0
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("autosearch: warning:")
+    assert "weights" in result.err
+
+
+def test_samples_of_digits_stand_in_rows_by_class(cli, tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "grid.png"
+    result = cli("sample", "baseline:dpmpp_2m-logsnr@2", "-n", "20", "-o", path)
+    assert (result.code, result.out) == (0, "")
+    picture = matplotlib.image.imread(path)
+    # 10 rows and 2 columns of 8 x 8 pixels, each six times as large, and borders of 2 pixels.
+    assert picture.shape[:2] == (10 * 50 + 2, 2 * 50 + 2)
+    assert np.ptp(picture[2:50, 2:50, 0]) > 0.5
+
+
+def test_samples_of_a_mixture_are_a_cloud(cli, tmp_path: Path) -> None:
+    path = tmp_path / "cloud.png"
+    result = cli("sample", "baseline:ddim@4", "--model", "mixture", "-n", "50", "-o", path)
+    assert result.code == 0
+    assert matplotlib.image.imread(path).shape[:2] == (540, 1040)
+
+
+def test_samples_of_one_dimension_are_histograms(cli, tmp_path: Path) -> None:
+    experiment = tmp_path / "line.yaml"
+    experiment.write_text(
+        "model: {name: mixture, dimension: 1}\nspace: {solver: {}}\nobjectives: [fid]\n"
+    )
+    path = tmp_path / "line.png"
+    result = cli("sample", "baseline:ddim@4", "--experiment", experiment, "-n", "50", "-o", path)
+    assert result.code == 0
+    assert path.stat().st_size > 0

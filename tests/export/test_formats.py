@@ -1,0 +1,123 @@
+"""Export formats."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autosearch.baselines import baseline
+from autosearch.errors import UserError
+from autosearch.export import FORMATS, find_format, sigmas_data
+from autosearch.models import MixtureModel
+from autosearch.recipe import Recipe
+
+
+def recipe(steps: list[dict[str, Any]], **changes: Any) -> Recipe:
+    model = {"family": "vp", "schedule": "linear", "prediction": "noise"}
+    return Recipe.from_dict({"version": 1, "model": model, "steps": steps, **changes})
+
+
+def model_recipe(name: str, **options: Any) -> tuple[Recipe, Any]:
+    denoiser = MixtureModel.load(**options).denoiser
+    return baseline(name, denoiser), denoiser.schedule
+
+
+def test_json_round_trips(table: dict[str, Any], tmp_path: Path) -> None:
+    for i, point in enumerate(table["points"]):
+        original = Recipe.from_dict(point["recipe"])
+        assert find_format("json").write(original, tmp_path / f"{i}.json") == ()
+        assert Recipe.load(tmp_path / f"{i}.json") == original
+
+
+def test_sigmas_are_those_of_the_discrete_process() -> None:
+    found, schedule = model_recipe("ddim-trailing@5")
+    data, lost = sigmas_data(found)
+    assert data["timesteps"] == [999, 799, 599, 399, 199]
+    shares = [schedule.alphas_cumprod[int(time)] for time in data["timesteps"]]
+    expected = [math.sqrt((1 - share) / share) for share in shares]
+    assert data["sigmas"] == pytest.approx([*expected, 0.0], rel=1e-8)
+    assert data["sigmas"][-1] == 0.0
+    assert data["start_scale"] == 1.0
+    assert lost == []
+
+
+def test_published_levels_win_over_those_of_the_times() -> None:
+    found, _ = model_recipe("dpmpp_2m-karras@4")
+    data, _ = sigmas_data(found)
+    rho = [level ** (1 / 7) for level in data["sigmas"][:-1]]
+    steps = [a - b for a, b in itertools.pairwise(rho)]
+    assert steps == pytest.approx([steps[0]] * 3)
+
+
+def test_edm_models_take_their_times_as_sigmas() -> None:
+    found, _ = model_recipe("ddim@4", family="edm", schedule="edm", prediction="data")
+    data, _ = sigmas_data(found)
+    assert data["sigmas"][:-1] == pytest.approx(data["timesteps"])
+    assert data["sigmas"][0] == pytest.approx(80.0)
+    assert data["start_scale"] == pytest.approx(math.hypot(1, 80))
+
+
+def test_flow_models_are_in_their_own_scaling() -> None:
+    found, _ = model_recipe("ddim@4", family="flow", schedule="rectified", prediction="flow")
+    data, _ = sigmas_data(found)
+    assert data["sigmas"] == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0])
+    assert data["scaling"].startswith("sigma,")
+
+
+def test_an_end_before_the_clean_data_is_a_sigma() -> None:
+    data, _ = sigmas_data(recipe([{"time": 999}, {"time": 500}], end=2.0))
+    assert data["sigmas"][-1] == pytest.approx(math.exp(-2.0))
+
+
+@pytest.mark.parametrize(
+    ("orders", "lost"),
+    [
+        ([1, 2, 2, 1], []),
+        ([1, 2, 2, 2], []),
+        ([1, 1, 1, 1], []),
+        ([1, 2], []),
+        ([2], []),
+        ([1, 1, 2, 2, 1], ["per-step orders"]),
+        ([1, 2, 1, 2, 1], ["per-step orders"]),
+        ([1, 1, 1, 2], ["per-step orders"]),
+    ],
+)
+def test_orders_that_no_sampler_takes_are_named(orders: list[int], lost: list[str]) -> None:
+    steps = [{"time": 900 - 100 * i, "order": order} for i, order in enumerate(orders)]
+    assert sigmas_data(recipe(steps))[1] == lost
+
+
+@pytest.mark.parametrize(
+    ("step", "lost"),
+    [
+        ({"order": 2, "form": "taylor"}, "predictions"),
+        ({"order": 2, "prediction": "noise"}, "predictions"),
+        ({"eta": 1.0}, "eta"),
+        ({"clip": 1.0}, "clipping"),
+        ({"sites": {"block.1": "reuse"}}, "site"),
+    ],
+)
+def test_what_sigmas_leave_out_is_one_line(tmp_path: Path, step: dict[str, Any], lost: str) -> None:
+    first = {"order": 2} if "order" in step else {}
+    steps = [{"time": 900}, {"time": 700, **first}, {"time": 500, **step}, {"time": 300}]
+    warnings = find_format("sigmas").write(recipe(steps), tmp_path / "sigmas.json")
+    assert len(warnings) == 1
+    assert lost in warnings[0]
+    assert lost in json.loads((tmp_path / "sigmas.json").read_text())["note"]
+
+
+def test_formats_are_named_once() -> None:
+    names = [form.name for form in FORMATS]
+    assert len(set(names)) == len(names)
+    assert all(form.summary for form in FORMATS)
+    with pytest.raises(UserError, match="did you mean 'sigmas'"):
+        find_format("sigma")
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        find_format("json").write(recipe([{"time": 1}]), tmp_path / "file" / "recipe.json")

@@ -1,0 +1,134 @@
+"""Choosing a point of a front."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autosearch.errors import UserError
+from autosearch.export import knee, pick
+from autosearch.front_view import FrontView
+
+
+def made(*rows: tuple[float, ...], names: tuple[str, ...] = ("fid", "nfe")) -> FrontView:
+    """A front of points with these validated values."""
+    points = [
+        {
+            "id": i,
+            "recipe": {"steps": [{}]},
+            "baseline": None,
+            "on_front": True,
+            "overtaken_by": None,
+            "values": {
+                name: {"search": v, "validated": v, "ci": [v, v]}
+                for name, v in zip(names, row, strict=True)
+            },
+        }
+        for i, row in enumerate(rows)
+    ]
+    objectives = [{"name": name, "direction": "minimize", "unit": ""} for name in names]
+    return FrontView({"objectives": objectives, "points": points, "baselines": []})
+
+
+def test_the_knee_is_farthest_below_the_chord() -> None:
+    # In log10 the ends are (2, 0) and (0, 2); (1, 0.2) lies farther below than (0.5, 0.9).
+    view = made((100, 1), (10, 10**0.2), (10**0.5, 10**0.9), (1, 100))
+    assert knee(view).id == 1
+
+
+def test_the_knee_is_linear_where_a_value_is_not_positive() -> None:
+    # Linear in fid: (0.1, 0.5 of the way) is below (0.6, ...) although a log would say otherwise.
+    view = made((10.0, 1), (0.9, 2), (0.0, 10), (-0.1, 11))
+    scaled = {0: 0 + 1.0, 1: np.log(2) / np.log(11) + 1.0 / 10.1}
+    assert scaled[1] < scaled[0]
+    assert knee(view).id == 1
+
+
+def test_the_knee_equals_the_geometric_distance() -> None:
+    rng = np.random.default_rng(3)
+    fid = np.sort(10 ** rng.uniform(-2, 1, 9))[::-1]
+    nfe = np.arange(2.0, 11.0)
+    view = made(*zip(fid.tolist(), nfe.tolist(), strict=True))
+    x, y = np.log10(nfe), np.log10(fid)
+    x, y = (x - x[0]) / (x[-1] - x[0]), (y - y[-1]) / (y[0] - y[-1])
+    chord = np.array([x[-1] - x[0], y[-1] - y[0]])
+    offsets = np.stack([x - x[0], y - y[0]], axis=1)
+    distance = (chord[1] * offsets[:, 0] - chord[0] * offsets[:, 1]) / np.hypot(*chord)
+    assert knee(view).id == int(np.argmax(distance))
+
+
+def test_fronts_that_bulge_outwards_give_the_better_end() -> None:
+    assert knee(made((100, 1), (99, 50), (1, 100))).id == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_short_fronts_have_a_knee(count: int) -> None:
+    rows = [(2.0, 3.0), (1.0, 4.0)][:count]
+    assert knee(made(*rows)).id == count - 1
+
+
+def test_one_objective_gives_its_best() -> None:
+    assert knee(made((0.4,), names=("fid",))).id == 0
+
+
+def test_three_objectives_give_the_point_nearest_to_the_ideal() -> None:
+    view = made((1, 100, 100), (10, 10, 10), (100, 1, 1), names=("fid", "nfe", "memory"))
+    # At distances sqrt(2), sqrt(3)/2 and 1 from the ideal on log axes.
+    assert knee(view).id == 1
+
+
+def test_picks_on_a_real_front(table: dict[str, Any]) -> None:
+    view = FrontView(table)
+    assert pick(view, "best:fid").value("fid") == min(p.value("fid") for p in view.front)
+    assert pick(view, "best:nfe").value("nfe") == 2
+    assert pick(view, "knee") == knee(view)
+    assert pick(view, "58").id == pick(view, "#58").id == 58
+
+
+def test_a_limit_takes_the_best_of_the_other_objective(table: dict[str, Any]) -> None:
+    view = FrontView(table)
+    assert pick(view, "nfe<=4").id == 58
+    assert pick(view, "nfe <= 4.5").id == 58
+    cheapest = pick(view, "fid<=0.06")
+    assert cheapest.value("nfe") == 6
+    assert pick(view, "nfe>=9").value("nfe") == 10
+
+
+def test_limits_may_name_what_is_only_reported(table: dict[str, Any]) -> None:
+    changed = {
+        **table,
+        "points": [p for p in table["points"] if "fd_pixels" in p["values"]],
+    }
+    point = pick(FrontView(changed), "fd_pixels<=0.05")
+    assert point.value("fd_pixels") <= 0.05
+
+
+def test_directions_count(table: dict[str, Any]) -> None:
+    objectives = [{**table["objectives"][0], "direction": "maximize"}, table["objectives"][1]]
+    view = FrontView({**table, "objectives": objectives})
+    assert pick(view, "best:fid").value("fid") == max(p.value("fid") for p in view.front)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("kne", "did you mean 'knee'"),
+        ("best:fdi", "did you mean 'fid'"),
+        ("9999", "nearest 123"),
+        ("121", "overtaken by 3; pick 3"),
+        ("nfe<=1", "the nearest has nfe 2"),
+        ("nfe>=11", "the nearest has nfe 10"),
+        ("fid<=good", "'good' is not a number"),
+        ("fid<=nan", "'nan' is not a number"),
+        ("fed<=1", "unknown objective 'fed'"),
+    ],
+)
+def test_wrong_choices_name_the_nearest(table: dict[str, Any], choice: str, words: str) -> None:
+    with pytest.raises(UserError, match="--pick") as caught:
+        pick(FrontView(table), choice)
+    assert words in str(caught.value)
+
+
+def test_an_empty_front_has_nothing_to_pick(table: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="empty"):
+        pick(FrontView({**table, "points": []}), "knee")

@@ -1,0 +1,55 @@
+"""Files beside the journal."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autosearch.artifacts import write_artifacts
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.journal import Journal
+from autosearch.problem import Problem
+from autosearch.progress import Progress
+from autosearch.run import run_study, study_header
+
+DATA = {
+    "model": "mixture",
+    "space": {"timesteps": {"steps": [2, 3]}, "solver": {}},
+    "objectives": ["fid", "nfe"],
+    "baselines": ["ddim", "dpmpp_2m"],
+    "samples": 100,
+    "budget": {"candidates": 6},
+    "validation": {"samples": 200},
+    "workers": {"count": 1, "executor": "inprocess"},
+}
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return Problem(Experiment.model_validate(DATA))
+
+
+def test_they_are_made_anew_and_alike(problem: Problem, tmp_path: Path) -> None:
+    run_study(problem.experiment, tmp_path / "study", resume=False, progress=Progress())
+    written = write_artifacts(tmp_path / "study", problem)
+    names = ["front.json", "front.txt", "front.png", "recipe.json", "samples.png"]
+    assert [path.name for path in written] == names
+    before = [path.read_bytes() for path in written]
+    for path in written:
+        path.unlink()
+    assert [path.read_bytes() for path in write_artifacts(tmp_path / "study", problem)] == before
+
+
+def test_a_study_without_results_gets_its_empty_table(problem: Problem, tmp_path: Path) -> None:
+    Journal.create(tmp_path / "study", study_header(problem, tmp_path / "study")).close()
+    written = write_artifacts(tmp_path / "study", problem)
+    assert [path.name for path in written] == ["front.json", "front.txt"]
+    assert json.loads(written[0].read_text())["points"] == []
+    assert "nothing on the front" in written[1].read_text()
+
+
+def test_a_directory_without_a_study_is_refused(problem: Problem, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no study"):
+        write_artifacts(tmp_path, problem)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,64 @@
+"""Predictions of a dry run against what a run then does."""
+
+from typing import Any
+
+import pytest
+
+from autosearch.dry_run import dry_run
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+
+
+def experiment(**changes: Any) -> Experiment:
+    data: dict[str, Any] = {
+        "model": "mixture",
+        "space": {"timesteps": {"steps": [2, 4]}, "solver": {}},
+        "objectives": ["fid", "nfe"],
+        "baselines": ["ddim", "dpmpp_2m"],
+        "samples": 100,
+        "budget": {"candidates": 50},
+        "validation": {"samples": 200},
+        "workers": {"count": 1, "executor": "inprocess"},
+    }
+    return Experiment.model_validate(data | changes)
+
+
+def test_counts_follow_from_the_experiment() -> None:
+    found = dry_run(experiment())
+    assert found["candidates"] == 50
+    assert found["baselines"] == {"count": 6, "forward_equivalents": 2 * (2 + 3 + 4) * 100.0}
+    # For each of three costs: the front, the next two and two baselines.
+    assert found["validated"] == 3 * (3 + 2)
+    assert found["forward_equivalents"]["validation"] == 5 * (2 + 3 + 4) * 200
+    assert found["workers"] == 1
+
+
+def test_a_teacher_is_set_up_where_an_objective_needs_one() -> None:
+    plain = dry_run(experiment())["forward_equivalents"]
+    taught = dry_run(experiment(objectives=["fid", "teacher_mse", "nfe"]))["forward_equivalents"]
+    # On the search's samples and beside the reference; once more for the validation.
+    assert taught["setup"] - plain["setup"] == 100 * (100 + 200)
+    assert taught["validation"] - plain["validation"] == 100 * 200
+
+
+def test_hours_pay_for_more_candidates_with_more_time() -> None:
+    short, long = (dry_run(experiment(budget={"hours": h}))["candidates"] for h in (0.01, 1.0))
+    assert 10 * short < long
+
+
+def test_objectives_that_are_only_declared_cost_nothing() -> None:
+    found = dry_run(experiment(objectives=["nfe", "macs"]))
+    assert found["forward_equivalents"] == {"setup": 0.0, "search": 0.0, "validation": 0.0}
+    assert found["validated"] == 0
+
+
+def test_a_model_of_images_says_what_it_supports() -> None:
+    found = dry_run(experiment(model="digits", samples=400, validation={"samples": 400}))
+    assert found["model"]["branches"] == ["cond", "uncond"]
+    assert found["model"]["sites"][0] == "block.0"
+    assert sum(found["model"]["heads"].values()) >= 6
+
+
+def test_no_baseline_in_the_space_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match="baselines"):
+        dry_run(experiment(constraints={"nfe": {"max": 1}}))

@@ -1,0 +1,228 @@
+"""The problem that an experiment states: what it holds and what it refuses before work is paid."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autosearch.baselines import baseline
+from autosearch.errors import UserError
+from autosearch.experiment import experiment_from_dict
+from autosearch.plan import compile_recipe
+from autosearch.problem import Problem
+
+SPACE = {"timesteps": {"steps": [2, 4]}, "solver": {}}
+
+
+def made(**keys: Any) -> Problem:
+    base = {
+        "model": {"name": "mixture", "dimension": 2, "components": 2},
+        "space": SPACE,
+        "objectives": ["fid", "nfe"],
+        "baselines": ["ddim"],
+    }
+    return Problem(experiment_from_dict({**base, **keys}, where="x"))
+
+
+# -- baselines ---------------------------------------------------------------------------------
+
+
+def test_baselines_are_distinct_plans_ordered_by_steps():
+    problem = made(baselines=["ddim", "dpmpp_2m", "ddim@3", "euler"])
+    names = [known.name for known in problem.baselines]
+    assert names == [f"{name}@{k}" for k in (2, 3, 4) for name in ("ddim", "dpmpp_2m", "euler")]
+    identities = {known.plan.identity for known in problem.baselines}
+    assert len(identities) == len(names)
+    for known in problem.baselines:
+        recipe = baseline(known.name, problem.denoiser)
+        assert known.plan == compile_recipe(recipe, problem.denoiser)
+        assert problem.space.plan(known.genome) == known.plan
+
+
+def test_all_that_the_space_can_encode_by_default():
+    problem = made(baselines=None)
+    names = {known.name for known in problem.baselines}
+    assert {"ddim@2", "ddim-trailing@4", "dpmpp_2m-logsnr@3", "taylor_2m@4"} <= names
+    assert not any(name.startswith("ddpm") for name in names)
+    assert made(baselines=[]).baselines == []
+
+
+def test_equal_plans_stand_once_under_the_first_name():
+    # At two steps the last one is of order 1, and the first has no history.
+    problem = made(space={"timesteps": {"steps": [2, 2]}, "solver": {}}, baselines=None)
+    names = [known.name for known in problem.baselines]
+    assert "ddim-linspace-ms@2" in names
+    assert "dpmpp_2m@2" not in names
+
+
+def test_declared_constraints_leave_baselines_out():
+    problem = made(baselines=["ddim", "ddim@4"], constraints={"nfe": {"max": 3}})
+    assert [known.name for known in problem.baselines] == ["ddim@2", "ddim@3"]
+    assert made(constraints={"nfe": {"min": 3}}).baselines[0].name == "ddim@3"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["dimm"], "baselines: unknown baseline solver 'dimm'; did you mean 'ddim'"),
+        (["ddim-trailling"], "baselines: ddim-trailling: unknown grid .* 'trailing'"),
+        (["ddim-flow"], "unknown grid 'flow'"),
+        (["ddim@0"], "step count is 0"),
+        (["ddim@five"], "write SOLVER"),
+        (["ddim-"], "write SOLVER"),
+        ([""], "write SOLVER"),
+        (["ddim@9"], "the space cannot express 'ddim@9'"),
+        (["ddpm"], "the space cannot express 'ddpm'"),
+    ],
+)
+def test_baselines_that_cannot_be_are_refused(names, message):
+    problem = made(baselines=names)
+    with pytest.raises(UserError, match=message):
+        _ = problem.baselines
+
+
+def test_a_space_without_timesteps_has_the_default_step_count():
+    problem = made(space={"solver": {}}, baselines=None)
+    names = [known.name for known in problem.baselines]
+    assert names[0] == "ddim@10"
+    assert all(name.endswith("@10") for name in names)
+    assert "dpmpp_2m-leading@10" in names
+
+
+# -- constraints and signs ---------------------------------------------------------------------
+
+
+def test_declared_and_measured_constraints():
+    problem = made(constraints={"nfe": {"min": 2, "max": 3}, "fid_plain": {"max": 5.0}})
+    plan = {k: problem.compile(baseline(f"ddim@{k}", problem.denoiser)) for k in (1, 3, 4)}
+    assert problem.violation(plan[3]) is None
+    assert problem.violation(plan[4]) == "nfe 4 is above 3"
+    assert problem.violation(plan[1]) == "nfe 1 is below 2"
+    assert problem.measured_violation({"nfe": 3, "fid_plain": 4.0}) is None
+    assert problem.measured_violation({"nfe": 3, "fid_plain": 7.0}) == "fid_plain 7 is above 5"
+    assert [o.name for o in problem.measure.objectives] == ["fid", "nfe", "fid_plain"]
+    assert [o.name for o in problem.objectives] == ["fid", "nfe"]
+
+
+def test_stochastic_plans_have_no_teacher_distance():
+    problem = made(objectives=["teacher_mse", "nfe"])
+    plan = problem.compile(baseline("ddpm@4", problem.denoiser))
+    assert problem.violation(plan) == "teacher_mse is not defined for stochastic recipes"
+
+
+def test_the_sign_flips_for_what_is_maximised():
+    problem = made(objectives=["precision", "nfe"])
+    assert problem.signed({"precision": 0.25, "nfe": 4.0}) == (-0.25, 4.0)
+
+
+def test_reported_objectives_are_measured_once_and_at_validation_only():
+    problem = made(report=["fid_plain", "fid"], constraints={"kid": {"max": 1}})
+    assert [o.name for o in problem.measure.objectives] == ["fid", "nfe", "kid"]
+    assert [o.name for o in problem.report_measure.objectives] == ["fid", "nfe", "kid", "fid_plain"]
+
+
+# -- refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"model": "mixtur"}, "model: unknown model 'mixtur'; did you mean 'mixture'"),
+        ({"model": {"name": "mixture", "dim": 3}}, "model: unknown key 'dim'"),
+        ({"space": {"timestep": {}}}, "space: unknown space 'timestep'; did you mean 'timesteps'"),
+        ({"space": {"timesteps": {"step": [2, 3]}}}, "timesteps: unknown key 'step'; .*'steps'"),
+        ({"space": {"timesteps": {"steps": 4}}}, r"space\.timesteps\.steps: "),
+        ({"space": {"timesteps": {"steps": [0, 4]}}}, "at least 1"),
+        ({"space": {"solver": {"orders": [3]}}}, "unknown order '3'"),
+        ({"objectives": ["fidd"]}, "objectives: unknown objective 'fidd'; did you mean 'fid'"),
+        ({"objectives": ["fid", "fid"]}, "'fid' stands twice"),
+        ({"objectives": ["is", "nfe"]}, "'is' needs logits, which model 'mixture' cannot give"),
+        ({"constraints": {"nfee": {"max": 3}}}, "constraints: unknown objective 'nfee'"),
+        ({"report": ["fid_plane"]}, "report: unknown objective 'fid_plane'"),
+        ({"report": ["fd_pixels"]}, "'fd_pixels' needs pixels"),
+        ({"samples": 150}, "samples: 150 is not a multiple of the seed block of 100; use 200"),
+        ({"samples": 50}, "samples: 50 .*; use 100"),
+        ({"validation": {"samples": 4050}}, r"validation\.samples: 4050 is not a multiple"),
+        (
+            {"model": {"name": "mixture", "dimension": 40}, "samples": 100},
+            "samples: 100 is too few for fid, which needs at least 240; use 300",
+        ),
+        (
+            {"objectives": ["nfe"], "report": ["fid"], "validation": {"samples": 70}},
+            r"validation\.samples: 70 is not a multiple",
+        ),
+        (
+            {"objectives": ["nfe"], "budget": {"forward_equivalents": 100}},
+            "without a measured objective .* give candidates",
+        ),
+        (
+            {
+                "model": {"name": "mixture", "family": "flow", "schedule": "rectified"},
+                "space": {"solver": {}},
+            },
+            "pure noise",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_when_it_is_stated(keys, message):
+    with pytest.raises(UserError, match=message) as caught:
+        made(**keys)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "message"),
+    [
+        ("nsga", "algorithm: unknown algorithm 'nsga'; did you mean 'nsga2'"),
+        ({"name": "nsga2", "size": 3}, "algorithm: unknown key 'size'"),
+        ({"name": "nsga2", "population": 2}, "population: 2 is too small"),
+        ({"name": "nsga2", "population": "many"}, r"algorithm\.population: "),
+        ({"name": "random", "population": 5}, "algorithm: unknown key 'population'"),
+    ],
+)
+def test_algorithms_that_cannot_be_are_refused(algorithm, message):
+    with pytest.raises(UserError, match=message):
+        made(algorithm=algorithm).make_algorithm()
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 2000)
+    | st.floats(-10, 1e6)
+    | st.sampled_from(["fid", "nfe", "ddim", "dpmpp_2m@3", "five", "data", "taylor"])
+)
+NESTED = VALUES | st.lists(VALUES, max_size=3)
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "space": st.dictionaries(
+            st.sampled_from(["timesteps", "solver"]),
+            st.dictionaries(st.sampled_from(["steps", "min_gap", "orders", "forms"]), NESTED),
+            min_size=1,
+        ),
+        "algorithm": st.dictionaries(
+            st.sampled_from(["population", "crossover", "fresh"]), VALUES, max_size=2
+        ),
+        "objectives": st.lists(st.sampled_from(["fid", "nfe", "macs", "kid", "is"]), min_size=1),
+        "constraints": st.dictionaries(
+            st.sampled_from(["fid", "memory", "x"]), st.just({"max": 3.0}), max_size=1
+        ),
+        "baselines": st.lists(st.sampled_from(["ddim", "ddim@3", "euler", "x"]), max_size=2),
+        "samples": st.integers(1, 1000),
+    },
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(keys=PARTS)
+def test_any_settings_give_a_problem_or_one_clear_line(keys):
+    message = ""
+    try:
+        problem = made(**keys)
+        assert problem.make_algorithm()
+        assert all(problem.violation(known.plan) is None for known in problem.baselines)
+    except UserError as error:
+        message = str(error)
+    assert "\n" not in message
