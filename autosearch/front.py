@@ -1,5 +1,6 @@
 """The front of a study: who is on it, by what margin, and how large it is."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,14 @@ def non_dominated(points: Array) -> list[int]:
 
 def objectives_of(study: Study) -> list[Objective]:
     """The objectives of a study, in its order."""
-    return [find("objective", name)() for name in study.experiment.objectives]
+    return [_objective(name) for name in study.experiment.objectives]
+
+
+@functools.cache
+def _objective(name: str) -> Objective:
+    """Looked up once: the search through installed packages takes milliseconds."""
+    objective: Objective = find("objective", name)()
+    return objective
 
 
 def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[int]:

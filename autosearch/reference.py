@@ -9,6 +9,7 @@ from autosearch.baselines import baseline
 from autosearch.collect import Collected, collect
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
+from autosearch.objectives import Estimate
 from autosearch.problem import Problem
 from autosearch.study import estimates_to_record
 from autosearch.workers.base import Executor, Infeasible
@@ -17,7 +18,7 @@ __all__ = ["REFERENCES", "TEACHER", "check_references", "measured_reference", "t
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = "dpmpp_2m@100"
+TEACHER = REFERENCES[1]
 
 
 def check_references(problem: Problem) -> None:
@@ -26,29 +27,22 @@ def check_references(problem: Problem) -> None:
     Raises:
         UserError: when the model cannot run it.
     """
-    needed = list(REFERENCES) if problem.report_measure.needs else []
-    if problem.report_measure.needs_teacher:
-        needed.append(TEACHER)
-    for name in needed:
+    for name in REFERENCES if problem.report_measure.needs else ():
         try:
             problem.compile(baseline(name, problem.denoiser))
         except UserError as error:
             raise UserError(f"reference {name}: {error}") from None
 
 
-def measured_reference(
-    problem: Problem, executor: Executor, *, teacher: NDArray[np.generic] | None
-) -> dict[str, Any]:
+def measured_reference(problem: Problem, executor: Executor) -> dict[str, Any]:
     """The better of the reference recipes as a journal record, on a stream of its own.
 
     The better one has the lower ``fid``, or the better value of the first measured objective.
     """
     measure = problem.report_measure
     samples, seed = problem.experiment.validation.samples, problem.experiment.seed
-    measured = [objective for objective in measure.objectives if objective.needs]
-    found, executed, nominal = [], 0.0, 0.0
-    for name in REFERENCES:
-        part = _sampled(
+    parts = {
+        name: _sampled(
             problem,
             executor,
             name,
@@ -57,26 +51,26 @@ def measured_reference(
             samples=samples,
             needs=measure.needs,
         )
-        plan = problem.compile(baseline(name, problem.denoiser))
-        try:
-            values = measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
-        except Infeasible as error:
-            raise UserError(f"reference {name}: {error}") from None
-        found.append((name, values))
-        executed += part.forward_equivalents
-        nominal += part.nominal
+        for name in REFERENCES
+    }
+    teacher = parts[TEACHER].rows.get("final")
+    values = {
+        name: _estimated(problem, name, part, samples=samples, teacher=teacher)
+        for name, part in parts.items()
+    }
+    measured = [objective for objective in measure.objectives if objective.needs]
+    best = REFERENCES[0]
     if measured:
         by = next((o for o in measured if o.name == "fid"), measured[0])
         sign = -1.0 if by.direction == "maximize" else 1.0
-        found.sort(key=lambda item: sign * item[1][by.name].value)
-    name, values = found[0]
+        best = min(REFERENCES, key=lambda name: sign * values[name][by.name].value)
     return {
-        "recipe": name,
+        "recipe": best,
         "source": "measured",
         "samples": samples,
-        "values": estimates_to_record({o.name: values[o.name] for o in measured}),
-        "forward_equivalents": executed,
-        "budgeted": nominal,
+        "values": estimates_to_record({o.name: values[best][o.name] for o in measured}),
+        "forward_equivalents": sum(part.forward_equivalents for part in parts.values()),
+        "budgeted": sum(part.nominal for part in parts.values()),
     }
 
 
@@ -117,3 +111,18 @@ def _sampled(
     if found.reason is not None:
         raise UserError(f"reference {name} cannot be sampled: {found.reason}")
     return found
+
+
+def _estimated(
+    problem: Problem,
+    name: str,
+    part: Collected,
+    *,
+    samples: int,
+    teacher: NDArray[np.generic] | None,
+) -> dict[str, Estimate]:
+    plan = problem.compile(baseline(name, problem.denoiser))
+    try:
+        return problem.report_measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
+    except Infeasible as error:
+        raise UserError(f"reference {name}: {error}") from None

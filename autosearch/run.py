@@ -4,7 +4,7 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,8 +49,22 @@ _SHOW_SHARE = 20
 _RESUMABLE = ("budget", "workers", "validation")
 
 
-def run_study(experiment: Experiment, out: Path, *, resume: bool, progress: Progress) -> Study:
+def run_study(
+    experiment: Experiment,
+    out: Path,
+    *,
+    resume: bool,
+    progress: Progress,
+    overrides: Sequence[str] = (),
+) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
+
+    Args:
+        experiment: what to search.
+        out: the study's directory.
+        resume: whether to continue the study there.
+        progress: told what happens.
+        overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
@@ -59,7 +73,10 @@ def run_study(experiment: Experiment, out: Path, *, resume: bool, progress: Prog
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
     check_references(problem)
-    journal = _resumed(out, problem) if resume else Journal.create(out, study_header(problem, out))
+    if resume:
+        journal = _resumed(out, problem, overrides)
+    else:
+        journal = Journal.create(out, study_header(problem, out, overrides))
     with journal, _interrupts() as interrupted:
         session = _Session(problem, journal, progress, interrupted)
         with session:
@@ -124,10 +141,7 @@ class _Session:
                 costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
                 record = {**shipped, "source": "shipped", **costs}
             else:
-                measure, experiment = self.problem.report_measure, self.problem.experiment
-                samples = experiment.validation.samples
-                teacher = self._teacher(Stream.REFERENCE, experiment.seed, samples, measure)
-                record = measured_reference(self.problem, self.executor, teacher=teacher)
+                record = measured_reference(self.problem, self.executor)
             self._write({"type": "reference", **record})
 
     def search(self) -> None:
@@ -279,7 +293,7 @@ def _executor(problem: Problem) -> Executor:
     )
 
 
-def study_header(problem: Problem, out: Path) -> dict[str, Any]:
+def study_header(problem: Problem, out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What the first line of a study's journal says."""
     return {
         "name": out.resolve().name,
@@ -287,10 +301,11 @@ def study_header(problem: Problem, out: Path) -> dict[str, Any]:
         "model_name": problem.spec.name,
         "model": model_key(problem.denoiser).model_dump(),
         "experiment": problem.experiment.to_dict(),
+        "overrides": list(overrides),
     }
 
 
-def _resumed(out: Path, problem: Problem) -> Journal:
+def _resumed(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
     """The study's journal, if the experiment is the one that it began with."""
     journal = Journal.open(out)
     try:
@@ -306,8 +321,9 @@ def _resumed(out: Path, problem: Problem) -> Journal:
             )
         _check_weights(out, study, problem)
         if changed:
-            journal.append({"type": "resume", "experiment": now})
-            journal.records.append({"type": "resume", "experiment": now})
+            record = {"type": "resume", "experiment": now, "overrides": list(overrides)}
+            journal.append(record)
+            journal.records.append(record)
     except BaseException:
         journal.close()
         raise

@@ -143,7 +143,8 @@ class Study:
         candidate.seconds = record["seconds"]
 
     def _apply_resume(self, record: Record) -> None:
-        self.header = {**self.header, "experiment": record["experiment"]}
+        kept = {key: record[key] for key in ("experiment", "overrides")}
+        self.header = {**self.header, **kept}
         self.__dict__.pop("experiment", None)
 
     def _apply_reference(self, record: Record) -> None:

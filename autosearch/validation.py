@@ -12,6 +12,9 @@ __all__ = ["shortened", "validated"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# What pydantic calls the alternatives of one key in a place's path.
+_ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
+
 
 def validated(model: type[Model], data: object, *, where: str) -> Model:
     """``data`` as an instance of ``model``.
@@ -24,9 +27,18 @@ def validated(model: type[Model], data: object, *, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # An unknown key usually explains the missing one beside it, so it is named first.
-        details = sorted(error.errors(), key=lambda d: d["type"] != "extra_forbidden")
-        raise UserError(f"{where}: {_describe(model, details[0])}") from None
+        detail = min(error.errors(), key=_priority)
+        raise UserError(f"{where}: {_describe(model, detail)}") from None
+
+
+def _priority(detail: ErrorDetails) -> int:
+    """An unknown key usually explains the missing one beside it, so it is named first.
+
+    Of the alternatives of one key, its fixed words say least about a number.
+    """
+    if detail["type"] == "extra_forbidden":
+        return 0
+    return 2 if detail["type"] == "literal_error" and not isinstance(detail["input"], str) else 1
 
 
 def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -45,8 +57,11 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
+    """Keys and positions; not the names that pydantic gives to a key's alternatives."""
     text = ""
     for part in location:
+        if isinstance(part, str) and (part in _ALTERNATIVES or "[" in part):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

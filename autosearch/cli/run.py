@@ -47,22 +47,24 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search, validate on fresh noise, and leave the front with a recipe to use."""
-    loaded = _experiment(experiment, overrides or [], workers, budget, seed)
-    if dry:
-        _dry_run(loaded, as_json)
-        return
     directory = _RUNS / Path(experiment).stem if out is None else out
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--out {directory}: is a file; give a directory")
-    _run(loaded, directory, resume=resume, as_json=as_json)
+    changes = _changes(overrides or [], workers, budget, seed)
+    if resume:
+        # What was changed at the first run stays changed.
+        changes = [*_earlier_changes(directory), *changes]
+    loaded = _experiment(experiment, changes)
+    if dry:
+        _dry_run(loaded, as_json)
+        return
+    _run(loaded, directory, resume=resume, as_json=as_json, changes=changes)
 
 
-def _experiment(
-    name: str, overrides: list[str], workers: int | None, budget: int | None, seed: int | None
-) -> "Experiment":
-    """The experiment with the command line's changes; the short options come last."""
-    from autosearch.experiment import load_experiment
-
+def _changes(
+    overrides: list[str], workers: int | None, budget: int | None, seed: int | None
+) -> list[str]:
+    """The command line's changes as ``key=value``; the short options come last."""
     changes = list(overrides)
     for option, value in (("--workers", workers), ("--budget", budget)):
         if value is not None and value < 1:
@@ -73,10 +75,30 @@ def _experiment(
         changes.append(f"budget={{candidates: {budget}}}")
     if seed is not None:
         changes.append(f"seed={seed}")
+    return changes
+
+
+def _earlier_changes(directory: Path) -> list[str]:
+    """Those of the study that is resumed."""
+    from autosearch.study import Study
+
+    return list(Study.read(directory).header["overrides"])
+
+
+def _experiment(name: str, changes: list[str]) -> "Experiment":
+    from autosearch.experiment import load_experiment
+
     return load_experiment(name, changes)
 
 
-def _run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:
+def _run(
+    experiment: "Experiment",
+    directory: Path,
+    *,
+    resume: bool,
+    as_json: bool,
+    changes: list[str],
+) -> None:
     from autosearch.artifacts import write_artifacts
     from autosearch.cli.progress import make_progress
     from autosearch.cli.status import unfinished
@@ -84,7 +106,9 @@ def _run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bo
     from autosearch.problem import Problem
     from autosearch.run import run_study
 
-    study = run_study(experiment, directory, resume=resume, progress=make_progress())
+    study = run_study(
+        experiment, directory, resume=resume, progress=make_progress(), overrides=changes
+    )
     start = time.monotonic()
     written = write_artifacts(directory, Problem(study.experiment))
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
