@@ -20,12 +20,16 @@ _PART = 4
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows of one plan on all its blocks, what they cost, and would have without a store."""
+    """Rows of one plan on all its blocks, what they cost, and would have without a store.
+
+    ``seconds`` are the workers' own, added up.
+    """
 
     rows: Rows
     forward_equivalents: float
     nominal: float
     reason: str | None = None
+    seconds: float = 0.0
 
 
 def collect(
@@ -54,4 +58,5 @@ def collect(
         return Collected({}, cost, nominal, reasons[0])
     ordered = [outcomes[number].rows for number in range(len(parts))]
     rows = {need: np.concatenate([part[need] for part in ordered]) for need in needs}
-    return Collected(rows, cost, nominal)
+    seconds = sum(outcome.seconds for outcome in outcomes.values())
+    return Collected(rows, cost, nominal, seconds=seconds)

@@ -5,13 +5,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
-from autosearch.collect import collect
+from autosearch.collect import Collected, collect
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
@@ -59,6 +60,7 @@ class Evaluation:
     samples: int
     seed: int
     values: Mapping[str, Estimate]
+    speed: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """As ``autosearch evaluate --json`` prints it."""
@@ -71,6 +73,7 @@ class Evaluation:
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
                 for name, estimate in self.values.items()
             },
+            "speed": dict(self.speed),
         }
 
 
@@ -116,6 +119,7 @@ class RecipeEvaluator:
         seed: of the noise.
         objectives: names; by default those of the usual ones that the model can give.
         workers: None for this process, else how many workers.
+        device: where the model runs, ``cpu`` or ``cuda``.
 
     Raises:
         UserError: for objectives or numbers of samples that the model cannot have.
@@ -129,7 +133,10 @@ class RecipeEvaluator:
         seed: int,
         objectives: Sequence[str] | None = None,
         workers: int | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: this machine has no such device; use --device cpu")
         if seed < 0:
             raise UserError(f"--seed: {seed} is below 0; use 0 or more")
         if workers is not None and workers < 1:
@@ -144,6 +151,7 @@ class RecipeEvaluator:
             self._measure.check_samples(samples, where="--samples")
         self._spec = spec
         self._workers = workers
+        self._device = device
 
     def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
         """Measure recipes by name, all on the same noise.
@@ -155,15 +163,32 @@ class RecipeEvaluator:
         with self._executor() as executor:
             teacher = self._teacher(executor)
             return [
-                Evaluation(
-                    name,
-                    recipes[name],
-                    self.samples,
-                    self.seed,
-                    self._estimates(executor, name, plan, teacher),
-                )
+                self._evaluation(executor, name, recipes[name], plan, teacher)
                 for name, plan in plans.items()
             ]
+
+    def _evaluation(
+        self,
+        executor: Executor,
+        name: str,
+        recipe: Recipe,
+        plan: Plan,
+        teacher: NDArray[np.generic] | None,
+    ) -> Evaluation:
+        found = self._collected(executor, name, plan, self._measure.needs)
+        values = self._estimates(name, plan, found.rows, teacher)
+        return Evaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
+
+    def _speed(self, found: Collected) -> dict[str, Any]:
+        """How fast one worker was, on what, and the device's peak memory where it has its own."""
+        local = self._device == "cuda" and self._workers is None
+        return {
+            "device": self._device,
+            "batch": self.model.block_size,
+            "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
+            "samples_per_second": self.samples / found.seconds if found.seconds else None,
+            "peak_memory_bytes": torch.cuda.max_memory_allocated() if local else None,
+        }
 
     def _plan(self, name: str, recipe: Recipe) -> Plan:
         plan = _compiled(name, recipe, self.model.denoiser)
@@ -174,16 +199,16 @@ class RecipeEvaluator:
 
     def _executor(self) -> Executor:
         return make_executor(
-            functools.partial(ModelEvaluator, self._spec),
+            functools.partial(ModelEvaluator, self._spec, device=self._device),
             count=self._workers or 1,
             cpus=1,
-            gpus=0,
+            gpus=1 if self._device == "cuda" else 0,
             kind="auto" if self._workers else "inprocess",
         )
 
-    def _rows(
+    def _collected(
         self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]
-    ) -> Mapping[str, NDArray[np.generic]]:
+    ) -> Collected:
         size = self.model.block_size
         found = collect(
             executor,
@@ -196,19 +221,23 @@ class RecipeEvaluator:
         )
         if found.reason is not None:
             raise UserError(f"{name}: cannot be measured: {found.reason}; change its steps")
-        return found.rows
+        return found
 
     def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
         if not self._measure.needs_teacher:
             return None
         denoiser = self.model.denoiser
         plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
-        return self._rows(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))["final"]
+        found = self._collected(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
+        return found.rows["final"]
 
     def _estimates(
-        self, executor: Executor, name: str, plan: Plan, teacher: NDArray[np.generic] | None
+        self,
+        name: str,
+        plan: Plan,
+        rows: Mapping[str, NDArray[np.generic]],
+        teacher: NDArray[np.generic] | None,
     ) -> dict[str, Estimate]:
-        rows = self._rows(executor, name, plan, self._measure.needs)
         try:
             values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
         except Infeasible as error:

@@ -173,6 +173,8 @@ class _Session:
         if not measure.needs:
             return
         measure.check_samples(count, where="samples")
+        if number < 0:
+            raise UserError(f"seed: {number} is below 0; use 0 or more")
         teacher = self._teacher(Stream.VALIDATION, number, count, measure)
         with self._phase("validation"):
             self._validate(count, number, measure, teacher)
@@ -212,7 +214,8 @@ class _Session:
                     },
                     sync=True,
                 )
-                self._changed(validating=(len(todo) - len(waiting) - pending, len(todo)))
+                done = len(todo) - len(waiting) - pending
+                self._changed(validating=(done, len(todo)), show=done == len(todo))
 
     def _task(self, number: int, plan: Plan, stream: Stream, seed: int, samples: int) -> Task:
         return Task(

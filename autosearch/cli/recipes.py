@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from autosearch.cli.output import check_output, note, print_json, print_text, warn
-from autosearch.errors import UserError
+from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from autosearch.evaluate import Evaluation, LoadedRecipe
@@ -44,6 +44,7 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Measure with this many workers.")
     ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a recipe, with intervals; with --against also the difference to another."""
@@ -55,6 +56,7 @@ def evaluate(
         seed=seed,
         objectives=_names(objectives),
         workers=workers,
+        device=_device(device),
     )
     asked = [recipe] if against is None else [recipe, against]
     loaded = [load_recipe(text, evaluator.model.denoiser) for text in asked]
@@ -111,6 +113,13 @@ def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
     from autosearch.problem import model_spec
 
     return model_spec(load_experiment(experiment).model)
+
+
+def _device(name: str) -> Literal["cpu", "cuda"]:
+    devices: dict[str, Literal["cpu", "cuda"]] = {"cpu": "cpu", "cuda": "cuda"}
+    if name not in devices:
+        raise unknown_name("device", name, devices, where="--device")
+    return devices[name]
 
 
 def _names(text: str | None) -> list[str] | None:

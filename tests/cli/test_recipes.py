@@ -15,7 +15,7 @@ MIXTURE = ("--model", "mixture", "--samples", "400")
 
 def test_evaluate_prints_the_values_that_the_model_can_give(cli) -> None:
     data = cli("evaluate", "baseline:ddim@4", *MIXTURE, "--json").data
-    assert set(data) == {"name", "recipe", "samples", "seed", "values"}
+    assert set(data) == {"name", "recipe", "samples", "seed", "speed", "values"}
     assert (data["samples"], data["seed"]) == (400, 0)
     assert set(data["values"]) == {"fid", "fid_plain", "nfe"}
     assert data["values"]["nfe"] == {"value": 4.0, "ci": [4.0, 4.0]}
@@ -36,7 +36,7 @@ def test_a_file_and_its_baseline_are_measured_alike(cli, tmp_path: Path) -> None
 def test_against_pairs_the_two_on_the_same_noise(cli) -> None:
     arguments = ("evaluate", "baseline:ddim@4", *MIXTURE, "--against", "baseline:dpmpp_2m@4")
     data = cli(*arguments, "--json").data
-    assert set(data["against"]) == {"name", "recipe", "samples", "seed", "values"}
+    assert set(data["against"]) == {"name", "recipe", "samples", "seed", "speed", "values"}
     pair = data["paired"]["fid"]
     ours, theirs = data["values"]["fid"]["value"], data["against"]["values"]["fid"]["value"]
     assert pair["difference"] == pytest.approx(ours - theirs)
@@ -87,3 +87,10 @@ def test_samples_of_one_dimension_are_histograms(cli, tmp_path: Path) -> None:
     result = cli("sample", "baseline:ddim@4", "--experiment", experiment, "-n", "50", "-o", path)
     assert result.code == 0
     assert path.stat().st_size > 0
+
+
+def test_evaluate_says_how_fast_and_on_what(cli):
+    speed = cli("evaluate", "baseline:ddim@4", *MIXTURE, "--json").data["speed"]
+    assert (speed["device"], speed["batch"], speed["dtype"]) == ("cpu", 100, "float32")
+    assert speed["samples_per_second"] > 0
+    assert speed["peak_memory_bytes"] is None

@@ -38,9 +38,11 @@ class Fake(Evaluator):
 
     def __init__(self) -> None:
         self.evaluated: Counter[str] = Counter()
+        self.spent = 0.0
 
     def evaluate(self, task: Task) -> Outcome:
         self.evaluated[f"{task.plan.identity} {task.stream} {task.seed} {task.blocks}"] += 1
+        self.spent += nominal_cost(task)
         key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream)]
         rng = np.random.default_rng([*key, *task.blocks])
         count = len(task.blocks) * task.block_size

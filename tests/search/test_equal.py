@@ -1,0 +1,87 @@
+"""Equal seed, equal front: whoever evaluates, however many, in whatever order."""
+
+import functools
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ray import cloudpickle
+
+from autosearch import run as run_module
+from autosearch.front import front_table
+from autosearch.journal import read_journal
+from autosearch.progress import Progress
+from autosearch.run import run_study
+from autosearch.workers import InProcessExecutor
+from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.workers.ray_pool import RayExecutor
+
+# Workers cannot import this file: what is defined here travels with its code.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+CANDIDATES = 110
+KEYS = {"budget": {"candidates": CANDIDATES}}
+
+
+class Uneven(ModelEvaluator):
+    """Evaluations of random lengths."""
+
+    def evaluate(self, task):
+        time.sleep(random.choice([0, 0, 0.005, 0.03]))
+        return super().evaluate(task)
+
+
+def result(study, directory: Path) -> str:
+    """Asks and front as text; costs hold seconds."""
+    table = {k: v for k, v in front_table(study).items() if k not in ("cost", "study")}
+    asks = [record for record in read_journal(directory) if record["type"] == "ask"]
+    return json.dumps([asks, table], sort_keys=True)
+
+
+def searched(tools, monkeypatch, directory: Path, workers: int | None) -> str:
+    def make(factory, **options):
+        if workers is None:
+            return InProcessExecutor(factory)
+        uneven = functools.partial(Uneven, factory.args[0])
+        return RayExecutor(uneven, count=workers, num_cpus=0.5)
+
+    monkeypatch.setattr(run_module, "make_executor", make)
+    study = run_study(tools.experiment(**KEYS), directory, resume=False, progress=Progress())
+    return result(study, directory)
+
+
+def begun(tools, directory: Path, hash_seed: int) -> subprocess.Popen[str]:
+    """A fresh process that searches with uneven evaluations."""
+    driver = str(Path(__file__).with_name("driver.py"))
+    experiment = json.dumps(tools.experiment(**KEYS).to_dict())
+    return subprocess.Popen(
+        [sys.executable, driver, "run", experiment, str(directory)],
+        env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_equal_seeds_give_equal_fronts(ray_cluster, tools, monkeypatch, tmp_path):
+    processes = [begun(tools, tmp_path / f"fresh{seed}", seed) for seed in (1, 2)]
+    results = [
+        searched(tools, monkeypatch, tmp_path / f"workers{count}", count) for count in (None, 1, 2)
+    ]
+    for process in processes:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        found = json.loads(output)
+        table = {k: v for k, v in found["front"].items() if k not in ("cost", "study")}
+        results.append(json.dumps([found["asks"], table], sort_keys=True))
+    asks, table = json.loads(results[0])
+    assert sum(ask["kind"] == "search" for ask in asks) >= 100
+    assert table["hypervolume"]["validated"] is not None
+    assert all(other == results[0] for other in results[1:])
+    # With two workers, results did arrive out of order.
+    records = read_journal(tmp_path / "workers2")
+    order = [record["id"] for record in records if record["type"] == "result"]
+    assert order != sorted(order)
