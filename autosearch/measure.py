@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from autosearch.errors import UserError
@@ -10,6 +11,7 @@ from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Objective, block_count
 from autosearch.plan import Plan
 from autosearch.registry import find
+from autosearch.workers.base import Infeasible
 
 __all__ = ["Measure", "make_objectives"]
 
@@ -91,7 +93,11 @@ class Measure:
     def estimates(
         self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
     ) -> dict[str, Estimate]:
-        """Every objective's estimate; ``teacher`` holds the fine trajectory's ends [N, d]."""
+        """Every objective's estimate; ``teacher`` holds the fine trajectory's ends [N, d].
+
+        Raises:
+            Infeasible: when rows or estimates are not finite.
+        """
         given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
@@ -99,8 +105,18 @@ class Measure:
             given["teacher_mse"] = (distance**2).mean(axis=1)
         blocks = block_count(samples, self._multiple) if self.needs else 0
         return {
-            objective.name: objective.estimate(given, self._model.reference, blocks)
-            if objective.needs
-            else Estimate(objective.declared(plan))
+            objective.name: self._estimate(objective, plan, given, blocks)
             for objective in self.objectives
         }
+
+    def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+        if not objective.needs:
+            return Estimate(objective.declared(plan))
+        try:
+            estimate = objective.estimate(rows, self._model.reference, blocks)
+        except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+            # Samples so large that their squares overflow leave nothing to decompose.
+            raise Infeasible(f"{objective.name} is not finite") from None
+        if not np.isfinite((estimate.value, *estimate.pseudo)).all():
+            raise Infeasible(f"{objective.name} is not finite")
+        return estimate

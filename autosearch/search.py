@@ -5,7 +5,6 @@ run is a function of its config for any number of workers. Arrival order: result
 come; the order of the journal's lines lets that be replayed.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -254,9 +253,6 @@ class Search:
             )
         except Infeasible as error:
             return "infeasible", str(error), {}
-        for name, estimate in estimates.items():
-            if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
-                return "infeasible", f"{name} is not finite", {}
         values = {name: estimate.value for name, estimate in estimates.items()}
         reason = self.problem.measured_violation(values)
         return ("infeasible" if reason else "ok"), reason, estimates_to_record(estimates)
@@ -271,7 +267,7 @@ class Search:
         values = None
         if candidate.status == "ok":
             values = self.problem.signed({n: e.value for n, e in candidate.values.items()})
-        return Result(candidate.id, candidate.genome, values)
+        return Result(candidate.id, candidate.genome, values, max(candidate.nominal, 1.0))
 
     def _pending(self) -> list[Genome]:
         """Genomes asked for and not yet told, which is not the same as not yet finished."""

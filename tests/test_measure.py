@@ -130,5 +130,14 @@ def test_rows_that_are_not_finite_are_infeasible(model):
     x = ends(model, "ddim@2", 100).clone()
     x[7, 1] = torch.nan
     asked = measure(model, "fid")
+    plan = plan_of(model, "ddim@2")
     with pytest.raises(Infeasible, match="features of 1 of 100 samples are not finite"):
-        asked.estimates(plan_of(model, "ddim@2"), model.rows(x, asked.needs), samples=100)
+        asked.estimates(plan, model.rows(x, asked.needs), samples=100)
+
+
+@pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
+def test_estimates_that_are_not_finite_are_infeasible(model):
+    asked = measure(model, "fid")
+    rows = {"features": ends(model, "ddim@2", 100).double().numpy() * 1e200}
+    with pytest.raises(Infeasible, match="fid is not finite"):
+        asked.estimates(plan_of(model, "ddim@2"), rows, samples=100)

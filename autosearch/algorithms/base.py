@@ -29,12 +29,14 @@ Rng = np.random.Generator
 class Result:
     """One finished candidate. ``values`` are all to be minimised; None when infeasible.
 
-    ``genome`` is None for a recipe that the space cannot encode.
+    ``genome`` is None for a recipe that the space cannot encode. ``cost`` is what evaluating it
+    takes of the budget, in any unit that is the same for all.
     """
 
     id: int
     genome: Genome | None
     values: tuple[float, ...] | None
+    cost: float = 1.0
 
 
 class Algorithm(ABC):

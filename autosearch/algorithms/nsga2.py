@@ -16,20 +16,21 @@ from autosearch.spaces.product import Space
 __all__ = ["NSGA2"]
 
 
-MATES = 4
+_MATES = 4
 
 
 class NSGA2(Algorithm):
     """NSGA-II (Deb et al. 2002) told one result at a time.
 
     Each tell adds a result to the population and lets rank and crowding drop the worst; each ask
-    picks parents by binary tournament. Deviates from the paper in having no generations, so that
+    picks parents by tournament. Deviates from the paper in having no generations, so that
     no worker waits for one to end.
 
     Args:
         population: how many results survive.
         crossover: share of proposals that recombine two parents before they are mutated.
         fresh: share of proposals that are random.
+        tournament: of how many survivors, drawn with replacement, the best becomes a parent.
     """
 
     name = "nsga2"
@@ -42,7 +43,8 @@ class NSGA2(Algorithm):
         objectives: int,
         population: int = 24,
         crossover: float = 0.7,
-        fresh: float = 0.2,
+        fresh: float = 0.15,
+        tournament: int = 3,
     ) -> None:
         super().__init__(space, objectives=objectives)
         if population < 4:
@@ -52,7 +54,10 @@ class NSGA2(Algorithm):
                 raise UserError(f"algorithm.{key}: {share:g} is no share; use 0 to 1")
         self.population = population
         self.crossover = crossover
+        if tournament < 1:
+            raise UserError(f"algorithm.tournament: {tournament} is too small; use at least 1")
         self.fresh = fresh
+        self.tournament = tournament
         self._survival = RankAndCrowding()
         self._problem = Problem(n_var=1, n_obj=objectives)
         self._alive: Population = Population()
@@ -75,6 +80,7 @@ class NSGA2(Algorithm):
                 continue
             newcomer = Individual(X=np.array([result.id]), F=np.array(result.values))
             newcomer.set("genome", result.genome)
+            newcomer.set("cost", result.cost)
             merged = Population.merge(self._alive, Population.create(newcomer))
             # Survival also sets rank and crowding, which the tournament reads.
             self._alive = self._survival.do(
@@ -85,13 +91,15 @@ class NSGA2(Algorithm):
             )
 
     def _parent(self, rng: Rng) -> Individual:
-        a, b = rng.integers(len(self._alive), size=2).tolist()
-        return min(self._alive[a], self._alive[b], key=_order)
+        """The best of a few, drawn so that each cost gets an equal share of the budget."""
+        odds = 1.0 / self._alive.get("cost").astype(float)
+        drawn = rng.choice(len(odds), size=self.tournament, p=odds / odds.sum())
+        return min((self._alive[i] for i in drawn.tolist()), key=_order)
 
     def _mate(self, parent: Individual, rng: Rng) -> Individual:
         """The nearest of a few in objective space: recipes of like cost recombine best."""
         others = [i for i in self._alive if i is not parent]
-        chosen = rng.choice(len(others), size=min(MATES, len(others)), replace=False)
+        chosen = rng.choice(len(others), size=min(_MATES, len(others)), replace=False)
         values = self._alive.get("F")
         span = np.maximum(values.max(axis=0) - values.min(axis=0), 1e-12)
         return min(

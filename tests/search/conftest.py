@@ -3,7 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,6 @@ class Lab:
 
     folder: Path
     runs: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
 
     def search(
         self,
@@ -172,6 +171,7 @@ class Tools:
     experiment: Callable[..., Experiment] = experiment
     comparable: Callable[[Study], dict[str, Any]] = comparable
     fake: type[Fake] = Fake
+    shuffled: type[Shuffled] = Shuffled
 
 
 @pytest.fixture(scope="session")

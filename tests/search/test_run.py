@@ -229,6 +229,26 @@ def test_what_fails_in_validation_falls_off_and_does_not_stop_the_run(
             assert listed[candidate.id]["values"]["fid"]["validated"] is None
 
 
+@pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
+def test_estimates_that_are_not_finite_stop_no_validation(tmp_path, tools, fake_workers):
+    evaluate = fake_workers.evaluate
+
+    def huge(task):
+        outcome = evaluate(task)
+        rows = {
+            name: values * (1e200 if task.stream == 2 else 1.0)
+            for name, values in (
+                (name, values.astype(float)) for name, values in outcome.rows.items()
+            )
+        }
+        return Outcome(task.id, rows=rows)
+
+    fake_workers.evaluate = huge
+    study = started(tools, tmp_path / "a", budget={"candidates": 8})
+    assert len(of_type(tmp_path / "a", "validation")) > 0
+    assert not any(point["on_front"] for point in front_table(study)["points"])
+
+
 # -- progress and signals ----------------------------------------------------------------------
 
 
