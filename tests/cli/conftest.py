@@ -1,7 +1,7 @@
 """A runner for commands, a small study, and a front table of a short search on digits."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,20 @@ def small() -> tuple[str, ...]:
     return SMALL
 
 
-@pytest.fixture(autouse=True, scope="session")
-def in_process() -> Iterator[None]:
-    """No command of these tests starts Ray."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
-        yield
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command of these tests starts Ray; tests elsewhere are free to."""
+    monkeypatch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
 
 
 @pytest.fixture(scope="session")
-def study(in_process: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study that tests only read."""
     directory = tmp_path_factory.mktemp("study") / "small"
-    assert main(["run", "mixture", "--out", str(directory), "--budget", "20", *SMALL]) == 0
+    arguments = ("run", "mixture", "--out", str(directory), "--budget", "20", *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
+        assert main(arguments) == 0
     return directory
 
 

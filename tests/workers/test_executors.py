@@ -329,7 +329,8 @@ print(json.dumps({{"sums": sums, "up": ray.is_initialized(), "dashboard": dashbo
 
 def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_path):
     (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
-    left = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ours = ("RAY_", "AUTOSEARCH_")
+    left = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     result = subprocess.run(
         [sys.executable, "-c", OWN_RAY.format(folder=str(tmp_path))],
         env={**left, "HOME": "/proc/1/not-writable"},
