@@ -14,6 +14,8 @@ from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, c
 __all__ = ["Timesteps"]
 
 _WARPS = 4
+# Standard deviations of a move, as shares of a step's room.
+_WIDTHS = (0.1, 0.3)
 # Of the mutations move, shift, insert and delete.
 _ODDS = (0.5, 0.25, 0.125, 0.125)
 # The largest log-SNR, of either sign, that a recipe may write out.
@@ -152,7 +154,7 @@ class Timesteps(Family):
         """A few steps, each by a normal amount on the scale of its neighbourhood."""
         chosen = rng.random(len(steps)) < 1.5 / len(steps)
         chosen[int(rng.integers(len(steps)))] = True
-        width = float(rng.choice([0.1, 0.3]))
+        width = float(rng.choice(_WIDTHS))
         places = [self._place(step["time"]) for step in steps]
         room = 1.0 / (len(steps) + 1)
         for i in np.flatnonzero(chosen).tolist():

@@ -19,7 +19,7 @@ __all__ = ["coverage"]
 
 
 def coverage(
-    names: tuple[str, str] = ("dpmpp_2m-logsnr@5", "dpmpp_2m@5"),
+    names: tuple[str, str] = ("dpmpp_2m-leading@3", "dpmpp_2m-quadratic@4"),
     *,
     sets: int = 100,
     samples: int = 1000,
