@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
 from autosearch.collect import Collected, collect
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, compare
-from autosearch.plan import Plan, check_compatible, compile_recipe
+from autosearch.plan import Plan, check_compatible
 from autosearch.recipe import Recipe
 from autosearch.reference import TEACHER
 from autosearch.workers import Executor, Infeasible, make_executor

@@ -71,6 +71,9 @@ class Experiment(_Strict):
     workers: Workers = Workers()
     order: Literal["fixed", "arrival"] = "fixed"
     lag: Positive = 16
+    # Common: all candidates see the same noise, so that their differences are not its own.
+    # Fresh: each sees its own, as published searches do that draw anew for each evaluation.
+    noise: Literal["common", "fresh"] = "common"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @field_validator("model", "algorithm", mode="before")

@@ -126,6 +126,7 @@ def front_table(study: Study) -> dict[str, Any]:
             "search": study.experiment.seed,
             "validated": None if noise is None else noise[0],
         },
+        "noise": study.experiment.noise,
         "stopped": study.stops[-1] if study.stops else None,
     }
 
@@ -134,15 +135,21 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Any]:
     """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
-    largest declared cost of a baseline), on a log axis where both are positive. Fixed before the
-    first search candidate. Needs a feasible baseline.
+    largest declared cost of a baseline), on a log axis where both are positive. There, values
+    below the reference's standard error (``floor``) count as that. Fixed before the first search
+    candidate. Needs a feasible baseline.
     """
     baselines = [c for c in study.feasible if c.kind == "baseline"]
     axes: dict[str, Any] = {}
     for objective in objectives:
         values = [c.values[objective.name].value for c in baselines]
         worst, best = _ends(objective, values, baselines, study)
-        axes[objective.name] = {"zero": best, "one": worst, "log": min(worst, best) > 0}
+        log = min(worst, best) > 0
+        axes[objective.name] = {"zero": best, "one": worst, "log": log}
+        error = _reference_error(objective, study) if objective.needs else 0.0
+        if log and error and objective.direction == "minimize":
+            # What is nearer to 0 cannot be told from it, and a logarithm would make much of it.
+            axes[objective.name]["floor"] = error
     return axes
 
 
@@ -155,8 +162,8 @@ def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) ->
         axis = axes[name]
         zero, one = axis["zero"], axis["one"]
         if axis["log"]:
-            # A bias-corrected value can touch zero; a thousandth of the best is as good as it gets.
-            column = np.log10(np.maximum(column, 1e-3 * zero))  # noqa: PLW2901
+            floor = min(axis.get("floor", 1e-3 * zero), zero)
+            column = np.log10(np.maximum(column, floor))  # noqa: PLW2901
             zero, one = math.log10(zero), math.log10(one)
         columns.append((column - zero) / (one - zero))
     volume = HV(ref_point=np.ones(len(names)))(np.stack(columns, axis=1))
@@ -174,7 +181,7 @@ def _ends(
         best = reference["value"]
         if not up and best <= 0:
             # An exact model's corrected distance can be zero: its error is then the honest scale.
-            error = Estimate(best, tuple(reference["pseudo"])).standard_error
+            error = _reference_error(objective, study)
             best = error or 1e-3 * min((value for value in values if value > 0), default=1.0)
     fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
     if objective.needs and fewest:
@@ -183,6 +190,14 @@ def _ends(
         return (worst, best) if worst != best else (best / 2 if up else best * 2, best)
     # A baseline better than the reference: both ends from the baselines.
     return (min(values), max(values)) if up else (max(values), min(values))
+
+
+def _reference_error(objective: Objective, study: Study) -> float:
+    """Standard error of the reference's value; 0 where it was not measured."""
+    found = (study.reference or {}).get("values", {}).get(objective.name)
+    if not found or not found.get("pseudo"):
+        return 0.0
+    return Estimate(found["value"], tuple(found["pseudo"])).standard_error
 
 
 def _complete_validation(study: Study) -> Noise | None:
@@ -312,5 +327,6 @@ def _cost(study: Study) -> dict[str, Any]:
         "forward_equivalents_nominal": study.other_cost + study.nominal,
         "failed": sum(c.failed for c in infeasible),
         "infeasible": len(infeasible),
+        "seconds_proposing": round(study.proposing, 3),
         "phases": {name: round(seconds, 3) for name, seconds in study.phases.items()},
     }

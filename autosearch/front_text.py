@@ -32,8 +32,8 @@ def front_text(table: Mapping[str, Any]) -> str:
 def columns(view: FrontView) -> list[str]:
     """The headings."""
     names = ["steps"]
-    if view.cost is not None and view.cost.name != "nfe":
-        names.append(view.cost.name)
+    if (cost := _cost_column(view)) is not None:
+        names.append(cost.name)
     names += ["recipe", "search", f"{view.quality.name} (95%)"]
     names += [axis.name for axis in _others(view)]
     return [*names, "baseline", "its value", "gap"]
@@ -53,6 +53,8 @@ def summary_lines(view: FrontView) -> list[str]:
         lines.append(HEADINGS_NOTE)
     if not view.validated:
         lines.append("not validated yet: values are the search's, and flatter the winners")
+        if table.get("noise") == "fresh":
+            lines.append("each on its own noise: differences between them are partly the noise's")
     if view.overtaken:
         fallen = ", ".join(
             point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
@@ -87,8 +89,8 @@ def title(view: FrontView) -> str:
 def _row(view: FrontView, point: Point) -> list[str]:
     quality = view.quality.name
     cells = [str(point.steps)]
-    if view.cost is not None and view.cost.name != "nfe":
-        cells.append(number(point.value(view.cost.name)))
+    if (cost := _cost_column(view)) is not None:
+        cells.append(number(point.value(cost.name)))
     searched = point.search(quality)
     cells += [
         _shortened(point.name),
@@ -105,6 +107,19 @@ def _row(view: FrontView, point: Point) -> list[str]:
     if point.baseline is not None and not view.quality.better(theirs, ours):
         return [*cells, "itself", "", ""]
     return [*cells, _shortened(best.name), number(theirs), _gap(ours, theirs)]
+
+
+def _cost_column(view: FrontView) -> Axis | None:
+    """The cost, unless it is the number of steps itself."""
+    cost = view.cost
+    if cost is None or (cost.name == "nfe" and all(_one_each(point) for point in view.front)):
+        return None
+    return cost
+
+
+def _one_each(point: Point) -> bool:
+    """Whether each step is one evaluation of the network."""
+    return point.value("nfe") == point.steps
 
 
 def _validated(point: Point, objective: str) -> str:
@@ -130,6 +145,8 @@ def _cost_line(cost: Mapping[str, Any]) -> str:
     )
     if cost["infeasible"]:
         text += f", {cost['infeasible']} infeasible"
+    if cost.get("seconds_proposing", 0.0) >= 1:
+        text += f", {cost['seconds_proposing']:,.0f} s of proposing"
     if cost["failed"]:
         text += f", {cost['failed']} failed"
     return text

@@ -7,17 +7,17 @@ from typing import Any
 
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.grids import grids_for
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
-from autosearch.plan import Plan, compile_recipe
+from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
-from autosearch.spaces.timesteps import Timesteps
 from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["Baseline", "Problem", "model_spec"]
@@ -63,6 +63,11 @@ class Problem:
             self.model, [*self.measure.objectives, *make_objectives(reported, where="report")]
         )
         self.space = self._make_space()
+        if self.measure.needs_teacher and experiment.noise == "fresh":
+            raise UserError(
+                "noise: 'teacher_mse' is a distance to what the same noise leads to; use "
+                "noise: common"
+            )
         if self.measure.needs:
             self.measure.check_samples(experiment.samples, where="samples")
         elif experiment.budget.candidates is None and experiment.budget.hours is None:
@@ -90,8 +95,15 @@ class Problem:
         """The experiment's algorithm, knowing nothing yet."""
         settings = dict(self.experiment.algorithm)
         name = settings.pop("name")
+        kind: type[Algorithm] = find("algorithm", name, where="algorithm")
+        wanted, most = self.experiment.budget.candidates, kind.most_candidates
+        if wanted is not None and most is not None and wanted > most:
+            raise UserError(
+                f"budget.candidates: {wanted} is above the {most} that algorithm {name!r} can "
+                f"bear; use at most {most}, or another algorithm"
+            )
         algorithm: Algorithm = construct(
-            find("algorithm", name, where="algorithm"),
+            kind,
             settings,
             self.space,
             where="algorithm",
@@ -141,6 +153,15 @@ class Problem:
                 return broken
         return None
 
+    def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """By how much each constraint on a measured objective is broken; kept when at most 0."""
+        needs = {objective.name: objective.needs for objective in self.measure.objectives}
+        return tuple(
+            excess(values[name], bounds)
+            for name, bounds in self.experiment.constraints.items()
+            if needs[name]
+        )
+
     def _make_space(self) -> Space:
         settings = dict(self.experiment.space)
         families = [
@@ -170,7 +191,7 @@ class Problem:
 
     def _step_range(self) -> tuple[int, int]:
         for family in self.space.families:
-            if isinstance(family, Timesteps):
+            if family.steps is not None:
                 return family.steps
         count = int(_DEFAULT_BASE.partition("@")[2])
         return count, count
@@ -194,3 +215,10 @@ def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
     if bounds.min is not None and value < bounds.min:
         return f"{name} {value:g} is below {bounds.min:g}"
     return None
+
+
+def excess(value: float, bounds: Bounds) -> float:
+    """How far a value is outside its bounds; negative or 0 inside. Without bounds it is 0."""
+    over = [value - bounds.max] if bounds.max is not None else []
+    under = [bounds.min - value] if bounds.min is not None else []
+    return max([*over, *under], default=0.0)

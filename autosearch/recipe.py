@@ -10,21 +10,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from autosearch.diffusion.sites import Action
 from autosearch.errors import UserError, nearest
 from autosearch.validation import shortened, validated
 
-__all__ = ["ModelKey", "Recipe", "Start", "Step", "parse_action", "round_float"]
+__all__ = [
+    "FORMS",
+    "CorrectorStep",
+    "ModelKey",
+    "Recipe",
+    "Relaxation",
+    "Start",
+    "Step",
+    "parse_action",
+    "round_float",
+]
 
 VERSION = 1
 
 # Fields of version 1 whose mechanism is not in this release: any value but the default is refused
 # by name, so that a recipe is never sampled as something else than it says.
-_LATER = ("corrector", "evaluate", "guidance", "points", "relaxation", "start_point")
-_FORMS = ("dpmsolver", "taylor")
-_FORMS_LATER = ("unipc_bh1", "unipc_bh2", "deis")
+_LATER = ("guidance",)
+FORMS = ("dpmsolver", "taylor", "unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
+# Polynomials of the noise itself: no Taylor terms to relax, and no stochastic version.
+_LAGRANGE = ("deis_t", "deis_rho")
+_DEEPEST = 6
 _PLAIN_ACTIONS: Mapping[str, Action] = {"reuse": Action("reuse"), "skip": Action("skip")}
 _FORECAST = re.compile(r"forecast:([0-4])")
 
@@ -53,6 +72,19 @@ def _rounded(value: Any) -> Any:
     return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
 
+def _known_form(value: str) -> str:
+    if value not in FORMS:
+        close = nearest(value, FORMS)
+        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(FORMS)}"
+        raise ValueError(f"unknown form {value!r}; {hint}")
+    return value
+
+
+def _check_relaxed(form: str) -> None:
+    if form != "taylor":
+        raise ValueError(f"form {form!r} has its own relaxation or none; use form 'taylor'")
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -76,34 +108,81 @@ class Start(_Strict):
     scale: Literal["unit", "sigma", "scheduler"] = "unit"
 
 
+Past = Annotated[int, Field(ge=-_DEEPEST, le=-1)]
+Point = Annotated[int, Field(ge=-_DEEPEST, le=0)]
+Form = Annotated[str, AfterValidator(_known_form)]
+
+
+class Relaxation(_Strict):
+    """A factor on the first derivative, of a form that has none of its own (``taylor``).
+
+    ``linear``: ``1 + coefficient * h``. ``exp``: ``1 + coefficient * expm1(z)``, published with
+    0.5 and -0.5. ``unipc_bh1`` and ``unipc_bh2`` have no coefficient.
+    """
+
+    kind: Literal["linear", "exp", "unipc_bh1", "unipc_bh2"]
+    coefficient: Annotated[float, Field(ge=-10, le=10)] = 0.0
+
+    @model_validator(mode="after")
+    def _coefficient_used(self) -> "Relaxation":
+        if self.coefficient and self.kind.startswith("unipc"):
+            raise ValueError(f"relaxation {self.kind!r} has no coefficient; leave it out")
+        return self
+
+
+class CorrectorStep(_Strict):
+    """How a corrector looks at the step again; what is left out is taken from the step.
+
+    The order counts the evaluation at the step's end, and is one more than the predictor's. In
+    ``points`` that evaluation is 0.
+    """
+
+    kind: Literal["pseudo", "implicit"]
+    order: Annotated[int | None, Field(ge=2, le=5)] = None
+    prediction: Literal["noise", "data"] | None = None
+    form: Form | None = None
+    start_point: Past | None = None
+    points: list[list[Point]] | None = None
+    relaxation: Relaxation | None = None
+
+    @model_validator(mode="after")
+    def _available(self) -> "CorrectorStep":
+        if self.form == "dpmsolver":
+            raise ValueError("form 'dpmsolver' has no corrector; use form 'unipc_bh2' or 'taylor'")
+        if self.relaxation is not None and self.form is not None:
+            _check_relaxed(self.form)
+        return self
+
+
 class Step(_Strict):
-    """One step, from its log-SNR to the next step's (the last: to ``end``)."""
+    """One step, from its log-SNR to the next step's (the last: to ``end``).
+
+    Attributes:
+        evaluate: the first step may take the data to be 0 or the data set's mean instead of
+            asking the network (analytic first step).
+        form: see :mod:`autosearch.compiler.solver`.
+        start_point: -1 goes on from the newest state, -p starts again from the state p points
+            back (singlestep).
+        points: for each derivative, the evaluations besides the start's own that estimate it, -1
+            being the newest. By default one fewer than the order: first those newer than the
+            start, then the newest before it.
+        corrector: whether to look at this step again when the network was evaluated at its end.
+    """
 
     time: float
     log_snr: LogSnr | None = None
     evaluate: Literal["network", "zero_x0", "average_x0"] = "network"
     order: Annotated[int, Field(ge=1, le=4)] = 1
     prediction: Literal["noise", "data"] = "data"
-    form: str = "dpmsolver"
-    start_point: int | None = None
-    points: list[int] | None = None
-    relaxation: dict[str, Any] | None = None
-    corrector: Literal["none", "pseudo", "implicit"] = "none"
+    form: Form = "dpmsolver"
+    start_point: Past = -1
+    points: list[list[Past]] | None = None
+    relaxation: Relaxation | None = None
+    corrector: Literal["none", "pseudo", "implicit"] | CorrectorStep = "none"
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     clip: Annotated[float | None, Field(gt=0)] = None
     guidance: dict[str, Any] | None = None
     sites: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("form")
-    @classmethod
-    def _known_form(cls, value: str) -> str:
-        if value in _FORMS_LATER:
-            raise ValueError(f"form {value!r} is not available yet; available: {', '.join(_FORMS)}")
-        if value not in _FORMS:
-            close = nearest(value, _FORMS)
-            hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(_FORMS)}"
-            raise ValueError(f"unknown form {value!r}; {hint}")
-        return value
 
     @field_validator("sites")
     @classmethod
@@ -112,16 +191,36 @@ class Step(_Strict):
             parse_action(text)
         return value
 
+    @field_validator("corrector", mode="before")
+    @classmethod
+    def _name_or_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, (str, Mapping, CorrectorStep)):
+            raise ValueError(
+                f"write 'none', 'pseudo', 'implicit' or a mapping of keys, not {shortened(value)}"
+            )
+        return value
+
     @model_validator(mode="after")
     def _available(self) -> "Step":
         for name in _LATER:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"field {name!r} is not available yet; leave it out")
-        if self.order > 2:
-            raise ValueError(f"order {self.order} is not available yet; use 1 or 2")
-        if self.eta > 0 and self.order > 1:
-            raise ValueError("eta above 0 needs order 1: stochastic steps of order 2 come later")
+        if self.order > 3 and self.form == "dpmsolver":
+            raise ValueError("form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4")
+        if self.eta > 0 and self.form in _LAGRANGE and self.order > 1:
+            raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
+        if self.relaxation is not None:
+            _check_relaxed(self.form)
+        self._check_corrector()
         return self
+
+    def _check_corrector(self) -> None:
+        """A corrector's relaxation needs form taylor, its own or the one that it takes over."""
+        corrector = self.corrector
+        if not isinstance(corrector, CorrectorStep) or corrector.relaxation is None:
+            return
+        if corrector.form is None and self.form != "dpmsolver":
+            _check_relaxed(self.form)
 
 
 class Recipe(_Strict):

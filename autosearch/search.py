@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Algorithm, Result
+from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.journal import Journal
@@ -35,6 +35,7 @@ class Search:
         problem: what is searched.
         journal: open for writing; what it already holds is taken up where it ended.
         executor: who evaluates.
+        algorithm: who proposes, knowing nothing yet; the experiment's by default.
         teacher: ends of the fine trajectory on the search's samples, where an objective needs it.
         on_change: called after each result.
         stopping: asked before each proposal; true ends the search when all in flight is saved.
@@ -47,6 +48,7 @@ class Search:
         study: Study,
         executor: Executor,
         *,
+        algorithm: Algorithm | None = None,
         teacher: NDArray[np.generic] | None = None,
         on_change: Callable[[], None] = lambda: None,
         stopping: Callable[[], bool] = lambda: False,
@@ -64,10 +66,13 @@ class Search:
                 f"lag: {self._experiment.lag} is below the number of workers, {executor.size}; "
                 "raise lag, or use order: arrival"
             )
-        self._algorithm: Algorithm = problem.make_algorithm()
+        self._algorithm = problem.make_algorithm() if algorithm is None else algorithm
+        self._algorithm.permits = self._permits
         self._plans: dict[int, Plan] = {}
         self._known = {c.identity: c.id for c in study.candidates.values()}
-        self._untold: dict[int, Genome] = {}
+        self._untold: dict[int, Proposal] = {}
+        # Seconds that the algorithm took for what is in flight.
+        self._proposing: dict[int, float] = {}
         self._next_untold = 0
         self._in_flight: set[int] = set()
         # Whether the last ask had nothing new to propose: asked again when more is told.
@@ -136,52 +141,68 @@ class Search:
         baselines = self.problem.baselines
         if next_id < len(baselines):
             known = baselines[next_id]
-            return self._accept(next_id, known.plan, known.genome, name=known.name)
+            return self._accept(next_id, known.plan, Proposal(known.genome), name=known.name)
         rng = np.random.default_rng([self._experiment.seed, _ASK, next_id])
         pending = self._pending()
         duplicates = 0
+        started = time.perf_counter()
         for _ in range(_TRIES):
-            genome = self._algorithm.ask(rng, pending)
-            if genome is None:
+            asked = self._algorithm.ask(rng, pending)
+            if asked is None:
                 break
-            plan = self.problem.space.plan(genome)
+            proposal = asked if isinstance(asked, Proposal) else Proposal(asked)
+            plan = self.problem.space.plan(proposal.genome)
             if plan.identity in self._known:
                 duplicates += 1
             elif self.problem.violation(plan) is None:
-                return self._accept(next_id, plan, genome, duplicates=duplicates)
+                self._proposing[next_id] = time.perf_counter() - started
+                return self._accept(next_id, plan, proposal, duplicates=duplicates)
         return None
+
+    def _permits(self, genome: Genome) -> bool:
+        return self.problem.violation(self.problem.space.plan(genome)) is None
 
     def _accept(
         self,
         next_id: int,
         plan: Plan,
-        genome: Genome,
+        proposal: Proposal,
         *,
         name: str | None = None,
         duplicates: int = 0,
     ) -> Candidate | None:
         """Write the ask, unless the budget is used up."""
         nominal = plan.forward_equivalents * self._samples
-        if self._over_budget(nominal):
-            self.stop_reason = "budget"
+        self.stop_reason = self._ended(nominal)
+        if self.stop_reason is not None:
             return None
-        self._write(
-            {
-                "type": "ask",
-                "id": next_id,
-                "kind": "search" if name is None else "baseline",
-                "name": name,
-                "genome": genome,
-                "identity": plan.identity,
-                "nominal": nominal,
-                "duplicates": duplicates,
-                "told": self._next_untold,
-            }
-        )
-        self._untold[next_id] = genome
+        record: dict[str, object] = {
+            "type": "ask",
+            "id": next_id,
+            "kind": "search" if name is None else "baseline",
+            "name": name,
+            "genome": proposal.genome,
+            "identity": plan.identity,
+            "nominal": nominal,
+            "duplicates": duplicates,
+            "told": self._next_untold,
+        }
+        if proposal.point is not None:
+            record["point"] = dict(proposal.point)
+        self._write(record)
+        self._untold[next_id] = proposal
         self._known[plan.identity] = next_id
         self._plans[next_id] = plan
         return self.study.candidates[next_id]
+
+    def _ended(self, nominal: float) -> str | None:
+        """Why nothing more can be asked for, if so."""
+        if self._over_budget(nominal):
+            return "budget"
+        most = self._algorithm.most_candidates
+        if most is not None and len(self.study.candidates) >= most:
+            return f"{self._algorithm.name} takes at most {most} candidates"
+        return None
 
     def _over_budget(self, nominal: float) -> bool:
         """All but ``hours`` depend on what was asked alone, never on timing."""
@@ -206,11 +227,18 @@ class Search:
                 plan=self._plan(candidate),
                 seed=self._experiment.seed,
                 stream=Stream.SEARCH,
-                blocks=self.problem.blocks(self._samples),
+                blocks=self._blocks(candidate.id),
                 block_size=self.problem.seed_block,
                 needs=self.problem.measure.needs,
             )
         )
+
+    def _blocks(self, number: int) -> tuple[int, ...]:
+        """The seed blocks of a candidate: those of all, or its own."""
+        blocks = self.problem.blocks(self._samples)
+        if self._experiment.noise == "common":
+            return blocks
+        return tuple(number * len(blocks) + block for block in blocks)
 
     def _plan(self, candidate: Candidate) -> Plan:
         if candidate.id not in self._plans:
@@ -234,6 +262,8 @@ class Search:
                 "samples": self._samples,
                 "forward_equivalents": outcome.forward_equivalents,
                 "seconds": round(outcome.seconds, 6),
+                # Here and not in the ask, whose record is a function of config and seed alone.
+                "proposing": round(self._proposing.pop(outcome.id, 0.0), 6),
                 "worker": outcome.worker,
             },
             sync=True,
@@ -264,13 +294,20 @@ class Search:
         self._algorithm.tell([self._result(candidate)], self._pending())
 
     def _result(self, candidate: Candidate) -> Result:
-        values = None
-        if candidate.status == "ok":
-            values = self.problem.signed({n: e.value for n, e in candidate.values.items()})
-        return Result(candidate.id, candidate.genome, values, max(candidate.nominal, 1.0))
+        values = {name: estimate.value for name, estimate in candidate.values.items()}
+        measured = self.problem.signed(values) if values else None
+        return Result(
+            candidate.id,
+            candidate.genome,
+            measured if candidate.status == "ok" else None,
+            cost=max(candidate.nominal, 1.0),
+            point=candidate.point,
+            measured=measured,
+            violations=self.problem.violations(values) if values else (),
+        )
 
-    def _pending(self) -> list[Genome]:
-        """Genomes asked for and not yet told, which is not the same as not yet finished."""
+    def _pending(self) -> list[Proposal]:
+        """What was asked for and is not yet told, which is not the same as not yet finished."""
         return list(self._untold.values())
 
     # -- the journal --------------------------------------------------------------------------
@@ -282,7 +319,7 @@ class Search:
         for record in self.journal.records:
             if record["type"] == "ask":
                 self._tell_until(record["told"])
-                self._untold[record["id"]] = record["genome"]
+                self._untold[record["id"]] = Proposal(record["genome"], record.get("point"))
             elif record["type"] == "result" and arrival:
                 self._tell(candidates[record["id"]])
         self.journal.records.clear()

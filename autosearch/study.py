@@ -10,6 +10,7 @@ from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.journal import read_journal
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
+from autosearch.spaces.base import recipe_data
 
 __all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
 
@@ -37,6 +38,7 @@ class Candidate:
     values: Estimates = field(default_factory=dict)
     executed: float = 0.0
     seconds: float = 0.0
+    point: dict[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -66,6 +68,8 @@ class Study:
     duplicates: int = 0
     stops: list[str] = field(default_factory=list)
     phases: dict[str, float] = field(default_factory=dict)
+    # Seconds that the algorithm took to propose, in all.
+    proposing: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> "Study":
@@ -96,7 +100,7 @@ class Study:
 
     def recipe(self, candidate: Candidate) -> Recipe:
         """The recipe of a candidate."""
-        data = {"version": 1, "model": self.header["model"], **candidate.genome}
+        data = {"version": 1, "model": self.header["model"], **recipe_data(candidate.genome)}
         return Recipe.from_dict(data, where=f"candidate {candidate.id}")
 
     @property
@@ -128,7 +132,8 @@ class Study:
 
     def _apply_ask(self, record: Record) -> None:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
-        candidate = Candidate(**{name: record[name] for name in names})
+        known = {name: record[name] for name in names}
+        candidate = Candidate(**known, point=record.get("point"))
         self.candidates[candidate.id] = candidate
         self.nominal += candidate.nominal
         self.duplicates += candidate.duplicates
@@ -141,6 +146,7 @@ class Study:
         candidate.executed = record["forward_equivalents"]
         self.executed += candidate.executed
         candidate.seconds = record["seconds"]
+        self.proposing += record.get("proposing", 0.0)
 
     def _apply_resume(self, record: Record) -> None:
         kept = {key: record[key] for key in ("experiment", "overrides")}

@@ -14,6 +14,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 # What pydantic calls the alternatives of one key in a place's path.
 _ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
+# Where pydantic names its classes.
+_MESSAGES = {"model_type": "input should be a mapping of keys"}
 
 
 def validated(model: type[Model], data: object, *, where: str) -> Model:
@@ -42,39 +44,41 @@ def _priority(detail: ErrorDetails) -> int:
 
 
 def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
-    path = _path(detail["loc"])
+    path, valid = _place(model, detail["loc"])
     if detail["type"] == "extra_forbidden":
         key = str(detail["loc"][-1])
-        valid = _keys_at(model, detail["loc"][:-1])
         close = nearest(key, valid)
         hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(sorted(valid))}"
         return f"unknown key {path!r}; {hint}"
     if detail["type"] == "missing":
         return f"key {path!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = _MESSAGES.get(detail["type"], detail["msg"])
+    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     value = "" if detail["type"] == "value_error" else f", got {shortened(detail['input'])}"
     return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """Keys and positions; not the names that pydantic gives to a key's alternatives."""
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """A place in nested models as text, and the keys that are valid there or beside it.
+
+    The names that pydantic gives to a key's alternatives are left out.
+    """
     text = ""
-    for part in location:
-        if isinstance(part, str) and (part in _ALTERNATIVES or "[" in part):
-            continue
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are valid at a place inside nested models."""
     current: Any = model
+    valid: list[str] = []
     for part in location:
-        if isinstance(part, int) or not _is_model(current):
+        if isinstance(part, int):
+            text += f"[{part}]"
             continue
-        found = current.model_fields.get(part)
-        current = _model_in(found.annotation) if found is not None else current
-    return list(current.model_fields) if _is_model(current) else []
+        own_name = _is_model(current) and part == current.__name__
+        if own_name or part in _ALTERNATIVES or "[" in part:
+            continue
+        text += f".{part}" if text else part
+        if _is_model(current):
+            valid = list(current.model_fields)
+            found = current.model_fields.get(part)
+            current = _model_in(found.annotation) if found is not None else current
+    return text, valid
 
 
 def _is_model(value: object) -> bool:

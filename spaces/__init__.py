@@ -1,6 +1,7 @@
 """What may vary: families of choices and their product."""
 
 from autosearch.spaces.base import Family, Genome, Parameter
+from autosearch.spaces.few_step import FewStepSchedule
 from autosearch.spaces.product import MAX_BOX, Space
 from autosearch.spaces.solver import SolverChoice
 from autosearch.spaces.timesteps import Timesteps
@@ -9,6 +10,7 @@ __all__ = [
     "BUILTIN",
     "MAX_BOX",
     "Family",
+    "FewStepSchedule",
     "Genome",
     "Parameter",
     "SolverChoice",
@@ -16,4 +18,4 @@ __all__ = [
     "Timesteps",
 ]
 
-BUILTIN: tuple[type[Family], ...] = (Timesteps, SolverChoice)
+BUILTIN: tuple[type[Family], ...] = (Timesteps, FewStepSchedule, SolverChoice)

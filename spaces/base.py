@@ -1,6 +1,7 @@
 """What a space is: the part of a recipe that may vary, as a genome and as a box.
 
-A genome is a fragment of a recipe in plain data, ``{"start", "steps": [...], "end"}``. Each family
+A genome is a fragment of a recipe in plain data, ``{"start", "steps": [...], "end"}``, and, for
+families whose choices are fewer than what they write, those choices under ``"genes"``. Each family
 owns some of the fields of a step, and at most one family owns the number of steps; so structural
 operators move whole steps and every other field stays with its step.
 """
@@ -14,7 +15,7 @@ import numpy as np
 
 from autosearch.diffusion.denoiser import Denoiser
 
-__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
+__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone", "recipe_data"]
 
 StepGenome = dict[str, Any]
 Genome = dict[str, Any]
@@ -41,6 +42,11 @@ def clone(genome: Genome) -> Genome:
     return copied
 
 
+def recipe_data(genome: Genome) -> dict[str, Any]:
+    """The part of a genome that a recipe carries."""
+    return {key: value for key, value in genome.items() if key != "genes"}
+
+
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(inner) for key, inner in value.items()}
@@ -52,7 +58,8 @@ def _copied(value: Any) -> Any:
 class Family(ABC):
     """One family of choices; ``fields`` names the fields of a step that it owns.
 
-    ``odds`` is how likely a mutation of the whole genome changes this family.
+    ``odds`` is how likely a mutation of the whole genome changes this family; ``steps`` is the
+    range of lengths of a family that owns the number of steps.
 
     Operators change the genome in place; :class:`autosearch.spaces.Space` hands them a copy and
     repairs what they leave.
@@ -63,6 +70,9 @@ class Family(ABC):
     fields: ClassVar[tuple[str, ...]]
     odds: ClassVar[float] = 0.5
     owns_length: ClassVar[bool] = False
+    steps: tuple[int, int] | None = None
+    # Set by the space: whether some family owns the number of steps, so that it may change.
+    free_length: bool = False
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser

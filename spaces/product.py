@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.plan import Plan, compile_recipe, model_key
+from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone, recipe_data
 
 __all__ = ["MAX_BOX", "Space"]
 
@@ -45,6 +46,8 @@ class Space:
         self._base = _fragment(base)
         self._model = model_key(denoiser).model_dump()
         self._owns_length = bool(owners)
+        for family in families:
+            family.free_length = self._owns_length
         if not owners:
             compile_recipe(base, denoiser)
         self._compiled = functools.lru_cache(_PLANS)(self._compile)
@@ -110,7 +113,8 @@ class Space:
 
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome."""
-        return Recipe.from_dict({**genome, "version": 1, "model": self._model}, where="genome")
+        data = {**recipe_data(genome), "version": 1, "model": self._model}
+        return Recipe.from_dict(data, where="genome")
 
     def plan(self, genome: Genome) -> Plan:
         """The plan of a genome; those of the last ones are kept."""

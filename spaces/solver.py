@@ -1,134 +1,252 @@
-"""Solver: order, prediction and form of each step."""
+"""Solver: every solver of the zoo, mixed freely per step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.solvers import WEIGHTS
+from autosearch.diffusion.solvers import RELAXATIONS
 from autosearch.errors import UserError, unknown_name
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome
+from autosearch.recipe import FORMS
+from autosearch.spaces import decisions
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
+from autosearch.spaces.decisions import Choice, Corrector, Decision, Estimate, Eta, Relax
 
 __all__ = ["SolverChoice"]
 
-_PREDICTIONS = ("data", "noise")
+_WHERE = "space.solver"
+_LAGRANGE = ("deis_t", "deis_rho")
+# How likely a mutation of the family redraws what the first step does; as published.
+_FIRST_RATE = 0.3
+# At order 1, on a step without eta and corrector.
+_WITHOUT_EFFECT = ("prediction", "form", "relaxation", "points")
 
 
 class SolverChoice(Family):
-    """Order and, above order 1, prediction and form of each step.
+    """All that a solver step can choose; what has no effect at a step costs nothing.
+
+    The defaults are the unified sampling framework's search (Liu et al. 2024), and the forms and
+    restarts that it lacks.
 
     Args:
-        orders, predictions, forms: what may be chosen.
+        orders, predictions, forms: what a step may be.
+        relaxations: kinds of factor on the first derivative; only form ``taylor`` takes one.
+        correctors: ``implicit`` is never drawn, only kept from baselines, unless it is the only
+            one besides ``none``.
+        restarts: start points; -1 is multistep, -2 and -3 go back to earlier states.
+        evaluations: what the first step may do; by default analytic first steps too, from the
+            data's mean where the model knows it.
+        estimates: whether the first derivative may be estimated from fewer evaluations.
+        eta: largest eta of a step; 0 keeps the search deterministic.
+        rate: how likely a mutation draws each decision of each step anew.
     """
 
     name = "solver"
-    summary = "order, prediction and form of each step"
-    fields = ("order", "prediction", "form")
-    odds = 0.3
+    summary = "order, form, prediction, corrector and more of each step"
+    fields = (
+        "order",
+        "prediction",
+        "form",
+        "relaxation",
+        "start_point",
+        "points",
+        "corrector",
+        "evaluate",
+        "eta",
+    )
+    odds = 0.5
 
     def __init__(
         self,
         denoiser: Denoiser,
         *,
-        orders: Sequence[int] = (1, 2),
-        predictions: Sequence[str] = _PREDICTIONS,
-        forms: Sequence[str] = tuple(WEIGHTS),
+        orders: Sequence[int] = tuple(decisions.ORDERS),
+        predictions: Sequence[str] = tuple(decisions.PREDICTIONS),
+        forms: Sequence[str] = FORMS,
+        relaxations: Sequence[str] = tuple(RELAXATIONS),
+        correctors: Sequence[str] = tuple(decisions.CORRECTORS),
+        restarts: Sequence[int] = tuple(decisions.RESTARTS),
+        evaluations: Sequence[str] | None = None,
+        estimates: bool = True,
+        eta: float = 0.0,
+        rate: float = 0.3,
     ) -> None:
         super().__init__(denoiser)
-        for kind, given, valid in (
-            ("order", orders, (1, 2)),
-            ("prediction", predictions, _PREDICTIONS),
-            ("form", forms, tuple(WEIGHTS)),
-        ):
-            if not given:
-                raise UserError(
-                    f"space.solver.{kind}s: the list is empty; leave the key out for all"
-                )
-            for value in given:
-                if value not in valid:
-                    raise unknown_name(kind, str(value), map(str, valid), where="space.solver")
-        self.orders = tuple(orders)
-        self.predictions = tuple(predictions)
-        self.forms = tuple(forms)
+        if not 0 < rate <= 1:
+            raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
+        if not 0 <= eta <= 1:
+            raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
+        known = list(decisions.EVALUATIONS)
+        if denoiser.data_mean is None:
+            known.remove("average_x0")
+        self.rate = rate
+        self.forms = Choice("form", "dpmsolver", _among("form", forms, dict.fromkeys(FORMS, 1.0)))
+        self.orders = Choice("order", 1, _among("order", orders, decisions.ORDERS))
+        self.predictions = Choice(
+            "prediction", "data", _among("prediction", predictions, decisions.PREDICTIONS)
+        )
+        self.correctors = Corrector(
+            "corrector", "none", _among("corrector", correctors, decisions.CORRECTORS)
+        )
+        self.evaluations = Choice(
+            "evaluate",
+            "network",
+            _among(
+                "evaluation",
+                known if evaluations is None else evaluations,
+                {name: decisions.EVALUATIONS[name] for name in known},
+            ),
+        )
+        _among("relaxation", relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
+        if set(self.forms.values) == {"dpmsolver"} and set(self.orders.values) == {4}:
+            raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
+        # The order comes before what depends on it.
+        self.decisions: tuple[Decision, ...] = (
+            self.orders,
+            self.predictions,
+            self.forms,
+            Relax(relaxations),
+            Choice("start_point", -1, _among("restart", restarts, decisions.RESTARTS)),
+            Estimate(varies=estimates),
+            self.correctors,
+            Eta(eta),
+        )
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """One choice for the whole recipe, drawn anew at half of the steps.
 
         Fewer, and most random recipes of this family alone would be equal plans.
         """
-        common = self._draw(rng)
+        common: StepGenome = {}
+        self._draw_all(common, rng)
         for step in genome["steps"]:
-            self._set(step, *(self._draw(rng) if rng.random() < 0.5 else common))
+            if rng.random() < 0.5:
+                self._draw_all(step, rng)
+            else:
+                self._copy(common, step)
+        self._draw_first(genome["steps"], rng)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
+        """Each decision of each step at the family's rate, one at least."""
         steps = genome["steps"]
-        chosen = rng.random(len(steps)) < 1.0 / len(steps)
-        chosen[int(rng.integers(len(steps)))] = True
-        for step, change in zip(steps, chosen, strict=True):
-            if not change:
-                continue
-            self._set(step, *self._get(step))
-            which = int(rng.integers(len(self.fields)))
-            step[self.fields[which]] = self._draw(rng)[which]
+        chosen = rng.random((len(steps), len(self.decisions))) < self.rate
+        chosen[int(rng.integers(len(steps))), int(rng.integers(len(self.decisions)))] = True
+        for step, changes in zip(steps, chosen.tolist(), strict=True):
+            for decision, change in zip(self.decisions, changes, strict=True):
+                if change:
+                    decision.put(step, decision.draw(step, rng))
+        if rng.random() < _FIRST_RATE:
+            self._mutate_first(steps, rng)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
+        """Whole steps' choices, each from either parent."""
         for mine, theirs in zip(child["steps"], other["steps"], strict=False):
             if rng.random() < 0.5:
-                self._set(mine, *self._get(theirs))
+                self._copy(theirs, mine)
+                self.evaluations.put(mine, self.evaluations.get(theirs))
 
     def repair(self, genome: Genome) -> None:
-        for step in genome["steps"]:
-            order, prediction, form = self._get(step)
-            self._set(
-                step,
-                order if order in self.orders else self.orders[0],
-                prediction if prediction in self.predictions else self.predictions[0],
-                form if form in self.forms else self.forms[0],
-            )
+        for i, step in enumerate(genome["steps"]):
+            for decision in self.decisions:
+                if not decision.allows(decision.get(step)):
+                    decision.put(step, decision.fallback(step))
+            first = i == 0 and len(genome["steps"]) > 1
+            allowed = first and self.evaluations.allows(self.evaluations.get(step))
+            if not allowed:
+                step.pop("evaluate", None)
+            self._agree(step)
 
     def encodes(self, genome: Genome) -> bool:
-        return all(
-            order in self.orders
-            and (order == 1 or (prediction in self.predictions and form in self.forms))
-            for order, prediction, form in map(self._get, genome["steps"])
+        steps = genome["steps"]
+        first = self.evaluations.get(steps[0])
+        return (first == "network" or self.evaluations.allows(first)) and all(
+            decision.allows(decision.get(step))
+            for step in steps
+            for decision in self.decisions
+            if decision.field not in _WITHOUT_EFFECT or not _plain(step)
         )
 
     def box(self) -> Sequence[Parameter]:
-        """One order, prediction and form, but the lowest order for a number of last steps."""
+        """What matters most, one choice for all steps: the last ones may be of the lowest order."""
         return (
-            Parameter("order", "int", min(self.orders), max(self.orders)),
+            Parameter("order", "int", min(self.orders.values), max(self.orders.values)),
             Parameter("lower_order_last", "int", 0, 3),
-            Parameter("prediction", "choice", choices=self.predictions),
-            Parameter("form", "choice", choices=self.forms),
+            Parameter("prediction", "choice", choices=self.predictions.values),
+            Parameter("form", "choice", choices=self.forms.values),
+            Parameter("corrector", "choice", choices=self._box_correctors()),
+            Parameter("evaluate", "choice", choices=self.evaluations.values),
         )
+
+    def _box_correctors(self) -> tuple[str, ...]:
+        """Implicit ones cost a second evaluation a step: only where they are all there is."""
+        cheap = tuple(name for name in self.correctors.values if name != "implicit")
+        return cheap if cheap and cheap != ("none",) else self.correctors.values
 
     def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
         steps = genome["steps"]
-        high = max(order for order in self.orders if order <= int(values["order"]))
+        high = max(order for order in self.orders.values if order <= int(values["order"]))
         full = len(steps) - int(values["lower_order_last"])
         for i, step in enumerate(steps):
-            order = high if i < full else min(self.orders)
-            self._set(step, order, str(values["prediction"]), str(values["form"]))
+            self.orders.put(step, high if i < full else min(self.orders.values))
+            self.predictions.put(step, str(values["prediction"]))
+            self.forms.put(step, str(values["form"]))
+            self.correctors.put(step, str(values["corrector"]))
+        self.evaluations.put(steps[0], str(values["evaluate"]))
 
-    def _draw(self, rng: Rng) -> tuple[int, str, str]:
-        """The highest order and the first prediction more often: they win at few steps."""
-        return (
-            int(rng.choice(sorted(self.orders, reverse=True), p=_favouring(len(self.orders), 0.7))),
-            str(rng.choice(self.predictions, p=_favouring(len(self.predictions), 0.8))),
-            str(rng.choice(self.forms)),
-        )
+    def _draw_all(self, step: StepGenome, rng: Rng) -> None:
+        for decision in self.decisions:
+            decision.put(step, decision.draw(step, rng))
 
-    def _get(self, step: StepGenome) -> tuple[int, str, str]:
-        return (
-            int(step.get("order", 1)),
-            str(step.get("prediction", "data")),
-            str(step.get("form", "dpmsolver")),
-        )
+    def _mutate_first(self, steps: list[StepGenome], rng: Rng) -> None:
+        """Redraw what the first step does; half the time at the same cost.
 
-    def _set(self, step: StepGenome, order: int, prediction: str, form: str) -> None:
-        for field, value in zip(self.fields, (order, prediction, form), strict=True):
-            step[field] = value
+        A step that costs nothing comes before the first one, or goes again.
+        """
+        was = self.evaluations.get(steps[0])
+        now = self.evaluations.draw(steps[0], rng)
+        same_cost = self.free_length and rng.random() < 0.5
+        if same_cost and was == "network" != now:
+            schedule = self.denoiser.schedule
+            time = steps[0]["time"] + float(rng.random()) * (schedule.first - steps[0]["time"])
+            steps.insert(0, {**clone(steps[0]), "time": schedule.rounded(time)})
+            steps[0].pop("log_snr", None)
+        elif same_cost and was != "network" == now:
+            del steps[0]
+        self.evaluations.put(steps[0], now)
+
+    def _draw_first(self, steps: list[StepGenome], rng: Rng) -> None:
+        self.evaluations.put(steps[0], self.evaluations.draw(steps[0], rng))
+
+    def _copy(self, source: StepGenome, target: StepGenome) -> None:
+        for decision in self.decisions:
+            decision.put(target, decision.get(source))
+
+    def _agree(self, step: StepGenome) -> None:
+        """Drop what a recipe refuses: choices that exclude each other."""
+        form = self.forms.get(step)
+        if form != "taylor":
+            step.pop("relaxation", None)
+        if form in _LAGRANGE and self.orders.get(step) > 1:
+            step.pop("eta", None)
+        if form == "dpmsolver" and self.orders.get(step) > 3:
+            below = [order for order in self.orders.values if order < 4]
+            if below:
+                self.orders.put(step, max(below))
+            else:
+                self.forms.put(step, next(f for f in self.forms.values if f != "dpmsolver"))
 
 
-def _favouring(count: int, share: float) -> list[float]:
-    """Odds that give the first of ``count`` a share, and the others the rest in equal parts."""
-    return [share, *[(1 - share) / (count - 1)] * (count - 1)] if count > 1 else [1.0]
+def _plain(step: StepGenome) -> bool:
+    """Whether a step is DDIM whatever its form says."""
+    return step.get("order", 1) == 1 and not step.get("eta") and "corrector" not in step
+
+
+def _among(
+    kind: str, given: Sequence[Any], odds: Mapping[Any, float], *, empty: bool = False
+) -> dict[Any, float]:
+    """The odds of what is given."""
+    if not given and not empty:
+        raise UserError(f"{_WHERE}.{kind}s: the list is empty; leave the key out for all")
+    for value in given:
+        if value not in odds:
+            raise unknown_name(kind, str(value), map(str, odds), where=_WHERE)
+    return {value: odds[value] for value in given}

@@ -11,7 +11,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
 
-__all__ = ["Timesteps"]
+__all__ = ["Timesteps", "checked_range"]
 
 _WARPS = 4
 # Standard deviations of a move, as shares of a step's room.
@@ -40,12 +40,13 @@ class Timesteps(Family):
     fields = ("time", "log_snr")
     odds = 0.8
     owns_length = True
+    steps: tuple[int, int]
 
     def __init__(
         self, denoiser: Denoiser, *, steps: Sequence[int] = (2, 10), min_gap: float | None = None
     ) -> None:
         super().__init__(denoiser)
-        low, high = _checked_range(steps)
+        low, high = checked_range(steps, where="space.timesteps.steps")
         schedule = denoiser.schedule
         self.steps = (low, high)
         self.first, self.last = schedule.first, schedule.last
@@ -263,7 +264,7 @@ class Timesteps(Family):
         return within and all(b > a for a, b in pairwise(values))
 
     def _rounded(self, time: float) -> float:
-        return float(round(time, self._digits))
+        return self.denoiser.schedule.rounded(time)
 
     def _rounded_down(self, time: float) -> float:
         """Also where a baseline's time has more digits, the gap to it is kept."""
@@ -289,8 +290,12 @@ class Timesteps(Family):
         ), schedule.log_snr(self.last)
 
 
-def _checked_range(steps: Sequence[int]) -> tuple[int, int]:
-    where = "space.timesteps.steps"
+def checked_range(steps: Sequence[int], *, where: str) -> tuple[int, int]:
+    """Least and largest number of steps.
+
+    Raises:
+        UserError: when they are not two whole numbers in order, at least 1.
+    """
     whole = len(steps) == 2 and all(type(value) is int for value in steps)
     if not whole:
         raise UserError(f"{where}: expected two whole numbers [least, most], got {list(steps)}")

@@ -9,12 +9,12 @@ import pytest
 import scipy.linalg
 
 from autosearch.baselines import baseline
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.sampler import sample_indices
 from autosearch.errors import UserError
 from autosearch.evaluate import RecipeEvaluator, default_objectives, load_recipe, paired
 from autosearch.models import DigitsModel, MixtureModel
-from autosearch.plan import compile_recipe
 from autosearch.recipe import Recipe
 from autosearch.workers.evaluator import ModelSpec
 

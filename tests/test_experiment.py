@@ -55,6 +55,7 @@ def test_defaults_are_those_of_the_documented_format():
     assert data["workers"]["count"] == "auto"
     assert data["baselines"] is None
     assert data["constraints"] == {}
+    assert data["noise"] == "common"
 
 
 def test_data_round_trips():
@@ -155,6 +156,7 @@ def test_bad_overrides_are_refused(override, message):
         ({"samples": 10**400}, "samples: "),
         ({"seed": -1}, "seed: .*greater than or equal to 0"),
         ({"lag": 0}, "lag: "),
+        ({"noise": "own"}, "noise: .*'common' or 'fresh'"),
         ({"order": "random"}, "order: .*'fixed' or 'arrival'"),
         ({"objectives": []}, "objectives: .*at least 1"),
         ({"objectives": "fid"}, "objectives: .*list"),

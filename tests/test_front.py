@@ -365,7 +365,8 @@ def scale_of(*records: Any, objectives: Sequence[str] = ("fid", "nfe")) -> dict[
 def test_the_scale_runs_from_the_reference_to_ddim_at_the_fewest_steps():
     worse = candidate(9, {"fid": 50.0, "nfe": 2.0}, name="euler@2")
     axes = scale_of(reference(fid=0.5), *FOUR, worse)
-    assert axes["fid"] == {"zero": 0.5, "one": 8.0, "log": True}
+    floor = pytest.approx(Estimate(0.5, (0.48, 0.52)).standard_error)
+    assert axes["fid"] == {"zero": 0.5, "one": 8.0, "log": True, "floor": floor}
     assert axes["nfe"] == {"zero": 2.0, "one": 4.0, "log": True}
     # Without ddim, or without a reference: the baselines' own ends; search candidates never.
     assert scale_of(reference(fid=0.5), FOUR[2], worse)["fid"]["one"] == 50.0
@@ -384,11 +385,21 @@ def test_the_scale_of_a_reference_that_is_perfect_or_worse():
     ]
     axis = scale_of(exact, *pair, objectives=["teacher_mse", "nfe"])["teacher_mse"]
     assert axis == {"zero": pytest.approx(1e-4), "one": 0.4, "log": True}
-    assert scale_of(reference(fid=20.0), *FOUR)["fid"] == {"zero": 2.0, "one": 8.0, "log": True}
+    worse = scale_of(reference(fid=20.0), *FOUR)["fid"]
+    assert (worse["zero"], worse["one"], worse["log"]) == (2.0, 8.0, True)
     one = [candidate(0, {"fid": 2.0, "nfe": 4.0}, name="ddim@4")]
     axes = scale_of(*one)
     assert axes["fid"] == {"zero": 2.0, "one": 4.0, "log": True}
     assert axes["nfe"] == {"zero": 4.0, "one": 8.0, "log": True}
+
+
+def test_values_below_the_reference_s_error_count_as_that():
+    axes = {**AXES, "fid": {"zero": 1.0, "one": 10.0, "log": True, "floor": 0.1}}
+    names = ["fid", "nfe"]
+    at, below, above = (
+        hypervolume(axes, names, np.array([[fid, 2.0]])) for fid in (0.1, -0.3, 0.2)
+    )
+    assert at == below > above
 
 
 def test_the_scale_of_what_is_maximised():
@@ -449,6 +460,7 @@ def test_the_keys_of_the_table():
         "forward_equivalents_nominal": 100.0 + 9 * 10.0,
         "failed": 2,
         "infeasible": 3,
+        "seconds_proposing": 0.0,
         "phases": {"search": 2.5},
     }
     assert table["reference"]["recipe"] == "ddim@100"

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.sampler import sample_indices
 from autosearch.errors import UserError
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate
-from autosearch.plan import Plan, compile_recipe
+from autosearch.plan import Plan
 from autosearch.workers import Infeasible
 
 TEACHER = "dpmpp_2m@100"

@@ -1,6 +1,5 @@
 """Plans: what is inert is removed, identity follows what is sampled, costs add up."""
 
-import copy
 import math
 import os
 import subprocess
@@ -14,23 +13,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction
-from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites import Action, FeatureMemory, Site
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.plan import Plan, check_compatible, compile_recipe, model_key
-from autosearch.recipe import Recipe, round_float
-
-FIELDS = {"order", "prediction", "form", "eta", "clip", "sites", "log_snr"}
+from autosearch.plan import Plan, check_compatible, model_key
+from autosearch.recipe import Recipe, Step, round_float
 
 
 class Stub(Denoiser):
     """Declares two blocks with two parts each; cannot be run."""
 
-    def __init__(self, schedule: NoiseSchedule | None = None, prediction: Prediction = "v") -> None:
+    def __init__(
+        self,
+        schedule: NoiseSchedule | None = None,
+        prediction: Prediction = "v",
+        *,
+        knows_mean: bool = True,
+    ) -> None:
+        self.data_mean = torch.zeros(4) if knows_mean else None
         self.schedule = schedule or VariancePreserving()
         self.prediction = prediction
         self.sample_shape = (4,)
@@ -71,7 +75,7 @@ def compiled(*steps: Mapping[str, Any], denoiser: Denoiser | None = None, **rest
 
 
 def step(time: float, **fields: object) -> dict[str, Any]:
-    assert fields.keys() <= FIELDS
+    assert fields.keys() <= Step.model_fields.keys()
     return {"time": time, **fields}
 
 
@@ -81,36 +85,6 @@ def same(one: Plan, other: Plan) -> bool:
 
 
 # -- removal of what is inert ----------------------------------------------------------------
-
-
-def test_order_is_cut_to_the_history_and_at_the_clean_end() -> None:
-    plan = compiled(*(step(t, order=2) for t in (900, 600, 300, 100)))
-    assert [s.order for s in plan.steps] == [1, 2, 2, 1]
-    finite = compiled(*(step(t, order=2) for t in (900, 600, 300, 100)), end=4)
-    assert [s.order for s in finite.steps] == [1, 2, 2, 2]
-
-
-def test_pure_noise_counts_as_no_history() -> None:
-    flow = Stub(RectifiedFlow(), "flow")
-    plan = compiled(*(step(t, order=2) for t in (1, 0.8, 0.5, 0.2)), denoiser=flow)
-    assert [s.order for s in plan.steps] == [1, 1, 2, 1]
-    assert plan.steps[0].log_snr == -math.inf
-    assert plan.steps[-1].next_log_snr == math.inf
-
-
-@pytest.mark.parametrize(
-    "choices",
-    [{"prediction": "noise"}, {"form": "taylor"}, {"prediction": "noise", "form": "taylor"}],
-)
-def test_solver_choices_at_order_1_are_inert(choices: dict[str, str]) -> None:
-    plain = compiled(step(900), step(500), step(100))
-    assert same(plain, compiled(step(900, **choices), step(500, **choices), step(100, **choices)))
-    # Order 2 is cut to 1 on the first and on the last step, and the choices go with it.
-    ends = compiled(step(900, order=2, **choices), step(500), step(100, order=2, **choices))
-    assert same(plain, ends)
-    middle = compiled(step(900), step(500, order=2, **choices), step(100))
-    assert not same(plain, middle)
-    assert not same(compiled(step(900), step(500, order=2), step(100)), middle)
 
 
 def test_eta_to_the_clean_end_is_inert() -> None:
@@ -231,58 +205,34 @@ def test_start_scales_that_agree_are_one() -> None:
         {"order": 1},
         {"prediction": "noise"},
         {"form": "taylor"},
+        {"form": "unipc_bh1"},
+        {"form": "deis_t"},
+        {"form": "deis_rho"},
+        {"form": "taylor", "relaxation": {"kind": "linear", "coefficient": 0.1}},
+        {"form": "taylor", "relaxation": {"kind": "exp", "coefficient": 0.5}},
+        {"start_point": -2},
+        {"points": [[-3]]},
+        {"corrector": "pseudo"},
+        {"corrector": "implicit"},
+        {"corrector": {"kind": "pseudo", "order": 2}},
+        {"eta": 0.5},
         {"clip": 1.0},
         {"sites": {"block.0": "skip"}},
         {"sites": {"block.0": "reuse"}},
     ],
 )
 def test_identity_sees_every_field(change: dict[str, Any]) -> None:
-    base = compiled(step(900), step(500, order=2), step(100))
-    changed = compiled(step(900), {**step(500, order=2), **change}, step(100))
+    before = (step(900), step(700))
+    base = compiled(*before, step(500, order=2), step(100), end=4)
+    changed = compiled(*before, {**step(500, order=2), **change}, step(100), end=4)
     assert not same(base, changed)
 
 
-@st.composite
-def mixture_recipes(draw: st.DrawFn) -> dict[str, Any]:
-    times = sorted(draw(st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True)))
-    steps = []
-    for time in reversed(times):
-        order = draw(st.sampled_from([1, 2]))
-        fields = {
-            "order": order,
-            "prediction": draw(st.sampled_from(["data", "noise"])),
-            "form": draw(st.sampled_from(["dpmsolver", "taylor"])),
-            "eta": 0 if order == 2 else draw(st.sampled_from([0, 0.5])),
-        }
-        steps.append({"time": 100 * time + 50, **fields})
-    start = {"scale": draw(st.sampled_from(["unit", "scheduler"]))}
-    return {"steps": steps, "start": start, "end": draw(st.sampled_from(["clean", 4]))}
-
-
-@given(one=mixture_recipes(), data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_plans_are_equal_exactly_when_they_sample_alike(
-    one: dict[str, Any], data: st.DataObject
-) -> None:
-    other = copy.deepcopy(one)
-    fresh = data.draw(mixture_recipes())
-    for mine, theirs in zip(other["steps"], fresh["steps"], strict=False):
-        field = data.draw(st.sampled_from(["prediction", "form", "eta"]))
-        if field != "eta" or mine["order"] == 1:
-            mine[field] = theirs[field] if theirs["order"] == 1 or field != "eta" else 0
-    other["start"] = fresh["start"]
-    mixture = Mixture.random(components=3, dimension=3, seed=0)
-    denoiser = ExactDenoiser(mixture, VariancePreserving(), "v", dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    noises = torch.randn(6, 5, 3, generator=generator, dtype=torch.float64)
+def test_identity_sees_the_analytic_first_step() -> None:
     plans = [
-        compiled(*r["steps"], denoiser=denoiser, start=r["start"], end=r["end"])
-        for r in (one, other)
+        compiled(step(900, evaluate=how), step(500)) for how in ("network", "zero_x0", "average_x0")
     ]
-    results = [
-        sample(denoiser, plan, noises[0], None, step_noise=lambda k: noises[k]) for plan in plans
-    ]
-    assert same(*plans) == torch.equal(*results)
+    assert len({plan.identity for plan in plans}) == 3
 
 
 def test_weights_do_not_enter_the_identity() -> None:
@@ -348,12 +298,39 @@ def test_costs() -> None:
     assert plan.keep == {"block.0": 1, "block.1.mlp": 2}
 
 
+def test_an_implicit_corrector_evaluates_the_next_step_twice() -> None:
+    sites = {"block.0": "reuse"}
+    fields = [step(700, sites=sites), step(500)]
+    plain = compiled(step(900), *fields)
+    assert (plain.nfe, plain.macs) == (3, 260 + 160 + 260)
+    pseudo = compiled(step(900, corrector="pseudo"), *fields)
+    assert pseudo != plain
+    assert (pseudo.nfe, pseudo.forwards, pseudo.macs) == (3, 3, plain.macs)
+    implicit = compiled(step(900, corrector="implicit"), *fields)
+    assert (implicit.nfe, implicit.forwards, implicit.macs) == (4, 4, plain.macs + 160)
+
+
+def test_an_analytic_first_step_costs_nothing_and_stores_nothing() -> None:
+    plan = compiled(step(900, evaluate="zero_x0"), step(700, sites={"block.0": "reuse"}), step(5))
+    assert (plan.nfe, plan.forwards, plan.macs) == (2, 2, 2 * 260)
+    assert plan.steps[1].actions == {}
+    inert = compiled(
+        step(900, evaluate="zero_x0", clip=1.0, sites={"block.1": "skip"}), step(700), step(5)
+    )
+    assert same(plan, inert)
+
+
 def test_memory() -> None:
     """Single precision: the state, data and noise per point of the history, kept features."""
     plain = 4 * 4 * (1 + 2)
     assert compiled(step(900), step(500)).memory == plain
     second = compiled(step(900), step(500, order=2), step(100))
     assert second.memory == 4 * 4 * (1 + 4)
+    # A restart needs the earlier state; a corrector that, and the evaluation at the step's end.
+    restart = compiled(step(900), step(500, order=2, start_point=-2), end=4)
+    assert restart.memory == 4 * 4 * (1 + 1 + 4)
+    corrected = compiled(step(900, corrector="pseudo"), step(500), end=4)
+    assert corrected.memory == 4 * 4 * (1 + 1 + 4)
     sites = {"block.0": "reuse", "block.1.mlp": "forecast:1"}
     cached = compiled(step(900), step(700), step(500, sites=sites))
     assert cached.memory == plain + 4 * (8 + 2 * 12)
@@ -411,6 +388,16 @@ def test_noise_prediction_cannot_start_from_pure_noise() -> None:
     message = refusal(step(1), step(0.5), denoiser=Stub(RectifiedFlow(), "noise"))
     assert "steps[0].time 1 is pure noise" in message
     compiled(step(0.999), step(0.5), denoiser=Stub(RectifiedFlow(), "noise"))
+
+
+def test_analytic_first_steps_are_first_and_not_alone() -> None:
+    message = refusal(step(900), step(500, evaluate="zero_x0"), step(100))
+    assert "steps[1].evaluate is 'zero_x0'; only the first step can do without" in message
+    assert "its only step does not evaluate the network" in refusal(step(5, evaluate="zero_x0"))
+    message = refusal(step(900, evaluate="average_x0"), step(5), denoiser=Stub(knows_mean=False))
+    assert "this model knows no mean of its data; use 'zero_x0'" in message
+    # And they can start from where a noise prediction says nothing.
+    compiled(step(1, evaluate="zero_x0"), step(0.5), denoiser=Stub(RectifiedFlow(), "noise"))
 
 
 def test_unknown_sites_are_named_with_the_nearest() -> None:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
+from autosearch.compiler import compile_recipe
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.plan import compile_recipe
 from autosearch.problem import Problem
 
 SPACE = {"timesteps": {"steps": [2, 4]}, "solver": {}}
@@ -105,6 +105,18 @@ def test_declared_and_measured_constraints():
     assert [o.name for o in problem.objectives] == ["fid", "nfe"]
 
 
+def test_violations_say_by_how_much_measured_constraints_are_broken():
+    bounds = {"nfe": {"max": 3}, "fid_plain": {"min": 1.0, "max": 5.0}, "kid": {"max": 0.5}}
+    problem = made(constraints=bounds)
+    values = {"nfe": 9.0, "fid_plain": 4.0, "kid": 0.75}
+    # What a plan declares is checked before: it is none of them.
+    assert problem.violations(values) == (-1.0, 0.25)
+    assert problem.violations({**values, "fid_plain": 0.25}) == (0.75, 0.25)
+    assert problem.violations({**values, "fid_plain": 5.0, "kid": 0.0}) == (0.0, -0.5)
+    assert made().violations(values) == ()
+    assert made(constraints={"kid": {}}).violations(values) == (0.0,)
+
+
 def test_stochastic_plans_have_no_teacher_distance():
     problem = made(objectives=["teacher_mse", "nfe"])
     plan = problem.compile(baseline("ddpm@4", problem.denoiser))
@@ -134,7 +146,7 @@ def test_reported_objectives_are_measured_once_and_at_validation_only():
         ({"space": {"timesteps": {"step": [2, 3]}}}, "timesteps: unknown key 'step'; .*'steps'"),
         ({"space": {"timesteps": {"steps": 4}}}, r"space\.timesteps\.steps: "),
         ({"space": {"timesteps": {"steps": [0, 4]}}}, "at least 1"),
-        ({"space": {"solver": {"orders": [3]}}}, "unknown order '3'"),
+        ({"space": {"solver": {"orders": [7]}}}, "unknown order '7'"),
         ({"objectives": ["fidd"]}, "objectives: unknown objective 'fidd'; did you mean 'fid'"),
         ({"objectives": ["fid", "fid"]}, "'fid' stands twice"),
         ({"objectives": ["is", "nfe"]}, "'is' needs logits, which model 'mixture' cannot give"),
@@ -151,6 +163,10 @@ def test_reported_objectives_are_measured_once_and_at_validation_only():
         (
             {"objectives": ["nfe"], "report": ["fid"], "validation": {"samples": 70}},
             r"validation\.samples: 70 is not a multiple",
+        ),
+        (
+            {"objectives": ["teacher_mse", "nfe"], "noise": "fresh"},
+            "noise: 'teacher_mse' is a distance to what the same noise leads to",
         ),
         (
             {"objectives": ["nfe"], "budget": {"forward_equivalents": 100}},
@@ -174,16 +190,26 @@ def test_what_cannot_be_done_is_refused_when_it_is_stated(keys, message):
 @pytest.mark.parametrize(
     ("algorithm", "message"),
     [
-        ("nsga", "algorithm: unknown algorithm 'nsga'; did you mean 'nsga2'"),
+        ("nsag2", "algorithm: unknown algorithm 'nsag2'; did you mean 'nsga2'"),
         ({"name": "nsga2", "size": 3}, "algorithm: unknown key 'size'"),
         ({"name": "nsga2", "population": 2}, "population: 2 is too small"),
         ({"name": "nsga2", "population": "many"}, r"algorithm\.population: "),
         ({"name": "random", "population": 5}, "algorithm: unknown key 'population'"),
+        ({"name": "tpe", "startup": 0}, "startup: 0 is too small"),
+        ("cmaes", "cmaes searches one objective and the experiment has 2"),
     ],
 )
 def test_algorithms_that_cannot_be_are_refused(algorithm, message):
     with pytest.raises(UserError, match=message):
         made(algorithm=algorithm).make_algorithm()
+
+
+def test_a_budget_beyond_what_an_algorithm_bears_is_refused():
+    message = "budget.candidates: 201 is above the 200 that algorithm 'gp' can bear; use at most"
+    with pytest.raises(UserError, match=message):
+        made(algorithm="gp", budget={"candidates": 201}).make_algorithm()
+    for budget in ({"candidates": 200}, {"hours": 1}, {"forward_equivalents": 1e9}):
+        assert made(algorithm="gp", budget=budget).make_algorithm().most_candidates == 200
 
 
 VALUES = (

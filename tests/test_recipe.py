@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autosearch.diffusion.sites import Action
 from autosearch.errors import UserError
-from autosearch.recipe import Recipe, parse_action, round_float
+from autosearch.recipe import FORMS, Recipe, parse_action, round_float
 
 MINIMAL: dict[str, Any] = {
     "version": 1,
@@ -24,20 +24,58 @@ LOG_SNRS = st.floats(-50, 50)
 ACTIONS = st.sampled_from(["reuse", "skip", *(f"forecast:{m}" for m in range(5))])
 
 
+PREDICTIONS = st.sampled_from(["noise", "data"])
+STARTS = st.integers(-6, -1)
+RELAXATIONS = st.builds(
+    lambda kind, coefficient: {"kind": kind, "coefficient": coefficient},
+    st.sampled_from(["linear", "exp"]),
+    st.floats(-10, 10),
+) | st.sampled_from([{"kind": "unipc_bh1"}, {"kind": "unipc_bh2"}])
+
+
+def point_lists(newest: int) -> st.SearchStrategy[list[list[int]]]:
+    return st.lists(st.lists(st.integers(-6, newest), max_size=3), max_size=3)
+
+
+@st.composite
+def correctors(draw: st.DrawFn) -> str | dict[str, Any]:
+    kind = draw(st.sampled_from(["pseudo", "implicit"]))
+    if draw(st.booleans()):
+        return kind
+    form = draw(st.sampled_from([None, *(form for form in FORMS if form != "dpmsolver")]))
+    optional = {
+        "order": st.integers(2, 5),
+        "prediction": PREDICTIONS,
+        "start_point": STARTS,
+        "points": point_lists(0),
+        **({"relaxation": RELAXATIONS} if form == "taylor" else {}),
+    }
+    return {
+        "kind": kind,
+        **({"form": form} if form else {}),
+        **draw(st.fixed_dictionaries({}, optional=optional)),
+    }
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> dict[str, Any]:
-    order = draw(st.sampled_from([1, 2]))
+    order = draw(st.integers(1, 4))
+    form = draw(st.sampled_from([form for form in FORMS if order < 4 or form != "dpmsolver"]))
+    noisy = order == 1 or form not in ("deis_t", "deis_rho")
     optional = {
         "log_snr": LOG_SNRS,
-        "prediction": st.sampled_from(["noise", "data"]),
-        "form": st.sampled_from(["dpmsolver", "taylor"]),
-        "eta": st.floats(0, 1) if order == 1 else st.just(0.0),
+        "evaluate": st.sampled_from(["network", "zero_x0", "average_x0"]),
+        "prediction": PREDICTIONS,
+        "start_point": STARTS,
+        "points": point_lists(-1),
+        "corrector": st.just("none") | correctors(),
+        "eta": st.floats(0, 1) if noisy else st.just(0.0),
         "clip": st.floats(1e-3, 1e6),
         "sites": st.dictionaries(NAMES, ACTIONS, max_size=3),
+        **({"relaxation": RELAXATIONS} if form == "taylor" else {}),
     }
-    chosen = draw(st.sets(st.sampled_from(sorted(optional))))
-    step = {name: draw(optional[name]) for name in sorted(chosen)}
-    return {"time": draw(st.floats(-1e6, 1e6)), "order": order, **step}
+    chosen = draw(st.fixed_dictionaries({}, optional=optional))
+    return {"time": draw(st.floats(-1e6, 1e6)), "order": order, "form": form, **chosen}
 
 
 @st.composite
@@ -127,7 +165,7 @@ def test_defaults_are_left_out() -> None:
                 "order": 1,
                 "prediction": "data",
                 "form": "dpmsolver",
-                "start_point": None,
+                "start_point": -1,
                 "points": None,
                 "relaxation": None,
                 "corrector": "none",
@@ -188,7 +226,7 @@ def test_the_given_data_stay_untouched() -> None:
         ({**MINIMAL, "model": {"family": "vp"}}, "key 'model.schedule' is missing"),
         ({**MINIMAL, "steps": []}, "steps: list should have at least 1 item"),
         ({**MINIMAL, "steps": [{}]}, "key 'steps[0].time' is missing"),
-        ({**MINIMAL, "steps": [3]}, "steps[0]: input should be a valid dictionary"),
+        ({**MINIMAL, "steps": [3]}, "steps[0]: input should be a mapping of keys, got 3"),
         (
             {**MINIMAL, "end": "cleen"},
             "end: write 'clean' or a log-SNR from -50 to 50, not 'cleen'",
@@ -200,7 +238,7 @@ def test_the_given_data_stay_untouched() -> None:
             "steps[0].sites: unknown site action 'resue'; valid: reu",
         ),
         (with_step(eta=1.5), "steps[0].eta: input should be less than or equal to 1, got 1.5"),
-        (with_step(eta=0.5, order=2), "steps[0]: eta above 0 needs order 1"),
+        (with_step(order=5), "steps[0].order: input should be less than or equal to 4, got 5"),
         (with_step(clip=0), "steps[0].clip: input should be greater than 0, got 0"),
         (with_step(log_snr=1e9), "steps[0].log_snr: input should be less than or equal to 50"),
         ([], "recipe: expected a mapping of keys, got list"),
@@ -212,36 +250,104 @@ def test_refused_in_one_line(data: object, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("fields", "message"),
     [
-        ("evaluate", "zero_x0"),
-        ("evaluate", "average_x0"),
-        ("start_point", 0),
-        ("start_point", -1),
-        ("points", [1]),
-        ("points", []),
-        ("relaxation", {}),
-        ("corrector", "pseudo"),
-        ("corrector", "implicit"),
-        ("guidance", {}),
-        ("guidance", {"rule": "cfg", "scale": 2}),
+        ({"evaluate": "mean"}, ".evaluate: input should be 'network', 'zero_x0' or 'average_x0'"),
+        ({"form": "dies"}, ".form: unknown form 'dies'; did you mean 'deis'?"),
+        ({"form": "xyz"}, ".form: unknown form 'xyz'; valid: dpmsolver, taylor, unipc_bh1"),
+        ({"form": 3}, ".form: input should be a valid string, got 3"),
+        ({"order": 4}, ": form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4"),
+        (
+            {"order": 2, "form": "deis_t", "eta": 0.5},
+            ": form 'deis_t' has no stochastic version; set eta to 0",
+        ),
+        ({"start_point": 0}, ".start_point: input should be less than or equal to -1, got 0"),
+        ({"start_point": -7}, ".start_point: input should be greater than or equal to -6, got -7"),
+        ({"start_point": None}, ".start_point: input should be a valid integer, got None"),
+        ({"points": [[-7]]}, ".points[0][0]: input should be greater than or equal to -6, got -7"),
+        ({"points": [[-1], [0]]}, ".points[1][0]: input should be less than or equal to -1, got 0"),
+        ({"points": [-1]}, ".points[0]: input should be a valid list, got -1"),
+        ({"relaxation": "linear"}, ".relaxation: input should be a mapping of keys, got 'linear'"),
+        (
+            {"relaxation": {"kind": "linear"}},
+            ": form 'dpmsolver' has its own relaxation or none; use form 'taylor'",
+        ),
+        (
+            {"form": "taylor", "relaxation": {"kind": "linaer"}},
+            ".relaxation.kind: input should be 'linear', 'exp', 'unipc_bh1' or 'unipc_bh2'",
+        ),
+        (
+            {"form": "taylor", "relaxation": {"kind": "linear", "coefficient": 11}},
+            ".relaxation.coefficient: input should be less than or equal to 10, got 11",
+        ),
+        (
+            {"form": "taylor", "relaxation": {"kind": "unipc_bh1", "coefficient": 1}},
+            ".relaxation: relaxation 'unipc_bh1' has no coefficient; leave it out",
+        ),
     ],
 )
-def test_later_fields_are_refused_by_name(field: str, value: object) -> None:
-    message = refusal(with_step(**{field: value}))
-    assert f"steps[0]: field '{field}' is not available yet; leave it out" in message
+def test_solver_choices_refused_in_one_line(fields: dict[str, Any], message: str) -> None:
+    assert f"steps[0]{message}" in refusal(with_step(**fields))
 
 
-def test_later_orders_forms_and_artifacts_are_refused_by_name() -> None:
-    for order in (3, 4):
-        assert f"order {order} is not available yet" in refusal(with_step(order=order))
-    assert "order: input should be less than or equal to 4" in refusal(with_step(order=5))
-    for form in ("unipc_bh1", "unipc_bh2", "deis"):
-        assert f"form '{form}' is not available yet" in refusal(with_step(form=form))
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("psuedo", ": input should be 'none', 'pseudo' or 'implicit', got 'psuedo'"),
+        (5, ": write 'none', 'pseudo', 'implicit' or a mapping of keys, not 5"),
+        (None, ": write 'none', 'pseudo', 'implicit' or a mapping of keys, not None"),
+        (["pseudo"], ": write 'none', 'pseudo', 'implicit' or a mapping of keys, not ['pseudo']"),
+        ({"kind": "psuedo"}, ".kind: input should be 'pseudo' or 'implicit', got 'psuedo'"),
+        ({"kind": "pseudo", "order": 1}, ".order: input should be greater than or equal to 2"),
+        ({"kind": "pseudo", "order": "2"}, ".order: input should be a valid integer, got '2'"),
+        ({"kind": "pseudo", "form": "tailor"}, ".form: unknown form 'tailor'; did you mean 'tayl"),
+        (
+            {"kind": "pseudo", "form": "dpmsolver"},
+            ": form 'dpmsolver' has no corrector; use form 'unipc_bh2' or 'taylor'",
+        ),
+        ({"kind": "pseudo", "points": [[1]]}, ".points[0][0]: input should be less than or equal"),
+        (
+            {"kind": "pseudo", "relaxation": 3},
+            ".relaxation: input should be a mapping of keys, got 3",
+        ),
+        (
+            {"kind": "pseudo", "form": "deis", "relaxation": {"kind": "linear"}},
+            ": form 'deis' has its own relaxation or none; use form 'taylor'",
+        ),
+    ],
+)
+def test_correctors_refused_in_one_line(value: object, message: str) -> None:
+    assert f"steps[0].corrector{message}" in refusal(with_step(corrector=value))
+
+
+def test_keys_of_correctors_are_named_as_the_user_writes_them() -> None:
+    assert "key 'steps[0].corrector.kind' is missing" in refusal(with_step(corrector={}))
+    assert refusal(with_step(corrector={"kind": "pseudo", "oder": 2})) == (
+        "recipe: unknown key 'steps[0].corrector.oder'; did you mean 'order'?"
+    )
+    relaxed = {"kind": "pseudo", "form": "taylor", "relaxation": {"kind": "exp", "coeff": 1}}
+    assert refusal(with_step(corrector=relaxed)) == (
+        "recipe: unknown key 'steps[0].corrector.relaxation.coeff'; did you mean 'coefficient'?"
+    )
+
+
+def test_a_correctors_relaxation_needs_the_taylor_form_that_it_takes_over() -> None:
+    corrector = {"kind": "pseudo", "relaxation": {"kind": "linear", "coefficient": 0.1}}
+    for form in ("taylor", "dpmsolver"):  # whose correctors are of the taylor form
+        Recipe.from_dict(with_step(form=form, corrector=corrector))
+    for form in ("unipc_bh1", "deis", "deis_t"):
+        message = f"steps[0]: form {form!r} has its own relaxation or none; use form 'taylor'"
+        assert message in refusal(with_step(form=form, corrector=corrector))
+
+
+@pytest.mark.parametrize("value", [{}, {"rule": "cfg", "scale": 2}])
+def test_later_fields_are_refused_by_name(value: object) -> None:
+    message = refusal(with_step(guidance=value))
+    assert "steps[0]: field 'guidance' is not available yet; leave it out" in message
     assert "'artifacts' is not available yet" in refusal({**MINIMAL, "artifacts": {"a": 1}})
 
 
-@pytest.mark.parametrize("field", ["time", "log_snr", "order", "eta", "clip"])
+@pytest.mark.parametrize("field", ["time", "log_snr", "order", "start_point", "eta", "clip"])
 @pytest.mark.parametrize(
     "value",
     [float("nan"), float("inf"), -float("inf"), True, 10**400, -(10**400), "5", [5], {"a": 5}],

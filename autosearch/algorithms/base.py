@@ -1,17 +1,21 @@
 """What an algorithm owes: one method, ``ask``.
 
     call                         what follows
-    ask(rng, pending)            a genome to try, or None when there is nothing left to propose;
-                                 changes nothing: asking twice with equal rng gives equal genomes
+    ask(rng, pending)            a genome to try, alone or as a Proposal with the point of the box
+                                 that it came from; changes nothing: asking twice with equal rng
+                                 gives equal proposals
+    ask gives None               nothing to propose now; with proposals pending it is asked again
+                                 when all of them were told, else the search ends
     tell(results, pending)       the only thing that changes an algorithm's state
     tell of an infeasible one    values are None; never an error
     asked but never told         harmless: a result may come late or not at all
 
 So the state is a pure function of the list of tells, and a study resumes by telling again.
+``autosearch.testing`` has tests of all this that any algorithm can inherit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,23 +24,41 @@ import numpy as np
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
-__all__ = ["Algorithm", "Result", "Rng"]
+__all__ = ["Algorithm", "Point", "Proposal", "Result", "Rng"]
 
 Rng = np.random.Generator
+# A value for each parameter of a space's box, by name: plain numbers and text.
+Point = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A genome to try, and the point of the space's box that it was made from, if it was."""
+
+    genome: Genome
+    point: Point | None = None
 
 
 @dataclass(frozen=True)
 class Result:
     """One finished candidate. ``values`` are all to be minimised; None when infeasible.
 
-    ``genome`` is None for a recipe that the space cannot encode. ``cost`` is what evaluating it
-    takes of the budget, in any unit that is the same for all.
+    ``cost`` is what evaluating it takes of the budget, in any unit that is the same for all.
+    ``point`` is the proposal's; None for baselines and for what was proposed as a genome alone.
+
+    ``measured`` are the values also where a constraint on a measured objective is broken; None
+    only where nothing could be measured. ``violations`` has one number for each constraint on a
+    measured objective, by how much it is broken in the objective's unit: kept when at most 0.
+    An algorithm that does not look at these two treats every infeasible result alike.
     """
 
     id: int
     genome: Genome | None
     values: tuple[float, ...] | None
     cost: float = 1.0
+    point: Point | None = None
+    measured: tuple[float, ...] | None = None
+    violations: tuple[float, ...] = ()
 
 
 class Algorithm(ABC):
@@ -45,19 +67,34 @@ class Algorithm(ABC):
     Args:
         space: where genomes come from; use its operators or its box.
         objectives: how many values a result has.
+
+    ``most_candidates`` is how many candidates an algorithm can bear, baselines included; a search
+    with a larger budget is refused, and one without such a budget ends there.
+
+    Attributes:
+        permits: whether a genome's plan keeps the constraints on what plans declare; all do,
+            unless the search says otherwise before the first ask. What is not permitted, or is a
+            known plan, is asked for again with the generator gone on; an algorithm that would
+            give the same answer must look itself.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    most_candidates: ClassVar[int | None] = None
 
     def __init__(self, space: Space, *, objectives: int) -> None:
         self.space = space
         self.objectives = objectives
+        self.permits: Callable[[Genome], bool] = _anything
 
     @abstractmethod
-    def ask(self, rng: Rng, pending: Sequence[Genome]) -> Genome | None:
-        """A genome to try next."""
+    def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | Proposal | None:
+        """What to try next; ``pending`` are proposed (baselines too) and not yet told."""
 
-    def tell(self, results: Sequence[Result], pending: Sequence[Genome]) -> None:
-        """Learn finished results; ``pending`` are the genomes asked for and not yet told."""
+    def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
+        """Learn finished results; ``pending`` are proposed and not yet told."""
         return
+
+
+def _anything(genome: Genome) -> bool:
+    return True

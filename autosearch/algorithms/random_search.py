@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autosearch.algorithms.base import Algorithm, Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Rng
 from autosearch.spaces.base import Genome
 
 __all__ = ["RandomSearch"]
@@ -14,5 +14,5 @@ class RandomSearch(Algorithm):
     name = "random"
     summary = "independent random recipes"
 
-    def ask(self, rng: Rng, pending: Sequence[Genome]) -> Genome | None:
+    def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
         return self.space.sample(rng)

@@ -56,6 +56,7 @@ def status_data(directory: Path) -> dict[str, Any]:
         "forward_equivalents": study.spent,
         "budget_share": _budget_share(study),
         "seconds": round(sum(study.phases.values()), 3),
+        "seconds_proposing": round(study.proposing, 3),
         "last_write_seconds_ago": round(quiet, 3),
         "stopped": study.stops[-1] if study.stops else None,
         "objectives": list(study.experiment.objectives),
@@ -74,6 +75,8 @@ def status_text(data: Mapping[str, Any]) -> str:
         f"{data['forward_equivalents']:,.0f} forward equivalents; "
         f"last written {duration(data['last_write_seconds_ago'])} ago",
     ]
+    if data["seconds_proposing"] >= 1:
+        lines.append(f"proposing took {duration(data['seconds_proposing'])}")
     if data["state"] == "stopped":
         lines.append("continue it with: autosearch run EXPERIMENT --out DIR --resume")
     entries = tuple(FrontEntry(**entry) for entry in data["front"])

@@ -4,12 +4,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autosearch.cli.output import check_output, note, print_json, print_text, warn
 from autosearch.errors import UserError
+
+if TYPE_CHECKING:
+    from autosearch.export import Format, StudyFormat
 
 __all__ = ["export", "front", "plot", "status", "validate"]
 
@@ -95,29 +98,60 @@ def plot(
 
 def export(
     directory: DirectoryArgument,
-    pick: Annotated[
-        str,
-        typer.Option("--pick", help='knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE".'),
-    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="PATH", help="Where the export goes.")
+        str,
+        typer.Option("-o", "--output", metavar="PATH", help="Where the export goes."),
     ],
-    form: Annotated[str, typer.Option("--format", help="json or sigmas.")] = "json",
+    pick: Annotated[
+        str | None,
+        typer.Option("--pick", help='knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE".'),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="json or sigmas for one recipe, optuna for the study.")
+    ] = "json",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the study where it is exported to.")
+    ] = None,
 ) -> None:
-    """Hand over one recipe of the front."""
+    """Hand over one recipe of the front, or the whole study."""
+    from autosearch import export as exports
+
+    chosen = exports.find_format(form)
+    if isinstance(chosen, exports.StudyFormat):
+        _export_study(chosen, directory, output, pick=pick, name=name)
+    else:
+        _export_recipe(chosen, directory, Path(output), pick=pick, name=name)
+
+
+def _export_study(
+    form: "StudyFormat", directory: Path, place: str, *, pick: str | None, name: str | None
+) -> None:
+    from autosearch.study import Study
+
+    if pick is not None:
+        raise UserError(f"--pick: {form.name} takes the whole study; leave it out")
+    note(f"{place}: {form.write(Study.read(directory), place, name)}")
+
+
+def _export_recipe(
+    form: "Format", directory: Path, path: Path, *, pick: str | None, name: str | None
+) -> None:
     from autosearch import export as exports
     from autosearch.front_view import FrontView, number
     from autosearch.recipe import Recipe
 
-    chosen_format = exports.find_format(form)
-    check_output(output)
+    if name is not None:
+        raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")
+    if pick is None:
+        raise UserError('--pick: missing; give knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE"')
+    check_output(path)
     view = FrontView(_table(directory))
     point = exports.pick(view, pick)
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
-    for line in chosen_format.write(recipe, output):
+    for line in form.write(recipe, path):
         warn(line)
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
-    note(f"{output}: {point.name} with {values}")
+    note(f"{path}: {point.name} with {values}")
 
 
 def print_front(table: Mapping[str, Any]) -> None:

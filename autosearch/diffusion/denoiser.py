@@ -26,6 +26,7 @@ class Denoiser(ABC):
         heads: number of attention heads of each attention site.
         macs: multiply-accumulates of one full forward of one sample.
         weights: a digest of the weights, or of the parameters that define an exact denoiser.
+        data_mean: mean of the training data [*sample_shape], where it is known.
     """
 
     schedule: NoiseSchedule
@@ -39,6 +40,7 @@ class Denoiser(ABC):
     weights: str
     dtype: torch.dtype = torch.float32
     device: torch.device = torch.device("cpu")
+    data_mean: Tensor | None = None
 
     @abstractmethod
     def denoise(
@@ -94,6 +96,7 @@ class NetworkDenoiser(Denoiser):
         heads: Mapping[str, int],
         macs: int,
         weights: str,
+        data_mean: Tensor | None = None,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.schedule = schedule
@@ -110,6 +113,7 @@ class NetworkDenoiser(Denoiser):
         self._sites = {site.name: site for site in sites}
         parameter = next(network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
+        self.data_mean = data_mean
 
     def to(self, device: torch.device | str) -> "NetworkDenoiser":
         """Move the network; returns itself."""

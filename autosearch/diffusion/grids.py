@@ -18,10 +18,12 @@ from typing import Literal
 
 import numpy as np
 
+from autosearch.diffusion.few_step import few_step, few_step_end
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.spacing import power_spaced
 from autosearch.errors import UserError, unknown_name
 
-__all__ = ["GRIDS", "Point", "grid", "grids_for"]
+__all__ = ["GRIDS", "Point", "grid", "grid_end", "grids_for"]
 
 Point = tuple[float, float | None]
 Grid = Callable[[NoiseSchedule, int], Sequence[Point]]
@@ -51,6 +53,11 @@ def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) 
     if any(b >= a for a, b in pairwise(times)):
         raise UserError(f"grid {name!r} repeats times at {steps} steps; use fewer steps")
     return points
+
+
+def grid_end(name: str, schedule: NoiseSchedule, steps: int) -> float | Literal["clean"]:
+    """Where the last step of a grid ends: the clean end, or a log-SNR."""
+    return few_step_end(schedule, steps) if name == "few-step" else "clean"
 
 
 def grids_for(schedule: NoiseSchedule) -> list[str]:
@@ -112,11 +119,10 @@ def _logsnr(schedule: NoiseSchedule, steps: int) -> list[Point]:
     return [(schedule.time(v), None) for v in np.linspace(first, last, steps + 1)[:-1].tolist()]
 
 
-def _ramp(schedule: NoiseSchedule, steps: int, rho: float = 7.0) -> list[float]:
+def _ramp(schedule: NoiseSchedule, steps: int) -> list[float]:
     """Noise levels of Karras et al. 2022, eq. 5, over the schedule's own range."""
     first, last = _finite_ends(schedule)
-    high, low = math.exp(-first / rho), math.exp(-last / rho)
-    return [float(root**rho) for root in np.linspace(high, low, steps)]
+    return power_spaced(math.exp(-first), math.exp(-last), steps, rho=7.0)
 
 
 def _karras(schedule: NoiseSchedule, steps: int) -> list[Point]:
@@ -174,6 +180,7 @@ GRIDS: Mapping[str, Grid] = {
     "edm": _edm,
     "flow": _flow,
     "flow-shift": _flow_shift,
+    "few-step": few_step,
 }
 _REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": _edm}
 _DEFAULT_FAMILIES: tuple[Literal["vp", "edm", "flow"], ...] = ("vp",)
@@ -183,4 +190,5 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "edm": ("vp", "edm"),
     "flow": ("flow",),
     "flow-shift": ("flow",),
+    "few-step": ("vp", "edm"),
 }

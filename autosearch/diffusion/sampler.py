@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,13 +12,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites import FeatureMemory
-from autosearch.diffusion.solvers import (
-    Evaluation,
-    Interval,
-    deterministic,
-    second_order,
-    stochastic,
-)
+from autosearch.diffusion.solvers import Evaluation, Interval, Update, coefficients
 from autosearch.plan import Plan, StepPlan
 
 __all__ = ["State", "sample", "sample_indices", "trajectory"]
@@ -55,13 +49,19 @@ def trajectory(
         history: evaluations before the first step, oldest first, for exact starting values.
     """
     x = plan.start_scale * noise
-    memory = FeatureMemory(plan.keep) if plan.keep else None
+    network = _Network(denoiser, condition, FeatureMemory(plan.keep) if plan.keep else None)
+    depth = max(step.depth for step in plan.steps) + 1
     past = list(history)
+    drawn: Tensor | None = None
     yield State(0, plan.steps[0].log_snr, x, None)
     for k, step in enumerate(plan.steps, start=1):
-        past = [*past[-1:], _evaluate(denoiser, step, x, condition, memory)]
+        past = [*past[-depth:], network.evaluate(step, x)]
+        if k > 1 and (previous := plan.steps[k - 2]).corrector is not None:
+            past[-1] = _corrected(network, previous, step, past, drawn)
         drawn = _step_noise(step, k, step_noise)
-        x = _advance(denoiser.schedule, step, x, past, noise=drawn)
+        x = _advance(
+            denoiser.schedule, step.update, past, step.next_log_snr, eta=step.eta, noise=drawn
+        )
         yield State(k, step.next_log_snr, x, past[-1])
 
 
@@ -92,20 +92,56 @@ def sample_indices(
         return sample(denoiser, plan, noise(0), condition, step_noise=noise)
 
 
-def _evaluate(
-    denoiser: Denoiser,
+@dataclass(frozen=True)
+class _Network:
+    """The denoiser of one run."""
+
+    denoiser: Denoiser
+    condition: Tensor | None
+    memory: FeatureMemory | None
+
+    def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
+        """Clean data and noise at the start of a step."""
+        schedule = self.denoiser.schedule
+        alpha, sigma = schedule.alpha_sigma(step.log_snr)
+        if step.evaluate != "network":
+            data = self._known_data(step, x)
+            return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
+        output = self.denoiser.denoise(
+            x, step.time, self.condition, actions=step.actions, memory=self.memory
+        )
+        data, noise = to_data_and_noise(self.denoiser.prediction, output["cond"], x, alpha, sigma)
+        if step.clip is not None:
+            data = data.clamp(-step.clip, step.clip)
+            noise = (x - alpha * data) / sigma
+        return Evaluation(step.log_snr, x, data, noise)
+
+    def _known_data(self, step: StepPlan, x: Tensor) -> Tensor:
+        """What an analytic first step takes the data to be."""
+        if step.evaluate == "zero_x0":
+            return torch.zeros_like(x)
+        mean = self.denoiser.data_mean
+        assert mean is not None  # checked when the plan was made
+        return mean.to(device=x.device, dtype=x.dtype).expand_as(x)
+
+
+def _corrected(
+    network: _Network,
+    previous: StepPlan,
     step: StepPlan,
-    x: Tensor,
-    condition: Tensor | None,
-    memory: FeatureMemory | None,
+    past: Sequence[Evaluation],
+    noise: Tensor | None,
 ) -> Evaluation:
-    output = denoiser.denoise(x, step.time, condition, actions=step.actions, memory=memory)
-    alpha, sigma = denoiser.schedule.alpha_sigma(step.log_snr)
-    data, noise = to_data_and_noise(denoiser.prediction, output["cond"], x, alpha, sigma)
-    if step.clip is not None:
-        data = data.clamp(-step.clip, step.clip)
-        noise = (x - alpha * data) / sigma
-    return Evaluation(step.log_snr, data, noise)
+    """The point at the start of ``step``, its state corrected with what was evaluated there."""
+    corrector = previous.corrector
+    assert corrector is not None
+    schedule = network.denoiser.schedule
+    x = _advance(
+        schedule, corrector.update, past, step.log_snr, eta=previous.eta, noise=noise, ahead=True
+    )
+    if corrector.kind == "implicit":
+        return network.evaluate(step, x)
+    return replace(past[-1], x=x)
 
 
 def _step_noise(step: StepPlan, k: int, step_noise: StepNoise | None) -> Tensor | None:
@@ -118,20 +154,30 @@ def _step_noise(step: StepPlan, k: int, step_noise: StepNoise | None) -> Tensor 
 
 def _advance(
     schedule: NoiseSchedule,
-    step: StepPlan,
-    x: Tensor,
+    update: Update,
     past: Sequence[Evaluation],
+    end: float,
     *,
+    eta: float,
     noise: Tensor | None,
+    ahead: bool = False,
 ) -> Tensor:
+    """The state at log-SNR ``end``; ``ahead``: the newest evaluation is the one there, index 0."""
+    shift = -1 if ahead else 0
+    points = {index: past[index + shift] for index in update.used}
+    start = points[update.start]
     interval = Interval(
-        step.log_snr,
-        step.next_log_snr,
-        *schedule.alpha_sigma(step.log_snr),
-        *schedule.alpha_sigma(step.next_log_snr),
+        start.log_snr, end, *schedule.alpha_sigma(start.log_snr), *schedule.alpha_sigma(end)
     )
-    if step.order == 2:
-        return second_order(x, past, interval, prediction=step.prediction, form=step.form)
-    if noise is not None:
-        return stochastic(x, past[-1].data, interval, eta=step.eta, noise=noise)
-    return deterministic(x, past[-1].data, interval)
+    found = coefficients(
+        update,
+        interval,
+        {index: point.log_snr for index, point in points.items()},
+        eta=eta,
+        schedule=schedule,
+    )
+    predictions = {
+        index: point.data if update.prediction == "data" else point.noise
+        for index, point in points.items()
+    }
+    return found.combine(start.x, predictions, noise)

@@ -56,6 +56,10 @@ class NoiseSchedule(ABC):
         """``sigma / alpha``: the noise level in the scaling of Karras et al. 2022."""
         return math.exp(-self.log_snr(time))
 
+    def rounded(self, time: float) -> float:
+        """A time as a search writes it: to 1e-3 of the unit."""
+        return float(round(time, round(-math.log10(1e-3 * self.unit))))
+
     def training_time(self, index: float) -> float:
         """The time of discrete training step ``index`` in 0..T-1 (real values interpolate)."""
         # Multiplied before it is divided, so that whole indices of discrete models stay whole.

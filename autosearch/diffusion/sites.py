@@ -59,8 +59,13 @@ class FeatureMemory:
     _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
 
     def put(self, branch: str, site: str, coordinate: float, feature: Tensor) -> None:
-        """Add the feature computed at ``coordinate``; the oldest beyond ``keep`` is dropped."""
+        """Add the feature computed at ``coordinate``; the oldest beyond ``keep`` is dropped.
+
+        A second one at the same coordinate, as an implicit corrector computes, takes its place.
+        """
         entries = self._stored.setdefault((branch, site), [])
+        if entries and entries[-1][0] == coordinate:
+            entries.pop()
         entries.append((coordinate, feature))
         del entries[: -self.keep[site]]
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
+from autosearch.study import Study
 
-__all__ = ["Format", "Writer", "write_text"]
+__all__ = ["Format", "StudyFormat", "StudyWriter", "Writer", "write_text"]
 
 # Writes a recipe and returns what the user should know about it, one line each.
 Writer = Callable[[Recipe, Path], Sequence[str]]
+# Writes a study to a place, such as a path, under a name (its own for None); returns what came of
+# it, in one line.
+StudyWriter = Callable[[Study, str, str | None], str]
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,15 @@ class Format:
     name: str
     summary: str
     write: Writer
+
+
+@dataclass(frozen=True)
+class StudyFormat:
+    """A way to hand over a whole study."""
+
+    name: str
+    summary: str
+    write: StudyWriter
 
 
 def write_text(path: Path, text: str) -> None:

@@ -47,6 +47,9 @@ class DigitsModel(Model):
                 figures=_figures(folder / "digits.json") if path is None else {},
             )
             model.features = load_features(folder / "digits_features.safetensors")
+            # Of the training images, in the range of the samples.
+            mean = model.reference["images"].mean(axis=0, dtype=np.float64) / 127.5 - 1
+            model.denoiser.data_mean = torch.as_tensor(mean, dtype=torch.float32)[None]
         return model
 
     @property

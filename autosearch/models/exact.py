@@ -99,6 +99,7 @@ class ExactDenoiser(Denoiser):
         self.sample_shape = (mixture.dimension,)
         self.heads = {}
         self.weights = mixture.digest[:16]
+        self.data_mean = torch.as_tensor(mixture.mean, dtype=dtype)
         self.dtype = dtype
         self.macs = 2 * len(mixture.weights) * mixture.dimension**2
         variances, bases = np.linalg.eigh(mixture.covariances)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
 from autosearch.collect import collect
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
 from autosearch.objectives import Objective
-from autosearch.plan import compile_recipe
 from autosearch.run import REFERENCES
 from autosearch.study import estimates_to_record
 from autosearch.workers import make_executor

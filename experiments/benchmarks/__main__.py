@@ -8,11 +8,18 @@ from typing import Any
 
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine
+from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.sampler import sampler
+from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 
 Benchmark = Callable[[], dict[str, Any]]
 QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
-LONG: dict[str, Benchmark] = {"coverage": coverage}
+LONG: dict[str, Benchmark] = {
+    "coverage": coverage,
+    "orders": orders,
+    "zdt": zdt,
+    "zdt_generations": zdt_generations,
+}
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ import numpy as np
 
 from autosearch.baselines import baseline
 from autosearch.collect import collect
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
 from autosearch.objectives import Estimate, compare
-from autosearch.plan import compile_recipe
 from autosearch.workers import make_executor
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 

@@ -2,8 +2,10 @@
 
 ``python -m autosearch.experiments.benchmarks.table runs/digits --samples 8000 --seeds 1 2 3``
 
-Baselines are screened on few samples of another seed; the best few of each count are then measured
-with the searched recipe, all on the same fresh noise.
+Every deterministic solver on every grid is a rival at its number of network evaluations. They are
+screened as the search was: as many samples each, and as many forward equivalents in all (drawn at
+random where there are more). The best few of each count are then measured beside the searched
+recipe, all on the same fresh noise, and the best of them there is the baseline.
 """
 
 import argparse
@@ -13,18 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autosearch.baselines import SOLVERS, baseline, baseline_names
+from autosearch.compiler import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.evaluate import Evaluation, RecipeEvaluator
 from autosearch.front import front_table
 from autosearch.objectives import compare
+from autosearch.plan import Plan
 from autosearch.problem import model_spec
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 
 __all__ = ["gap_table"]
 
-_SCREEN_SAMPLES = 400
 _SCREEN_SEED = 1_000_003
 _FINALISTS = 3
 
@@ -39,13 +45,18 @@ def gap_table(
     chosen = {k: _best_point(table, k) for k in counts}
     spec = model_spec(study.experiment.model)
     screen = RecipeEvaluator(
-        spec, samples=_SCREEN_SAMPLES, seed=_SCREEN_SEED, objectives=["fid"], workers=workers
+        spec,
+        samples=study.experiment.samples,
+        seed=_SCREEN_SEED,
+        objectives=["fid"],
+        workers=workers,
     )
-    rivals = {k: _finalists(screen, k) for k in counts}
+    objectives = ["fid"] + ["fd_pixels"] * ("pixels" in screen.model.widths)
+    rivals = screened(screen, counts, forward_equivalents=table["cost"]["forward_equivalents"])
     rows = []
     for seed in seeds:
         final = RecipeEvaluator(
-            spec, samples=samples, seed=seed, objectives=["fid", "fd_pixels"], workers=workers
+            spec, samples=samples, seed=seed, objectives=objectives, workers=workers
         )
         recipes = {f"searched@{k}": chosen[k] for k in counts}
         for k in counts:
@@ -62,18 +73,45 @@ def _best_point(table: Mapping[str, Any], count: int) -> Recipe:
     return Recipe.from_dict(best["recipe"], where=f"point {best['id']}")
 
 
-def _finalists(screen: RecipeEvaluator, count: int) -> dict[str, Recipe]:
-    """The best few of all deterministic named baselines at a count."""
-    schedule = screen.model.denoiser.schedule
-    solvers = [name for name, solver in SOLVERS.items() if solver.eta == 0]
-    recipes = {}
-    for name in baseline_names(schedule, solvers=solvers):
-        try:
-            recipes[f"{name}@{count}"] = baseline(f"{name}@{count}", screen.model.denoiser)
-        except UserError:
-            continue  # this grid repeats times at this count
-    ranked = sorted(screen.evaluate(recipes), key=lambda e: e.values["fid"].value)
-    return {e.name: e.recipe for e in ranked[:_FINALISTS]}
+def screened(
+    screen: RecipeEvaluator, counts: Sequence[int], *, forward_equivalents: float
+) -> dict[int, dict[str, Recipe]]:
+    """The best few fixed recipes of each evaluation count, picked for so much compute."""
+    fixed = _fixed(screen.model.denoiser, counts)
+    names = sorted(fixed)
+    np.random.default_rng(_SCREEN_SEED).shuffle(names)
+    spent, chosen = 0.0, {}
+    for name in names:
+        spent += fixed[name][1].forward_equivalents * screen.samples
+        if spent > forward_equivalents:
+            break
+        chosen[name] = fixed[name][0]
+    sys.stderr.write(f"screening {len(chosen)} of {len(names)} fixed recipes\n")
+    ranked = sorted(screen.evaluate(chosen), key=lambda e: e.values["fid"].value)
+    best: dict[int, dict[str, Recipe]] = {count: {} for count in counts}
+    for found in ranked:
+        mine = best[fixed[found.name][1].nfe]
+        if len(mine) < _FINALISTS:
+            mine[found.name] = found.recipe
+    return best
+
+
+def _fixed(denoiser: Denoiser, counts: Sequence[int]) -> dict[str, tuple[Recipe, Plan]]:
+    """Every deterministic solver on every grid with one of the counts; equal plans once."""
+    solvers = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+    found: dict[str, tuple[Recipe, Plan]] = {}
+    known = set()
+    for name in baseline_names(denoiser.schedule, solvers=solvers):
+        for steps in range(1, max(counts) + 2):
+            try:
+                recipe = baseline(f"{name}@{steps}", denoiser)
+                plan = compile_recipe(recipe, denoiser)
+            except UserError:
+                continue  # this grid has no such step count, or the model no such recipe
+            if plan.nfe in counts and plan.identity not in known:
+                known.add(plan.identity)
+                found[f"{name}@{steps}"] = (recipe, plan)
+    return found
 
 
 def _row(
@@ -87,7 +125,7 @@ def _row(
     ours, ddim = measured[f"searched@{count}"], measured[f"ddim@{count}"]
     best = min((measured[name] for name in rivals), key=lambda e: e.values["fid"].value)
     row: dict[str, Any] = {"count": count, "seed": seed, "best_baseline": best.name}
-    for name in ("fid", "fd_pixels"):
+    for name in ours.values:
         mine, plain, rival = (e.values[name] for e in (ours, ddim, best))
         floor = reference[name]["value"]
         difference, interval = compare(mine, rival)
@@ -106,28 +144,47 @@ def _row(
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        "| steps | seed | ddim | best named baseline | searched (95%) | of ddim's gap closed "
-        "| of the baseline's | difference (95%, paired) | of the baseline's, pixels |",
-        "|---|---|---|---|---|---|---|---|---|",
+    pixels = "fd_pixels" in rows[0]
+    head = [
+        "steps",
+        "seed",
+        "ddim",
+        "best named baseline",
+        "searched (95%)",
+        "of ddim's gap closed",
+        "of the baseline's",
+        "difference (95%, paired)",
+        *(["of the baseline's, pixels"] * pixels),
     ]
-    for row in rows:
-        fid, pixels = row["fid"], row["fd_pixels"]
-        half = (fid["ci"][1] - fid["ci"][0]) / 2
-        low, high = fid["difference_ci"]
-        lines.append(
-            f"| {row['count']} | {row['seed']} | {fid['ddim']:.4f} "
-            f"| {row['best_baseline'].partition('@')[0]} {fid['baseline']:.4f} "
-            f"| {fid['searched']:.4f} ± {half:.4f} | {fid['closed_of_ddim']:.1%} "
-            f"| {fid['closed_of_baseline']:.0%} | {fid['difference']:+.4f} "
-            f"({low:+.4f} to {high:+.4f}) | {pixels['closed_of_baseline']:.0%} |"
-        )
-    return "\n".join(lines)
+    return "\n".join(map(_line, [head, ["---"] * len(head), *map(_cells, rows)]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    fid = row["fid"]
+    half = (fid["ci"][1] - fid["ci"][0]) / 2
+    low, high = fid["difference_ci"]
+    cells = [
+        str(row["count"]),
+        str(row["seed"]),
+        f"{fid['ddim']:.4f}",
+        f"{row['best_baseline']} {fid['baseline']:.4f}",
+        f"{fid['searched']:.4f} ± {half:.4f}",
+        f"{fid['closed_of_ddim']:.1%}",
+        f"{fid['closed_of_baseline']:.0%}",
+        f"{fid['difference']:+.4f} ({low:+.4f} to {high:+.4f})",
+    ]
+    if "fd_pixels" in row:
+        cells.append(f"{row['fd_pixels']['closed_of_baseline']:.0%}")
+    return cells
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Compare a digits study with named baselines.")
+    parser = argparse.ArgumentParser(description="Compare a study with named baselines.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])

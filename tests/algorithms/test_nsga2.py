@@ -71,15 +71,15 @@ def volume(folder, algorithm: str, seed: int) -> float:
         Search(problem, journal, study, InProcessExecutor(factory)).run()
     assert len(study.feasible) == 100
     axes = {
-        "fid": {"zero": 0.05, "one": 2.3, "log": True},
+        "fid": {"zero": 0.05, "one": 2.3, "log": True, "floor": 0.01},
         "nfe": {"zero": 2.0, "one": 11.0, "log": True},
     }
     return hypervolume(axes, ["fid", "nfe"], values_of(study.feasible, problem.objectives))
 
 
 def test_evolution_beats_random_search_on_the_exact_mixture(tmp_path):
-    medians = {
-        name: float(np.median([volume(tmp_path, name, seed) for seed in range(3)]))
+    means = {
+        name: float(np.mean([volume(tmp_path, name, seed) for seed in range(5)]))
         for name in ("nsga2", "random")
     }
-    assert medians["nsga2"] > medians["random"] * 1.02
+    assert means["nsga2"] > means["random"] * 1.02

@@ -110,5 +110,6 @@ def test_a_dry_run_of_forward_equivalents_counts_what_they_pay_for(cli, small) -
     ).data  # fmt: skip
     # Baselines, and what is left over divided by the mean cost of a random recipe.
     each = data["candidate"]["forward_equivalents"]
-    assert 200 <= each <= 400
+    # From one evaluation, after an analytic first step, to four.
+    assert 100 <= each <= 400
     assert data["candidates"] == 9 + int(3000 / each)

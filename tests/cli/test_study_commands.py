@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from autosearch.compiler import compile_recipe
 from autosearch.export import FORMATS, knee
 from autosearch.front import front_table
 from autosearch.front_view import FrontView
 from autosearch.journal import FILE, Journal, read_journal
-from autosearch.plan import compile_recipe
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
 from autosearch.study import Study

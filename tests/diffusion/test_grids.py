@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from autosearch.diffusion.grids import GRIDS, grid, grids_for
+from autosearch.diffusion.few_step import PRESETS
+from autosearch.diffusion.grids import GRIDS, grid, grid_end, grids_for
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.errors import UserError
 
@@ -86,7 +87,10 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
             try:
                 points = grid(name, schedule, steps)
             except UserError as error:
-                assert "repeats times" in str(error)  # noqa: PT017
+                if name == "few-step":
+                    assert steps not in PRESETS
+                else:
+                    assert "repeats times" in str(error)  # noqa: PT017
                 continue
             found = [time for time, _ in points]
             assert len(found) == steps
@@ -102,6 +106,8 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
         ("flow", VP, 5, "grid 'flow' is not defined for vp models; use leading,"),
         ("leading", EDM(), 5, "grid 'leading' is not defined for edm models; use karras,"),
         ("leading", VP, 0, "grid 'leading': the number of steps is 0; it must be at least 1"),
+        ("few-step", VP, 7, "grid 'few-step' is published for 4, 5, 6, 8 steps, not for 7"),
+        ("few-step", RectifiedFlow(), 5, "grid 'few-step' is not defined for flow models; use"),
         ("leading", VP, 1001, "grid 'leading' repeats times at 1001 steps; use fewer steps"),
     ],
 )
@@ -113,3 +119,12 @@ def test_refusals(name: str, schedule: NoiseSchedule, steps: int, message: str) 
 
 def test_every_grid_belongs_to_a_family() -> None:
     assert {name for schedule in ALL for name in grids_for(schedule)} == set(GRIDS)
+
+
+def test_only_the_few_step_grid_ends_before_clean_data() -> None:
+    for name in GRIDS:
+        if name != "few-step":
+            assert grid_end(name, VP, 5) == "clean"
+    end = grid_end("few-step", VP, 5)
+    assert isinstance(end, float)
+    assert math.isfinite(end)

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines import baseline
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampler import sample, sample_indices, trajectory
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.plan import compile_recipe
+from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]
@@ -120,7 +121,7 @@ def test_half_precision_networks_get_their_time_in_full() -> None:
     assert [t.item() for t in network.times] == [999.0, 499.0]
 
 
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, 2, 3])
 def test_clipping_bounds_the_data_and_corrects_the_noise(
     order: int, denoiser: ExactDenoiser
 ) -> None:
@@ -141,3 +142,95 @@ def test_clipping_bounds_the_data_and_corrects_the_noise(
         torch.testing.assert_close(alpha * seen.data + sigma * seen.noise, previous)
         previous = state.x
     assert bound
+
+
+def with_steps(denoiser: ExactDenoiser, *steps: dict[str, object]) -> Plan:
+    model = model_key(denoiser).model_dump()
+    data = {"version": 1, "model": model, "steps": list(steps), "end": 4}
+    return compile_recipe(Recipe.from_dict(data), denoiser)
+
+
+def asked(denoiser: ExactDenoiser, x: Tensor, time: float) -> tuple[Tensor, Tensor]:
+    """Data and noise that the network sees in a state."""
+    alpha, sigma = denoiser.schedule.alpha_sigma(denoiser.schedule.log_snr(time))
+    noise = denoiser.denoise(x, time, None)["cond"]
+    return (x - sigma * noise) / alpha, noise
+
+
+def test_pseudo_correctors_keep_the_evaluation(denoiser: ExactDenoiser) -> None:
+    """What was said of the predicted state stands beside the corrected one, at no cost."""
+    plan = with_steps(denoiser, {"time": 800, "corrector": "pseudo"}, {"time": 500})
+    assert plan.nfe == 2
+    noise = draw(0, Stream.SEARCH, range(6), (3,)).double()
+    _, first, second = trajectory(denoiser, plan, noise, None)
+    assert second.evaluation is not None
+    assert (second.evaluation.x - first.x).abs().max() > 1e-3
+    data, said = asked(denoiser, first.x, 500)
+    torch.testing.assert_close(second.evaluation.data, data)
+    torch.testing.assert_close(second.evaluation.noise, said)
+
+
+def test_implicit_correctors_evaluate_again(denoiser: ExactDenoiser) -> None:
+    plan = with_steps(denoiser, {"time": 800, "corrector": "implicit"}, {"time": 500})
+    assert plan.nfe == 3
+    noise = draw(0, Stream.SEARCH, range(6), (3,)).double()
+    _, first, second = trajectory(denoiser, plan, noise, None)
+    assert second.evaluation is not None
+    assert (second.evaluation.x - first.x).abs().max() > 1e-3
+    data, said = asked(denoiser, second.evaluation.x, 500)
+    torch.testing.assert_close(second.evaluation.data, data)
+    torch.testing.assert_close(second.evaluation.noise, said)
+
+
+@pytest.mark.parametrize("prediction", ["data", "noise"])
+def test_order_1_from_a_corrected_state_knows_its_prediction(
+    prediction: str, denoiser: ExactDenoiser
+) -> None:
+    """There the kept data and noise are not the state's parts, and the two steps differ."""
+    plan = with_steps(
+        denoiser,
+        {"time": 800, "corrector": "pseudo"},
+        {"time": 500, "prediction": prediction},
+    )
+    noise = draw(0, Stream.SEARCH, range(6), (3,)).double()
+    *_, last = trajectory(denoiser, plan, noise, None)
+    seen = last.evaluation
+    assert seen is not None
+    schedule = denoiser.schedule
+    (alpha, sigma), (after, sigma1) = map(schedule.alpha_sigma, (seen.log_snr, 4.0))
+    if prediction == "data":
+        said = (seen.x - alpha * seen.data) / sigma
+        expected = after * seen.data + sigma1 * said
+    else:
+        assert seen.noise is not None
+        clean = (seen.x - sigma * seen.noise) / alpha
+        expected = after * clean + sigma1 * seen.noise
+    torch.testing.assert_close(last.x, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("evaluate", ["zero_x0", "average_x0"])
+def test_analytic_first_steps_ask_once_less(evaluate: str, denoiser: ExactDenoiser) -> None:
+    """Data and noise are one prediction: ``x = alpha data + sigma noise``."""
+    plan = with_steps(denoiser, {"time": 999, "evaluate": evaluate}, {"time": 500})
+    assert plan.nfe == 1
+    assert plan.macs == denoiser.macs
+    noise = draw(0, Stream.SEARCH, range(6), (3,)).double()
+    start, first, _ = trajectory(denoiser, plan, noise, None)
+    seen = first.evaluation
+    assert seen is not None
+    assert seen.noise is not None
+    mean = torch.as_tensor(denoiser.mixture.mean)
+    expected = torch.zeros_like(mean) if evaluate == "zero_x0" else mean
+    torch.testing.assert_close(seen.data, expected.expand(6, 3))
+    alpha, sigma = denoiser.schedule.alpha_sigma(plan.steps[0].log_snr)
+    torch.testing.assert_close(start.x, alpha * seen.data + sigma * seen.noise)
+
+
+def test_restarts_go_back_to_the_earlier_state(denoiser: ExactDenoiser) -> None:
+    """An order-1 restart from two points back is DDIM over both steps."""
+    there = with_steps(denoiser, {"time": 800}, {"time": 500, "start_point": -2})
+    once = with_steps(denoiser, {"time": 800})
+    noise = draw(0, Stream.SEARCH, range(6), (3,)).double()
+    torch.testing.assert_close(
+        sample(denoiser, there, noise, None), sample(denoiser, once, noise, None)
+    )

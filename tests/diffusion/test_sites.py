@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites import Action, FeatureMemory, Site, extrapolate, intercepted
-from autosearch.plan import compile_recipe, model_key
+from autosearch.plan import model_key
 from autosearch.recipe import Recipe
 
 WIDTH, CLASSES, DEPTH = 6, 3, 3
@@ -300,6 +301,49 @@ def test_memory_holds_no_more_than_is_kept(denoiser: NetworkDenoiser) -> None:
         x, labels = inputs(step)
         denoiser.denoise(x, 900.0 - step, labels, memory=memory)
     assert memory.nbytes == 3 * 5 * WIDTH * 8
+
+
+def test_a_second_feature_at_one_time_takes_the_place_of_the_first() -> None:
+    """An implicit corrector evaluates twice at one time; forecasts see the second."""
+    memory = FeatureMemory({"site": 2})
+    for at, value in ((900.0, 1.0), (700.0, 5.0), (700.0, 2.0)):
+        memory.put("cond", "site", at, torch.tensor([value]))
+    assert memory.get("cond", "site", 700.0, 0).item() == 2.0
+    assert memory.get("cond", "site", 500.0, 1).item() == pytest.approx(3.0)
+    assert memory.nbytes == 2 * 4
+
+
+def test_implicit_correctors_store_what_they_compute_last(denoiser: NetworkDenoiser) -> None:
+    x, labels = inputs(6)
+    model = model_key(denoiser).model_dump()
+    steps = [
+        {"time": 900},
+        {"time": 700, "corrector": "implicit"},
+        {"time": 500},
+        {"time": 300, "sites": {"block.1.mlp": "forecast:1"}},
+    ]
+    data = {"version": 1, "model": model, "steps": steps}
+    plan = compile_recipe(Recipe.from_dict(data), denoiser)
+    assert (plan.nfe, plan.macs) == (5, 5 * 700 - 110)
+    seen: list[Tensor] = []
+    stored: list[tuple[float, Tensor]] = []
+    original = denoiser.denoise
+
+    def recording(x: Tensor, t: float, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        result = original(x, t, *args, **kwargs)
+        features = kwargs["memory"]._stored["cond", "block.1.mlp"]
+        stored[:] = list(features)
+        seen.append(x)
+        return result
+
+    denoiser.denoise = recording  # type: ignore[method-assign]
+    sample(denoiser, plan, x, labels)
+    assert [at for at, _ in stored] == [700.0, 500.0]
+    # The feature of time 500 is that of the corrected state, asked after the predicted one.
+    memory = memory_of(["block.1.mlp"])
+    original(seen[3], 500.0, labels, memory=memory)
+    torch.testing.assert_close(memory.get("cond", "block.1.mlp", 500.0, 0), stored[1][1])
+    assert not torch.equal(seen[2], seen[3])
 
 
 def recipe_for(denoiser: NetworkDenoiser, sites: list[dict[str, str]]) -> Recipe:

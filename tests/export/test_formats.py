@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autosearch.baselines import baseline
+from autosearch.baselines import SOLVERS, baseline
 from autosearch.errors import UserError
 from autosearch.export import FORMATS, find_format, sigmas_data
 from autosearch.models import MixtureModel
@@ -80,13 +80,22 @@ def test_an_end_before_the_clean_data_is_a_sigma() -> None:
         ([1, 1, 1, 1], []),
         ([1, 2], []),
         ([2], []),
+        ([1, 2, 3, 3, 1], []),
+        ([1, 2, 3, 2, 1], []),
+        ([1, 2, 3, 3, 3], []),
+        ([3, 3, 3, 3], []),
+        ([1, 2, 3, 4, 3, 2, 1], []),
+        ([1, 2, 3, 2, 2], ["per-step orders"]),
+        ([1, 3, 3, 2, 3], ["per-step orders"]),
         ([1, 1, 2, 2, 1], ["per-step orders"]),
         ([1, 2, 1, 2, 1], ["per-step orders"]),
         ([1, 1, 1, 2], ["per-step orders"]),
     ],
 )
 def test_orders_that_no_sampler_takes_are_named(orders: list[int], lost: list[str]) -> None:
-    steps = [{"time": 900 - 100 * i, "order": order} for i, order in enumerate(orders)]
+    steps = [
+        {"time": 900 - 100 * i, "order": order, "form": "taylor"} for i, order in enumerate(orders)
+    ]
     assert sigmas_data(recipe(steps))[1] == lost
 
 
@@ -95,6 +104,12 @@ def test_orders_that_no_sampler_takes_are_named(orders: list[int], lost: list[st
     [
         ({"order": 2, "form": "taylor"}, "predictions"),
         ({"order": 2, "prediction": "noise"}, "predictions"),
+        ({"order": 2, "form": "unipc_bh1"}, "predictions"),
+        ({"order": 2, "form": "taylor", "relaxation": {"kind": "linear"}}, "relaxations"),
+        ({"start_point": -2}, "restarts"),
+        ({"order": 2, "points": [[-3]]}, "points"),
+        ({"corrector": "pseudo"}, "correctors"),
+        ({"corrector": {"kind": "implicit", "order": 2}}, "correctors"),
         ({"eta": 1.0}, "eta"),
         ({"clip": 1.0}, "clipping"),
         ({"sites": {"block.1": "reuse"}}, "site"),
@@ -107,6 +122,103 @@ def test_what_sigmas_leave_out_is_one_line(tmp_path: Path, step: dict[str, Any],
     assert len(warnings) == 1
     assert lost in warnings[0]
     assert lost in json.loads((tmp_path / "sigmas.json").read_text())["note"]
+
+
+def test_an_analytic_first_step_is_left_out_and_said(tmp_path: Path) -> None:
+    steps = [{"time": 900, "evaluate": "zero_x0"}, {"time": 500}]
+    (warning,) = find_format("sigmas").write(recipe(steps), tmp_path / "sigmas.json")
+    assert "the analytic first step" in warning
+    data = json.loads((tmp_path / "sigmas.json").read_text())
+    assert data["solver"] == ["1, data taken to be 0", "1"]
+
+
+# What no single sampler of other libraries does, by the name of a baseline.
+LOST = {
+    "ddpm": ["eta"],
+    "dpmpp_2m_sde": ["eta"],
+    "dpmpp_3m_sde": ["eta"],
+    "dpm_2m_sde": ["eta"],
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_whole_solvers_are_lost_only_where_nothing_takes_them(solver: str) -> None:
+    for steps in (1, 2, 3, 4, 5, 6, 7, 8, 9, 16):
+        found, _ = model_recipe(f"{solver}@{steps}")
+        data, lost = sigmas_data(found)
+        analytic = ["the analytic first step"] if "_afs" in solver and steps > 1 else []
+        assert lost == analytic + LOST.get(solver, [])
+        assert len(data["solver"]) == steps
+        assert len(data["sigmas"]) == steps + 1
+
+
+def test_the_note_tells_what_to_set() -> None:
+    note = sigmas_data(model_recipe("dpmpp_2s@5")[0])[0]["note"]
+    assert note == (
+        "orders by step: 1 2 1 2 1; above order 1: data dpmsolver; "
+        "singlestep: each run starts again from its first state"
+    )
+    note = sigmas_data(model_recipe("unipc@4")[0])[0]["note"]
+    assert note == (
+        "orders by step: 1 2 2 1; above order 1: data unipc_bh2; after a step: pseudo corrector"
+    )
+    note = sigmas_data(model_recipe("heun@3")[0])[0]["note"]
+    assert note == (
+        "orders by step: 1 1 1; after a step: implicit corrector of order 2 noise deis_rho"
+    )
+
+
+def test_each_step_in_words() -> None:
+    corrector = {
+        "kind": "pseudo",
+        "order": 3,
+        "form": "taylor",
+        "start_point": -2,
+        "points": [[-1, 0]],
+        "relaxation": {"kind": "unipc_bh1"},
+    }
+    steps = [
+        {"time": 900, "evaluate": "average_x0", "corrector": "implicit"},
+        {"time": 800, "order": 2, "prediction": "noise", "form": "deis_t", "clip": 1.5},
+        {
+            "time": 700,
+            "order": 3,
+            "form": "taylor",
+            "relaxation": {"kind": "exp", "coefficient": -0.5},
+            "start_point": -3,
+            "points": [[-2], [-2, -1]],
+            "eta": 0.25,
+        },
+        {"time": 600, "corrector": corrector},
+        {"time": 500, "order": 2, "form": "unipc_bh2"},
+    ]
+    assert sigmas_data(recipe(steps))[0]["solver"] == [
+        "1, data taken to be their mean, implicit corrector",
+        "2 noise deis_t, clip 1.5",
+        "3 data taylor, relaxed by exp -0.5, from 3 points back, points [[-2], [-2, -1]], eta 0.25",
+        "1, pseudo corrector of order 3 taylor from 2 points back points [[-1, 0]] "
+        "relaxed as unipc_bh1",
+        "2 data unipc_bh2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("orders", "starts", "lost"),
+    [
+        ([1, 2, 1, 2, 1], [-1, -2, -1, -2, -1], []),
+        ([1, 2, 3, 1, 2, 1], [-1, -2, -3, -1, -2, -1], []),
+        ([1, 2, 3, 1, 1], [-1, -2, -3, -1, -1], []),
+        ([1, 2, 1, 2, 3, 1, 1], [-1, -2, -1, -2, -3, -1, -1], ["per-step orders", "restarts"]),
+        ([1, 2, 2, 1], [-1, -2, -2, -1], ["restarts"]),
+        ([1, 2, 2, 1], [-1, -1, -2, -1], ["restarts"]),
+    ],
+)
+def test_runs_of_a_singlestep_solver(orders: list[int], starts: list[int], lost: list[str]) -> None:
+    steps = [
+        {"time": 900 - 100 * i, "order": order, "start_point": start}
+        for i, (order, start) in enumerate(zip(orders, starts, strict=True))
+    ]
+    assert sigmas_data(recipe(steps))[1] == lost
 
 
 def test_formats_are_named_once() -> None:

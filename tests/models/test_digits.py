@@ -8,13 +8,13 @@ import torch
 from scipy.stats import spearmanr
 
 from autosearch.baselines import baseline
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
 from autosearch.models.figures import honesty_checks
 from autosearch.objectives.extractor import ImageRows, register
-from autosearch.plan import compile_recipe
 from autosearch.recipe import Recipe
 from autosearch.workers.base import Task
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec

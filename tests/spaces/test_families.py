@@ -34,7 +34,13 @@ def test_impossible_timesteps_are_refused(spaces, settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"orders": [1, 3]}, "unknown order '3'"),
+        ({"orders": [1, 5]}, "unknown order '5'"),
+        ({"correctors": ["pseud"]}, "unknown corrector 'pseud'; did you mean 'pseudo'"),
+        ({"relaxations": ["lin"]}, "unknown relaxation 'lin'"),
+        ({"restarts": [-7]}, "unknown restart '-7'"),
+        ({"orders": [4], "forms": ["dpmsolver"]}, "add form 'taylor'"),
+        ({"rate": 0.0}, "above 0"),
+        ({"eta": 1.5}, "outside 0 to 1"),
         ({"predictions": ["dat"]}, "unknown prediction 'dat'; did you mean 'data'"),
         ({"forms": ["tailor"]}, "unknown form 'tailor'; did you mean 'taylor'"),
         ({"orders": []}, "orders"),

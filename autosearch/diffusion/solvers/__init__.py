@@ -1,7 +1,17 @@
-"""Solver steps: functions of (state, interval, choices) to a new state."""
+"""Solver steps: linear combinations of a state and of evaluations, by exact integrators."""
 
-from autosearch.diffusion.solvers.first_order import deterministic, stochastic
-from autosearch.diffusion.solvers.multistep import WEIGHTS, second_order
+from autosearch.diffusion.solvers.coefficients import Coefficients, coefficients
+from autosearch.diffusion.solvers.relaxation import RELAXATIONS
 from autosearch.diffusion.solvers.state import Evaluation, Interval
+from autosearch.diffusion.solvers.update import FIRST_ORDER, Corrector, Update
 
-__all__ = ["WEIGHTS", "Evaluation", "Interval", "deterministic", "second_order", "stochastic"]
+__all__ = [
+    "FIRST_ORDER",
+    "RELAXATIONS",
+    "Coefficients",
+    "Corrector",
+    "Evaluation",
+    "Interval",
+    "Update",
+    "coefficients",
+]

@@ -1,4 +1,4 @@
-"""What a solver step works on: a state in, a state out."""
+"""What a solver step works on."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,14 @@ __all__ = ["Evaluation", "Interval"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the network said at one point, as clean data and as noise (None at sigma 0)."""
+    """A point of the trajectory: the state, and what the network said there.
+
+    ``data`` and ``noise`` (None at sigma 0) are one prediction in two forms. After a pseudo
+    corrector, ``x`` is the corrected state and they are still what was said of the predicted one.
+    """
 
     log_snr: float
+    x: Tensor
     data: Tensor
     noise: Tensor | None
 

@@ -2,48 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from autosearch.baselines.base import Solver
+from autosearch.baselines.zoo import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.grids import grid, grids_for
+from autosearch.diffusion.grids import grid, grid_end, grids_for
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.errors import UserError, unknown_name
 from autosearch.plan import model_key
 from autosearch.recipe import Recipe
 
-__all__ = ["SOLVERS", "Solver", "baseline", "baseline_names", "split_name"]
+__all__ = ["baseline", "baseline_names", "split_name"]
 
-
-@dataclass(frozen=True)
-class Solver:
-    """A fixed solver: its order on all steps that allow it, and the grid of its publication.
-
-    Attributes:
-        whole_times: see :func:`autosearch.diffusion.grids.grid`.
-    """
-
-    summary: str
-    order: int
-    grid: str
-    prediction: Literal["noise", "data"] = "data"
-    form: str = "dpmsolver"
-    start: Literal["unit", "sigma", "scheduler"] = "unit"
-    eta: float = 0.0
-    lower_order_final: bool = True
-    whole_times: bool = True
-
-
-SOLVERS: dict[str, Solver] = {
-    "ddim": Solver("DDIM (Song et al. 2021), no clipping", 1, "leading"),
-    "ddpm": Solver("DDIM with eta 1: ancestral sampling", 1, "leading", eta=1.0),
-    "euler": Solver(
-        "Euler in sigma (Karras et al. 2022)", 1, "linspace", start="sigma", whole_times=False
-    ),
-    "dpmpp_2m": Solver("DPM-Solver++(2M) (Lu et al. 2022b)", 2, "linspace-ms"),
-    "dpm_2m": Solver("DPM-Solver-2M in noise prediction", 2, "linspace-ms", "noise"),
-    "taylor_2m": Solver("the exact second-order multistep form", 2, "linspace-ms", form="taylor"),
-}
 
 # Where a solver's own grid belongs to another family of models.
 _DEFAULT_GRID = {"edm": "edm", "flow": "flow"}
@@ -76,20 +47,17 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
     schedule = denoiser.schedule
     grid_name = grid_name or _own_grid(solver, schedule)
     points = grid(grid_name, schedule, count, whole=solver.whole_times)
-    steps = []
-    for i, (time, log_snr) in enumerate(points):
-        last = i == count - 1 and solver.lower_order_final
-        order = 1 if last else min(solver.order, i + 1)
-        step: dict[str, Any] = {"time": time, "log_snr": log_snr, "order": order, "eta": solver.eta}
-        if order > 1:
-            step |= {"prediction": solver.prediction, "form": solver.form}
-        steps.append(step)
+    steps = [
+        {"time": time, "log_snr": log_snr, **choices}
+        for (time, log_snr), choices in zip(points, solver.steps(count), strict=True)
+    ]
     return Recipe.from_dict(
         {
             "version": 1,
             "model": model_key(denoiser).model_dump(),
             "start": {"scale": _start_scale(solver, grid_name, schedule)},
             "steps": steps,
+            "end": grid_end(grid_name, schedule, count),
         },
         where=f"baseline {name}",
     )

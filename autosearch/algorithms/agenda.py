@@ -1,0 +1,48 @@
+"""Genomes to try in a fixed order, each distinct plan once."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from autosearch.algorithms.base import Proposal
+from autosearch.spaces.base import Genome, clone
+from autosearch.spaces.product import Space
+
+__all__ = ["Agenda"]
+
+
+class Agenda:
+    """What is left of a list of genomes.
+
+    Args:
+        space: tells which of them are the same plan.
+        genomes: in the order of trying.
+        permits: what may be tried at all; the rest would be asked for again and again.
+
+    Attributes:
+        left: genomes that were not told, by their plans' identity.
+    """
+
+    def __init__(
+        self, space: Space, genomes: Iterable[Genome], permits: Callable[[Genome], bool]
+    ) -> None:
+        self._space = space
+        self.left: dict[str, Genome] = {}
+        for genome in genomes:
+            if permits(genome):
+                self.left.setdefault(self.identity(genome), genome)
+
+    def identity(self, genome: Genome) -> str:
+        """The identity of a genome's plan."""
+        return self._space.plan(genome).identity
+
+    def next(self, pending: Sequence[Proposal]) -> Genome | None:
+        """The first that is neither told nor pending."""
+        waiting = {self.identity(proposal.genome) for proposal in pending}
+        for identity, genome in self.left.items():
+            if identity not in waiting:
+                return clone(genome)
+        return None
+
+    def drop(self, told: Mapping[str, object]) -> None:
+        """Strike off what was told, by identity."""
+        for identity in told.keys() & self.left.keys():
+            del self.left[identity]

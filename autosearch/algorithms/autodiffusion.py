@@ -1,0 +1,152 @@
+"""AutoDiffusion: evolution of a set of training times, in generations."""
+
+from collections.abc import Sequence
+
+from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch.algorithms.checks import at_least, share
+from autosearch.algorithms.generations import Generations
+from autosearch.algorithms.ranking import Best, Ranked
+from autosearch.algorithms.step_times import StepTimes
+from autosearch.errors import UserError
+from autosearch.spaces.base import Genome
+from autosearch.spaces.product import Space
+
+__all__ = ["AutoDiffusion"]
+
+
+class AutoDiffusion(Algorithm):
+    """The search of AutoDiffusion (ICCV 2023), with its published constants as defaults.
+
+    Selection reads the first objective; others are recorded and do not count.
+
+    A generation is mutants and crossovers of the best results so far, filled up with random
+    genomes; the next one begins when all of it was told. The first is half random and half mutants
+    of what the study's baselines gave (without baselines, of an evenly spaced schedule). The first
+    ``timesteps_only_generations`` vary the times alone; from then on the space's other families
+    mutate too, each by its odds, in the place of the published second stage over layers. A space
+    with one number of steps is the paper's.
+
+    Deviates from the released code: a crossover that repeats a time is repaired by the space
+    (there it stays as it is); parents of different lengths are left to the space's crossover; each
+    proposal is given up after ``tries`` attempts at a new plan and is random then (there each
+    operator after 10 times its number of children); all candidates see the same noise, unless the
+    experiment says ``noise: fresh``.
+
+    Args:
+        population: candidates in a generation; one less in the first, beside the baselines.
+        parents: how many of the best are mutated and recombined.
+        mutants, crossovers: of each generation after the first.
+        mutation: probability that a mutation replaces a time; 0.25 for the pixel models.
+        initial_mutation: the same for the first generation.
+        generations: how many there are; then the search ends.
+        tries: attempts at a new plan before a random one.
+        cumulative_parents: the best of all so far, or of the last generation alone.
+        timesteps_only_generations: how many generations leave all but the times alone.
+    """
+
+    name = "autodiffusion"
+    summary = "AutoDiffusion's evolution of timesteps, for one objective"
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        objectives: int,
+        population: int = 50,
+        parents: int = 10,
+        mutants: int = 25,
+        crossovers: int = 10,
+        mutation: float = 0.1,
+        initial_mutation: float = 0.1,
+        generations: int = 10,
+        tries: int = 10,
+        cumulative_parents: bool = True,
+        timesteps_only_generations: int = 5,
+    ) -> None:
+        super().__init__(space, objectives=objectives)
+        self.population = at_least("population", population, 2)
+        self.mutants = at_least("mutants", mutants, 0)
+        self.crossovers = at_least("crossovers", crossovers, 0)
+        if mutants + crossovers > population:
+            raise UserError(
+                f"algorithm.population: {population} has no room for {mutants} mutants and "
+                f"{crossovers} crossovers; use at least {mutants + crossovers}"
+            )
+        self.parents = at_least("parents", parents, 2)
+        self.mutation = share("mutation", mutation)
+        self.initial_mutation = share("initial_mutation", initial_mutation)
+        self.generations = at_least("generations", generations, 1)
+        self.tries = at_least("tries", tries, 1)
+        self.cumulative_parents = cumulative_parents
+        self.first_joint = at_least("timesteps_only_generations", timesteps_only_generations, 0)
+        self._view = StepTimes(space, name=self.name)
+        # Generation 0 is what the baselines gave, or one even schedule.
+        self._clock = Generations(1, population - 1, population)
+        self._best = Best(parents)
+        # Those of the last generation's end: what is told meanwhile must not show.
+        self._parents: list[Ranked] = []
+        self._seen: set[str] = set()
+
+    def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
+        place = self._clock.place(pending)
+        if place is None or self._clock.number > self.generations:
+            return None
+        known = self._seen.union(self._identity(proposal.genome) for proposal in pending)
+        for _ in range(self.tries):
+            genome = self._proposed(place, rng)
+            if self._identity(genome) not in known:
+                return genome
+        return self._random(rng)
+
+    def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
+        for result in results:
+            if result.genome is not None:
+                self._seen.add(self._identity(result.genome))
+            self._best.add(result)
+            if self._clock.tell(pending):
+                self._parents = list(self._best.members) or self._parents
+                if not self.cumulative_parents:
+                    self._best = Best(self.parents)
+
+    @property
+    def _joint(self) -> bool:
+        """Whether everything may change, or the times alone."""
+        return self._clock.number > self.first_joint
+
+    def _proposed(self, place: int, rng: Rng) -> Genome:
+        if self._clock.number == 0:
+            return self._view.uniform(rng)
+        if self._clock.number == 1:
+            half = self.population // 2
+            return self._random(rng) if place < half else self._mutant(self.initial_mutation, rng)
+        if place < self.mutants:
+            return self._mutant(self.mutation, rng)
+        if place < self.mutants + self.crossovers:
+            return self._crossover(rng)
+        return self._random(rng)
+
+    def _random(self, rng: Rng) -> Genome:
+        like = None if self._joint else self._parent(rng)
+        return self._view.random(rng, like=like)
+
+    def _mutant(self, share: float, rng: Rng) -> Genome:
+        parent = self._parent(rng)
+        if parent is None:
+            return self._random(rng)
+        child = self._view.mutated(parent, share, rng)
+        return self._view.others_mutated(child, rng) if self._joint else child
+
+    def _crossover(self, rng: Rng) -> Genome:
+        if len(self._parents) < 2:
+            return self._random(rng)
+        one, two = rng.choice(len(self._parents), size=2, replace=False).tolist()
+        a, b = self._parents[one].genome, self._parents[two].genome
+        return self._view.mixed(a, b, rng, others=self._joint)
+
+    def _parent(self, rng: Rng) -> Genome | None:
+        if not self._parents:
+            return None
+        return self._parents[int(rng.integers(len(self._parents)))].genome
+
+    def _identity(self, genome: Genome) -> str:
+        return self.space.plan(genome).identity

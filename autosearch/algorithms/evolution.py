@@ -1,0 +1,170 @@
+"""What multi-objective evolution has in common: parents, children, and survival from pymoo."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.core.individual import Individual
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+
+from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch.algorithms.checks import at_least, share
+from autosearch.algorithms.generations import Generations
+from autosearch.spaces.base import Genome
+from autosearch.spaces.product import Space
+
+__all__ = ["Evolution", "Mate"]
+
+# How the second parent is found: the nearest of a few in objective space, or like the first.
+Mate = Literal["near", "tournament"]
+
+_MATES = 4
+# How often a second parent or a child may turn out to be a mere copy before it is given up.
+_TRIES = 64
+
+
+class Evolution(Algorithm):
+    """Evolution told one result at a time; what differs is who survives, and who is preferred.
+
+    Each tell adds a result to the population and lets survival drop the worst; each ask picks
+    parents by tournament. Published algorithms work in generations; here no worker waits for one
+    to end, unless ``generational`` asks for that: parents then come from the last generation's
+    survivors, and survival decides once, among them and all of their children.
+
+    A subclass gives ``_survival``, pymoo's operator, and may refine :meth:`_order`.
+
+    Args:
+        population: how many results survive; the size of a generation.
+        crossover: share of proposals that recombine two parents before they are mutated.
+        fresh: share of proposals that are random.
+        tournament: of how many survivors, drawn with replacement, the best becomes a parent.
+        mutation: share of recombined proposals that are mutated as well.
+        mate: the second parent is the nearest of a few in objective space, or drawn like the
+            first.
+        initial: how many survivors there must be before the first of them becomes a parent.
+        generational: wait for the end of each generation.
+    """
+
+    _survival: Any
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        objectives: int,
+        population: int,
+        crossover: float,
+        fresh: float,
+        tournament: int,
+        mutation: float,
+        mate: Mate,
+        initial: int,
+        generational: bool,
+    ) -> None:
+        super().__init__(space, objectives=objectives)
+        self.population = at_least("population", population, 4)
+        self.crossover = share("crossover", crossover)
+        self.tournament = at_least("tournament", tournament, 1)
+        self.fresh = share("fresh", fresh)
+        self.mutation = share("mutation", mutation)
+        self.mate = mate
+        self.initial = min(at_least("initial", initial, 2), population)
+        self._generations = Generations(population) if generational else None
+        self._problem = Problem(n_var=1, n_obj=objectives)
+        self._alive: Population = Population()
+        self._brood: list[Individual] = []
+
+    @property
+    def survivors(self) -> NDArray[np.float64]:
+        """[N, M] values of the population."""
+        values: NDArray[np.float64] = self._alive.get("F")
+        return values
+
+    @abstractmethod
+    def _order(self, individual: Individual) -> tuple[float, ...]:
+        """The smallest wins a tournament; the first drawn of equals."""
+
+    def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
+        if self._generations is not None and self._generations.place(pending) is None:
+            return None
+        if len(self._alive) < self.initial or rng.random() < self.fresh:
+            return self.space.sample(rng)
+        for _ in range(_TRIES):
+            child = self._child(rng)
+            if child is not None:
+                return child
+        return self.space.sample(rng)
+
+    def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
+        for result in results:
+            if result.values is not None and result.genome is not None:
+                newcomer = Individual(X=np.array([result.id]), F=np.array(result.values))
+                newcomer.set("genome", result.genome)
+                newcomer.set("cost", result.cost)
+                self._brood.append(newcomer)
+            if self._generations is None or self._generations.tell(pending):
+                self._survive(result.id)
+
+    def _survive(self, last_id: int) -> None:
+        """Let the newcomers in and the worst out; the last result's id settles equals."""
+        if not self._brood:
+            return
+        merged = Population.merge(self._alive, Population.create(*self._brood))
+        # Survival also sets what the tournament reads, such as rank and crowding.
+        self._alive = self._survival.do(
+            self._problem,
+            merged,
+            n_survive=min(self.population, len(merged)),
+            random_state=np.random.default_rng(last_id),
+            **self._known_bounds(),
+        )
+        self._brood = []
+
+    def _known_bounds(self) -> Mapping[str, Any]:
+        """What else the survival is given, read from the population before the newcomers."""
+        return {}
+
+    def _child(self, rng: Rng) -> Genome | None:
+        """A changed copy of one or two parents; None for one that neither operator touched."""
+        parent = self._parent(rng)
+        genome: Genome = parent.get("genome")
+        crossed = rng.random() < self.crossover
+        if crossed:
+            genome = self.space.crossover(genome, self._mate(parent, rng).get("genome"), rng)
+        if self._mutates(crossed, rng):
+            return self.space.mutate(genome, rng)
+        return genome if crossed else None
+
+    def _mutates(self, crossed: bool, rng: Rng) -> bool:
+        """Whether a child is mutated; a copy of one parent would be of no use otherwise."""
+        return not crossed or rng.random() >= 1 - self.mutation
+
+    def _parent(self, rng: Rng) -> Individual:
+        """The best of a few, drawn so that each cost gets an equal share of the budget."""
+        odds = 1.0 / self._alive.get("cost").astype(float)
+        drawn = rng.choice(len(odds), size=self.tournament, p=odds / odds.sum())
+        return min((self._alive[i] for i in drawn.tolist()), key=self._order)
+
+    def _mate(self, parent: Individual, rng: Rng) -> Individual:
+        """Another survivor for a parent."""
+        if self.mate == "near":
+            return self._nearest(parent, rng)
+        for _ in range(_TRIES):
+            other = self._parent(rng)
+            if other is not parent:
+                return other
+        return self._nearest(parent, rng)
+
+    def _nearest(self, parent: Individual, rng: Rng) -> Individual:
+        """The nearest of a few in objective space: recipes of like cost recombine best."""
+        others = [i for i in self._alive if i is not parent]
+        chosen = rng.choice(len(others), size=min(_MATES, len(others)), replace=False)
+        values = self._alive.get("F")
+        span = np.maximum(values.max(axis=0) - values.min(axis=0), 1e-12)
+        return min(
+            (others[i] for i in chosen.tolist()),
+            key=lambda other: float((((other.F - parent.F) / span) ** 2).sum()),
+        )

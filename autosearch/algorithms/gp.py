@@ -1,0 +1,57 @@
+"""Gaussian processes: Bayesian search on a space's box, for few and dear evaluations."""
+
+from collections.abc import Sequence
+
+from optuna.samplers import BaseSampler, GPSampler
+from optuna.trial import FrozenTrial, TrialState
+from scipy.special import ndtri
+from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
+
+from autosearch.algorithms.base import Proposal, Rng
+from autosearch.algorithms.optuna_box import OptunaBox
+from autosearch.spaces.product import Space
+from autosearch.workers.inprocess import one_thread
+
+__all__ = ["GP"]
+
+
+class GP(OptunaBox):
+    """Optuna's Gaussian-process search: expected improvement, of the hypervolume where there are
+    several objectives (Daulton et al. 2020), times the odds that constraints are kept.
+
+    Values enter as the normal scores of their ranks, one objective at a time: a few recipes that
+    diverge would otherwise make all others look alike. That keeps which recipe dominates which.
+    Pending proposals are part of the batch whose improvement is expected. The time of a
+    proposal grows with the cube of the results, hence the limit.
+
+    Args:
+        startup: how many results are random points of the box, before the model takes over.
+    """
+
+    name = "gp"
+    summary = "Gaussian processes on the space's box, at most 200 candidates (Optuna)"
+    most_candidates = 200
+    tries = 3
+
+    def __init__(self, space: Space, *, objectives: int, startup: int = 16) -> None:
+        super().__init__(space, objectives=objectives, startup=startup)
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return GPSampler(n_startup_trials=self.startup, seed=seed, warn_independent_sampling=False)
+
+    def _shown(self) -> list[FrozenTrial]:
+        done = [trial for trial in self._trials if trial.state == TrialState.COMPLETE]
+        if not done:
+            return []
+        ranks = rankdata([trial.values for trial in done], axis=0)
+        scores = ndtri((ranks - 0.5) / len(done))
+        return [
+            self._trial(trial.params, trial.state, values=values, constraints=trial.constraints)
+            for trial, values in zip(done, scores.tolist(), strict=True)
+        ]
+
+    def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Proposal | None:
+        # Matrices are small: threads would only wait for one another, and for the workers' cores.
+        with one_thread(), threadpool_limits(1, user_api="blas"):
+            return super().ask(rng, pending)

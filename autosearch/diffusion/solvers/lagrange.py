@@ -1,0 +1,45 @@
+"""DEIS: polynomials of the noise in time or in sigma/alpha, integrated (Zhang & Chen 2023).
+
+``x' = (alpha'/alpha) x + alpha' sum_j c_j noise_j`` with ``c_j`` the integral of the j-th Lagrange
+polynomial over ``rho = sigma / alpha``: tAB-DEIS in time, rhoAB-DEIS in rho. In log rho, which is
+minus the log-SNR, it is the Taylor form of noise prediction.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+__all__ = ["lagrange_weights"]
+
+# Far more than the polynomials need; the time of a discrete schedule has kinks in rho.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+def lagrange_weights(
+    start: float,
+    end: float,
+    log_snrs: Sequence[float],
+    coordinate: Callable[[float], float],
+) -> list[float]:
+    """``c_j`` over the step in units of rho at its end, one for each evaluation.
+
+    Args:
+        start, end: log-SNR at both ends of the step, finite.
+        log_snrs: of the evaluations.
+        coordinate: what the polynomials are in, as a function of the log-SNR.
+    """
+    # The integral runs over log rho, where both ends weigh alike on long steps.
+    half = (end - start) / 2
+    at = start + half * (_NODES + 1)
+    measure = half * _WEIGHTS * np.exp(end - at)
+    places = np.array([coordinate(value) for value in at.tolist()])
+    known = [coordinate(value) for value in log_snrs]
+    weights = []
+    for j, own in enumerate(known):
+        basis = math.prod(
+            ((places - other) / (own - other) for i, other in enumerate(known) if i != j),
+            start=np.ones_like(places),
+        )
+        weights.append(-float(measure @ basis))
+    return weights

@@ -1,0 +1,58 @@
+"""Exponential integrators by Taylor expansion about the start of the step.
+
+With the derivatives of the prediction estimated from differences, this holds DPM-Solver,
+DPM-Solver++, UniPC and DEIS in the log of sigma/alpha as special cases (the unified sampling
+framework, Liu et al. 2024, section 3).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from autosearch.diffusion.solvers.phi import phi
+
+__all__ = ["difference_weights", "taylor_weights"]
+
+
+def taylor_weights(
+    z: float,
+    distances: Mapping[int, float],
+    points: Sequence[Sequence[int]],
+    factors: Sequence[float],
+) -> tuple[float, dict[int, float]]:
+    """The weights of ``int_0^|z| exp(sign(z) (|z| - u)) f(u) du``.
+
+    Args:
+        z: the step length, negative for data prediction.
+        distances: of each point from the start, in steps (1 is the step's end).
+        points: for each derivative from the first on, the points that estimate it.
+        factors: what each derivative's term is multiplied with.
+
+    Returns:
+        The weight of ``f`` at the start, and of ``f - f(start)`` at each other point.
+    """
+    weights: dict[int, float] = {}
+    for i, (chosen, factor) in enumerate(zip(points, factors, strict=True), start=1):
+        scale = abs(z) * phi(i + 1, z) * factor
+        shares = difference_weights(tuple(distances[j] for j in chosen), i)
+        for j, share in zip(chosen, shares, strict=True):
+            weights[j] = weights.get(j, 0.0) + scale * share
+    return abs(math.expm1(z)), weights  # |z| phi_1(z), also where z is infinite
+
+
+def difference_weights(distances: Sequence[float], derivative: int) -> list[float]:
+    """``a`` with ``f^(i)(0) = sum_j a_j (f(r_j) - f(0))``, exact for polynomials through all.
+
+    Solves ``sum_j a_j r_j**m / m! = [m = i]`` for m from 1 to the number of points.
+    """
+    if len(distances) == 1:
+        return [1.0 / distances[0]]
+    # Columns r, r**2 / 2, ...: row m is the previous one times r / m.
+    rows = [np.asarray(distances)]
+    for m in range(2, len(distances) + 1):
+        rows.append(rows[-1] * rows[0] / m)
+    wanted = np.zeros(len(distances))
+    wanted[derivative - 1] = 1.0
+    found: list[float] = np.linalg.solve(np.stack(rows), wanted).tolist()
+    return found

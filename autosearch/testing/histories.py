@@ -1,0 +1,211 @@
+"""Cheap results for what an algorithm proposes, and ways in which they come back."""
+
+import functools
+import gc
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch.experiment import experiment_from_dict
+from autosearch.journal import Journal, read_journal
+from autosearch.plan import Plan
+from autosearch.problem import Problem
+from autosearch.run import study_header
+from autosearch.search import Search
+from autosearch.study import Study
+from autosearch.workers.base import Evaluator, Outcome, Task
+from autosearch.workers.inprocess import InProcessExecutor, nominal_cost
+
+__all__ = [
+    "Asked",
+    "asked",
+    "held",
+    "journaled",
+    "made_problem",
+    "plain",
+    "rebuilt",
+    "result",
+    "searched",
+    "windowed",
+]
+
+_OBJECTIVES = ("fid", "nfe", "memory")
+_MODEL = {"name": "mixture", "dimension": 2, "components": 2}
+_SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One proposal and what came of it."""
+
+    proposal: Proposal
+    result: Result
+
+
+@functools.cache
+def made_problem(space: str, objectives: int, changes: str = "{}") -> Problem:
+    """The problem of a space, both as JSON text, on a small exact model."""
+    keys = {
+        "model": _MODEL,
+        "space": json.loads(space),
+        "objectives": list(_OBJECTIVES[:objectives]),
+        "baselines": [],
+        "samples": _SAMPLES,
+        "validation": {"samples": _SAMPLES},
+        **json.loads(changes),
+    }
+    return Problem(experiment_from_dict(keys, where="contract"))
+
+
+def asked(algorithm: Algorithm, rng: Rng, pending: Sequence[Proposal] = ()) -> Proposal | None:
+    """A proposal, whether the algorithm gave it alone or with its point."""
+    answer = algorithm.ask(rng, list(pending))
+    return answer if answer is None or isinstance(answer, Proposal) else Proposal(answer)
+
+
+def plain(proposal: Proposal | None) -> str:
+    """A proposal as JSON text: what a journal would keep.
+
+    Raises:
+        TypeError: for values that JSON does not have, such as numpy's.
+    """
+    if proposal is None:
+        return "null"
+    point = None if proposal.point is None else dict(proposal.point)
+    return json.dumps([proposal.genome, point], sort_keys=True, allow_nan=False)
+
+
+def result(
+    algorithm: Algorithm, number: int, proposal: Proposal, *, constrained: bool = False
+) -> Result:
+    """A result that depends on the plan alone; now and then it is infeasible.
+
+    Every seventh could not be measured. With a constraint, whose limit splits the others about
+    evenly, ``violations`` says by how much it is broken.
+    """
+    plan = algorithm.space.plan(proposal.genome)
+    shares = [_share(plan, i) for i in range(algorithm.objectives + 1)]
+    values = tuple(plan.nfe + share for share in shares[1:])
+    made = Result(
+        number, proposal.genome, values, cost=float(plan.nfe), point=proposal.point, measured=values
+    )
+    if number % 7 == 3:
+        return replace(made, values=None, measured=None)
+    if not constrained:
+        return made
+    broken = shares[0] - 0.5
+    return replace(made, values=values if broken <= 0 else None, violations=(broken,))
+
+
+def searched(
+    algorithm: Algorithm, count: int, *, seed: int = 11, constrained: bool = False
+) -> list[Asked]:
+    """Ask and tell in turn; fewer where there is nothing left to propose."""
+    history: list[Asked] = []
+    for k in range(count):
+        proposal = asked(algorithm, np.random.default_rng([seed, k]))
+        if proposal is None:
+            break
+        history.append(Asked(proposal, result(algorithm, k, proposal, constrained=constrained)))
+        algorithm.tell([history[-1].result], [])
+    return history
+
+
+def windowed(algorithm: Algorithm, count: int, *, seed: int, lost: float) -> list[str]:
+    """Proposals with several in flight: results come in any order, and some never do."""
+    draws = np.random.default_rng([seed, 1])
+    flying: dict[int, Proposal] = {}
+    proposals: list[str] = []
+
+    def land() -> None:
+        number = sorted(flying)[int(draws.integers(len(flying)))]
+        proposal = flying.pop(number)
+        if draws.random() >= lost:
+            algorithm.tell([result(algorithm, number, proposal)], list(flying.values()))
+
+    while len(proposals) < count:
+        k = len(proposals)
+        proposal = asked(algorithm, np.random.default_rng([seed, 2, k]), list(flying.values()))
+        if proposal is None and not flying:
+            break
+        if proposal is not None:
+            flying[k] = proposal
+            proposals.append(plain(proposal))
+        if proposal is None or len(flying) >= 6:
+            land()
+    return proposals
+
+
+def rebuilt(algorithm: Algorithm, history: Sequence[Asked]) -> Algorithm:
+    """Told the same again, from text, as a resumed study does."""
+    for entry in history:
+        told = entry.result
+        genome, point = json.loads(plain(entry.proposal))
+        algorithm.tell([replace(told, genome=genome, point=point)], [])
+    return algorithm
+
+
+class _Cheap(Evaluator):
+    """Rows that depend on the plan and the noise alone, without any sampling."""
+
+    def evaluate(self, task: Task) -> Outcome:
+        key = [zlib.crc32(task.plan.identity.encode()), *task.blocks]
+        rng = np.random.default_rng(key)
+        count = len(task.blocks) * task.block_size
+        rows = {
+            need: rng.normal(rng.normal(), 1, (count, 2)).astype(np.float32)
+            for need in sorted(task.needs)
+        }
+        return Outcome(task.id, rows=rows, forward_equivalents=nominal_cost(task))
+
+
+def journaled(
+    problem: Problem,
+    make: Callable[[], Algorithm],
+    folder: Path,
+    *,
+    candidates: int,
+) -> tuple[list[dict[str, Any]], str]:
+    """The asks of a search, begun or gone on with in ``folder``, and why it ended."""
+    fresh = not folder.exists()
+    header = study_header(problem, folder)
+    journal = Journal.create(folder, header) if fresh else Journal.open(folder)
+    with journal, InProcessExecutor(_Cheap) as executor:
+        study = Study.from_records(journal.records)
+        search = Search(
+            problem,
+            journal,
+            study,
+            executor,
+            algorithm=make(),
+            stopping=lambda: len(study.candidates) >= candidates,
+        )
+        stop = search.run()
+    asks = [record for record in read_journal(folder) if record["type"] == "ask"]
+    return asks, stop
+
+
+def held(algorithm: Algorithm) -> int:
+    """How many containers hang on an algorithm, apart from its space."""
+    seen = {id(algorithm.space)}
+    todo: list[object] = [vars(algorithm)]
+    while todo:
+        value = todo.pop()
+        if id(value) in seen or isinstance(value, type) or callable(value):
+            continue
+        seen.add(id(value))
+        if isinstance(value, np.ndarray) and value.dtype == object:  # which the collector skips
+            todo += value.ravel().tolist()
+        todo += [inner for inner in gc.get_referents(value) if gc.is_tracked(inner)]
+    return len(seen)
+
+
+def _share(plan: Plan, key: int) -> float:
+    """A number from 0 to 1 that looks random and is the plan's own."""
+    return zlib.crc32(f"{key} {plan.identity}".encode()) / 2**32

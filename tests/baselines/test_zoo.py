@@ -1,0 +1,195 @@
+"""Every named solver on every grid, and what its recipes say."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from autosearch.baselines import SOLVERS, baseline, baseline_names, split_name
+from autosearch.compiler import compile_recipe
+from autosearch.diffusion.grids import grids_for
+from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.prediction import Prediction
+from autosearch.diffusion.sampler import sample_indices
+from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.errors import UserError
+from autosearch.models.exact import ExactDenoiser, Mixture
+from autosearch.plan import Plan
+from autosearch.recipe import Recipe
+
+MODELS: dict[str, tuple[NoiseSchedule, Prediction]] = {
+    "vp": (VariancePreserving(), "noise"),
+    "cosine": (VariancePreserving("cosine"), "v"),
+    "edm": (EDM(), "data"),
+    "flow": (RectifiedFlow(), "flow"),
+}
+
+Make = Callable[[str], ExactDenoiser]
+
+
+@pytest.fixture(scope="module")
+def make() -> Make:
+    mixture = Mixture.random(components=3, dimension=3, seed=1)
+
+    def denoiser(model: str) -> ExactDenoiser:
+        return ExactDenoiser(mixture, *MODELS[model])
+
+    return denoiser
+
+
+def refused(message: str, *, grid: str, model: str) -> bool:
+    """Whether a grid may refuse a step count."""
+    if grid == "few-step":
+        return "is published for" in message
+    # Whole times are scarce where the cosine schedule is noisiest.
+    return (grid, model) == ("karras", "cosine") and "repeats times" in message
+
+
+@pytest.mark.parametrize(
+    ("model", "solver"), [(model, solver) for model in MODELS for solver in SOLVERS]
+)
+def test_every_baseline_at_every_step_count(model: str, solver: str, make: Make) -> None:
+    denoiser = make(model)
+    names = baseline_names(denoiser.schedule, solvers=[solver])
+    assert len(names) == len(grids_for(denoiser.schedule))
+    counted = 0
+    for name in names:
+        _, grid_name, _ = split_name(f"{name}@1")
+        own = grid_name is None
+        for steps in range(1, 13) if own else (1, 2, 3, 5, 8):
+            try:
+                recipe = baseline(f"{name}@{steps}", denoiser)
+            except UserError as error:
+                assert refused(str(error), grid=grid_name or "", model=model)  # noqa: PT017
+                continue
+            assert Recipe.from_dict(recipe.to_dict()) == recipe
+            plan = compile_recipe(recipe, denoiser)
+            assert plan.nfe == plan.forwards == evaluations(plan, solver, steps)
+            assert plan.stochastic == (SOLVERS[solver].stochastic and steps > 1)
+            if own or steps in (2, 5):
+                x = sample_indices(denoiser, plan, range(4), seed=0, stream=Stream.SEARCH)
+                assert x.isfinite().all()
+            counted += 1
+    assert counted >= 12 + 4 * (len(names) - 2)
+
+
+def evaluations(plan: Plan, solver: str, steps: int) -> int:
+    """K steps cost K evaluations; Heun one more for each step between finite levels."""
+    if solver == "heun":
+        finite = sum(
+            math.isfinite(step.log_snr) and math.isfinite(step.next_log_snr) for step in plan.steps
+        )
+        # The few-step grid's last step, though finite, is not corrected.
+        return steps + min(finite, steps - 1)
+    return steps - ("_afs" in solver and steps > 1)
+
+
+def test_orders_of_the_multistep_solvers(make: Make) -> None:
+    recipe = baseline("dpmpp_2m@5", make("vp"))
+    assert [step.order for step in recipe.steps] == [1, 2, 2, 2, 1]
+    assert [step.time for step in recipe.steps] == [999, 799, 599, 400, 200]
+    assert recipe.end == "clean"
+    noise = baseline("dpm_2m@3", make("vp")).steps[1]
+    assert (noise.order, noise.prediction, noise.form) == (2, "noise", "dpmsolver")
+    taylor = baseline("taylor_2m@3", make("vp")).steps[1]
+    assert (taylor.order, taylor.prediction, taylor.form) == (2, "data", "taylor")
+
+
+def test_orders_fall_towards_the_end(make: Make) -> None:
+    """Below 15 steps one by one; UniPC's at any count."""
+
+    def orders(name: str) -> list[int]:
+        return [step.order for step in baseline(name, make("vp")).steps]
+
+    assert orders("dpmpp_3m@1") == [1]
+    assert orders("dpmpp_3m@4") == [1, 2, 2, 1]
+    assert orders("dpmpp_3m@6") == [1, 2, 3, 3, 2, 1]
+    assert orders("dpmpp_3m@15") == [1, 2, *[3] * 12, 1]
+    assert orders("taylor_4m@8") == [1, 2, 3, 4, 4, 3, 2, 1]
+    assert orders("unipc_3@16") == [1, 2, *[3] * 12, 2, 1]
+    assert orders("unipc_1@4") == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("dpmpp_2s@1", [1]),
+        ("dpmpp_2s@2", [1, 1]),
+        ("dpmpp_2s@5", [1, 2, 1, 2, 1]),
+        ("dpmpp_2s@6", [1, 2, 1, 2, 1, 1]),
+        ("dpmpp_3s@2", [1, 1]),
+        ("dpmpp_3s@3", [1, 2, 1]),
+        ("dpmpp_3s@7", [1, 2, 3, 1, 2, 3, 1]),
+        ("dpmpp_3s@8", [1, 2, 3, 1, 2, 3, 1, 1]),
+        ("dpmpp_3s@9", [1, 2, 3, 1, 2, 3, 1, 2, 1]),
+    ],
+)
+def test_singlestep_runs_go_back_to_their_first_state(
+    name: str, runs: list[int], make: Make
+) -> None:
+    steps = baseline(name, make("vp")).steps
+    assert [step.order for step in steps] == runs
+    assert [step.start_point for step in steps] == [-order for order in runs]
+
+
+def test_correctors_of_the_solvers(make: Make) -> None:
+    unipc = baseline("unipc_bh1@4", make("vp")).steps
+    assert [step.corrector for step in unipc] == ["pseudo"] * 4
+    assert {step.form for step in unipc} == {"unipc_bh1"}
+    plan = compile_recipe(baseline("unipc@4", make("vp")), make("vp"))
+    kinds = [step.corrector.kind if step.corrector else None for step in plan.steps]
+    # To clean data only the evaluation counts, so the state before needs no correction.
+    assert kinds == ["pseudo", "pseudo", None, None]
+    heun = compile_recipe(baseline("heun@4", make("vp")), make("vp"))
+    kinds = [step.corrector.kind if step.corrector else None for step in heun.steps]
+    assert kinds == ["implicit"] * 3 + [None]
+    assert all(step.order == 1 for step in heun.steps)
+
+
+def test_analytic_first_steps(make: Make) -> None:
+    """From the noisiest time, whatever the grid of the plain solver."""
+    for solver, plain in (("ddim", "ddim-linspace-ms"), ("dpmpp_2m", "dpmpp_2m")):
+        for suffix, data in (("afs", "zero_x0"), ("afs_mean", "average_x0")):
+            name = f"{solver}_{suffix}"
+            analytic = baseline(f"{name}@4", make("vp")).to_dict()
+            assert analytic["steps"][0]["time"] == 999
+            assert analytic["steps"][0].pop("evaluate") == data
+            assert analytic == baseline(f"{plain}@4", make("vp")).to_dict()
+            alone = baseline(f"{name}@1", make("vp")).to_dict()
+            assert alone == baseline(f"{plain}@1", make("vp")).to_dict()
+
+
+def test_stochastic_solvers_are_those_with_eta(make: Make) -> None:
+    for name, solver in SOLVERS.items():
+        steps = baseline(f"{name}@4", make("vp")).steps
+        assert {step.eta for step in steps} == {1.0 if solver.stochastic else 0.0}
+        assert solver.summary
+        assert 1 <= solver.order <= 4
+
+
+def test_ddim_as_designed(make: Make) -> None:
+    recipe = baseline("ddim@4", make("vp"))
+    assert recipe.to_dict()["steps"] == [{"time": t} for t in (750, 500, 250, 0)]
+    assert recipe.start.scale == "unit"
+    assert recipe.end == "clean"
+
+
+def test_more_steps_come_closer_to_the_data(make: Make) -> None:
+    """The moments of the samples approach the mixture's, and higher orders are the faster."""
+    denoiser = make("vp")
+    target = torch.as_tensor(denoiser.mixture.covariance).float()
+
+    def distance(name: str) -> float:
+        plan = compile_recipe(baseline(name, denoiser), denoiser)
+        x = sample_indices(denoiser, plan, range(1000), seed=0, stream=Stream.SEARCH)
+        return float((torch.cov(x.T) - target).norm())
+
+    ddim = [distance(f"ddim-logsnr@{steps}") for steps in (4, 8, 40)]
+    assert ddim == sorted(ddim, reverse=True)
+    assert distance("dpmpp_2m-logsnr@8") < ddim[1]
+    for name, solver in SOLVERS.items():
+        reached = distance(f"{name}-logsnr@40")
+        assert reached < 0.2
+        if solver.order > 1:
+            assert reached < 0.6 * ddim[2]
