@@ -36,9 +36,19 @@ _FINALISTS = 3
 
 
 def gap_table(
-    directory: Path, *, samples: int, seeds: Sequence[int], counts: Sequence[int], workers: int
+    directory: Path,
+    *,
+    samples: int,
+    seeds: Sequence[int],
+    counts: Sequence[int],
+    workers: int,
+    screening: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """One row for each count and seed; see :func:`_row` for its keys."""
+    """One row for each count and seed; see :func:`_row` for its keys.
+
+    ``screening`` is a file that keeps which baselines were the best few, for the next table of the
+    same model.
+    """
     study = Study.read(directory)
     table = front_table(study)
     reference = table["reference"]["values"]
@@ -52,7 +62,14 @@ def gap_table(
         workers=workers,
     )
     objectives = ["fid"] + ["fd_pixels"] * ("pixels" in screen.model.widths)
-    rivals = screened(screen, counts, forward_equivalents=table["cost"]["forward_equivalents"])
+    if screening is not None and screening.is_file():
+        rivals = _kept(json.loads(screening.read_text(encoding="utf-8")), screen.model.denoiser)
+    else:
+        cost = table["cost"]["forward_equivalents"]
+        rivals = screened(screen, counts, forward_equivalents=cost)
+    if screening is not None:
+        names = {count: list(found) for count, found in rivals.items()}
+        screening.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
     rows = []
     for seed in seeds:
         final = RecipeEvaluator(
@@ -94,6 +111,13 @@ def screened(
         if len(mine) < _FINALISTS:
             mine[found.name] = found.recipe
     return best
+
+
+def _kept(names: Mapping[str, Sequence[str]], denoiser: Denoiser) -> dict[int, dict[str, Recipe]]:
+    return {
+        int(count): {name: baseline(name, denoiser) for name in found}
+        for count, found in names.items()
+    }
 
 
 def _fixed(denoiser: Denoiser, counts: Sequence[int]) -> dict[str, tuple[Recipe, Plan]]:
@@ -190,6 +214,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--counts", type=int, nargs="+", default=list(range(2, 11)))
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--screening", type=Path, help="keep the best baselines in this file")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     rows = gap_table(
@@ -198,6 +223,7 @@ def main() -> None:
         seeds=options.seeds,
         counts=options.counts,
         workers=options.workers,
+        screening=options.screening,
     )
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
