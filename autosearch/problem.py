@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.compiler import compile_recipe
@@ -13,11 +16,13 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
+from autosearch.objectives import Estimate
 from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
+from autosearch.workers.base import Infeasible, Outcome
 from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["Baseline", "Problem", "model_spec"]
@@ -144,6 +149,24 @@ class Problem:
                 if broken:
                     return broken
         return self.measure.check_plan(plan)
+
+    def judge(
+        self,
+        plan: Plan,
+        outcome: Outcome,
+        *,
+        samples: int,
+        teacher: NDArray[np.generic] | None = None,
+    ) -> tuple[str, str | None, dict[str, Estimate]]:
+        """Status, reason and values of what a worker brought back."""
+        if outcome.reason is not None:
+            return "infeasible", outcome.reason, {}
+        try:
+            found = self.measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
+        except Infeasible as error:
+            return "infeasible", str(error), {}
+        reason = self.measured_violation({name: e.value for name, e in found.items()})
+        return ("infeasible" if reason else "ok"), reason, found
 
     def measured_violation(self, values: Mapping[str, float]) -> str | None:
         """Why a measured result is infeasible, or None."""

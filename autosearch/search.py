@@ -19,7 +19,7 @@ from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.spaces.base import Genome
 from autosearch.study import Candidate, Study, estimates_to_record
-from autosearch.workers.base import Executor, Infeasible, Outcome, Task
+from autosearch.workers.base import Executor, Outcome, Task
 
 __all__ = ["Search"]
 
@@ -275,17 +275,10 @@ class Search:
         self, candidate: Candidate, outcome: Outcome
     ) -> tuple[str, str | None, dict[str, object]]:
         """Status, reason and values of an outcome."""
-        if outcome.reason is not None:
-            return "infeasible", outcome.reason, {}
-        try:
-            estimates = self.problem.measure.estimates(
-                self._plan(candidate), outcome.rows, samples=self._samples, teacher=self._teacher
-            )
-        except Infeasible as error:
-            return "infeasible", str(error), {}
-        values = {name: estimate.value for name, estimate in estimates.items()}
-        reason = self.problem.measured_violation(values)
-        return ("infeasible" if reason else "ok"), reason, estimates_to_record(estimates)
+        status, reason, found = self.problem.judge(
+            self._plan(candidate), outcome, samples=self._samples, teacher=self._teacher
+        )
+        return status, reason, estimates_to_record(found)
 
     def _tell(self, candidate: Candidate) -> None:
         """One at a time, so that an algorithm cannot see how results came together."""

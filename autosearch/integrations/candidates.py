@@ -1,6 +1,5 @@
 """Measuring one candidate of an experiment, outside the engine and equal to it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from autosearch.problem import Problem
 from autosearch.reference import teacher_ends
 from autosearch.spaces.base import Genome
 from autosearch.study import estimates_to_record
-from autosearch.workers.base import Infeasible, Outcome, Task
+from autosearch.workers.base import Task
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 from autosearch.workers.inprocess import InProcessExecutor, Runner, one_thread
 
@@ -66,11 +65,13 @@ class CandidateEvaluator:
         plan = self.problem.space.plan(genome)
         outcome = self._runner.run(self._task(plan, first_block))
         with one_thread():
-            status, reason, values = self._judged(plan, outcome)
+            status, reason, found = self.problem.judge(
+                plan, outcome, samples=self._samples, teacher=self._ends()
+            )
         return {
             "status": status,
             "reason": reason,
-            "values": values,
+            "values": estimates_to_record(found),
             "forward_equivalents": outcome.forward_equivalents,
             "seconds": outcome.seconds,
             "worker": outcome.worker,
@@ -91,19 +92,6 @@ class CandidateEvaluator:
             block_size=problem.seed_block,
             needs=problem.measure.needs,
         )
-
-    def _judged(self, plan: Plan, outcome: Outcome) -> tuple[str, str | None, Mapping[str, object]]:
-        if outcome.reason is not None:
-            return "infeasible", outcome.reason, {}
-        try:
-            estimates = self.problem.measure.estimates(
-                plan, outcome.rows, samples=self._samples, teacher=self._ends()
-            )
-        except Infeasible as error:
-            return "infeasible", str(error), {}
-        values = {name: estimate.value for name, estimate in estimates.items()}
-        reason = self.problem.measured_violation(values)
-        return ("infeasible" if reason else "ok"), reason, estimates_to_record(estimates)
 
     def _ends(self) -> NDArray[np.generic] | None:
         """Ends of the teacher's trajectory on the search's noise."""
