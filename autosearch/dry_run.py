@@ -251,7 +251,7 @@ def _model(problem: Problem) -> dict[str, Any]:
         "schedule": denoiser.schedule.name,
         "prediction": denoiser.prediction,
         "classes": denoiser.classes,
-        "branches": list(denoiser.branches),
+        "branches": list(denoiser.conditions),
         "sites": [site.name for site in denoiser.sites],
         "heads": dict(denoiser.heads),
         "macs": denoiser.macs,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import ModelKey, Recipe, round_float
@@ -25,7 +25,8 @@ __all__ = ["Plan", "StepPlan", "check_compatible", "evaluations", "kept_features
 class StepPlan:
     """One step, self-contained: nothing outside it says what it does.
 
-    ``log_snr`` and ``next_log_snr`` may be infinite. ``sites`` lists what is not computed.
+    ``log_snr`` and ``next_log_snr`` may be infinite. The prediction is the weighted sum of the
+    branches'; ``renoise`` names the branch whose noise stays in the state (CFG++).
     """
 
     time: float
@@ -36,17 +37,14 @@ class StepPlan:
     evaluate: Literal["network", "zero_x0", "average_x0"] = "network"
     eta: float = 0.0
     clip: float | None = None
-    sites: tuple[tuple[str, Action], ...] = ()
+    branches: tuple[Branch, ...] = (COND,)
+    weights: tuple[float, ...] = (1.0,)
+    renoise: str | None = None
 
     @property
     def order(self) -> int:
         """The order that the step really has."""
         return self.update.order
-
-    @property
-    def actions(self) -> dict[str, Action]:
-        """The site actions as a mapping."""
-        return dict(self.sites)
 
     @property
     def depth(self) -> int:
@@ -66,7 +64,9 @@ class StepPlan:
             "evaluate": self.evaluate,
             "eta": self.eta,
             "clip": self.clip,
-            "sites": {name: str(action) for name, action in self.sites},
+            "branches": [branch.to_list() for branch in self.branches],
+            "weights": list(self.weights),
+            "renoise": self.renoise,
         }
         return data
 
@@ -81,7 +81,6 @@ class Plan:
     macs: int
     full_macs: int
     memory: int
-    branches: tuple[str, ...] = ("cond",)
 
     @property
     def nfe(self) -> int:
@@ -91,7 +90,8 @@ class Plan:
     @property
     def forwards(self) -> int:
         """Branches run, summed over the steps."""
-        return self.nfe * len(self.branches)
+        counts = evaluations(self.steps)
+        return sum(n * len(step.branches) for n, step in zip(counts, self.steps, strict=True))
 
     @property
     def forward_equivalents(self) -> float:
@@ -114,7 +114,6 @@ class Plan:
         data = {
             "model": [self.model.family, self.model.schedule, self.model.prediction],
             "start_scale": self.start_scale,
-            "branches": list(self.branches),
             "steps": [step.to_dict() for step in self.steps],
         }
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
@@ -162,7 +161,7 @@ def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:
     """How many computed features each reused or forecast site must hold."""
     keep: dict[str, int] = {}
     for step in steps:
-        for name, action in step.sites:
+        for name, action in (item for branch in step.branches for item in branch.sites):
             if action.kind != "skip":
                 keep[name] = max(keep.get(name, 0), action.order + 1)
     return keep

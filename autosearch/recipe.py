@@ -26,6 +26,7 @@ from autosearch.validation import shortened, validated
 __all__ = [
     "FORMS",
     "CorrectorStep",
+    "Guidance",
     "ModelKey",
     "Recipe",
     "Relaxation",
@@ -37,9 +38,6 @@ __all__ = [
 
 VERSION = 1
 
-# Fields of version 1 whose mechanism is not in this release: any value but the default is refused
-# by name, so that a recipe is never sampled as something else than it says.
-_LATER = ("guidance",)
 FORMS = ("dpmsolver", "taylor", "unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
 # Polynomials of the noise itself: no Taylor terms to relax, and no stochastic version.
 _LAGRANGE = ("deis_t", "deis_rho")
@@ -154,6 +152,52 @@ class CorrectorStep(_Strict):
         return self
 
 
+class Guidance(_Strict):
+    """One rule of guidance; those of a step add up.
+
+    With ``F`` the prediction, ``F_c`` with and ``F_u`` without the condition:
+
+        cfg     F = F_u + scale (F_c - F_u): classifier-free guidance; 1 changes nothing
+        cfgpp   the same for the data, and the noise is that of F_u (CFG++); scale 0 to 1
+        pag     F += scale (F_c - F_p), F_p with attention heads perturbed; 0 changes nothing
+        weak    F = F_w + scale (F_c - F_w), F_w from fewer sites (autoguidance)
+
+    Attributes:
+        heads: for ``pag``, attention sites and which of their heads; ``all`` is a whole layer.
+        strength: for ``pag``, how far heads go towards identity attention (SoftPAG).
+        sites: for ``weak``, what its run of the network does at sites, as in a step's own.
+    """
+
+    rule: Literal["cfg", "cfgpp", "pag", "weak"]
+    scale: Annotated[float, Field(ge=-100, le=100)]
+    heads: dict[str, list[Annotated[int, Field(ge=0)]] | Literal["all"]] = Field(
+        default_factory=dict
+    )
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    sites: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("sites")
+    @classmethod
+    def _known_actions(cls, value: dict[str, str]) -> dict[str, str]:
+        for text in value.values():
+            parse_action(text)
+        return value
+
+    @model_validator(mode="after")
+    def _belongs(self) -> "Guidance":
+        for name, rule in (("heads", "pag"), ("sites", "weak")):
+            given = bool(getattr(self, name))
+            if self.rule == rule and not given:
+                raise ValueError(f"rule {rule!r} needs {name!r}")
+            if self.rule != rule and given:
+                raise ValueError(f"{name!r} goes with rule {rule!r}, not with {self.rule!r}")
+        if self.rule != "pag" and self.strength != 1.0:
+            raise ValueError(f"'strength' goes with rule 'pag', not with {self.rule!r}")
+        if self.rule == "cfgpp" and not 0 <= self.scale <= 1:
+            raise ValueError(f"the scale of rule 'cfgpp' is 0 to 1, got {self.scale:g}")
+        return self
+
+
 class Step(_Strict):
     """One step, from its log-SNR to the next step's (the last: to ``end``).
 
@@ -181,7 +225,7 @@ class Step(_Strict):
     corrector: Literal["none", "pseudo", "implicit"] | CorrectorStep = "none"
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     clip: Annotated[float | None, Field(gt=0)] = None
-    guidance: dict[str, Any] | None = None
+    guidance: list[Guidance] = Field(default_factory=list)
     sites: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("sites")
@@ -189,6 +233,21 @@ class Step(_Strict):
     def _known_actions(cls, value: dict[str, str]) -> dict[str, str]:
         for text in value.values():
             parse_action(text)
+        return value
+
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        """One rule may stand without a list, and null for none."""
+        if value is None:
+            return []
+        return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("guidance")
+    @classmethod
+    def _one_scale(cls, value: list[Guidance]) -> list[Guidance]:
+        if sum(rule.rule in ("cfg", "cfgpp") for rule in value) > 1:
+            raise ValueError("give one rule of 'cfg' and 'cfgpp' at most")
         return value
 
     @field_validator("corrector", mode="before")
@@ -202,9 +261,6 @@ class Step(_Strict):
 
     @model_validator(mode="after")
     def _available(self) -> "Step":
-        for name in _LATER:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"field {name!r} is not available yet; leave it out")
         if self.order > 3 and self.form == "dpmsolver":
             raise ValueError("form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4")
         if self.eta > 0 and self.form in _LAGRANGE and self.order > 1:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from autosearch.compiler import compile_recipe
+from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
@@ -57,8 +58,7 @@ class Stub(Denoiser):
         t: float,
         condition: Tensor | None,
         *,
-        branches: Sequence[str] = ("cond",),
-        actions: Mapping[str, Action] | None = None,
+        branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -115,10 +115,10 @@ def test_nothing_stored_means_compute() -> None:
 
 def test_forecast_is_lowered_to_what_is_stored() -> None:
     fields = [step(t, sites={"block.1": "forecast:3"} if t < 700 else {}) for t in (900, 800, 600)]
-    assert compiled(*fields).steps[2].actions == {"block.1": Action("forecast", 1)}
+    assert compiled(*fields).steps[2].branches[0].actions == {"block.1": Action("forecast", 1)}
     fields = [step(t, sites={"block.1": "forecast:3"} if t < 850 else {}) for t in (900, 800, 600)]
     plan = compiled(*fields)
-    assert [s.actions for s in plan.steps[1:]] == [{"block.1": Action("reuse")}] * 2
+    assert [s.branches[0].actions for s in plan.steps[1:]] == [{"block.1": Action("reuse")}] * 2
     assert plan.keep == {"block.1": 1}
 
 
@@ -313,7 +313,7 @@ def test_an_implicit_corrector_evaluates_the_next_step_twice() -> None:
 def test_an_analytic_first_step_costs_nothing_and_stores_nothing() -> None:
     plan = compiled(step(900, evaluate="zero_x0"), step(700, sites={"block.0": "reuse"}), step(5))
     assert (plan.nfe, plan.forwards, plan.macs) == (2, 2, 2 * 260)
-    assert plan.steps[1].actions == {}
+    assert plan.steps[1].branches == (COND,)
     inert = compiled(
         step(900, evaluate="zero_x0", clip=1.0, sites={"block.1": "skip"}), step(700), step(5)
     )

@@ -2,7 +2,7 @@
 
 import math
 
-from autosearch.compiler.sites import compile_sites, saved
+from autosearch.compiler.sites import compile_branches, saved
 from autosearch.compiler.solver import compile_updates
 from autosearch.compiler.times import checked_log_snrs, checked_times
 from autosearch.diffusion.denoiser import Denoiser
@@ -45,7 +45,11 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
             f"recipe: steps[0].time {times[0]:g} is pure noise, where a noise prediction says "
             "nothing of the data; start a little lower"
         )
-    actions = compile_sites(recipe.steps, denoiser.sites)
+    runs = [
+        # What stays of the noise at the clean end is nothing.
+        run if math.isfinite(end) else run.without_renoise()
+        for run, end in zip(compile_branches(recipe.steps, denoiser), log_snrs[1:], strict=True)
+    ]
     updates = compile_updates(recipe.steps, log_snrs)
     steps = tuple(
         StepPlan(
@@ -57,7 +61,9 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
             evaluate=step.evaluate,
             eta=step.eta if math.isfinite(log_snrs[i + 1]) else 0.0,
             clip=step.clip if step.evaluate == "network" else None,
-            sites=tuple(sorted(actions[i].items())),
+            branches=runs[i].branches,
+            weights=runs[i].weights,
+            renoise=runs[i].renoise,
         )
         for i, step in enumerate(recipe.steps)
     )
@@ -67,8 +73,9 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
         start_scale=_start_scale(recipe, log_snrs[0], denoiser.schedule),
         steps=steps,
         macs=sum(
-            count * (denoiser.macs - saved(step.actions, denoiser.sites))
+            count * (denoiser.macs - saved(branch, denoiser.sites))
             for count, step in zip(counts, steps, strict=True)
+            for branch in step.branches
         ),
         full_macs=denoiser.macs,
         memory=_declared_memory(steps, denoiser),
@@ -104,7 +111,8 @@ def _start_scale(recipe: Recipe, log_snr: float, schedule: NoiseSchedule) -> flo
 def _declared_memory(steps: tuple[StepPlan, ...], denoiser: Denoiser) -> int:
     """Bytes for one sample: states, predictions and stored features at their largest."""
     keep = kept_features(steps)
-    features = sum(site.elements * keep.get(site.name, 0) for site in denoiser.sites)
+    names = {branch.name for step in steps for branch in step.branches}
+    features = sum(site.elements * keep.get(site.name, 0) for site in denoiser.sites) * len(names)
     # The state; data and noise of each evaluation; earlier states, where a step goes back to one.
     history = 1 + 2 * max(_evaluations_held(step) for step in steps)
     history += max(_states_back(step) for step in steps)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from autosearch.diffusion.branches import COND, Branch
+from autosearch.diffusion.interception import intercepted
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, intercepted
+from autosearch.diffusion.sites import FeatureMemory, Site
 
 __all__ = ["Denoiser", "NetworkDenoiser"]
 
@@ -21,7 +23,7 @@ class Denoiser(ABC):
         prediction: what :meth:`denoise` returns: ``noise``, ``data``, ``v`` or ``flow``.
         sample_shape: shape of one sample, without the batch.
         classes: number of class labels; 0 for an unconditional model.
-        branches: what can be asked for: ``cond``, and ``uncond`` where there is such a mode.
+        conditions: what a branch may be given: ``cond``, and ``uncond`` where there is such a mode.
         sites: in execution order, parents before children.
         heads: number of attention heads of each attention site.
         macs: multiply-accumulates of one full forward of one sample.
@@ -33,7 +35,7 @@ class Denoiser(ABC):
     prediction: Prediction
     sample_shape: tuple[int, ...]
     classes: int = 0
-    branches: tuple[str, ...] = ("cond",)
+    conditions: tuple[str, ...] = ("cond",)
     sites: tuple[Site, ...] = ()
     heads: Mapping[str, int]
     macs: int
@@ -49,8 +51,7 @@ class Denoiser(ABC):
         t: float,
         condition: Tensor | None,
         *,
-        branches: Sequence[str] = ("cond",),
-        actions: Mapping[str, Action] | None = None,
+        branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
         """The prediction of each branch for noisy samples.
@@ -59,12 +60,11 @@ class Denoiser(ABC):
             x: [N, *sample_shape].
             t: the model's time, the same for all samples.
             condition: [N] labels, or None for an unconditional model.
-            branches: which conditions to run; run together in one batch.
-            actions: what each site does instead of computing; absent sites compute.
+            branches: which runs; all in one batch.
             memory: where computed features are kept and reused ones come from.
 
         Returns:
-            A prediction [N, *sample_shape] for each branch.
+            A prediction [N, *sample_shape] for each branch, by its name.
         """
 
     @property
@@ -104,7 +104,7 @@ class NetworkDenoiser(Denoiser):
         self.sample_shape = sample_shape
         self.classes = classes
         self.null_label = null_label
-        self.branches = ("cond",) if null_label is None else ("cond", "uncond")
+        self.conditions = ("cond",) if null_label is None else ("cond", "uncond")
         self.sites = tuple(sites)
         self.heads = dict(heads)
         self.macs = macs
@@ -128,31 +128,24 @@ class NetworkDenoiser(Denoiser):
         t: float,
         condition: Tensor | None,
         *,
-        branches: Sequence[str] = ("cond",),
-        actions: Mapping[str, Action] | None = None,
+        branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
         assert condition is not None
         many = len(branches)
-        labels = torch.cat([self._labels(branch, condition) for branch in branches])
+        labels = torch.cat([self._labels(one, condition) for one in branches])
         inputs = x if many == 1 else x.repeat(many, *([1] * (x.dim() - 1)))
         # Half-precision networks still get their time in full: bfloat16 has no 999.
         precise = torch.promote_types(self.dtype, torch.float32)
         times = torch.full((len(inputs),), t, dtype=precise, device=self.device)
         with intercepted(
-            self._modules,
-            self._sites,
-            actions=actions or {},
-            memory=memory,
-            branches=branches,
-            coordinate=t,
+            self._modules, self._sites, branches=branches, memory=memory, coordinate=t
         ):
             output = self.network(inputs, times, labels)
-        return dict(zip(branches, output.chunk(many), strict=True))
+        return dict(zip((one.name for one in branches), output.chunk(many), strict=True))
 
-    def _labels(self, branch: str, condition: Tensor) -> Tensor:
-        if branch == "cond":
+    def _labels(self, one: Branch, condition: Tensor) -> Tensor:
+        if one.condition == "cond":
             return condition
-        assert branch == "uncond"
         assert self.null_label is not None
         return torch.full_like(condition, self.null_label)

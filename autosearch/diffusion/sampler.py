@@ -107,14 +107,21 @@ class _Network:
         if step.evaluate != "network":
             data = self._known_data(step, x)
             return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
-        output = self.denoiser.denoise(
-            x, step.time, self.condition, actions=step.actions, memory=self.memory
+        outputs = self.denoiser.denoise(
+            x, step.time, self.condition, branches=step.branches, memory=self.memory
         )
-        data, noise = to_data_and_noise(self.denoiser.prediction, output["cond"], x, alpha, sigma)
+        # The weights add up to 1, so the sum is the same in any prediction type.
+        guided = _weighted([outputs[b.name] for b in step.branches], step.weights)
+        kind = self.denoiser.prediction
+        data, noise = to_data_and_noise(kind, guided, x, alpha, sigma)
         if step.clip is not None:
             data = data.clamp(-step.clip, step.clip)
             noise = (x - alpha * data) / sigma
-        return Evaluation(step.log_snr, x, data, noise)
+        unguided = None
+        if step.renoise is not None:
+            other = to_data_and_noise(kind, outputs[step.renoise], x, alpha, sigma)
+            unguided = Evaluation(step.log_snr, x, *other)
+        return Evaluation(step.log_snr, x, data, noise, unguided)
 
     def _known_data(self, step: StepPlan, x: Tensor) -> Tensor:
         """What an analytic first step takes the data to be."""
@@ -123,6 +130,14 @@ class _Network:
         mean = self.denoiser.data_mean
         assert mean is not None  # checked when the plan was made
         return mean.to(device=x.device, dtype=x.dtype).expand_as(x)
+
+
+def _weighted(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = outputs[0] if weights[0] == 1 else weights[0] * outputs[0]
+    for output, weight in zip(outputs[1:], weights[1:], strict=True):
+        if weight:
+            total = total.add(output, alpha=weight)
+    return total
 
 
 def _corrected(
@@ -177,7 +192,22 @@ def _advance(
         schedule=schedule,
     )
     predictions = {
-        index: point.data if update.prediction == "data" else point.noise
+        index: _prediction(point, update, older=index < update.start)
         for index, point in points.items()
     }
-    return found.combine(start.x, predictions, noise)
+    x = found.combine(start.x, predictions, noise)
+    if start.unguided is not None and start.noise is not None:
+        # CFG++: the noise that stays is the unguided one's.
+        assert start.unguided.noise is not None
+        x = x.add(start.unguided.noise - start.noise, alpha=found.kept)
+    return x
+
+
+def _prediction(point: Evaluation, update: Update, *, older: bool) -> Tensor | None:
+    """What is integrated; of earlier evaluations that renoise, their unguided prediction.
+
+    The released CFG++ code does so in DPM-Solver++(2M) for Stable Diffusion 1.5; that for SDXL
+    also takes the difference from the unguided newest.
+    """
+    said = point.unguided if older and point.unguided is not None else point
+    return said.data if update.prediction == "data" else said.noise

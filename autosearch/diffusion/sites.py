@@ -1,18 +1,13 @@
-"""The one mechanism that intercepts a network's sub-modules: compute, reuse, forecast, skip.
+"""Sites of a network, what may stand in for them, and the memory of their features."""
 
-It is installed for one call and leaves nothing behind: each site's module gets a ``forward`` of
-its own for the duration, and loses it again, also after an exception.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["Action", "FeatureMemory", "Site", "extrapolate", "intercepted"]
+__all__ = ["Action", "FeatureMemory", "Site", "extrapolate"]
 
 
 class Action(NamedTuple):
@@ -102,75 +97,3 @@ def extrapolate(entries: Sequence[tuple[float, Tensor]], coordinate: float) -> T
         total = weight * feature if total is None else torch.add(total, feature, alpha=weight)
     assert total is not None
     return total
-
-
-@contextmanager
-def intercepted(
-    modules: Mapping[str, nn.Module],
-    sites: Mapping[str, Site],
-    *,
-    actions: Mapping[str, Action],
-    memory: FeatureMemory | None,
-    branches: Sequence[str],
-    coordinate: float,
-) -> Iterator[None]:
-    """Run the body with the sites' modules doing what ``actions`` says.
-
-    The batch holds the branches one after the other, equally many rows each. ``coordinate``
-    places this step on the axis along which features are forecast: the network's time.
-    """
-    recorded = set(memory.keep) if memory is not None else set()
-    touched = [name for name in modules if name in actions or name in recorded]
-    # Another library's hook may already stand where ours goes; it is called, and put back.
-    hooks = {name: vars(modules[name]).get("forward") for name in touched}
-    try:
-        for name in touched:
-            handler = _Handler(
-                original=modules[name].forward,
-                site=sites[name],
-                action=actions.get(name, Action("compute")),
-                memory=memory if name in recorded else None,
-                branches=branches,
-                coordinate=coordinate,
-            )
-            modules[name].forward = handler
-        yield
-    finally:
-        for name, hook in hooks.items():
-            vars(modules[name]).pop("forward", None)
-            if hook is not None:
-                modules[name].forward = hook
-
-
-@dataclass(frozen=True)
-class _Handler:
-    original: Callable[..., Tensor]
-    site: Site
-    action: Action
-    memory: FeatureMemory | None
-    branches: Sequence[str]
-    coordinate: float
-
-    def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self.action.kind == "compute":
-            output = self.original(hidden, *args, **kwargs)
-            if self.memory is not None:
-                self._record(output - hidden if self.site.residual else output)
-            return output
-        if self.action.kind == "skip":
-            return hidden if self.site.residual else torch.zeros_like(hidden)
-        feature = self._recall()
-        return hidden + feature if self.site.residual else feature
-
-    def _record(self, feature: Tensor) -> None:
-        assert self.memory is not None
-        for branch, rows in zip(self.branches, feature.chunk(len(self.branches)), strict=True):
-            self.memory.put(branch, self.site.name, self.coordinate, rows)
-
-    def _recall(self) -> Tensor:
-        assert self.memory is not None
-        rows = [
-            self.memory.get(branch, self.site.name, self.coordinate, self.action.order)
-            for branch in self.branches
-        ]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)

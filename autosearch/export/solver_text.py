@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autosearch.recipe import CorrectorStep, Relaxation, Step
+from autosearch.recipe import CorrectorStep, Guidance, Relaxation, Step
 
 __all__ = ["corrector_text", "lost_choices", "runs_again", "step_text"]
 
@@ -28,6 +28,7 @@ def step_text(step: Step) -> str:
         words.append(f"eta {step.eta:g}")
     if step.clip is not None:
         words.append(f"clip {step.clip:g}")
+    words += [_guidance_text(rule) for rule in step.guidance]
     return ", ".join(words)
 
 
@@ -62,6 +63,7 @@ def lost_choices(steps: Sequence[Step]) -> list[str]:
         "correctors": not _usual_correctors(steps),
         "eta": any(step.eta > 0 for step in steps),
         "clipping": any(step.clip is not None for step in steps),
+        "guidance": any(step.guidance for step in steps),
         "site actions": any(step.sites for step in steps),
     }
     return [name for name, found in present.items() if found]
@@ -108,6 +110,19 @@ def _usual_correctors(steps: Sequence[Step]) -> bool:
         step.corrector == "pseudo" and step.form in ("unipc_bh1", "unipc_bh2") for step in corrected
     )
     return unipc or all(step.corrector == _HEUN and step.order == 1 for step in corrected)
+
+
+def _guidance_text(rule: Guidance) -> str:
+    text = f"{rule.rule} {rule.scale:g}"
+    if rule.rule == "pag":
+        text += f" at strength {rule.strength:g}"
+    places = {
+        site: chosen if chosen == "all" else " ".join(map(str, chosen))
+        for site, chosen in rule.heads.items()
+    }
+    places |= rule.sites
+    inside = "; ".join(f"{site} {what}" for site, what in sorted(places.items()))
+    return f"{text} ({inside})" if inside else text
 
 
 def _relaxation_text(relaxation: Relaxation) -> str:

@@ -1,7 +1,7 @@
 """Exact denoisers: the posterior mean of a Gaussian mixture, closed-form truth without training."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction, from_data_and_noise
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import Action, FeatureMemory
+from autosearch.diffusion.sites import FeatureMemory
 
 __all__ = ["ExactDenoiser", "Mixture"]
 
@@ -115,15 +116,14 @@ class ExactDenoiser(Denoiser):
         t: float,
         condition: Tensor | None,
         *,
-        branches: Sequence[str] = ("cond",),
-        actions: Mapping[str, Action] | None = None,
+        branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
         alpha, sigma = self.schedule.alpha_sigma(self.schedule.log_snr(t))
         data = self.posterior_mean(x, alpha, sigma)
         noise = (x - alpha * data) / sigma
         output = from_data_and_noise(self.prediction, data, noise, alpha, sigma)
-        return dict.fromkeys(branches, output)
+        return dict.fromkeys((one.name for one in branches), output)
 
     def posterior_mean(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
         """``E[x_0 | alpha x_0 + sigma noise = x]``, [N, D]."""

@@ -1,6 +1,6 @@
 """Random recipes: any solver after any other, on any schedule and prediction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from autosearch.compiler import compile_recipe
+from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory
+from autosearch.diffusion.sites import FeatureMemory
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import FORMS, Recipe
@@ -43,8 +44,7 @@ class Counting(ExactDenoiser):
         t: float,
         condition: Tensor | None,
         *,
-        branches: Sequence[str] = ("cond",),
-        actions: Mapping[str, Action] | None = None,
+        branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
         self.calls += 1

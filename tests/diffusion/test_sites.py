@@ -1,7 +1,8 @@
 """The mechanism of sites, on a small network whose weights are all random."""
 
 import copy
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.compiler import compile_recipe
+from autosearch.diffusion.branches import COND, UNCOND, Branch
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.interception import intercepted
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, extrapolate, intercepted
+from autosearch.diffusion.sites import Action, FeatureMemory, Site, extrapolate
 from autosearch.plan import model_key
 from autosearch.recipe import Recipe
 
@@ -113,6 +116,12 @@ def memory_of(names: list[str], held: int = 3) -> FeatureMemory:
     return FeatureMemory(dict.fromkeys(names, held))
 
 
+def acting(actions: Mapping[str, Action], *branches: Branch) -> list[Branch]:
+    """The branches (one, conditional, by default) with these actions."""
+    sites = tuple(actions.items())
+    return [dataclasses.replace(branch, sites=sites) for branch in branches or (COND,)]
+
+
 def times_like(x: Tensor, time: float) -> Tensor:
     return torch.full((len(x),), time, dtype=torch.float64)
 
@@ -136,7 +145,9 @@ def test_each_action_changes_the_output(
         denoiser.denoise(x, time, labels, memory=memory)
     x, labels = inputs(9)
     computed = denoiser.denoise(x, 200.0, labels)["cond"]
-    acted = denoiser.denoise(x, 200.0, labels, actions={name: action}, memory=memory)["cond"]
+    acted = denoiser.denoise(x, 200.0, labels, branches=acting({name: action}), memory=memory)[
+        "cond"
+    ]
     assert acted.isfinite().all()
     assert (acted - computed).abs().max() > 1e-3
 
@@ -147,7 +158,9 @@ def test_reuse_right_after_computing_reproduces(name: str, denoiser: NetworkDeno
     memory = memory_of([name])
     computed = denoiser.denoise(x, 400.0, labels, memory=memory)["cond"]
     for action in (REUSE, Action("forecast", 0)):
-        again = denoiser.denoise(x, 400.0, labels, actions={name: action}, memory=memory)["cond"]
+        again = denoiser.denoise(x, 400.0, labels, branches=acting({name: action}), memory=memory)[
+            "cond"
+        ]
         # A residual site stores a difference, whose sum has its own last digit.
         torch.testing.assert_close(again, computed, rtol=1e-13, atol=1e-13)
 
@@ -158,9 +171,9 @@ def test_forecast_of_order_0_is_reuse(denoiser: NetworkDenoiser) -> None:
         x, labels = inputs(step)
         denoiser.denoise(x, time, labels, memory=memory)
     outputs = [
-        denoiser.denoise(x, 300.0, labels, actions=dict.fromkeys(PARTS, action), memory=memory)[
-            "cond"
-        ]
+        denoiser.denoise(
+            x, 300.0, labels, branches=acting(dict.fromkeys(PARTS, action)), memory=memory
+        )["cond"]
         for action in (REUSE, Action("forecast", 0))
     ]
     assert torch.equal(*outputs)
@@ -184,9 +197,8 @@ def test_forecast_is_exact_for_polynomials_in_time(order: int) -> None:
         with intercepted(
             {"site": module},
             {"site": Site("site", 1, 5)},
-            actions={"site": action},
+            branches=acting({} if action.kind == "compute" else {"site": action}),
             memory=memory,
-            branches=["cond"],
             coordinate=t,
         ):
             return module(hidden, t)
@@ -221,13 +233,15 @@ def test_skipping_a_block_is_the_network_without_it(
     smaller = copy.deepcopy(inside(denoiser))
     del smaller.blocks[removed]
     expected = smaller(x, times_like(x, 250.0), labels)
-    got = denoiser.denoise(x, 250.0, labels, actions={f"block.{removed}": SKIP})["cond"]
+    got = denoiser.denoise(x, 250.0, labels, branches=acting({f"block.{removed}": SKIP}))["cond"]
     assert torch.equal(got, expected)
 
 
 def test_skipping_the_parts_gives_zeros(denoiser: NetworkDenoiser) -> None:
     x, labels = inputs(3)
-    skipped = denoiser.denoise(x, 250.0, labels, actions=dict.fromkeys(PARTS, SKIP))["cond"]
+    skipped = denoiser.denoise(x, 250.0, labels, branches=acting(dict.fromkeys(PARTS, SKIP)))[
+        "cond"
+    ]
     network = inside(denoiser)
     assert torch.equal(skipped, network.last(network.embed(x)))
 
@@ -239,7 +253,7 @@ def leftovers(network: nn.Module) -> list[str]:
 def test_nothing_is_left_behind(denoiser: NetworkDenoiser) -> None:
     x, labels = inputs(0)
     actions = {"block.0": SKIP, "block.1.attn": SKIP}
-    denoiser.denoise(x, 100.0, labels, actions=actions, memory=memory_of(NAMES))
+    denoiser.denoise(x, 100.0, labels, branches=acting(actions), memory=memory_of(NAMES))
     assert leftovers(denoiser.network) == []
 
 
@@ -248,7 +262,7 @@ def test_nothing_is_left_behind_after_an_exception(denoiser: NetworkDenoiser) ->
     plain = denoiser.denoise(x, 100.0, labels)["cond"]
     actions = {"block.0": SKIP, "block.2.mlp": REUSE}
     with pytest.raises(KeyError):  # nothing is stored yet
-        denoiser.denoise(x, 100.0, labels, actions=actions, memory=memory_of(NAMES))
+        denoiser.denoise(x, 100.0, labels, branches=acting(actions), memory=memory_of(NAMES))
     assert leftovers(denoiser.network) == []
     assert torch.equal(denoiser.denoise(x, 100.0, labels)["cond"], plain)
 
@@ -275,23 +289,24 @@ def test_branches_together_equal_branches_apart(denoiser: NetworkDenoiser) -> No
         x, labels = inputs(step)
         actions = forecast if step == 2 else {}
         both = denoiser.denoise(
-            x, time, labels, branches=("cond", "uncond"), actions=actions, memory=together
+            x, time, labels, branches=acting(actions, COND, UNCOND), memory=together
         )
-        for branch, memory in (("cond", conditional), ("uncond", unconditional)):
+        for branch, memory in ((COND, conditional), (UNCOND, unconditional)):
             alone = denoiser.denoise(
-                x, time, labels, branches=(branch,), actions=actions, memory=memory
+                x, time, labels, branches=acting(actions, branch), memory=memory
             )
-            torch.testing.assert_close(both[branch], alone[branch], rtol=1e-12, atol=1e-12)
+            name = branch.name
+            torch.testing.assert_close(both[name], alone[name], rtol=1e-12, atol=1e-12)
         assert (both["cond"] - both["uncond"]).abs().max() > 1e-3
 
 
 def test_memory_of_one_branch_does_not_serve_another(denoiser: NetworkDenoiser) -> None:
     x, labels = inputs(0)
     memory = memory_of(["block.1"])
-    denoiser.denoise(x, 900.0, labels, branches=("cond",), memory=memory)
+    denoiser.denoise(x, 900.0, labels, branches=(COND,), memory=memory)
     with pytest.raises(KeyError):
         denoiser.denoise(
-            x, 800.0, labels, branches=("uncond",), actions={"block.1": REUSE}, memory=memory
+            x, 800.0, labels, branches=acting({"block.1": REUSE}, UNCOND), memory=memory
         )
 
 

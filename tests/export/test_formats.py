@@ -221,6 +221,23 @@ def test_runs_of_a_singlestep_solver(orders: list[int], starts: list[int], lost:
     assert sigmas_data(recipe(steps))[1] == lost
 
 
+def test_guidance_is_named_as_lost() -> None:
+    heads = {"block.1.attn": [0, 2], "block.2.attn": "all"}
+    rules = [
+        {"rule": "cfgpp", "scale": 0.6},
+        {"rule": "pag", "scale": 3, "heads": heads, "strength": 0.5},
+        {"rule": "weak", "scale": 1.5, "sites": {"block.1": "skip", "block.2.mlp": "reuse"}},
+    ]
+    data, lost = sigmas_data(recipe([{"time": 900, "guidance": rules}, {"time": 400}]))
+    assert lost == ["guidance"]
+    assert data["note"].endswith("not in the sigmas: guidance")
+    assert data["solver"] == [
+        "1, cfgpp 0.6, pag 3 at strength 0.5 (block.1.attn 0 2; block.2.attn all), "
+        "weak 1.5 (block.1 skip; block.2.mlp reuse)",
+        "1",
+    ]
+
+
 def test_formats_are_named_once() -> None:
     names = [form.name for form in FORMATS]
     assert len(set(names)) == len(names)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from autosearch.diffusion.branches import COND, UNCOND
 from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
@@ -89,7 +90,7 @@ def test_limits(mixture: Mixture) -> None:
 
 def test_branches_all_say_the_same(mixture: Mixture) -> None:
     denoiser = ExactDenoiser(mixture, EDM())
-    outputs = denoiser.denoise(points().float(), 1.0, None, branches=("cond", "uncond"))
+    outputs = denoiser.denoise(points().float(), 1.0, None, branches=(COND, UNCOND))
     assert torch.equal(outputs["cond"], outputs["uncond"])
 
 

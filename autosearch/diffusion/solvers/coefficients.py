@@ -33,6 +33,8 @@ class Coefficients:
     state: float
     weights: Mapping[int, float]
     noise: float = 0.0
+    # Of the noise that was predicted at the start, in the new state.
+    kept: float = 0.0
 
     def combine(
         self, x: Tensor, predictions: Mapping[int, Tensor | None], noise: Tensor | None = None
@@ -76,6 +78,8 @@ def coefficients(
         state = interval.next_alpha / interval.alpha
         scale = -(1.0 + eta**2) * interval.next_sigma
         added = eta * interval.next_sigma * math.sqrt(math.expm1(2 * h)) if eta else 0.0
+        # What the start's noise has of the state beside the data; its own rate is the faster one.
+        kept = 1.0 - (eta**2 * math.expm1(h) if eta else 0.0)
     else:
         # Not 1 + eta**2 * expm1(-2 h), which at eta 1 is 0 from h = 19 on.
         kept = math.sqrt(1.0 - eta**2 + eta**2 * math.exp(-2 * h))
@@ -87,7 +91,7 @@ def coefficients(
     # Differences from the start's prediction, written out.
     weights = {update.start: scale * (base - sum(others.values()))}
     weights |= {j: scale * weight for j, weight in others.items()}
-    return Coefficients(state, weights, added)
+    return Coefficients(state, weights, added, kept * interval.next_sigma)
 
 
 def _taylor(
@@ -113,7 +117,8 @@ def _lagrange(
         coordinate = _rho
     found = lagrange_weights(interval.start, interval.end, known, coordinate)
     weights = {j: interval.next_sigma * c for j, c in zip(used, found, strict=True)}
-    return Coefficients(interval.next_alpha / interval.alpha, weights)
+    state = interval.next_alpha / interval.alpha
+    return Coefficients(state, weights, kept=interval.next_sigma)
 
 
 def _rho(log_snr: float) -> float:

@@ -13,12 +13,14 @@ class Evaluation:
 
     ``data`` and ``noise`` (None at sigma 0) are one prediction in two forms. After a pseudo
     corrector, ``x`` is the corrected state and they are still what was said of the predicted one.
+    ``unguided`` is the prediction whose noise stays in the state, where a step renoises with it.
     """
 
     log_snr: float
     x: Tensor
     data: Tensor
     noise: Tensor | None
+    unguided: "Evaluation | None" = None
 
 
 @dataclass(frozen=True)
