@@ -11,7 +11,8 @@ from autosearch.spaces.base import Family, Genome, Parameter, Rng
 __all__ = ["GuidanceChoice"]
 
 _RULES = ("cfg", "cfgpp")
-# CFG++ at 0.6 and at 1 stands for classifier-free guidance at 7.5 and 12.5 (Chung et al. 2024).
+# CFG++'s scales from 0 to 1 stand for classifier-free ones from 1 to 12.5 (Chung et al. 2025); that
+# they do so in proportion is our simplification.
 _CFGPP = 12.5
 _LARGEST = 100.0
 _DIGITS = 3
