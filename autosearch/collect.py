@@ -15,7 +15,7 @@ __all__ = ["Collected", "collect"]
 Rows = Mapping[str, NDArray[np.generic]]
 
 # Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
-_PART = 4
+_PART = 2
 
 
 @dataclass(frozen=True)
