@@ -77,6 +77,15 @@ class Family(ABC):
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser
 
+    def genes(self, genome: Genome) -> dict[str, Any] | None:
+        """A copy of the family's own choices under ``genes``; None where there are none."""
+        known = genome.get("genes", {}).get(self.name)
+        return None if known is None else dict(known)
+
+    def set_genes(self, genome: Genome, genes: Mapping[str, Any]) -> None:
+        """Write the family's own choices under ``genes``, beside the other families'."""
+        genome["genes"] = {**genome.get("genes", {}), self.name: dict(genes)}
+
     @abstractmethod
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """Draw the family's own fields anew."""

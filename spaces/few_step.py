@@ -52,7 +52,7 @@ class FewStepSchedule(Family):
         count = int(rng.integers(self.steps[0], self.steps[1] + 1))
         genome["start"] = {"scale": self._start}
         genome["steps"] = [{} for _ in range(count)]
-        genome["genes"] = {**genome.get("genes", {}), self.name: numbers}
+        self.set_genes(genome, numbers)
         self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
@@ -72,7 +72,7 @@ class FewStepSchedule(Family):
                 numbers[name] *= float(rng.lognormal(0.0, 0.15))
             else:
                 numbers[name] = self._draw(name, rng)
-        genome["genes"] = {**genome.get("genes", {}), self.name: numbers}
+        self.set_genes(genome, numbers)
         self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
@@ -81,14 +81,14 @@ class FewStepSchedule(Family):
         for name in _NUMBERS:
             if rng.random() < 0.5:
                 mine[name] = theirs[name]
-        child["genes"] = {**child.get("genes", {}), self.name: mine}
+        self.set_genes(child, mine)
         self.repair(child)
 
     def repair(self, genome: Genome) -> None:
         steps = self._fit_length(genome["steps"])
         genome["steps"] = steps
         numbers = self._clipped(self._numbers(genome))
-        genome["genes"] = {**genome.get("genes", {}), self.name: numbers}
+        self.set_genes(genome, numbers)
         *times, stop = self._times(len(steps), numbers)
         for step, time in zip(steps, times, strict=True):
             step["time"] = round_float(time)
@@ -122,14 +122,14 @@ class FewStepSchedule(Family):
         }
         genome["start"] = {"scale": self._start}
         genome["steps"] = [{} for _ in range(int(values["steps"]))]
-        genome["genes"] = {**genome.get("genes", {}), self.name: numbers}
+        self.set_genes(genome, numbers)
         self.repair(genome)
 
     def _numbers(self, genome: Genome) -> dict[str, Any]:
         """The genome's numbers; those published for its length where it brings none."""
-        known = genome.get("genes", {}).get(self.name)
+        known = self.genes(genome)
         if known is not None:
-            return dict(known)
+            return known
         preset = PRESETS.get(len(genome["steps"]), _DEFAULT)
         return {name: getattr(preset, name) for name in _NUMBERS}
 

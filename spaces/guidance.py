@@ -111,7 +111,7 @@ class GuidanceChoice(Family):
 
     def _write(self, genome: Genome, genes: Genes) -> None:
         genes = self._clipped(genes)
-        genome["genes"] = {**genome.get("genes", {}), self.name: genes}
+        self.set_genes(genome, genes)
         guided = self._per_step(genes, len(genome["steps"]))
         for step, guidance in zip(genome["steps"], guided, strict=True):
             step.pop("guidance", None)
@@ -129,9 +129,9 @@ class GuidanceChoice(Family):
 
     def _genes(self, genome: Genome) -> Genes:
         """The genome's choices; those that its steps show where it brings none."""
-        known = genome.get("genes", {}).get(self.name)
+        known = self.genes(genome)
         if known is not None:
-            return dict(known)
+            return known
         count = len(genome["steps"])
         guided = [i for i, step in enumerate(genome["steps"]) if step.get("guidance")]
         if not guided:

@@ -60,6 +60,11 @@ class Result:
     measured: tuple[float, ...] | None = None
     violations: tuple[float, ...] = ()
 
+    @property
+    def broken(self) -> float:
+        """By how much the measured constraints are broken in all; 0 when they are kept."""
+        return sum(max(violation, 0.0) for violation in self.violations)
+
 
 class Algorithm(ABC):
     """Proposes genomes of a space.

@@ -154,5 +154,5 @@ def _order(result: Result) -> tuple[int, float]:
     if result.values is not None:
         return 0, result.values[0]
     if result.measured is not None and result.violations:
-        return 1, sum(max(violation, 0.0) for violation in result.violations)
+        return 1, result.broken
     return 2, 0.0

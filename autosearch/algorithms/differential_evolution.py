@@ -86,7 +86,7 @@ class DifferentialEvolution(Algorithm):
         assert result.point is not None
         values = result.values or result.measured
         assert values is not None
-        broken = 0.0 if result.values else sum(max(v, 0.0) for v in result.violations)
+        broken = 0.0 if result.values else result.broken
         return _Member(self._box.unit(result.point), (broken, values[0]))
 
     def _challenge(self, place: int, newcomer: _Member) -> None:

@@ -1,6 +1,5 @@
 """What multi-objective evolution has in common: parents, children, and survival from pymoo."""
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -83,9 +82,9 @@ class Evolution(Algorithm):
         values: NDArray[np.float64] = self._alive.get("F")
         return values
 
-    @abstractmethod
     def _order(self, individual: Individual) -> tuple[float, ...]:
-        """The smallest wins a tournament; the first drawn of equals."""
+        """The smallest wins a tournament, the first drawn of equals: the lower rank."""
+        return (individual.get("rank"),)
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
         if self._generations is not None and self._generations.place(pending) is None:

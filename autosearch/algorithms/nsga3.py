@@ -4,7 +4,6 @@ import itertools
 import math
 
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
-from pymoo.core.individual import Individual
 from pymoo.util.ref_dirs import get_reference_directions
 
 from autosearch.algorithms.checks import at_least, several_objectives
@@ -80,10 +79,6 @@ class NSGA3(Evolution):
         self._survival = ReferenceDirectionSurvival(
             get_reference_directions("das-dennis", objectives, n_partitions=partitions)
         )
-
-    def _order(self, individual: Individual) -> tuple[float, ...]:
-        """Lower rank first."""
-        return (individual.get("rank"),)
 
 
 def directions(objectives: int, partitions: int) -> int:

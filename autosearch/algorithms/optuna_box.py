@@ -107,8 +107,7 @@ class OptunaBox(Algorithm):
         return self.space.plan(genome).identity
 
     def _finished(self, point: Point, result: Result) -> FrozenTrial:
-        broken = any(violation > 0 for violation in result.violations)
-        values = result.measured if broken else result.values
+        values = result.measured if result.broken else result.values
         if values is None:
             return self._trial(point, TrialState.PRUNED)
         constraints = {str(i): value for i, value in enumerate(result.violations)}

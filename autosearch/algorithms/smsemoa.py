@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymoo.algorithms.moo.sms import LeastHypervolumeContributionSurvival
-from pymoo.core.individual import Individual
 
 from autosearch.algorithms.checks import several_objectives
 from autosearch.algorithms.evolution import Evolution, Mate
@@ -62,10 +61,6 @@ class SMSEMOA(Evolution):
             generational=generational,
         )
         self._survival = LeastHypervolumeContributionSurvival()
-
-    def _order(self, individual: Individual) -> tuple[float, ...]:
-        """Lower rank first."""
-        return (individual.get("rank"),)
 
     def _known_bounds(self) -> Mapping[str, Any]:
         if len(self._alive) == 0:

@@ -1,7 +1,7 @@
 """Branches of each step, with everything removed that has no effect or nothing stored to use."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autosearch.compiler.guidance import Wanted, wanted_branches
@@ -58,7 +58,7 @@ def compile_branches(steps: Sequence[Step], denoiser: Denoiser) -> list[Combinat
         found = [(_compiled(one, own, by_name, stored), one) for one in wanted]
         combination = _merged(found)
         for branch in combination.branches:
-            _store(branch, by_name, stored)
+            stored.update((branch.name, name) for name in _computed(by_name, branch.actions))
         result.append(combination)
     return result
 
@@ -70,17 +70,13 @@ def _compiled(
     branch = wanted.branch
     asked = {**own, **wanted.own}
     actions: dict[str, Action] = {}
-    for name, site in sites.items():  # parents come before children
+    for name, site in sites.items() if asked else ():  # parents come before children
         if not _inside_uncomputed(site, sites, actions):
             action = _reachable(asked.get(name), stored[branch.name, name])
             if action is not None:
                 actions[name] = action
-    computed = {
-        name
-        for name, site in sites.items()
-        if name not in actions and not _inside_uncomputed(site, sites, actions)
-    }
-    heads = tuple(h for h in branch.heads if h[0] in computed) if branch.strength else ()
+    computed = _computed(sites, actions) if branch.heads and branch.strength else ()
+    heads = tuple(h for h in branch.heads if h[0] in computed)
     return replace(
         branch,
         sites=tuple(sorted(actions.items())),
@@ -109,10 +105,15 @@ def _merged(found: Sequence[tuple[Branch, Wanted]]) -> Combination:
     return Combination(tuple(branches[i] for i in kept), tuple(weights[i] for i in kept), renoise)
 
 
-def _store(branch: Branch, sites: Mapping[str, Site], stored: Stored) -> None:
-    for name, site in sites.items():
-        if name not in branch.actions and not _inside_uncomputed(site, sites, branch.actions):
-            stored[branch.name, name] += 1
+def _computed(sites: Mapping[str, Site], actions: Mapping[str, Action]) -> Collection[str]:
+    """The sites whose features a run has."""
+    if not actions:
+        return sites.keys()
+    return {
+        name
+        for name, site in sites.items()
+        if name not in actions and not _inside_uncomputed(site, sites, actions)
+    }
 
 
 def _inside_uncomputed(

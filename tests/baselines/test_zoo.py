@@ -10,32 +10,15 @@ from autosearch.baselines import SOLVERS, baseline, baseline_names, split_name
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.noise import Stream
-from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.sampler import sample_indices
-from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.errors import UserError
-from autosearch.models.exact import ExactDenoiser, Mixture
+from autosearch.models.exact import ExactDenoiser
 from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 
-MODELS: dict[str, tuple[NoiseSchedule, Prediction]] = {
-    "vp": (VariancePreserving(), "noise"),
-    "cosine": (VariancePreserving("cosine"), "v"),
-    "edm": (EDM(), "data"),
-    "flow": (RectifiedFlow(), "flow"),
-}
-
+# Those that ``make`` knows.
+MODELS = ("vp", "cosine", "edm", "flow")
 Make = Callable[[str], ExactDenoiser]
-
-
-@pytest.fixture(scope="module")
-def make() -> Make:
-    mixture = Mixture.random(components=3, dimension=3, seed=1)
-
-    def denoiser(model: str) -> ExactDenoiser:
-        return ExactDenoiser(mixture, *MODELS[model])
-
-    return denoiser
 
 
 def refused(message: str, *, grid: str, model: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.algorithms.box_points import UnitBox
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
@@ -73,14 +74,7 @@ def test_operators_stay_inside_and_move(few_step):
 @given(places=st.lists(st.floats(0, 1), min_size=11, max_size=11))
 def test_every_point_of_the_box_decodes(spaces, places):
     space = make(spaces("cosine").denoiser)
-    point = {}
-    for parameter, place in zip(space.box(), places, strict=True):
-        if parameter.kind == "choice":
-            last = len(parameter.choices) - 1
-            point[parameter.name] = parameter.choices[min(int(place * (last + 1)), last)]
-        else:
-            value = parameter.low + place * (parameter.high - parameter.low)
-            point[parameter.name] = round(value) if parameter.kind == "int" else value
+    point = UnitBox(space.box()).point(np.array(places))
     genome = space.from_box(point)
     check_inside(space, genome)
     assert len(genome["steps"]) == point["few_step.steps"]

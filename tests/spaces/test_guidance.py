@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.algorithms.box_points import UnitBox
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
@@ -77,14 +78,7 @@ def test_operators_stay_inside_and_move(model):
 @given(places=st.lists(st.floats(0, 1), min_size=11, max_size=11))
 def test_every_point_of_the_box_decodes(spaces, places):
     space = make(conditional(spaces("cosine").denoiser), scale=[0.5, 4], last=[0.5, 1])
-    point = {}
-    for parameter, place in zip(space.box(), places, strict=True):
-        if parameter.kind == "choice":
-            last = len(parameter.choices) - 1
-            point[parameter.name] = parameter.choices[min(int(place * (last + 1)), last)]
-        else:
-            value = parameter.low + place * (parameter.high - parameter.low)
-            point[parameter.name] = round(value) if parameter.kind == "int" else value
+    point = UnitBox(space.box()).point(np.array(places))
     genome = space.from_box(point)
     check_inside(space, genome)
     genes = genome["genes"]["guidance"]

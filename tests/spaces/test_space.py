@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.algorithms.box_points import UnitBox
 from autosearch.baselines import SOLVERS, baseline, baseline_names
 from autosearch.compiler import compile_recipe
 from autosearch.errors import UserError
@@ -263,14 +264,6 @@ def test_repair_changes_nothing_that_is_inside(spaces):
 # -- box ---------------------------------------------------------------------------------------
 
 
-def values_of(parameter: Parameter, place: float) -> Any:
-    if parameter.kind == "choice":
-        last = len(parameter.choices) - 1
-        return parameter.choices[min(int(place * (last + 1)), last)]
-    value = parameter.low + place * (parameter.high - parameter.low)
-    return round(value) if parameter.kind == "int" else value
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     places=st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])), min_size=16),
@@ -282,7 +275,7 @@ def test_every_point_of_the_box_decodes_to_a_recipe_that_compiles(spaces, places
     box = space.box()
     assert len(box) <= MAX_BOX
     assert len({parameter.name for parameter in box}) == len(box)
-    point = {p.name: values_of(p, place) for p, place in zip(box, places, strict=False)}
+    point = UnitBox(box).point(np.array(places[: len(box)]))
     genome = space.from_box(point)
     check_inside(space, genome)
     assert space.encode(space.decode(genome)) is not None
@@ -294,7 +287,8 @@ def test_points_of_the_box_differ(spaces):
     rng = np.random.default_rng(0)
     plans = set()
     for _ in range(100):
-        point = {p.name: values_of(p, rng.random()) for p in space.box()}
+        box = UnitBox(space.box())
+        point = box.point(rng.random(box.dimension))
         plans.add(space.plan(space.from_box(point)).identity)
     assert len(plans) >= 80
 
