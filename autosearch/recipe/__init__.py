@@ -1,0 +1,25 @@
+"""The recipe: everything needed to sample, as plain, versioned JSON data.
+
+Loading a recipe executes nothing. Floats keep 9 significant digits, 4 and 4.0 are one value,
+defaults are left out, so equal recipes are equal texts.
+"""
+
+from autosearch.recipe.actions import parse_action
+from autosearch.recipe.document import ModelKey, Recipe, Start
+from autosearch.recipe.guidance import Guidance
+from autosearch.recipe.numbers import round_float
+from autosearch.recipe.solver import FORMS, CorrectorStep, Relaxation
+from autosearch.recipe.step import Step
+
+__all__ = [
+    "FORMS",
+    "CorrectorStep",
+    "Guidance",
+    "ModelKey",
+    "Recipe",
+    "Relaxation",
+    "Start",
+    "Step",
+    "parse_action",
+    "round_float",
+]

@@ -1,0 +1,26 @@
+"""Numbers of recipes: nine significant digits, and one form for equal values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["round_float", "rounded"]
+
+
+def round_float(value: float) -> float:
+    """``value`` with 9 significant digits; minus zero is zero."""
+    return float(f"{value:.9g}") + 0.0
+
+
+def rounded(value: Any) -> Any:
+    """Every number in plain data as a rounded float where it has a fraction, else as an int."""
+    if isinstance(value, Mapping):
+        return {str(k): rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(v) for v in value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    try:
+        short = round_float(value)
+    except OverflowError:  # an integer beyond all floats, refused later
+        return value
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short

@@ -1,0 +1,92 @@
+"""One step of a recipe."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from autosearch.recipe.actions import SiteAction
+from autosearch.recipe.guidance import Guidance
+from autosearch.recipe.solver import LAGRANGE, CorrectorStep, Form, Past, Relaxation, check_relaxed
+from autosearch.recipe.strict import Strict
+from autosearch.validation import shortened
+
+__all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
+
+# Beyond this the signal or the noise is under 2e-22 of the whole, and exponentials overflow.
+LARGEST_LOG_SNR = 50
+LogSnr = Annotated[float, Field(ge=-LARGEST_LOG_SNR, le=LARGEST_LOG_SNR)]
+
+
+class Step(Strict):
+    """One step, from its log-SNR to the next step's (the last: to ``end``).
+
+    Attributes:
+        evaluate: the first step may take the data to be 0 or the data set's mean instead of
+            asking the network (analytic first step).
+        form: see :mod:`autosearch.compiler.solver`.
+        start_point: -1 goes on from the newest state, -p starts again from the state p points
+            back (singlestep).
+        points: for each derivative, the evaluations besides the start's own that estimate it, -1
+            being the newest. By default one fewer than the order: first those newer than the
+            start, then the newest before it.
+        corrector: whether to look at this step again when the network was evaluated at its end.
+    """
+
+    time: float
+    log_snr: LogSnr | None = None
+    evaluate: Literal["network", "zero_x0", "average_x0"] = "network"
+    order: Annotated[int, Field(ge=1, le=4)] = 1
+    prediction: Literal["noise", "data"] = "data"
+    form: Form = "dpmsolver"
+    start_point: Past = -1
+    points: list[list[Past]] | None = None
+    relaxation: Relaxation | None = None
+    corrector: Literal["none", "pseudo", "implicit"] | CorrectorStep = "none"
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clip: Annotated[float | None, Field(gt=0)] = None
+    guidance: list[Guidance] = Field(default_factory=list)
+    sites: dict[str, SiteAction] = Field(default_factory=dict)
+
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        """One rule may stand without a list, and null for none."""
+        if value is None:
+            return []
+        return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("guidance")
+    @classmethod
+    def _one_scale(cls, value: list[Guidance]) -> list[Guidance]:
+        if sum(rule.rule in ("cfg", "cfgpp") for rule in value) > 1:
+            raise ValueError("give one rule of 'cfg' and 'cfgpp' at most")
+        return value
+
+    @field_validator("corrector", mode="before")
+    @classmethod
+    def _name_or_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, (str, Mapping, CorrectorStep)):
+            raise ValueError(
+                f"write 'none', 'pseudo', 'implicit' or a mapping of keys, not {shortened(value)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _available(self) -> "Step":
+        if self.order > 3 and self.form == "dpmsolver":
+            raise ValueError("form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4")
+        if self.eta > 0 and self.form in LAGRANGE and self.order > 1:
+            raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
+        if self.relaxation is not None:
+            check_relaxed(self.form)
+        self._check_corrector()
+        return self
+
+    def _check_corrector(self) -> None:
+        """A corrector's relaxation needs form taylor, its own or the one that it takes over."""
+        corrector = self.corrector
+        if not isinstance(corrector, CorrectorStep) or corrector.relaxation is None:
+            return
+        if corrector.form is None and self.form != "dpmsolver":
+            check_relaxed(self.form)
