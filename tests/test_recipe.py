@@ -235,7 +235,7 @@ def test_the_given_data_stay_untouched() -> None:
         (with_step(form="tailor"), "steps[0].form: unknown form 'tailor'; did you mean 'taylor'?"),
         (
             with_step(sites={"a": "resue"}),
-            "steps[0].sites: unknown site action 'resue'; valid: reu",
+            "steps[0].sites.a: unknown site action 'resue'; valid: reu",
         ),
         (with_step(eta=1.5), "steps[0].eta: input should be less than or equal to 1, got 1.5"),
         (with_step(order=5), "steps[0].order: input should be less than or equal to 4, got 5"),
