@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench soak clean
+.PHONY: help install demo test test-diffusers check bench soak clean
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(STAMP)  ## create .venv and install everything in it
 
@@ -23,7 +23,10 @@ demo: $(STAMP)  ## search the digits model (5 minutes) and leave the front in ru
 	$(BIN)/autosearch run digits --out runs/digits
 
 test: $(STAMP)  ## run the tests (10 minutes at most)
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak and not diffusers"
+
+test-diffusers: $(STAMP)  ## run the long tests of diffusers pipelines
+	$(BIN)/python -m pytest -m diffusers
 
 check: $(STAMP)  ## lint and type-check
 	$(BIN)/ruff check .
@@ -33,7 +36,7 @@ check: $(STAMP)  ## lint and type-check
 bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead
 	$(BIN)/python -m autosearch.experiments.benchmarks
 
-soak: $(STAMP)  ## run the long tests
+soak: test-diffusers  ## run the long tests
 	$(BIN)/python -m pytest -m soak
 
 clean:  ## remove runs and caches, keep .venv

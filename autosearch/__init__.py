@@ -1,6 +1,28 @@
 """Search for the best trade-offs between quality and cost of sampling from a diffusion model."""
 
+from typing import Any
+
 from autosearch._version import __version__
 from autosearch.errors import UserError
 
-__all__ = ["UserError", "__version__"]
+__all__ = ["RecipeScheduler", "UserError", "__version__", "apply", "remove"]
+
+_LAZY = {
+    "apply": "autosearch.pipelines.applied",
+    "remove": "autosearch.pipelines.applied",
+    # Saved pipelines name their scheduler by this package and its class.
+    "RecipeScheduler": "autosearch.pipelines.scheduler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs diffusers, or seconds to import, once it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "RecipeScheduler":
+        from autosearch.pipelines.extra import diffusers
+
+        diffusers()
+    return getattr(import_module(_LAZY[name]), name)

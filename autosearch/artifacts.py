@@ -14,13 +14,13 @@ from autosearch.front import front_table
 from autosearch.front_text import front_text
 from autosearch.front_view import FrontView, Point, number
 from autosearch.gallery import save_samples
-from autosearch.plan import Plan
-from autosearch.plotting import plot_front
+from autosearch.plan import Plan, evaluations
+from autosearch.plotting import acts, head_gains, plot_front, plot_heads, plot_recipe
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 
-__all__ = ["write_artifacts"]
+__all__ = ["draw_recipe", "write_artifacts"]
 
 _SAMPLES = 100
 # Samples of more numbers than this are shown by fewer, and points in the plane by more.
@@ -33,6 +33,9 @@ _UNIFORM = "ddim"
 
 def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
     """Write ``front.json``, ``front.txt`` and, once something is on the front, ``front.png``.
+
+    Where heads were selected, ``heads.png`` too; where the knee's recipe leaves something out, a
+    picture of what, ``recipe.png``.
 
     Also the knee's recipe as ``recipe.json`` and ``samples.png``: its samples beside those of
     ``ddim`` at the same number of steps, from the same noise.
@@ -64,7 +67,27 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
     seed = problem.experiment.seed
     count = _count(problem.denoiser.sample_shape)
     save_samples(problem.model, plans, written[4], count=count, seed=seed)
+    plan = next(iter(plans.values()))
+    if acts(plan):
+        written.append(directory / "recipe.png")
+        draw_recipe(problem, plan, chosen, written[-1], quality=view.quality.name)
+    gains = head_gains(study)
+    if gains is not None:
+        written.append(directory / "heads.png")
+        plot_heads(gains, written[-1])
     return written
+
+
+def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, quality: str) -> None:
+    """Write the picture of a point's plan: what is left out, and what for."""
+    counts = evaluations(plan.steps)
+    whole = sum(n * len(step.branches) for n, step in zip(counts, plan.steps, strict=True))
+    most = "at most " if plan.gated else ""
+    title = (
+        f"{chosen.name}: {quality} {number(chosen.value(quality))}, {most}"
+        f"{plan.forward_equivalents:.3g} of {whole} forward equivalents"
+    )
+    plot_recipe(plan, problem.denoiser.sites, path, title=title)
 
 
 def _compared(

@@ -25,9 +25,13 @@ def _registered(kind: str) -> Callable[[], dict[str, str]]:
 
 
 def _baselines() -> dict[str, str]:
-    from autosearch.baselines import SOLVERS
+    from autosearch.baselines import POLICIES, SOLVERS
+    from autosearch.baselines.policies import written
 
-    return {name: f"{solver.summary}; own grid {solver.grid}" for name, solver in SOLVERS.items()}
+    solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
+    return solvers | {
+        f"+{name}": f"{one.summary}; written {written(name)}" for name, one in POLICIES.items()
+    }
 
 
 # Plural, as the user writes it.

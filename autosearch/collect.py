@@ -46,8 +46,12 @@ def collect(
     if not needs:
         return Collected({}, 0.0, 0.0)
     parts = [tuple(blocks[i : i + _PART]) for i in range(0, len(blocks), _PART)]
-    for number, part in enumerate(parts):
-        executor.submit(Task(number, plan, seed, stream, part, block_size, needs))
+    tasks = [
+        Task(number, plan, seed, stream, part, block_size, needs)
+        for number, part in enumerate(parts)
+    ]
+    for task in tasks:
+        executor.submit(task)
     outcomes: dict[int, Outcome] = {}
     while len(outcomes) < len(parts):
         outcomes.update({outcome.id: outcome for outcome in executor.wait()})
@@ -57,6 +61,6 @@ def collect(
     if reasons:
         return Collected({}, cost, nominal, reasons[0])
     ordered = [outcomes[number].rows for number in range(len(parts))]
-    rows = {need: np.concatenate([part[need] for part in ordered]) for need in needs}
+    rows = {need: np.concatenate([part[need] for part in ordered]) for need in tasks[0].needs}
     seconds = sum(outcome.seconds for outcome in outcomes.values())
     return Collected(rows, cost, nominal, seconds=seconds)

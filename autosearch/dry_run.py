@@ -10,11 +10,13 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, Rows
 from autosearch.plan import Plan
 from autosearch.problem import Problem
@@ -47,6 +49,7 @@ class _Timing:
     scoring: float  # from rows to values, on the search's samples
     checking: float  # the same on the validation's samples, with what is only reported
     row_bytes: float  # per sample
+    peak_bytes: int | None  # of the device's memory, where it has its own
 
 
 def dry_run(experiment: Experiment) -> dict[str, Any]:
@@ -59,6 +62,7 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
         UserError: for everything that would also stop the search.
     """
     problem = Problem(experiment)
+    problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
     _ = problem.make_algorithm()
     if not problem.baselines:
         raise UserError("baselines: none can be encoded by the space and keeps the constraints")
@@ -99,6 +103,11 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
         },
         "workers": workers,
         "seconds": _elapsed(sampling, scoring, workers),
+        "memory_bytes": {
+            # States, predictions and stored features of a batch; weights and activations besides.
+            "declared": max(plan.memory for plan in plans) * problem.seed_block,
+            "peak": timing.peak_bytes,
+        },
         "disk_bytes": round(_disk(problem, timing, candidates, checked, plans)),
     }
 
@@ -128,6 +137,7 @@ def _measured(problem: Problem) -> _Timing:
         _scoring(problem.measure, middle.plan, block, experiment.samples, size),
         _scoring(problem.report_measure, middle.plan, block, experiment.validation.samples, size),
         row_bytes,
+        torch.cuda.max_memory_allocated() if device == "cuda" else None,
     )
 
 
@@ -221,7 +231,8 @@ def _workers(experiment: Experiment) -> int:
         return 1
     if workers.count != "auto":
         return workers.count
-    return max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
+    room = max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
+    return min(room, experiment.lag) if experiment.order == "fixed" else room
 
 
 def _elapsed(sampling: float, scoring: float, workers: int) -> float:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,11 @@ from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
-from autosearch.objectives import Estimate, compare
+from autosearch.objectives import Estimate, Latency, compare
 from autosearch.plan import Plan, check_compatible
 from autosearch.recipe import Recipe
 from autosearch.reference import TEACHER
+from autosearch.timing import timed
 from autosearch.workers import Executor, Infeasible, make_executor
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 
@@ -177,6 +178,9 @@ class RecipeEvaluator:
         teacher: NDArray[np.generic] | None,
     ) -> Evaluation:
         found = self._collected(executor, name, plan, self._measure.needs)
+        if any(isinstance(objective, Latency) for objective in self._measure.objectives):
+            timing = timed(executor, plan, block_size=self.model.block_size)
+            found = replace(found, rows={**found.rows, **timing.rows})
         values = self._estimates(name, plan, found.rows, teacher)
         return Evaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
 

@@ -118,6 +118,7 @@ def front_table(study: Study) -> dict[str, Any]:
         "points": [_point(study, c, noise, on_front, overtaken) for c in listed],
         "baselines": [_point(study, c, noise, on_front, overtaken) for c in baselines],
         "cost": _cost(study),
+        **_predictions(study),
         "samples": {
             "search": study.experiment.samples,
             "validated": None if noise is None else noise[1],
@@ -186,10 +187,12 @@ def _ends(
     fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
     if objective.needs and fewest:
         worst = fewest[0].values[objective.name].value
-    if worst <= best if up else worst >= best:
-        return (worst, best) if worst != best else (best / 2 if up else best * 2, best)
-    # A baseline better than the reference: both ends from the baselines.
-    return (min(values), max(values)) if up else (max(values), min(values))
+    if worst > best if up else worst < best:
+        # A baseline better than the reference: both ends from the baselines.
+        worst, best = (min(values), max(values)) if up else (max(values), min(values))
+    if worst == best:
+        worst = best / 2 if up else best * 2
+    return (worst, best) if worst != best else (best - 1 if up else best + 1, best)
 
 
 def _reference_error(objective: Objective, study: Study) -> float:
@@ -285,18 +288,23 @@ def _point(
         "baseline": candidate.name,
         "on_front": candidate.id in on_front,
         "overtaken_by": overtaken.get(candidate.id),
-        "values": {name: _value(candidate.values.get(name), validated.get(name)) for name in names},
+        "values": {
+            name: _value(name, candidate.values.get(name), validated.get(name)) for name in names
+        },
     }
 
 
-def _value(search: Estimate | None, validated: Estimate | None) -> dict[str, Any]:
+def _value(name: str, search: Estimate | None, validated: Estimate | None) -> dict[str, Any]:
     best = validated or search
     assert best is not None
-    return {
+    value: dict[str, Any] = {
         "search": None if search is None else search.value,
         "validated": None if validated is None else validated.value,
         "ci": list(best.interval()),
     }
+    if best.pseudo and not _objective(name).needs:
+        value["measured"] = True  # where plans declare
+    return value
 
 
 def _reference(study: Study) -> dict[str, Any]:
@@ -315,6 +323,19 @@ def _reference(study: Study) -> dict[str, Any]:
             for name, entry in values.items()
         },
     }
+
+
+def _predictions(study: Study) -> dict[str, Any]:
+    """How far predicted latencies are from those measured alone, where some were."""
+    errors = []
+    for candidate in study.feasible:
+        predicted, measured = candidate.values.get("latency"), study.timings.get(candidate.identity)
+        if predicted is not None and measured is not None:
+            errors.append(abs(predicted.value / measured.value - 1))
+    if not errors:
+        return {}
+    median, largest = float(np.median(errors)), max(errors)
+    return {"latency": {"measured": len(errors), "median_error": median, "largest_error": largest}}
 
 
 def _cost(study: Study) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _LEAST_NAME = 8
 # Ratios mean nothing near zero, where a bias-corrected distance may even be negative.
 _LEAST_RATIO = 1e-9
 
+MEASURED_NOTE = "~: measured, where each sample decides what it computes; the plan gives a bound"
 HEADINGS_NOTE = "gap: to the best baseline at the same cost, or at the nearest one"
 
 
@@ -46,11 +47,13 @@ def rows(view: FrontView) -> list[list[str]]:
 
 def summary_lines(view: FrontView) -> list[str]:
     """What stands below the table: overtaken points, reference, hypervolume, cost."""
-    table, lines = view.table, []
+    table, lines = view.table, _reported(view)
     if not view.front:
         lines.append("nothing on the front: no candidate has a result yet")
     else:
         lines.append(HEADINGS_NOTE)
+    if any(point.measured(axis.name) for point in view.front for axis in view.axes):
+        lines.append(MEASURED_NOTE)
     if not view.validated:
         lines.append("not validated yet: values are the search's, and flatter the winners")
         if table.get("noise") == "fresh":
@@ -73,7 +76,34 @@ def summary_lines(view: FrontView) -> list[str]:
     ]
     if found:
         lines.append(f"hypervolume {', '.join(found)}")
+    if "latency" in table:
+        lines.append(_latency_line(table["latency"]))
     return [*lines, _cost_line(table["cost"])]
+
+
+def _reported(view: FrontView) -> list[str]:
+    """What was measured besides the objectives, side by side: one quality alone may mislead."""
+    shown = {axis.name for axis in view.axes}
+    names = [name for name in _measured(view.front) if name not in shown]
+    if not names:
+        return []
+    body = [[point.name, *(_known(point, name) for name in names)] for point in view.front]
+    cells = [["also measured", *names], *body]
+    widths = _widths(cells)
+    return [*(_line(row, widths).rstrip() for row in cells), ""]
+
+
+def _measured(points: Sequence[Point]) -> list[str]:
+    """Everything that some of the points have a value of, in their order."""
+    names = dict.fromkeys(name for point in points for name in point.values)
+    return [name for name in names if any(_known(point, name) != "-" for point in points)]
+
+
+def _known(point: Point, name: str) -> str:
+    try:
+        return number(point.value(name))
+    except KeyError:
+        return "-"
 
 
 def title(view: FrontView) -> str:
@@ -90,14 +120,14 @@ def _row(view: FrontView, point: Point) -> list[str]:
     quality = view.quality.name
     cells = [str(point.steps)]
     if (cost := _cost_column(view)) is not None:
-        cells.append(number(point.value(cost.name)))
+        cells.append(_cost(point, cost.name))
     searched = point.search(quality)
     cells += [
         _shortened(point.name),
         "" if searched is None else number(searched),
         _validated(point, quality),
     ]
-    cells += [number(point.value(axis.name)) for axis in _others(view)]
+    cells += [_cost(point, axis.name) for axis in _others(view)]
     rivals = view.same_cost(point)
     ours = point.value(quality)
     if not rivals:
@@ -107,6 +137,10 @@ def _row(view: FrontView, point: Point) -> list[str]:
     if point.baseline is not None and not view.quality.better(theirs, ours):
         return [*cells, "itself", "", ""]
     return [*cells, _shortened(best.name), number(theirs), _gap(ours, theirs)]
+
+
+def _cost(point: Point, name: str) -> str:
+    return number(point.value(name)) + ("~" if point.measured(name) else "")
 
 
 def _cost_column(view: FrontView) -> Axis | None:
@@ -136,6 +170,14 @@ def _gap(ours: float, theirs: float) -> str:
 
 def _others(view: FrontView) -> list[Axis]:
     return [axis for axis in view.axes if axis not in (view.cost, view.quality)]
+
+
+def _latency_line(latency: Mapping[str, Any]) -> str:
+    return (
+        f"latency: predicted in the search, measured alone for {latency['measured']} recipes; "
+        f"median error {100 * latency['median_error']:.0f}%, largest "
+        f"{100 * latency['largest_error']:.0f}%"
+    )
 
 
 def _cost_line(cost: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["COSTS", "STEPS", "Axis", "FrontView", "Point", "number", "with_error"]
 
 # Objectives that a plan declares; the first of them in an experiment is the axis of cost.
-COSTS = ("nfe", "forwards", "macs", "memory")
+COSTS = ("nfe", "forwards", "macs", "memory", "latency")
 # Stands for the cost where a table of one objective is drawn.
 STEPS = "steps"
 
@@ -86,6 +86,10 @@ class Point:
         """The 95% interval of :meth:`value`; both ends equal for an exact value."""
         low, high = self.values[objective]["ci"]
         return low, high
+
+    def measured(self, objective: str) -> bool:
+        """Whether the value was measured although plans declare it, as where gates decide."""
+        return bool(self.values.get(objective, {}).get("measured", False))
 
     def half_width(self, objective: str) -> float:
         """Half the width of the interval."""

@@ -41,7 +41,8 @@ class Measure:
         self.objectives = list(objectives)
         self._model = model
         self._multiple = max(model.denoiser.classes, 1)
-        gives = set(model.widths) | {"teacher_mse"}
+        gives = {*model.widths, *model.rewards, "teacher_mse"}
+        gives |= {"labels"} if model.denoiser.classes else set()
         for objective in objectives:
             lacking = sorted(objective.needs - gives)
             if lacking:
@@ -111,7 +112,7 @@ class Measure:
 
     def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
         if not objective.needs:
-            return Estimate(objective.declared(plan))
+            return objective.observed(plan, rows, blocks)
         try:
             estimate = objective.estimate(rows, self._model.reference, blocks)
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):

@@ -7,13 +7,16 @@ the plan is a candidate's identity.
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from autosearch.diffusion.branches import COND, Branch
+from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.gates import RowMemory
+from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import ModelKey, Recipe, round_float
@@ -26,7 +29,9 @@ class StepPlan:
     """One step, self-contained: nothing outside it says what it does.
 
     ``log_snr`` and ``next_log_snr`` may be infinite. The prediction is the weighted sum of the
-    branches'; ``renoise`` names the branch whose noise stays in the state (CFG++).
+    branches'; ``renoise`` names the branch whose noise stays in the state (CFG++), and
+    ``classifier`` says how far a classifier's gradient then moves it. ``rectify`` is the line
+    ``a v + b`` that takes the network's predictions nearer to what it leaves out.
     """
 
     time: float
@@ -40,6 +45,8 @@ class StepPlan:
     branches: tuple[Branch, ...] = (COND,)
     weights: tuple[float, ...] = (1.0,)
     renoise: str | None = None
+    classifier: tuple[ClassifierTerm, ...] = ()
+    rectify: tuple[float, float] | None = None
 
     @property
     def order(self) -> int:
@@ -68,12 +75,20 @@ class StepPlan:
             "weights": list(self.weights),
             "renoise": self.renoise,
         }
+        if self.classifier:
+            data["classifier"] = [term.to_list() for term in self.classifier]
+        if self.rectify:
+            data["rectify"] = list(self.rectify)
         return data
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the sampler runs. Costs are for one sample."""
+    """What the sampler runs.
+
+    Costs are for one sample. Where gates decide, they are bounds: what is really executed is at
+    most so much, and known when it was.
+    """
 
     model: ModelKey
     start_scale: float
@@ -103,9 +118,20 @@ class Plan:
         """Whether any step adds noise."""
         return any(step.eta > 0 for step in self.steps)
 
+    @property
+    def gated(self) -> bool:
+        """Whether samples decide for themselves what they compute."""
+        return any(branch.gate for step in self.steps for branch in step.branches)
+
+    def new_memory(self, count: int) -> FeatureMemory | None:
+        """An empty memory for a run of ``count`` samples; None where nothing is remembered."""
+        if self.gated:
+            return RowMemory(self.keep, count)
+        return FeatureMemory(self.keep) if self.keep else None
+
     @cached_property
     def keep(self) -> dict[str, int]:
-        """How many computed features each reused or forecast site must hold."""
+        """How many computed ones of each feature must be held, by the feature's name."""
         return kept_features(self.steps)
 
     @cached_property
@@ -158,13 +184,22 @@ def evaluations(steps: Sequence[StepPlan]) -> list[int]:
 
 
 def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:
-    """How many computed features each reused or forecast site must hold."""
+    """How many computed ones of each feature must be held, by the feature's name."""
     keep: dict[str, int] = {}
-    for step in steps:
-        for name, action in (item for branch in step.branches for item in branch.sites):
-            if action.kind != "skip":
-                keep[name] = max(keep.get(name, 0), action.order + 1)
+    for feature, order in (item for step in steps for item in _features(step)):
+        keep[feature] = max(keep.get(feature, 0), order + 1)
     return keep
+
+
+def _features(step: StepPlan) -> Iterator[tuple[str, int]]:
+    """What a step looks up, and how far back."""
+    for branch in step.branches:
+        gate = branch.gate
+        for name, action in (*branch.sites, *(gate.sites if gate else ())):
+            if action.remembers:
+                yield action.feature(name), action.order
+        if gate is not None:
+            yield gate.feature, gate.order
 
 
 def _plain(value: float) -> float | str:

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
+from autosearch.baselines.policies import check_policies
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.grids import grids_for
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
+from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
-from autosearch.objectives import Estimate
+from autosearch.objectives import Estimate, Latency
 from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
@@ -89,6 +91,16 @@ class Problem:
     def seed_block(self) -> int:
         return self.model.block_size
 
+    @property
+    def latencies(self) -> list[Latency]:
+        """The objectives that predict from a table, which they are to be given first."""
+        return [one for one in self.report_measure.objectives if isinstance(one, Latency)]
+
+    def know_latency(self, table: LatencyTable) -> None:
+        """Predict latencies from a table."""
+        for objective in self.latencies:
+            objective.know(table, self.denoiser.sites)
+
     def blocks(self, samples: int) -> tuple[int, ...]:
         """The seed blocks of so many samples."""
         return tuple(range(samples // self.seed_block))
@@ -144,7 +156,7 @@ class Problem:
         """Why a plan may not be evaluated: declared constraints, objectives it cannot have."""
         for objective in self.measure.objectives:
             bounds = self.experiment.constraints.get(objective.name)
-            if bounds is not None and not objective.needs:
+            if bounds is not None and not objective.needs and objective.known:
                 broken = broken_bound(objective.name, objective.declared(plan), bounds)
                 if broken:
                     return broken
@@ -205,12 +217,13 @@ class Problem:
 
     def _check_baseline(self, name: str) -> None:
         try:
-            _, grid_name, _ = split_name(name if "@" in name else f"{name}@1")
+            parts = split_name(name if "@" in name else f"{name}@1")
+            check_policies(parts.policies, where=repr(name))
         except UserError as error:
             raise UserError(f"baselines: {error}") from None
         grids = grids_for(self.denoiser.schedule)
-        if grid_name is not None and grid_name not in grids:
-            raise unknown_name("grid", grid_name, grids, where=f"baselines: {name}")
+        if parts.grid is not None and parts.grid not in grids:
+            raise unknown_name("grid", parts.grid, grids, where=f"baselines: {name}")
 
     def _step_range(self) -> tuple[int, int]:
         for family in self.space.families:

@@ -18,6 +18,7 @@ from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.front import make_scale, selection
 from autosearch.journal import Journal
+from autosearch.latency import LatencyTable
 from autosearch.measure import Measure
 from autosearch.plan import Plan, model_key
 from autosearch.problem import Problem
@@ -33,6 +34,7 @@ from autosearch.search import Search
 from autosearch.snapshot import snapshot
 from autosearch.store import BlockStore
 from autosearch.study import Record, Study, estimates_to_record
+from autosearch.timing import measured_table, timed
 from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import one_thread
@@ -131,8 +133,26 @@ class _Session:
         self.progress.stop()
         self._stack.__exit__(*exc)
 
+    def _know_latency(self) -> None:
+        """Predict latencies from the study's table, measured now where there is none."""
+        if not self.problem.latencies:
+            return
+        if not self.study.latency_table:
+            with self._phase("latency"):
+                table, spent = measured_table(self.executor, self.problem.model)
+                self._write(
+                    {
+                        "type": "latency_table",
+                        "table": table.to_dict(),
+                        "forward_equivalents": spent,
+                        "budgeted": spent,
+                    }
+                )
+        self.problem.know_latency(LatencyTable.from_dict(self.study.latency_table))
+
     def setup(self) -> None:
-        """The reference, once per study."""
+        """The reference and the table of latencies, once per study."""
+        self._know_latency()
         if self.study.reference is not None:
             return
         with self._phase("reference"):
@@ -172,12 +192,16 @@ class _Session:
         measure = self.problem.report_measure
         if not measure.needs:
             return
+        self._know_latency()
         measure.check_samples(count, where="samples")
         if number < 0:
             raise UserError(f"seed: {number} is below 0; use 0 or more")
         teacher = self._teacher(Stream.VALIDATION, number, count, measure)
         with self._phase("validation"):
             self._validate(count, number, measure, teacher)
+        if self.problem.latencies and not self.interrupted():
+            with self._phase("timing"):
+                self._time_selection()
 
     def _validate(
         self, count: int, seed: int, measure: Measure, teacher: NDArray[np.generic] | None
@@ -216,6 +240,24 @@ class _Session:
                 )
                 done = len(todo) - len(waiting) - pending
                 self._changed(validating=(done, len(todo)), show=done == len(todo))
+
+    def _time_selection(self) -> None:
+        """Measure alone, one after the other, what was validated."""
+        for candidate in selection(self.study):
+            if candidate.identity in self.study.timings or self.interrupted():
+                continue
+            plan = self.problem.compile(self.study.recipe(candidate))
+            outcome = timed(self.executor, plan, block_size=self.problem.seed_block)
+            if outcome.reason is None:
+                self._write(
+                    {
+                        "type": "timing",
+                        "identity": candidate.identity,
+                        "seconds": outcome.rows["latency"].tolist(),
+                        "forward_equivalents": outcome.forward_equivalents,
+                    },
+                    sync=True,
+                )
 
     def _task(self, number: int, plan: Plan, stream: Stream, seed: int, samples: int) -> Task:
         return Task(
@@ -283,11 +325,14 @@ class _Session:
 
 
 def _executor(problem: Problem) -> Executor:
-    workers = problem.experiment.workers
+    experiment = problem.experiment
+    workers = experiment.workers
     device = "cuda" if workers.gpus > 0 else "cpu"
     return make_executor(
         functools.partial(ModelEvaluator, problem.spec, device=device),
         count=workers.count,
+        # More would have nothing to do: so many results are waited for.
+        most=experiment.lag if experiment.order == "fixed" else None,
         cpus=workers.cpus,
         gpus=workers.gpus,
         kind=workers.executor,

@@ -293,11 +293,20 @@ class Search:
             candidate.id,
             candidate.genome,
             measured if candidate.status == "ok" else None,
-            cost=max(candidate.nominal, 1.0),
+            cost=self._cost(candidate),
+            baseline=candidate.kind == "baseline",
             point=candidate.point,
             measured=measured,
             violations=self.problem.violations(values) if values else (),
         )
+
+    def _cost(self, candidate: Candidate) -> float:
+        """What the candidate took of the budget: forwards, unless only candidates are counted."""
+        budget = self._experiment.budget
+        counted = budget.candidates is not None
+        if counted and budget.forward_equivalents is None and budget.hours is None:
+            return 1.0
+        return max(candidate.nominal, 1.0)
 
     def _pending(self) -> list[Proposal]:
         """What was asked for and is not yet told, which is not the same as not yet finished."""

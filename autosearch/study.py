@@ -68,6 +68,9 @@ class Study:
     duplicates: int = 0
     stops: list[str] = field(default_factory=list)
     phases: dict[str, float] = field(default_factory=dict)
+    # From which latencies are predicted; and those of single plans measured alone, by identity.
+    latency_table: Record = field(default_factory=dict)
+    timings: dict[str, Estimate] = field(default_factory=dict)
     # Seconds that the algorithm took to propose, in all.
     proposing: float = 0.0
 
@@ -128,7 +131,11 @@ class Study:
         None where it has none.
         """
         found = noise or next(reversed(self.validations), None)
-        return self.validations[found].get(candidate.identity) or None if found else None
+        values = self.validations[found].get(candidate.identity) if found else None
+        timing = self.timings.get(candidate.identity)
+        if values and timing and "latency" in values:
+            return {**values, "latency": timing}
+        return values or None
 
     def _apply_ask(self, record: Record) -> None:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
@@ -152,6 +159,15 @@ class Study:
         kept = {key: record[key] for key in ("experiment", "overrides")}
         self.header = {**self.header, **kept}
         self.__dict__.pop("experiment", None)
+
+    def _apply_latency_table(self, record: Record) -> None:
+        self.latency_table = record["table"]
+        self._apply_cost({"what": "latency table", **record})
+
+    def _apply_timing(self, record: Record) -> None:
+        seconds = tuple(record["seconds"])
+        self.timings[record["identity"]] = Estimate(sum(seconds) / len(seconds), seconds)
+        self.other_cost += record["forward_equivalents"]
 
     def _apply_reference(self, record: Record) -> None:
         self.reference = record

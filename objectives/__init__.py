@@ -1,31 +1,45 @@
 """How samples are scored: objectives, their estimates and honest errors."""
 
 from autosearch.objectives.base import Estimate, Objective, compare
+from autosearch.objectives.class_accuracy import ClassAccuracy
 from autosearch.objectives.cost import Forwards, Macs, Memory, Nfe
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.objectives.fid import FdPixels, Fid, FidPlain
 from autosearch.objectives.inception import InceptionScore
 from autosearch.objectives.jackknife import block_count
 from autosearch.objectives.kid import Kid
+from autosearch.objectives.latency import Latency
+from autosearch.objectives.mmhm import Mmhm, MmhmText
 from autosearch.objectives.precision_recall import Precision, Recall
+from autosearch.objectives.rewards import Reward, RewardObjective
 from autosearch.objectives.teacher_mse import TeacherMse
+from autosearch.objectives.text_rewards import ClipScore, ImageRewardScore, PickScore
 
 __all__ = [
     "BUILTIN",
+    "ClassAccuracy",
+    "ClipScore",
     "Estimate",
     "FdPixels",
     "Fid",
     "FidPlain",
     "Forwards",
+    "ImageRewardScore",
     "ImageRows",
     "InceptionScore",
     "Kid",
+    "Latency",
     "Macs",
     "Memory",
+    "Mmhm",
+    "MmhmText",
     "Nfe",
     "Objective",
+    "PickScore",
     "Precision",
     "Recall",
+    "Reward",
+    "RewardObjective",
     "TeacherMse",
     "block_count",
     "compare",
@@ -40,9 +54,16 @@ BUILTIN: tuple[type[Objective], ...] = (
     InceptionScore,
     Precision,
     Recall,
+    ClassAccuracy,
+    ClipScore,
+    PickScore,
+    ImageRewardScore,
+    Mmhm,
+    MmhmText,
     TeacherMse,
     Nfe,
     Forwards,
     Macs,
     Memory,
+    Latency,
 )

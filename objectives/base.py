@@ -85,6 +85,11 @@ class Objective:
     needs: ClassVar[frozenset[str]] = frozenset()
     deterministic_only: ClassVar[bool] = False
 
+    @property
+    def known(self) -> bool:
+        """Whether :meth:`declared` can say something already."""
+        return True
+
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """The least number of samples at which the value means something.
 
@@ -95,6 +100,13 @@ class Objective:
     def declared(self, plan: "Plan") -> float:
         """The value as the plan declares it; only for objectives without needs."""
         raise TypeError(f"{self.name} is measured, not declared")
+
+    def observed(self, plan: "Plan", rows: Rows, blocks: int) -> Estimate:
+        """The value when the plan was run: as declared, unless the rows know better.
+
+        ``blocks`` is 0 where no rows were asked for.
+        """
+        return Estimate(self.declared(plan))
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The value from rows of N samples in index order, cut into ``blocks`` equal blocks.

@@ -1,8 +1,15 @@
-"""Costs of one sample that a plan declares: exact, known before anything is run."""
+"""Costs of one sample that a plan declares: exact, known before anything is run.
+
+Where gates decide what a sample computes, a plan declares the most that it may cost, and what it
+did cost is measured.
+"""
 
 from typing import TYPE_CHECKING
 
-from autosearch.objectives.base import Objective
+import numpy as np
+
+from autosearch.objectives.base import Estimate, Objective, Rows
+from autosearch.objectives.jackknife import mean_estimate
 
 if TYPE_CHECKING:
     from autosearch.plan import Plan
@@ -42,8 +49,14 @@ class Macs(Objective):
     unit = "multiply-accumulates"
 
     def declared(self, plan: "Plan") -> float:
-        """``plan.macs``."""
+        """``plan.macs``; a bound where gates decide."""
         return float(plan.macs)
+
+    def observed(self, plan: "Plan", rows: Rows, blocks: int) -> Estimate:
+        """The mean of what samples executed, where gates decided that."""
+        if "macs" not in rows:
+            return Estimate(self.declared(plan))
+        return mean_estimate(np.asarray(rows["macs"], dtype=np.float64), blocks)
 
 
 class Memory(Objective):

@@ -1,9 +1,10 @@
 """What a space is: the part of a recipe that may vary, as a genome and as a box.
 
-A genome is a fragment of a recipe in plain data, ``{"start", "steps": [...], "end"}``, and, for
-families whose choices are fewer than what they write, those choices under ``"genes"``. Each family
-owns some of the fields of a step, and at most one family owns the number of steps; so structural
-operators move whole steps and every other field stays with its step.
+A genome is a fragment of a recipe in plain data, ``{"start", "steps": [...], "end"}`` and, where
+sites are pruned, ``"pruned"``; families whose choices are fewer than what they write keep those
+choices under ``"genes"``. Each family owns some of the fields of a step, and at most one family
+owns the number of steps; so structural operators move whole steps and every other field stays with
+its step.
 """
 
 from abc import ABC, abstractmethod
@@ -68,7 +69,7 @@ class Family(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
-    odds: ClassVar[float] = 0.5
+    odds: float = 0.5
     owns_length: ClassVar[bool] = False
     steps: tuple[int, int] | None = None
     # Set by the space: whether some family owns the number of steps, so that it may change.
@@ -85,6 +86,14 @@ class Family(ABC):
     def set_genes(self, genome: Genome, genes: Mapping[str, Any]) -> None:
         """Write the family's own choices under ``genes``, beside the other families'."""
         genome["genes"] = {**genome.get("genes", {}), self.name: dict(genes)}
+
+    def joined(self, families: Sequence["Family"]) -> None:
+        """Told once by the space which families it holds, this one among them.
+
+        Raises:
+            UserError: for families that cannot go together.
+        """
+        return
 
     @abstractmethod
     def randomize(self, genome: Genome, rng: Rng) -> None:

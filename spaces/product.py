@@ -48,9 +48,14 @@ class Space:
         self._owns_length = bool(owners)
         for family in families:
             family.free_length = self._owns_length
+            family.joined(families)
         if not owners:
             compile_recipe(base, denoiser)
         self._compiled = functools.lru_cache(_PLANS)(self._compile)
+
+    def origin(self) -> Genome:
+        """The base recipe, brought into the space."""
+        return self.repair(self._base)
 
     def sample(self, rng: Rng) -> Genome:
         """A random genome."""
@@ -163,14 +168,18 @@ class Space:
             for field in (set(step) | set(default)) - owned:
                 if step.get(field) != default.get(field):
                     return False
+        if "pruned" not in owned and genome.get("pruned") != self._base.get("pruned"):
+            return False
         return self._owns_length or all(genome[key] == self._base[key] for key in ("start", "end"))
 
 
 def _fragment(recipe: Recipe) -> Genome:
-    """Start, steps and end of a recipe as plain data, everything else left out."""
+    """Start, steps, end and pruned sites of a recipe as plain data, everything else left out."""
     data = recipe.to_dict()
+    pruned = {"pruned": data["pruned"]} if data.get("pruned") else {}
     return {
         "start": recipe.start.model_dump(),
         "steps": data["steps"],
         "end": data.get("end", "clean"),
+        **pruned,
     }

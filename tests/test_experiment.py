@@ -74,6 +74,10 @@ def test_data_round_trips():
 @pytest.mark.parametrize("name", sorted(shipped_experiments()))
 def test_every_shipped_experiment_loads_and_states_a_problem(name):
     experiment = load_experiment(name)
+    if experiment.model["name"] == "diffusers":
+        # Its weights lie on the hub; tests/pipelines runs it on a small pipeline.
+        assert experiment.model["path"]
+        return
     problem = Problem(experiment)
     assert problem.baselines
     assert problem.make_algorithm()

@@ -344,57 +344,6 @@ def test_later_fields_are_refused_by_name() -> None:
     assert "'artifacts' is not available yet" in refusal({**MINIMAL, "artifacts": {"a": 1}})
 
 
-def test_one_rule_of_guidance_is_a_list_of_one() -> None:
-    rule = {"rule": "cfg", "scale": 2.5}
-    one = Recipe.from_dict(with_step(guidance=rule))
-    assert one == Recipe.from_dict(with_step(guidance=[rule]))
-    assert one.to_dict()["steps"][0]["guidance"] == [rule]
-    for none in (None, []):
-        assert "guidance" not in Recipe.from_dict(with_step(guidance=none)).to_dict()["steps"][0]
-
-
-def test_all_rules_of_guidance_round_trip() -> None:
-    rules = [
-        {"rule": "cfgpp", "scale": 0.6},
-        {"rule": "pag", "scale": 3, "heads": {"a": "all", "b": [0, 2]}, "strength": 0.5},
-        {"rule": "weak", "scale": 1.5, "sites": {"block.1": "skip"}},
-    ]
-    recipe = Recipe.from_dict(with_step(guidance=rules))
-    assert recipe.to_dict()["steps"][0]["guidance"] == rules
-    assert Recipe.from_dict(recipe.to_dict()) == recipe
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ({}, "key 'steps[0].guidance[0].rule' is missing"),
-        ({"rule": "cfgp", "scale": 1}, "rule: input should be 'cfg', 'cfgpp', 'pag' or 'weak'"),
-        ({"rule": "cfg"}, "key 'steps[0].guidance[0].scale' is missing"),
-        ({"rule": "cfg", "scale": 101}, "steps[0].guidance[0].scale: "),
-        ({"rule": "cfg", "scale": 1, "head": {}}, "unknown key 'steps[0].guidance[0].head'"),
-        ({"rule": "pag", "scale": 1}, "steps[0].guidance[0]: rule 'pag' needs 'heads'"),
-        ({"rule": "weak", "scale": 1}, "rule 'weak' needs 'sites'"),
-        (
-            {"rule": "cfg", "scale": 1, "heads": {"a": "all"}},
-            "'heads' goes with rule 'pag', not with 'cfg'",
-        ),
-        ({"rule": "cfg", "scale": 1, "strength": 0.5}, "'strength' goes with rule 'pag'"),
-        ({"rule": "pag", "scale": 1, "heads": {"a": [-1]}}, "steps[0].guidance[0].heads"),
-        ({"rule": "pag", "scale": 1, "heads": {"a": [0]}, "strength": 2}, "guidance[0].strength"),
-        ({"rule": "weak", "scale": 1, "sites": {"a": "reus"}}, "unknown site action 'reus'; valid"),
-        ({"rule": "cfgpp", "scale": 1.1}, "the scale of rule 'cfgpp' is 0 to 1, got 1.1"),
-        ({"rule": "cfgpp", "scale": -0.1}, "the scale of rule 'cfgpp' is 0 to 1, got -0.1"),
-        (
-            [{"rule": "cfg", "scale": 2}, {"rule": "cfgpp", "scale": 1}],
-            "steps[0].guidance: give one rule of 'cfg' and 'cfgpp' at most",
-        ),
-        ("cfg", "steps[0].guidance"),
-    ],
-)
-def test_guidance_refused_in_one_line(value: object, message: str) -> None:
-    assert message in refusal(with_step(guidance=value))
-
-
 @pytest.mark.parametrize("field", ["time", "log_snr", "order", "start_point", "eta", "clip"])
 @pytest.mark.parametrize(
     "value",
@@ -424,7 +373,6 @@ def test_parse_action() -> None:
     for text in (
         "compute",
         "forecast",
-        "forecast:5",
         "forecast:-1",
         "forecast:01",
         "forecast:٣",
@@ -432,6 +380,9 @@ def test_parse_action() -> None:
     ):
         with pytest.raises(ValueError, match="unknown site action"):
             parse_action(text)
+    assert parse_action("output:0") == Action("output", 0)
+    with pytest.raises(ValueError, match="'forecast:5' asks for 6 features, and at most 5 are"):
+        parse_action("forecast:5")
 
 
 # -- fuzzing ---------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class Result:
     """One finished candidate. ``values`` are all to be minimised; None when infeasible.
 
     ``cost`` is what evaluating it takes of the budget, in any unit that is the same for all.
+    ``baseline`` is true for what the search was given, not asked for.
     ``point`` is the proposal's; None for baselines and for what was proposed as a genome alone.
 
     ``measured`` are the values also where a constraint on a measured objective is broken; None
@@ -56,6 +57,7 @@ class Result:
     genome: Genome | None
     values: tuple[float, ...] | None
     cost: float = 1.0
+    baseline: bool = False
     point: Point | None = None
     measured: tuple[float, ...] | None = None
     violations: tuple[float, ...] = ()

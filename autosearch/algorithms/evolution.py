@@ -23,6 +23,8 @@ Mate = Literal["near", "tournament"]
 _MATES = 4
 # How often a second parent or a child may turn out to be a mere copy before it is given up.
 _TRIES = 64
+# Parents of one child.
+_FEWEST = 2
 
 
 class Evolution(Algorithm):
@@ -43,7 +45,8 @@ class Evolution(Algorithm):
         mutation: share of recombined proposals that are mutated as well.
         mate: the second parent is the nearest of a few in objective space, or drawn like the
             first.
-        initial: how many survivors there must be before the first of them becomes a parent.
+        initial: so many proposals are random, and told, before a survivor becomes a parent.
+            Baselines do not count: children of theirs alone explore less than random search.
         generational: wait for the end of each generation.
     """
 
@@ -70,11 +73,12 @@ class Evolution(Algorithm):
         self.fresh = share("fresh", fresh)
         self.mutation = share("mutation", mutation)
         self.mate = mate
-        self.initial = min(at_least("initial", initial, 2), population)
+        self.initial = at_least("initial", initial, 0)
         self._generations = Generations(population) if generational else None
         self._problem = Problem(n_var=1, n_obj=objectives)
         self._alive: Population = Population()
         self._brood: list[Individual] = []
+        self._explored = 0
 
     @property
     def survivors(self) -> NDArray[np.float64]:
@@ -89,7 +93,8 @@ class Evolution(Algorithm):
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
         if self._generations is not None and self._generations.place(pending) is None:
             return None
-        if len(self._alive) < self.initial or rng.random() < self.fresh:
+        too_few = self._explored < self.initial or len(self._alive) < _FEWEST
+        if too_few or rng.random() < self.fresh:
             return self.space.sample(rng)
         for _ in range(_TRIES):
             child = self._child(rng)
@@ -99,6 +104,7 @@ class Evolution(Algorithm):
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
+            self._explored += not result.baseline
             if result.values is not None and result.genome is not None:
                 newcomer = Individual(X=np.array([result.id]), F=np.array(result.values))
                 newcomer.set("genome", result.genome)

@@ -7,7 +7,7 @@ from functools import cached_property
 from autosearch.algorithms.agenda import Agenda
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least
-from autosearch.algorithms.element_sets import ElementSets
+from autosearch.algorithms.element_sets import ElementSets, element_sets
 from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
@@ -45,15 +45,16 @@ class Greedy(Algorithm):
         start: Sequence[str] = (),
     ) -> None:
         super().__init__(space, objectives=objectives)
-        if not isinstance(space, ElementSets):
+        sets = element_sets(space)
+        if sets is None:
             raise UserError(
                 "algorithm: greedy selects elements of a set, such as attention heads, and the "
                 "space has none; use nsga2"
             )
         self.top_k = at_least("top_k", top_k, 1)
         self.iterations = at_least("iterations", iterations, 1)
-        self._sets: ElementSets = space
-        self._elements = list(space.elements())
+        self._sets: ElementSets = sets
+        self._elements = list(sets.elements())
         self._chosen = _named(self._elements, start)
         self._round = 0
         # First value by identity of everything told: a baseline may be some round's trial.

@@ -1,7 +1,18 @@
-"""Named recipes of the literature: every solver on every grid, ``SOLVER[-GRID]@STEPS``."""
+"""Named recipes of the literature: every solver on every grid, with what it leaves out.
 
-from autosearch.baselines.base import Solver
+``SOLVER[-GRID][+POLICY...]@STEPS``, such as ``ddim-trailing@5`` or ``dpmpp_2m+fora:3@20``.
+"""
+
+from autosearch.baselines.base import Policy, Solver
 from autosearch.baselines.names import baseline, baseline_names, split_name
-from autosearch.baselines.zoo import SOLVERS
+from autosearch.baselines.zoo import POLICIES, SOLVERS
 
-__all__ = ["SOLVERS", "Solver", "baseline", "baseline_names", "split_name"]
+__all__ = [
+    "POLICIES",
+    "SOLVERS",
+    "Policy",
+    "Solver",
+    "baseline",
+    "baseline_names",
+    "split_name",
+]

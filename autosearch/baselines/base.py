@@ -1,12 +1,16 @@
-"""What a named solver is: the choices of each step at any number of steps."""
+"""What named solvers and policies are: each step's choices, and what recipes leave out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Choices", "Solver", "lowered"]
+from autosearch.diffusion.denoiser import Denoiser
+
+__all__ = ["Choices", "Policy", "RecipeData", "Setting", "Solver", "lowered"]
 
 Choices = dict[str, Any]
+# A recipe in the making, as plain data.
+RecipeData = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,38 @@ class Solver:
     stochastic: bool = False
     run: int = 1
     whole_times: bool = True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One number of a policy: its range, and its value where a name leaves it out."""
+
+    name: str
+    default: float
+    low: float
+    high: float
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A fixed rule of what a recipe leaves out.
+
+    Attributes:
+        settings: in the order in which a name gives them, with the published values.
+        apply: changes a recipe's data for a model, given a value for each setting.
+        owns: the fields that it decides; two policies of one recipe must not share any.
+        repeated: whether a name may give the last setting as often as it likes; then ``apply``
+            gets all that were given.
+        path: whether it takes the path of a file instead of settings, as text.
+    """
+
+    summary: str
+    settings: tuple[Setting, ...]
+    apply: Callable[[RecipeData, Denoiser, Sequence[Any]], None]
+    owns: str
+    repeated: bool = False
+    path: bool = False
 
 
 def lowered(order: int, count: int, *, always: bool = False) -> list[int]:

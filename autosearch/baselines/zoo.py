@@ -1,14 +1,31 @@
-"""All named solvers; a new one is a new small file and one line here."""
+"""All named solvers and policies; a new one is a new small file and one line here."""
 
 from collections.abc import Mapping
 
-from autosearch.baselines import analytic, first_order, heun, multistep, singlestep, unipc
-from autosearch.baselines.base import Solver
+from autosearch.baselines import (
+    analytic,
+    caches,
+    first_order,
+    gated,
+    heun,
+    masks,
+    multistep,
+    pruning,
+    singlestep,
+    unipc,
+)
+from autosearch.baselines.base import Policy, Solver
 
-__all__ = ["SOLVERS"]
+__all__ = ["POLICIES", "SOLVERS"]
 
 _MODULES = (first_order, multistep, singlestep, unipc, heun, analytic)
+_POLICY_MODULES = (caches, gated, pruning, masks)
 
 SOLVERS: Mapping[str, Solver] = {
     name: solver for module in _MODULES for name, solver in module.SOLVERS.items()
+}
+
+# What a recipe leaves out, by a name's ``+POLICY``.
+POLICIES: Mapping[str, Policy] = {
+    name: policy for module in _POLICY_MODULES for name, policy in module.POLICIES.items()
 }

@@ -32,9 +32,17 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
         f"{cost['validation']:,.0f} validation forward equivalents",
         f"time         about {duration(data['seconds'])} with {data['workers']} "
         f"worker{'s' if data['workers'] > 1 else ''}",
+        f"memory       {_memory(data['memory_bytes'])}",
         f"disk         about {data['disk_bytes'] / 1e6:,.1f} MB",
     ]
     return "\n".join(lines)
+
+
+def _memory(memory: Mapping[str, Any]) -> str:
+    text = f"{memory['declared'] / 1e6:,.1f} MB of states and stored features at most"
+    if memory["peak"] is not None:
+        text += f"; {memory['peak'] / 1e9:,.1f} GB of the device at the measured candidate's peak"
+    return text
 
 
 def _supports(model: Mapping[str, Any]) -> str:

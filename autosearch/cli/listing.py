@@ -30,7 +30,8 @@ def list_(
     if kind == "baselines":
         from autosearch.diffusion.grids import GRIDS
 
-        lines += ["", "written SOLVER[-GRID]@STEPS, such as ddim-trailing@5"]
+        lines += ["", "written SOLVER[-GRID][+POLICY...]@STEPS, such as ddim-trailing@5"]
+        lines.append("or dpmpp_2m+fora:3@20; settings in brackets may be left out, from the end on")
         lines.append(f"grids: {', '.join(GRIDS)}")
     print_text("\n".join(lines))
 

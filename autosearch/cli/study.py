@@ -12,7 +12,7 @@ from autosearch.cli.output import check_output, note, print_json, print_text, wa
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
-    from autosearch.export import Format, StudyFormat
+    from autosearch.export import FolderFormat, Format, StudyFormat
 
 __all__ = ["export", "front", "plot", "status", "validate"]
 
@@ -85,14 +85,52 @@ def plot(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="A .png, .pdf or .svg file."),
     ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option("--pick", help="Draw this recipe instead (as in export; DIR/recipe.png)."),
+    ] = None,
 ) -> None:
-    """Draw the front beside the baselines (DIR/front.png by default)."""
+    """Draw the front beside the baselines (DIR/front.png by default), and what heads gain."""
+    if pick is not None:
+        _plot_recipe(directory, pick, output)
+        return
     path = directory / "front.png" if output is None else output
-    from autosearch.plotting import check_suffix, plot_front
+    from autosearch.front import front_table
+    from autosearch.plotting import check_suffix, head_gains, plot_front, plot_heads
+    from autosearch.study import Study
 
     check_output(path)
     check_suffix(path)
-    plot_front(_table(directory), path)
+    study = Study.read(directory)
+    plot_front(front_table(study), path)
+    note(f"{path}: written")
+    gains = head_gains(study)
+    if gains is not None:
+        beside = directory / "heads.png" if output is None else _beside(path)
+        plot_heads(gains, beside)
+        note(f"{beside}: written")
+
+
+def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
+    """Steps across, sites down: what the chosen recipe does at each."""
+    path = directory / "recipe.png" if output is None else output
+    from autosearch.artifacts import draw_recipe
+    from autosearch.export import pick
+    from autosearch.front_view import FrontView
+    from autosearch.plotting import check_suffix
+    from autosearch.problem import Problem
+    from autosearch.recipe import Recipe
+    from autosearch.study import Study
+
+    check_output(path)
+    check_suffix(path)
+    view = FrontView(_table(directory))
+    chosen = pick(view, choice)
+    problem = Problem(Study.read(directory).experiment)
+    if not problem.denoiser.sites:
+        raise UserError("--pick: this model has no sites, so there is nothing to show of a recipe")
+    plan = problem.compile(Recipe.from_dict(chosen.recipe, where=f"candidate {chosen.id}"))
+    draw_recipe(problem, plan, chosen, path, quality=view.quality.name)
     note(f"{path}: written")
 
 
@@ -107,7 +145,12 @@ def export(
         typer.Option("--pick", help='knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE".'),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="json or sigmas for one recipe, optuna for the study.")
+        str,
+        typer.Option(
+            "--format",
+            help="json, sigmas, sigma-text, cache-dit or diffusers (a folder) for one recipe, "
+            "optuna for the study.",
+        ),
     ] = "json",
     name: Annotated[
         str | None, typer.Option("--name", help="Of the study where it is exported to.")
@@ -134,21 +177,32 @@ def _export_study(
 
 
 def _export_recipe(
-    form: "Format", directory: Path, path: Path, *, pick: str | None, name: str | None
+    form: "Format | FolderFormat",
+    directory: Path,
+    path: Path,
+    *,
+    pick: str | None,
+    name: str | None,
 ) -> None:
     from autosearch import export as exports
     from autosearch.front_view import FrontView, number
     from autosearch.recipe import Recipe
+    from autosearch.study import Study
 
     if name is not None:
         raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")
     if pick is None:
         raise UserError('--pick: missing; give knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE"')
-    check_output(path)
+    folder = isinstance(form, exports.FolderFormat)
+    check_output(path / "recipe.json" if folder else path)
     view = FrontView(_table(directory))
     point = exports.pick(view, pick)
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
-    for line in form.write(recipe, path):
+    if isinstance(form, exports.FolderFormat):
+        lines = form.write(recipe, path, Study.read(directory).experiment.model)
+    else:
+        lines = form.write(recipe, path)
+    for line in lines:
         warn(line)
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
     note(f"{path}: {point.name} with {values}")
@@ -177,6 +231,11 @@ def print_front(table: Mapping[str, Any]) -> None:
     console = Console()
     console.print(shown, markup=False)
     console.print("\n".join(summary_lines(view)), markup=False, highlight=False)
+
+
+def _beside(path: Path) -> Path:
+    """Where the picture of heads goes when that of the front goes to a place of its own."""
+    return path.with_name(f"{path.stem}-heads{path.suffix}")
 
 
 def _table(directory: Path) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from autosearch.compiler.reach import asked_actions
 from autosearch.diffusion.branches import COND, UNCOND, Branch
+from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action
+from autosearch.diffusion.sites import Action, SiteTable
 from autosearch.errors import UserError, unknown_name
-from autosearch.recipe import Guidance, parse_action, round_float
+from autosearch.recipe import Guidance, round_float
 
-__all__ = ["Wanted", "wanted_branches"]
+__all__ = ["Wanted", "classifier_terms", "wanted_branches"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def wanted_branches(rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
     cond = 1.0
     others: list[Wanted] = []
     for i, rule in enumerate(rules):
+        if rule.rule == "classifier":
+            continue  # no run of the network
         # Every rule moves the prediction away from another branch's.
         push = rule.scale if rule.rule == "pag" else rule.scale - 1.0
         place = f"{where}.guidance[{i}]"
@@ -43,6 +47,33 @@ def wanted_branches(rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
         others.append(_other(rule, i, -push, denoiser, place))
     plain = Wanted(COND, round_float(cond), {})
     return [wanted for wanted in (plain, *others) if wanted.weight or wanted.renoise]
+
+
+def classifier_terms(
+    rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
+) -> tuple[ClassifierTerm, ...]:
+    """What a step adds by the classifier; equally calibrated rules are one, and 0 is none.
+
+    Raises:
+        UserError: for a model without classes or without a classifier.
+    """
+    scales: dict[tuple[float, float], float] = {}
+    for i, rule in enumerate(rules):
+        if rule.rule != "classifier":
+            continue
+        if denoiser.classifier is None or not denoiser.classes:
+            raise UserError(
+                f"{where}.guidance[{i}]: rule 'classifier' needs a model with classes and a "
+                "classifier of them, and this one has none; use rule 'cfg', 'pag' or 'weak'"
+            )
+        calibration = (rule.temperature, rule.discount)
+        scales[calibration] = round_float(scales.get(calibration, 0.0) + rule.scale)
+    # At temperature 0 every class is as likely everywhere.
+    return tuple(
+        ClassifierTerm(scale, *calibration)
+        for calibration, scale in sorted(scales.items())
+        if scale and calibration[0]
+    )
 
 
 def _other(rule: Guidance, index: int, weight: float, denoiser: Denoiser, where: str) -> Wanted:
@@ -61,11 +92,8 @@ def _other(rule: Guidance, index: int, weight: float, denoiser: Denoiser, where:
             )
             return Wanted(branch, weight, {})
         case _:
-            own = {name: parse_action(text) for name, text in rule.sites.items()}
-            known = [site.name for site in denoiser.sites]
-            for name in own:
-                if name not in known:
-                    raise unknown_name("site", name, known, where=f"{where}.sites")
+            sites = SiteTable(denoiser.sites)
+            own = asked_actions(rule.sites, sites, where=f"{where}.sites")
             return Wanted(Branch(f"weak{index}"), weight, own)
 
 

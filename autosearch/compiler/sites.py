@@ -1,20 +1,17 @@
 """Branches of each step, with everything removed that has no effect or nothing stored to use."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from autosearch.compiler.gates import compiled_gate, covered_actions
 from autosearch.compiler.guidance import Wanted, wanted_branches
+from autosearch.compiler.reach import Actions, Stored, asked_actions, checked_site, reachable
 from autosearch.diffusion.branches import Branch, same_run
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action, Site
-from autosearch.errors import unknown_name
-from autosearch.recipe import Step, parse_action, round_float
+from autosearch.diffusion.sites import Action, SiteTable
+from autosearch.recipe import Gate, Recipe, Step, round_float
 
-__all__ = ["Combination", "compile_branches", "saved"]
-
-# How many features are stored, by branch and site.
-Stored = Counter[tuple[str, str]]
+__all__ = ["Combination", "compile_branches"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,17 @@ class Combination:
         )
 
 
-def compile_branches(steps: Sequence[Step], denoiser: Denoiser) -> list[Combination]:
+@dataclass(frozen=True)
+class _Asked:
+    """What a step asks for at sites, in names that the model has."""
+
+    actions: Actions
+    wanted: Sequence[Wanted]
+    gate: Gate | None
+    covers: Actions
+
+
+def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> list[Combination]:
     """What each step runs.
 
     A branch whose weight is 0 is not run, two that give the same are one, and a step that does not
@@ -42,46 +49,74 @@ def compile_branches(steps: Sequence[Step], denoiser: Denoiser) -> list[Combinat
     Raises:
         UserError: for sites, heads or modes that the model lacks.
     """
-    by_name = {site.name: site for site in denoiser.sites}
-    stored: Stored = Counter()
+    pruned = dict.fromkeys(_pruned(recipe, sites), Action("skip"))
+    asked = [
+        _asked(step, denoiser, sites, where=f"recipe: steps[{i}]")
+        for i, step in enumerate(recipe.steps)
+    ]
+    remembered = _remembered(asked)
+    stored = Stored()
     result = []
-    for i, step in enumerate(steps):
-        where = f"recipe: steps[{i}]"
-        for name in step.sites:
-            if name not in by_name:
-                raise unknown_name("site", name, by_name, where=f"{where}.sites")
-        wanted = wanted_branches(step.guidance, denoiser, where=where)
+    for step, one in zip(recipe.steps, asked, strict=True):
         if step.evaluate != "network":
             result.append(Combination((), ()))
             continue
-        own = {name: parse_action(text) for name, text in step.sites.items()}
-        found = [(_compiled(one, own, by_name, stored), one) for one in wanted]
+        found = [(_compiled(wanted, one, pruned, sites, stored), wanted) for wanted in one.wanted]
         combination = _merged(found)
         for branch in combination.branches:
-            stored.update((branch.name, name) for name in _computed(by_name, branch.actions))
+            stored.add(branch, remembered, sites)
         result.append(combination)
     return result
 
 
+def _pruned(recipe: Recipe, sites: SiteTable) -> list[str]:
+    found: list[str] = []
+    for text in recipe.pruned:
+        name = checked_site(text, sites, where="recipe: pruned")
+        found += sites[name].members or (name,)
+    return found
+
+
+def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _Asked:
+    return _Asked(
+        asked_actions(step.sites, sites, where=f"{where}.sites"),
+        wanted_branches(step.guidance, denoiser, where=where),
+        step.gate,
+        covered_actions(step.gate, sites, where=where),
+    )
+
+
+def _remembered(asked: Sequence[_Asked]) -> list[str]:
+    """The sites whose features some step asks for."""
+    names: dict[str, None] = {}
+    for one in asked:
+        for actions in (one.actions, one.covers, *(wanted.own for wanted in one.wanted)):
+            names |= dict.fromkeys(name for name, action in actions.items() if action.remembers)
+        if one.gate is not None:
+            names[one.gate.probe] = None
+    return list(names)
+
+
 def _compiled(
-    wanted: Wanted, own: Mapping[str, Action], sites: Mapping[str, Site], stored: Stored
+    wanted: Wanted,
+    asked: _Asked,
+    pruned: Mapping[str, Action],
+    sites: SiteTable,
+    stored: Stored,
 ) -> Branch:
     """The branch with the actions that it can do and the perturbed heads that it computes."""
     branch = wanted.branch
-    asked = {**own, **wanted.own}
-    actions: dict[str, Action] = {}
-    for name, site in sites.items() if asked else ():  # parents come before children
-        if not _inside_uncomputed(site, sites, actions):
-            action = _reachable(asked.get(name), stored[branch.name, name])
-            if action is not None:
-                actions[name] = action
-    computed = _computed(sites, actions) if branch.heads and branch.strength else ()
-    heads = tuple(h for h in branch.heads if h[0] in computed)
+    chosen = {**asked.actions, **wanted.own, **pruned}
+    actions = reachable(chosen, sites, branch.name, stored)
+    heads = tuple(h for h in branch.heads if branch.strength and sites.runs(h[0], actions))
     return replace(
         branch,
         sites=tuple(sorted(actions.items())),
         heads=heads,
         strength=branch.strength if heads else 0.0,
+        gate=compiled_gate(
+            asked.gate, asked.covers, actions, sites=sites, branch=branch.name, stored=stored
+        ),
     )
 
 
@@ -103,40 +138,3 @@ def _merged(found: Sequence[tuple[Branch, Wanted]]) -> Combination:
     if renoise is not None and len(kept) == 1:
         renoise = None  # guided and unguided predictions are one
     return Combination(tuple(branches[i] for i in kept), tuple(weights[i] for i in kept), renoise)
-
-
-def _computed(sites: Mapping[str, Site], actions: Mapping[str, Action]) -> Collection[str]:
-    """The sites whose features a run has."""
-    if not actions:
-        return sites.keys()
-    return {
-        name
-        for name, site in sites.items()
-        if name not in actions and not _inside_uncomputed(site, sites, actions)
-    }
-
-
-def _inside_uncomputed(
-    site: Site, sites: Mapping[str, Site], actions: Mapping[str, Action]
-) -> bool:
-    parent = site.parent
-    while parent is not None:
-        if parent in actions:
-            return True
-        parent = sites[parent].parent
-    return False
-
-
-def _reachable(action: Action | None, stored: int) -> Action | None:
-    """The action that can be done with what is stored; None computes."""
-    if action is None or action.kind == "skip":
-        return action
-    if stored == 0:
-        return None
-    order = min(action.order, stored - 1)
-    return Action("forecast", order) if order else Action("reuse")
-
-
-def saved(branch: Branch, sites: Sequence[Site]) -> int:
-    """Multiply-accumulates that a branch avoids; its actions never nest."""
-    return sum(site.macs for site in sites if site.name in branch.actions)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from autosearch.diffusion.gates import Gate
 from autosearch.diffusion.sites import Action
 
 __all__ = ["COND", "UNCOND", "Branch", "same_run"]
@@ -17,6 +18,7 @@ class Branch:
         sites: what is not computed in this run.
         heads: attention heads perturbed towards identity attention, by site.
         strength: how far; 1 replaces the heads' output by their values.
+        gate: which rows leave more out than ``sites``, and what.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Branch:
     sites: tuple[tuple[str, Action], ...] = ()
     heads: tuple[tuple[str, tuple[int, ...]], ...] = ()
     strength: float = 0.0
+    gate: Gate | None = None
     actions: dict[str, Action] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -33,7 +36,8 @@ class Branch:
         """Plain data for hashing."""
         sites = {name: str(action) for name, action in self.sites}
         heads = {site: list(chosen) for site, chosen in self.heads}
-        return [self.name, self.condition, sites, heads, self.strength]
+        plain: list[object] = [self.name, self.condition, sites, heads, self.strength]
+        return plain if self.gate is None else [*plain, self.gate.to_list()]
 
 
 COND = Branch("cond")
@@ -42,6 +46,9 @@ UNCOND = Branch("uncond", "uncond")
 
 def same_run(a: Branch, b: Branch) -> bool:
     """Whether two branches give the same; those that use stored features have each their own."""
-    return (
-        (a.condition, a.sites, a.heads, a.strength) == (b.condition, b.sites, b.heads, b.strength)
-    ) and all(action.kind == "skip" for action in a.actions.values())
+    alike = all(
+        getattr(a, name) == getattr(b, name)
+        for name in ("condition", "sites", "heads", "strength", "gate")
+    )
+    remembers = a.gate is not None or any(action.remembers for action in a.actions.values())
+    return alike and not remembers

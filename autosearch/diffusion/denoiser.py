@@ -2,17 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.branches import COND, Branch
+from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.interception import intercepted
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import FeatureMemory, Site
+from autosearch.diffusion.sites import FeatureMemory, Site, SiteTable
 
-__all__ = ["Denoiser", "NetworkDenoiser"]
+__all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser"]
 
 
 class Denoiser(ABC):
@@ -29,6 +32,9 @@ class Denoiser(ABC):
         macs: multiply-accumulates of one full forward of one sample.
         weights: a digest of the weights, or of the parameters that define an exact denoiser.
         data_mean: mean of the training data [*sample_shape], where it is known.
+        classifier: tells clean samples of the model's classes apart, where there is one.
+        guidance_scale: of the classifier-free guidance that the model is usually run with; its
+            baselines are guided by it at every step. None: they are not guided.
     """
 
     schedule: NoiseSchedule
@@ -43,6 +49,8 @@ class Denoiser(ABC):
     dtype: torch.dtype = torch.float32
     device: torch.device = torch.device("cpu")
     data_mean: Tensor | None = None
+    classifier: Classifier | None = None
+    guidance_scale: float | None = None
 
     @abstractmethod
     def denoise(
@@ -73,7 +81,55 @@ class Denoiser(ABC):
         return {site.name: site.macs for site in self.sites}
 
 
-class NetworkDenoiser(Denoiser):
+class InterceptedDenoiser(Denoiser):
+    """A denoiser whose network is intercepted at its sites, all branches in one batch.
+
+    Attributes:
+        modules: the module of each site, by the site's name; see :func:`intercepted`.
+    """
+
+    modules: Mapping[str, Any]
+
+    @abstractmethod
+    def run(
+        self, inputs: Tensor, times: Tensor, condition: Tensor | None, branches: Sequence[Branch]
+    ) -> Tensor:
+        """What the network says of noisy samples, the branches' one after the other.
+
+        Args:
+            inputs: [B * N, *sample_shape].
+            times: [B * N], the same everywhere, in single precision or better.
+            condition: [N] labels, or None.
+            branches: B of them.
+        """
+
+    @torch.inference_mode()
+    def denoise(
+        self,
+        x: Tensor,
+        t: float,
+        condition: Tensor | None,
+        *,
+        branches: Sequence[Branch] = (COND,),
+        memory: FeatureMemory | None = None,
+    ) -> dict[str, Tensor]:
+        many = len(branches)
+        inputs = x if many == 1 else x.repeat(many, *([1] * (x.dim() - 1)))
+        # Half-precision networks still get their time in full: bfloat16 has no 999.
+        precise = torch.promote_types(self.dtype, torch.float32)
+        times = torch.full((len(inputs),), t, dtype=precise, device=self.device)
+        with intercepted(
+            self.modules, self._by_name, branches=branches, memory=memory, coordinate=t
+        ):
+            output = self.run(inputs, times, condition, branches)
+        return dict(zip((one.name for one in branches), output.chunk(many), strict=True))
+
+    @cached_property
+    def _by_name(self) -> SiteTable:
+        return SiteTable(self.sites)
+
+
+class NetworkDenoiser(InterceptedDenoiser):
     """A ``torch.nn.Module`` called as ``network(x, t [N], labels [N])``.
 
     Args:
@@ -109,8 +165,7 @@ class NetworkDenoiser(Denoiser):
         self.heads = dict(heads)
         self.macs = macs
         self.weights = weights
-        self._modules = dict(modules)
-        self._sites = {site.name: site for site in sites}
+        self.modules = dict(modules)
         parameter = next(network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
         self.data_mean = data_mean
@@ -121,28 +176,13 @@ class NetworkDenoiser(Denoiser):
         self.device = next(self.network.parameters()).device
         return self
 
-    @torch.inference_mode()
-    def denoise(
-        self,
-        x: Tensor,
-        t: float,
-        condition: Tensor | None,
-        *,
-        branches: Sequence[Branch] = (COND,),
-        memory: FeatureMemory | None = None,
-    ) -> dict[str, Tensor]:
+    def run(
+        self, inputs: Tensor, times: Tensor, condition: Tensor | None, branches: Sequence[Branch]
+    ) -> Tensor:
         assert condition is not None
-        many = len(branches)
         labels = torch.cat([self._labels(one, condition) for one in branches])
-        inputs = x if many == 1 else x.repeat(many, *([1] * (x.dim() - 1)))
-        # Half-precision networks still get their time in full: bfloat16 has no 999.
-        precise = torch.promote_types(self.dtype, torch.float32)
-        times = torch.full((len(inputs),), t, dtype=precise, device=self.device)
-        with intercepted(
-            self._modules, self._sites, branches=branches, memory=memory, coordinate=t
-        ):
-            output = self.network(inputs, times, labels)
-        return dict(zip((one.name for one in branches), output.chunk(many), strict=True))
+        output: Tensor = self.network(inputs, times, labels)
+        return output
 
     def _labels(self, one: Branch, condition: Tensor) -> Tensor:
         if one.condition == "cond":

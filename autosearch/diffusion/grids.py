@@ -7,8 +7,9 @@ that time), from noise to clean. T is the number of training steps.
 ``linspace-ms`` those of its multistep solvers, at every step count: at one step, ``leading``,
 ``linspace`` and ``quadratic`` are the single time 0. Its samplers in sigma (Euler) do not round
 the times of ``linspace`` and ``karras``; see ``whole``. ``flow`` and ``flow-shift`` are what
-diffusers makes of ``sigmas=linspace(1, 1/K, K)``, as the Flux pipeline calls it; without sigmas
-its scheduler runs down to 1/1000 instead.
+diffusers' scheduler of flows makes of ``sigmas=linspace(1, 1/K, K)``, as the Flux pipeline calls
+it, at shift 1 and 3; ``flow-shift-linspace`` is what it makes of a step count alone at shift 3, as
+the pipeline of Stable Diffusion 3 calls it.
 """
 
 import math
@@ -146,9 +147,19 @@ def _flow(schedule: NoiseSchedule, steps: int) -> list[Point]:
     return [(1.0 - i / steps, None) for i in range(steps)]
 
 
-def _flow_shift(schedule: NoiseSchedule, steps: int, shift: float = 3.0) -> list[Point]:
-    """``t' = s t / (1 + (s - 1) t)`` with s = 3 (Esser et al. 2024, eq. 23)."""
-    return [(shift * t / (1 + (shift - 1) * t), None) for t, _ in _flow(schedule, steps)]
+def _flow_shift(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    return [(_shifted(time), None) for time, _ in _flow(schedule, steps)]
+
+
+def _flow_shift_linspace(schedule: NoiseSchedule, steps: int) -> list[Point]:
+    """Down to the shifted 1 / T, and shifted once more, as in diffusers."""
+    last = _shifted(1.0 / schedule.train_steps)
+    return [(_shifted(time), None) for time in np.linspace(1.0, last, steps).tolist()]
+
+
+def _shifted(time: float) -> float:
+    """``s t / (1 + (s - 1) t)`` (Esser et al. 2024, eq. 23), with s = 3 as Stable Diffusion 3."""
+    return _SHIFT * time / (1 + (_SHIFT - 1) * time)
 
 
 def _finite_ends(schedule: NoiseSchedule) -> tuple[float, float]:
@@ -180,8 +191,10 @@ GRIDS: Mapping[str, Grid] = {
     "edm": _edm,
     "flow": _flow,
     "flow-shift": _flow_shift,
+    "flow-shift-linspace": _flow_shift_linspace,
     "few-step": few_step,
 }
+_SHIFT = 3.0
 _REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": _edm}
 _DEFAULT_FAMILIES: tuple[Literal["vp", "edm", "flow"], ...] = ("vp",)
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -190,5 +203,6 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "edm": ("vp", "edm"),
     "flow": ("flow",),
     "flow-shift": ("flow",),
+    "flow-shift-linspace": ("flow",),
     "few-step": ("vp", "edm"),
 }

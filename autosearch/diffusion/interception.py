@@ -6,30 +6,22 @@ an ``attend``) of its own for the duration, and loses it again, also after an ex
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.branches import Branch
-from autosearch.diffusion.sites import Action, FeatureMemory, Site
+from autosearch.diffusion.groups import Running, gathered, scattered
+from autosearch.diffusion.sites import FeatureMemory, SiteTable
 
-__all__ = ["PerturbedHeads", "Running", "intercepted"]
-
-
-@dataclass
-class Running:
-    """The branches whose rows the batch holds at this moment: inside a site that some do not
-    compute, the others alone."""
-
-    branches: Sequence[Branch]
+__all__ = ["PerturbedHeads", "intercepted"]
 
 
 @contextmanager
 def intercepted(
     modules: Mapping[str, nn.Module],
-    sites: Mapping[str, Site],
+    sites: SiteTable,
     *,
     branches: Sequence[Branch],
     memory: FeatureMemory | None,
@@ -41,21 +33,19 @@ def intercepted(
     places this step on the axis along which features are forecast: the network's time. A site
     whose heads are perturbed is a module with a method ``attend(query, key, value)``, each
     [B, heads, tokens, head_dim].
+
+    A tensor that a site's module is given has a row for each of the batch, or one for all.
     """
-    recorded = set(memory.keep) if memory is not None else set()
-    acting = recorded.union(*(one.actions for one in branches))
+    running = Running(sites, branches, memory, coordinate)
     perturbed = {site for one in branches for site, _ in one.heads}
     replaced: list[tuple[nn.Module, str, Any]] = []
-    running = Running(branches)
     try:
-        for name in modules:
-            if name in acting:
-                known = memory if name in recorded else None
-                handler = _Handler(modules[name].forward, sites[name], known, running, coordinate)
-                _replace(modules[name], "forward", handler, replaced)
+        for name, module in modules.items():
+            if name in running.touched:
+                _replace(module, "forward", _Handler(module.forward, name, running), replaced)
             if name in perturbed:
-                attend: Any = modules[name].attend
-                _replace(modules[name], "attend", PerturbedHeads(attend, name, running), replaced)
+                attend: Any = module.attend
+                _replace(module, "attend", PerturbedHeads(attend, name, running), replaced)
         yield
     finally:
         for module, attribute, hook in reversed(replaced):
@@ -72,73 +62,46 @@ def _replace(
     setattr(module, attribute, handler)
 
 
-@dataclass(frozen=True)
 class _Handler:
-    original: Callable[..., Tensor]
-    site: Site
-    memory: FeatureMemory | None
-    running: Running
-    coordinate: float
+    """Stands where a site's ``forward`` stood."""
+
+    def __init__(self, original: Callable[..., Tensor], name: str, running: Running) -> None:
+        self._original = original
+        self._name = name
+        self._running = running
 
     def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        branches = self.running.branches
-        computing = [i for i, one in enumerate(branches) if self._action(one) is None]
-        if len(computing) == len(branches):
-            output = self.original(hidden, *args, **kwargs)
-            self._record(branches, hidden, output)
-            return output
-        parts = list(hidden.chunk(len(branches)))
+        running, name = self._running, self._name
+        running.enter(name, hidden)
+        output = self._output(hidden, args, kwargs)
+        running.decide(name, hidden, output)
+        running.record(name, hidden, output)
+        return output
+
+    def _output(self, hidden: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+        running, total = self._running, len(hidden)
+        groups = running.groups(total)
+        standing = [running.stand_in(group, self._name) for group in groups]
+        if not any(standing):
+            return self._original(hidden, *args, **kwargs)
+        pieces = [
+            (group.at, running.without(group, *instead, hidden[group.at]))
+            for group, instead in zip(groups, standing, strict=True)
+            if instead is not None
+        ]
+        computing = [group for group, instead in zip(groups, standing, strict=True) if not instead]
         if computing:
-            chosen = _Rows(computing, len(branches), len(hidden))
-            self.running.branches = [branches[i] for i in computing]
-            inputs = chosen.of(hidden)
-            given = [chosen.of(value) for value in args]
-            output = self.original(inputs, *given, **{k: chosen.of(v) for k, v in kwargs.items()})
-            self._record(self.running.branches, inputs, output)
-            self.running.branches = branches
-            for i, rows in zip(computing, output.chunk(len(computing)), strict=True):
-                parts[i] = rows
-        for i, one in enumerate(branches):
-            action = self._action(one)
-            if action is not None:
-                parts[i] = self._without(one, action, parts[i])
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _action(self, one: Branch) -> Action | None:
-        return one.actions.get(self.site.name)
-
-    def _without(self, one: Branch, action: Action, hidden: Tensor) -> Tensor:
-        """What stands in for the output of rows that do not compute."""
-        if action.kind == "skip":
-            return hidden if self.site.residual else torch.zeros_like(hidden)
-        assert self.memory is not None
-        feature = self.memory.get(one.name, self.site.name, self.coordinate, action.order)
-        return hidden + feature if self.site.residual else feature
-
-    def _record(self, computing: Sequence[Branch], hidden: Tensor, output: Tensor) -> None:
-        if self.memory is None:
-            return
-        feature = output - hidden if self.site.residual else output
-        for one, rows in zip(computing, feature.chunk(len(computing)), strict=True):
-            self.memory.put(one.name, self.site.name, self.coordinate, rows)
+            with running.only(computing):
+                output = self._original(
+                    gathered(hidden, computing, total),
+                    *(gathered(value, computing, total) for value in args),
+                    **{key: gathered(value, computing, total) for key, value in kwargs.items()},
+                )
+            rows = output.split([group.size for group in computing])
+            pieces += zip((group.at for group in computing), rows, strict=True)
+        return scattered(pieces, total)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of some of the branches, in whatever has a row for each sample."""
-
-    computing: Sequence[int]
-    branches: int
-    total: int
-
-    def of(self, value: Any) -> Any:
-        if not isinstance(value, Tensor) or value.dim() == 0 or len(value) != self.total:
-            return value
-        parts = value.chunk(self.branches)
-        return torch.cat([parts[i] for i in self.computing])
-
-
-@dataclass(frozen=True)
 class PerturbedHeads:
     """Attention whose chosen heads move towards identity attention, in their branches' rows.
 
@@ -147,21 +110,23 @@ class PerturbedHeads:
     heads' output towards their values, and fused attention stays.
     """
 
-    original: Callable[[Tensor, Tensor, Tensor], Tensor]
-    site: str
-    running: Running
+    def __init__(
+        self, original: Callable[[Tensor, Tensor, Tensor], Tensor], site: str, running: Running
+    ) -> None:
+        self._original = original
+        self._site = site
+        self._running = running
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        branches = self.running.branches
-        output = self.original(query, key, value)
-        parts = list(output.chunk(len(branches)))
-        values = value.chunk(len(branches))
-        for i, one in enumerate(branches):
-            chosen = dict(one.heads).get(self.site)
+        output = self._original(query, key, value)
+        whole = output.clone()
+        for group in self._running.groups(len(query)):
+            chosen = dict(group.branch.heads).get(self._site)
             if chosen:
                 heads = list(chosen)
-                parts[i] = parts[i].clone()
-                parts[i][:, heads] = torch.lerp(
-                    parts[i][:, heads], values[i][:, heads], one.strength
+                rows = output[group.at].clone()
+                rows[:, heads] = torch.lerp(
+                    rows[:, heads], value[group.at][:, heads], group.branch.strength
                 )
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+                whole[group.at] = rows
+        return whole

@@ -7,16 +7,25 @@ denoising.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autosearch.errors import unknown_name
+from autosearch.errors import UserError, unknown_name
 
 __all__ = ["EDM", "Family", "NoiseSchedule", "RectifiedFlow", "VariancePreserving", "get_schedule"]
 
 Family = Literal["vp", "edm", "flow"]
+
+_TRAIN_STEPS = 1000
+# The first and the last beta of each publication.
+_BETAS: Mapping[str, tuple[float, ...]] = {
+    "linear": (1e-4, 0.02),
+    "scaled_linear": (0.00085, 0.012),
+    "cosine": (),
+}
 
 
 class NoiseSchedule(ABC):
@@ -73,26 +82,41 @@ class VariancePreserving(NoiseSchedule):
         name: ``linear`` (Ho et al. 2020), ``scaled_linear`` (latent diffusion: linear in the
             square root) or ``cosine`` (Nichol & Dhariwal 2021, betas capped at 0.999).
         train_steps: number of training times T; times run from 0 to T - 1.
+        betas: the first and the last beta; those of the publication by default. The cosine has
+            none of its own.
 
     At integer times alpha and sigma are those of the discrete process. Linear interpolation of
     the log-SNR follows DPM-Solver's discrete schedule in spirit, which interpolates log alpha.
+
+    What differs from the publication is part of the schedule's name, ``linear:0.0001:0.03:1000``
+    and ``cosine:500``, which :func:`get_schedule` reads.
     """
 
     family: Family = "vp"
     last = 0.0
 
-    def __init__(self, name: str = "linear", *, train_steps: int = 1000) -> None:
-        makers = {
-            "linear": lambda n: np.linspace(1e-4, 0.02, n),
-            "scaled_linear": lambda n: np.linspace(0.00085**0.5, 0.012**0.5, n) ** 2,
-            "cosine": _cosine_betas,
-        }
-        if name not in makers:
-            raise unknown_name("variance-preserving schedule", name, makers)
+    def __init__(
+        self,
+        name: str = "linear",
+        *,
+        train_steps: int = _TRAIN_STEPS,
+        betas: tuple[float, float] | None = None,
+    ) -> None:
+        if name not in _BETAS:
+            raise unknown_name("variance-preserving schedule", name, _BETAS)
+        published = _BETAS[name]
+        ends = published if betas is None or name == "cosine" else betas
+        if train_steps < 2 or not all(0 < beta < 1 for beta in ends):
+            raise UserError(
+                f"variance-preserving schedule {name!r}: betas {list(ends)} over {train_steps} "
+                "times; betas lie between 0 and 1, over two times at least"
+            )
         self.name = name
+        if ends != published or train_steps != _TRAIN_STEPS:
+            self.name = ":".join([name, *(f"{end:.9g}" for end in ends), str(train_steps)])
         self.train_steps = train_steps
         self.first = float(train_steps - 1)
-        alphas_cumprod = np.cumprod(1.0 - makers[name](train_steps))
+        alphas_cumprod = np.cumprod(1.0 - _betas(name, ends, train_steps))
         self._log_snr = 0.5 * (np.log(alphas_cumprod) - np.log1p(-alphas_cumprod))
         self._times = np.arange(train_steps, dtype=np.float64)
 
@@ -156,7 +180,7 @@ class RectifiedFlow(NoiseSchedule):
 def get_schedule(family: str, name: str) -> NoiseSchedule:
     """The schedule that a recipe or a model's metadata names."""
     if family == "vp":
-        return VariancePreserving(name)
+        return _named_betas(name)
     others: dict[str, type[EDM] | type[RectifiedFlow]] = {"edm": EDM, "flow": RectifiedFlow}
     if family not in others:
         raise unknown_name("schedule family", family, ["vp", *others])
@@ -164,6 +188,30 @@ def get_schedule(family: str, name: str) -> NoiseSchedule:
     if name != schedule.name:
         raise unknown_name(f"{family} schedule", name, [schedule.name])
     return schedule
+
+
+def _named_betas(name: str) -> VariancePreserving:
+    """Of a name with or without what differs from the publication."""
+    known, *given = name.split(":")
+    if not given or known not in _BETAS:
+        return VariancePreserving(name)
+    try:
+        *ends, steps = (float(text) for text in given)
+        betas = (ends[0], ends[1]) if ends else None
+        made = VariancePreserving(known, train_steps=int(steps), betas=betas)
+    except (ValueError, IndexError):
+        made = None
+    if made is None or made.name != name:
+        raise unknown_name("variance-preserving schedule", name, _BETAS)
+    return made
+
+
+def _betas(name: str, ends: Sequence[float], steps: int) -> NDArray[np.float64]:
+    if name == "cosine":
+        return _cosine_betas(steps)
+    if name == "scaled_linear":
+        return np.linspace(ends[0] ** 0.5, ends[1] ** 0.5, steps) ** 2
+    return np.linspace(ends[0], ends[1], steps)
 
 
 def _sigmoid(x: float) -> float:

@@ -1,15 +1,28 @@
 """Handing a recipe over, or a whole study: one small file for each format."""
 
 from autosearch.errors import unknown_name
-from autosearch.export.base import Format, StudyFormat, StudyWriter, Writer
+from autosearch.export.base import (
+    FolderFormat,
+    FolderWriter,
+    Format,
+    StudyFormat,
+    StudyWriter,
+    Writer,
+)
+from autosearch.export.cache_dit import write_cache_dit
+from autosearch.export.diffusers_folder import write_diffusers
 from autosearch.export.optuna_study import write_optuna
 from autosearch.export.pick import knee, pick
 from autosearch.export.recipe_json import write_recipe
+from autosearch.export.sigma_text import write_sigma_text
 from autosearch.export.sigmas import sigmas_data, write_sigmas
 
 __all__ = [
+    "FOLDER_FORMATS",
     "FORMATS",
     "STUDY_FORMATS",
+    "FolderFormat",
+    "FolderWriter",
     "Format",
     "StudyFormat",
     "StudyWriter",
@@ -18,14 +31,23 @@ __all__ = [
     "knee",
     "pick",
     "sigmas_data",
+    "write_cache_dit",
+    "write_diffusers",
     "write_optuna",
     "write_recipe",
+    "write_sigma_text",
     "write_sigmas",
 ]
 
 FORMATS: tuple[Format, ...] = (
     Format("json", "the recipe itself", write_recipe),
     Format("sigmas", "noise levels and times alone, as JSON", write_sigmas),
+    Format("sigma-text", "noise levels as one line of text, for node editors", write_sigma_text),
+    Format("cache-dit", "which steps compute, as cache-dit takes it", write_cache_dit),
+)
+
+FOLDER_FORMATS: tuple[FolderFormat, ...] = (
+    FolderFormat("diffusers", "a folder with programs for a diffusers pipeline", write_diffusers),
 )
 
 STUDY_FORMATS: tuple[StudyFormat, ...] = (
@@ -33,13 +55,14 @@ STUDY_FORMATS: tuple[StudyFormat, ...] = (
 )
 
 
-def find_format(name: str) -> Format | StudyFormat:
+def find_format(name: str) -> Format | FolderFormat | StudyFormat:
     """The format of a name, of one recipe or of a study.
 
     Raises:
         UserError: for an unknown one, with the nearest.
     """
-    forms: tuple[Format | StudyFormat, ...] = (*FORMATS, *STUDY_FORMATS)
+    forms: tuple[Format | FolderFormat | StudyFormat, ...]
+    forms = (*FORMATS, *FOLDER_FORMATS, *STUDY_FORMATS)
     known = {form.name: form for form in forms}
     if name not in known:
         raise unknown_name("format", name, known, where="--format")

@@ -1,17 +1,28 @@
 """What an export format is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 
-__all__ = ["Format", "StudyFormat", "StudyWriter", "Writer", "write_text"]
+__all__ = [
+    "FolderFormat",
+    "FolderWriter",
+    "Format",
+    "StudyFormat",
+    "StudyWriter",
+    "Writer",
+    "write_text",
+]
 
 # Writes a recipe and returns what the user should know about it, one line each.
 Writer = Callable[[Recipe, Path], Sequence[str]]
+# The same into a folder, knowing the settings of the model that was searched.
+FolderWriter = Callable[[Recipe, Path, Mapping[str, Any]], Sequence[str]]
 # Writes a study to a place, such as a path, under a name (its own for None); returns what came of
 # it, in one line.
 StudyWriter = Callable[[Study, str, str | None], str]
@@ -24,6 +35,15 @@ class Format:
     name: str
     summary: str
     write: Writer
+
+
+@dataclass(frozen=True)
+class FolderFormat:
+    """A way to hand over a recipe with what it takes to run it."""
+
+    name: str
+    summary: str
+    write: FolderWriter
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from autosearch.problem import Problem
 from autosearch.reference import teacher_ends
 from autosearch.spaces.base import Genome
 from autosearch.study import estimates_to_record
+from autosearch.timing import measured_table
 from autosearch.workers.base import Task
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 from autosearch.workers.inprocess import InProcessExecutor, Runner, one_thread
@@ -46,6 +47,9 @@ class CandidateEvaluator:
             self.problem = Problem(experiment)
         self._device = device
         self._runner = Runner(self._make, name=name)
+        if self.problem.latencies:
+            with InProcessExecutor(self._make) as executor:
+                self.problem.know_latency(measured_table(executor, self.problem.model)[0])
         self._teacher: NDArray[np.generic] | None = None
         needs = self.problem.measure.needs
         self._samples = experiment.samples if needs else 0

@@ -3,7 +3,9 @@
 from autosearch.models.base import Model
 from autosearch.models.digits import DigitsModel
 from autosearch.models.mixture import MixtureModel
+from autosearch.models.photos import PhotosModel
+from autosearch.models.pipeline import PipelineModel
 
-__all__ = ["BUILTIN", "DigitsModel", "MixtureModel", "Model"]
+__all__ = ["BUILTIN", "DigitsModel", "MixtureModel", "Model", "PhotosModel", "PipelineModel"]
 
-BUILTIN: tuple[type[Model], ...] = (DigitsModel, MixtureModel)
+BUILTIN: tuple[type[Model], ...] = (DigitsModel, PhotosModel, MixtureModel, PipelineModel)

@@ -1,4 +1,4 @@
-"""A small class-conditional diffusion transformer (DiT), the network of the `digits` model.
+"""A small class-conditional diffusion transformer (DiT), the network of the bundled models.
 
 The architecture is DiT with adaLN-Zero (Peebles and Xie, 2023, figure 3). We deviate in three
 small ways: the adaLN linear of each block reads one shared activation of the conditioning, the
@@ -29,7 +29,10 @@ MAX_PERIOD = 10_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class DiTConfig:
-    """Sizes of a DiT; `num_classes` is also the index of the null label."""
+    """Sizes of a DiT; `num_classes` is also the index of the null label.
+
+    `time_scale` brings the network's times to 0..1000 or so, for which the waves are made.
+    """
 
     image_size: int = 8
     channels: int = 1
@@ -39,6 +42,7 @@ class DiTConfig:
     heads: int = 6
     mlp_ratio: float = 2.0
     num_classes: int = 10
+    time_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch:
@@ -62,10 +66,16 @@ class DiTConfig:
         return json.dumps(dataclasses.asdict(self))
 
 
+def _modulate(hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    normed = F.layer_norm(hidden, hidden.shape[-1:], eps=1e-6)
+    return torch.addcmul(shift, normed, scale + 1.0)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over tokens; `attend` sees the heads as a dimension of their own.
 
-    `forward` maps [B, tokens, width] to [B, tokens, width], before the block's gate.
+    `forward` maps [B, tokens, width] to [B, tokens, width], before the block's gate; its input is
+    normalised, scaled and shifted here, so that who leaves attention out saves that too.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -78,9 +88,10 @@ class Attention(nn.Module):
         """Attention of each head: three [B, heads, tokens, head_dim] to one of the same shape."""
         return F.scaled_dot_product_attention(query, key, value)
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         batch, tokens, width = hidden.shape
-        qkv = self.qkv(hidden).view(batch, tokens, 3, self.heads, width // self.heads)
+        qkv = self.qkv(_modulate(hidden, shift, scale))
+        qkv = qkv.view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         heads = self.attend(query, key, value)
         return self.proj(heads.transpose(1, 2).reshape(batch, tokens, width))
@@ -92,24 +103,22 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Token-wise two-layer network, [B, tokens, width] to the same, before the block's gate."""
+    """Token-wise two-layer network, [B, tokens, width] to the same, before the block's gate.
+
+    As in attention, its input is normalised, scaled and shifted here.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(hidden)))
+    def forward(self, hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(_modulate(hidden, shift, scale))))
 
     def macs(self, tokens: int) -> int:
         """Multiply-accumulates of one sample."""
         return tokens * 2 * self.up.in_features * self.up.out_features
-
-
-def _modulate(hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    normed = F.layer_norm(hidden, hidden.shape[-1:], eps=1e-6)
-    return torch.addcmul(shift, normed, scale + 1.0)
 
 
 class Block(nn.Module):
@@ -124,8 +133,8 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, conditioning: Tensor) -> Tensor:
         modulation = self.modulation(conditioning).unsqueeze(1)
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.chunk(6, dim=-1)
-        hidden = torch.addcmul(hidden, gate_a, self.attn(_modulate(hidden, shift_a, scale_a)))
-        return torch.addcmul(hidden, gate_m, self.mlp(_modulate(hidden, shift_m, scale_m)))
+        hidden = torch.addcmul(hidden, gate_a, self.attn(hidden, shift_a, scale_a))
+        return torch.addcmul(hidden, gate_m, self.mlp(hidden, shift_m, scale_m))
 
 
 def _time_waves(times: Tensor) -> Tensor:
@@ -140,7 +149,7 @@ class DiT(nn.Module):
     """Class-conditional denoiser of small images.
 
     `forward(x, t, labels)` takes x [B, channels, size, size] in about [-1, 1] plus noise,
-    t [B] or a scalar (the model's time, a real number in 0..999) and labels [B] (int64;
+    t [B] or a scalar (the model's time; times `time_scale`, 0..1000) and labels [B] (int64;
     `num_classes` is the learned null label of classifier-free guidance, Ho and Salimans, 2022).
     It returns the prediction, of x's shape.
     """
@@ -174,7 +183,8 @@ class DiT(nn.Module):
 
     def conditioning(self, t: Tensor, labels: Tensor) -> Tensor:
         """The activation [B, width] that every adaLN linear reads."""
-        waves = _time_waves(t.expand(labels.shape[0])).to(self.label.weight)
+        times = self.config.time_scale * t.expand(labels.shape[0])
+        waves = _time_waves(times).to(self.label.weight)
         return F.silu(self.time(waves) + self.label(labels))
 
     def patchify(self, x: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Measure the figures that ship with the digits model: ``python -m autosearch.models.figures``.
+"""Measure the figures that ship with a bundled model: ``python -m autosearch.models.figures``.
 
 The reference is the better of two fine recipes, unguided, on a stream of noise of its own. The
 honesty checks say that the features see what an eye sees: real against real is near zero, and the
-distance grows with noise, blur, a missing class and copies.
+distance grows with noise, blur, a missing class and copies. The losses of the network's training
+come from its weights' file.
 """
 
 import argparse
@@ -21,7 +22,9 @@ from autosearch.collect import collect
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.measure import Measure, make_objectives
-from autosearch.models.digits import DigitsModel
+from autosearch.models import BUILTIN
+from autosearch.models.base import as_rgb
+from autosearch.models.bundled import BundledModel
 from autosearch.objectives import Objective
 from autosearch.run import REFERENCES
 from autosearch.study import estimates_to_record
@@ -35,7 +38,7 @@ OBJECTIVES = ("fid", "fid_plain", "fd_pixels", "kid", "is", "precision", "recall
 
 
 def reference_figures(
-    model: DigitsModel, *, samples: int, seed: int, workers: int
+    model: BundledModel, *, samples: int, seed: int, workers: int
 ) -> dict[str, Any]:
     """The reference record of a study, as :mod:`autosearch.run` would measure it."""
     measure = Measure(model, make_objectives(OBJECTIVES))
@@ -61,17 +64,19 @@ def reference_figures(
     return record | {"values": estimates_to_record(found[best])}
 
 
-def honesty_checks(model: DigitsModel) -> dict[str, list[tuple[float, float]]]:
+def honesty_checks(model: BundledModel) -> dict[str, list[tuple[float, float]]]:
     """(level, plain FID) for each kind of damage to the real images, and real against real."""
-    images = np.asarray(model.reference["images"], dtype=np.uint8)
-    classes = np.asarray(model.reference["labels"])
+    images, classes = model.real_images.numpy(), model.real_labels.numpy()
     rng = np.random.default_rng(0)
     order = rng.permutation(len(images))
     distance = functools.partial(_distance, model)
     curves: dict[str, tuple[tuple[float, ...], Callable[[float], Images]]] = {
         "noise": ((0, 0.02, 0.05, 0.1, 0.2), lambda s: _noisy(images, s)),
         "blur": ((0, 0.25, 0.5, 0.75, 1.0), lambda s: _blurred(images, s)),
-        "dropped classes": ((0, 1, 2, 3, 5), lambda k: images[classes >= k]),
+        "dropped classes": (
+            tuple(k for k in (0, 1, 2, 3, 5) if k < model.denoiser.classes),
+            lambda k: images[classes >= k],
+        ),
         "copies of each image": (
             (1, 4, 16, 64),
             lambda k: np.repeat(images[order[: len(images) // int(k)]], int(k), axis=0),
@@ -87,8 +92,8 @@ def honesty_checks(model: DigitsModel) -> dict[str, list[tuple[float, float]]]:
     return result
 
 
-def _distance(model: DigitsModel, images: Images) -> float:
-    colour = torch.from_numpy(images)[:, None].expand(-1, 3, -1, -1)
+def _distance(model: BundledModel, images: Images) -> float:
+    colour = as_rgb(torch.from_numpy(images))
     rows = {"features": model.features.features(colour)["features"].numpy()}
     plain: Objective = make_objectives(["fid_plain"])[0]
     usable = len(rows["features"]) // 2 * 2
@@ -103,23 +108,26 @@ def _noisy(images: Images, scale: float) -> Images:
 
 def _blurred(images: Images, share: float) -> Images:
     """A step towards the 3x3 box mean."""
-    padded = np.pad(images.astype(np.float64), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    size = images.shape[1]
-    mean = sum(padded[:, i : i + size, j : j + size] for i in range(3) for j in range(3)) / 9
+    padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    size = images.shape[-1]
+    mean = sum(padded[..., i : i + size, j : j + size] for i in range(3) for j in range(3)) / 9
     return np.clip((1 - share) * images + share * mean, 0, 255).round().astype(np.uint8)
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Measure the digits model's shipped figures.")
+    bundled = {cls.name: cls for cls in BUILTIN if issubclass(cls, BundledModel)}
+    parser = argparse.ArgumentParser(description="Measure a bundled model's shipped figures.")
+    parser.add_argument("model", nargs="?", choices=tuple(bundled), default="digits")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--samples", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    model = DigitsModel.load()
+    model = bundled[options.model].load()
     figures = {
         "weights": model.denoiser.weights,
+        "training": model.training,
         "honesty": honesty_checks(model),
         "reference": reference_figures(
             model, samples=options.samples, seed=options.seed, workers=options.workers

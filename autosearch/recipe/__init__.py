@@ -6,6 +6,7 @@ defaults are left out, so equal recipes are equal texts.
 
 from autosearch.recipe.actions import parse_action
 from autosearch.recipe.document import ModelKey, Recipe, Start
+from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
 from autosearch.recipe.numbers import round_float
 from autosearch.recipe.solver import FORMS, CorrectorStep, Relaxation
@@ -14,6 +15,7 @@ from autosearch.recipe.step import Step
 __all__ = [
     "FORMS",
     "CorrectorStep",
+    "Gate",
     "Guidance",
     "ModelKey",
     "Recipe",

@@ -38,13 +38,18 @@ class Start(Strict):
 
 
 class Recipe(Strict):
-    """A way to sample from a model; see the fields' own pages for their meaning."""
+    """A way to sample from a model; see the fields' own pages for their meaning.
+
+    Attributes:
+        pruned: sites that no step runs, in any branch: the same as ``skip`` at every step.
+    """
 
     version: Literal[1]
     model: ModelKey
     start: Start = Start()
     steps: Annotated[list[Step], Field(min_length=1, max_length=10_000)]
     end: Literal["clean"] | LogSnr = "clean"
+    pruned: list[str] = Field(default_factory=list)
     artifacts: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("end", mode="before")

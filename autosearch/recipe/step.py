@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from autosearch.recipe.actions import SiteAction
+from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
 from autosearch.recipe.solver import LAGRANGE, CorrectorStep, Form, Past, Relaxation, check_relaxed
 from autosearch.recipe.strict import Strict
@@ -31,6 +32,12 @@ class Step(Strict):
             being the newest. By default one fewer than the order: first those newer than the
             start, then the newest before it.
         corrector: whether to look at this step again when the network was evaluated at its end.
+        sites: what is not computed, and how that is made up for; ``FIRST..LAST`` is a range.
+        gate: what samples leave out besides when a probe says that little has changed.
+        rectify: ``[a, b]``; where the step leaves something out, the network's prediction ``v``
+            becomes ``a v + b`` (ERTACache).
+        interval: factor on how far the step goes in time. What is saved is spread over the steps
+            after it, as ERTACache does on steps that reuse; the last step goes to the end.
     """
 
     time: float
@@ -47,6 +54,9 @@ class Step(Strict):
     clip: Annotated[float | None, Field(gt=0)] = None
     guidance: list[Guidance] = Field(default_factory=list)
     sites: dict[str, SiteAction] = Field(default_factory=dict)
+    gate: Gate | None = None
+    rectify: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    interval: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -80,6 +90,8 @@ class Step(Strict):
             raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
         if self.relaxation is not None:
             check_relaxed(self.form)
+        if self.gate is not None and self.rectify is not None:
+            raise ValueError("'rectify' is for whole steps: leave it or the gate out")
         self._check_corrector()
         return self
 

@@ -37,6 +37,7 @@ def make_executor(
     factory: EvaluatorFactory,
     *,
     count: int | Literal["auto"],
+    most: int | None = None,
     cpus: float,
     gpus: float,
     kind: Literal["auto", "inprocess", "ray"] = "auto",
@@ -47,7 +48,8 @@ def make_executor(
 
     ``auto`` is Ray, except for a single worker without an address or a time limit, and where Ray
     is not installed: then it is this process. AUTOSEARCH_EXECUTOR in the environment overrides
-    ``kind``. This process knows one worker and no time limit; it says so when asked for more.
+    ``kind``. As many workers as there is room for (``count`` auto) are never above ``most``. This
+    process knows one worker and no time limit; it says so when asked for more.
 
     Raises:
         UserError: for an unknown kind, or workers for which there is no room.
@@ -68,6 +70,7 @@ def make_executor(
     return RayExecutor(
         factory,
         count=count,
+        most=most,
         num_cpus=cpus,
         num_gpus=gpus,
         time_limit=time_limit,

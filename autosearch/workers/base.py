@@ -15,7 +15,11 @@ __all__ = ["Evaluator", "EvaluatorFactory", "Executor", "Infeasible", "Outcome",
 
 @dataclass(frozen=True)
 class Task:
-    """Sample one plan on some seed blocks and return rows of what the objectives need."""
+    """Sample one plan on some seed blocks and return rows of what the objectives need.
+
+    Where gates decide what a sample computes, that is recorded too: rows of ``macs`` [N]. A task
+    that needs ``latency`` is timed instead, once for each of its blocks.
+    """
 
     id: int
     plan: Plan
@@ -24,6 +28,10 @@ class Task:
     blocks: tuple[int, ...]
     block_size: int
     needs: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if self.plan.gated and self.needs and "latency" not in self.needs:
+            object.__setattr__(self, "needs", self.needs | {"macs"})
 
 
 class Infeasible(Exception):

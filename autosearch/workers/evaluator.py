@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampler import sample
+from autosearch.diffusion.noise import Stream, draw
+from autosearch.diffusion.sampler import State, last_state
 from autosearch.models.base import Model, Rows
 from autosearch.registry import construct, find
+from autosearch.rewards import attach_bounds, attach_rewards
 from autosearch.workers.base import Evaluator, Infeasible, Outcome, Task
 
 __all__ = ["ModelEvaluator", "ModelSpec"]
@@ -34,9 +35,15 @@ class ModelSpec:
         Raises:
             UserError: for an unknown name or option, or files that cannot be read.
         """
+        extras = ("rewards", "bounds")
+        options = {name: value for name, value in self.options.items() if name not in extras}
         model: Model = construct(
-            find("model", self.name, where="model").load, self.options, where="model"
+            find("model", self.name, where="model").load, options, where="model"
         )
+        if self.options.get("rewards"):
+            attach_rewards(model, self.options["rewards"])
+        if self.options.get("bounds"):
+            attach_bounds(model, self.options["bounds"])
         return model
 
 
@@ -49,35 +56,71 @@ class ModelEvaluator(Evaluator):
 
     def evaluate(self, task: Task) -> Outcome:
         start = time.perf_counter()
+        if "latency" in task.needs:
+            return self._timed(task)
         parts = [self._block(task, block) for block in task.blocks]
         rows = {need: np.concatenate([part[need] for part in parts]) for need in task.needs}
         samples = len(task.blocks) * task.block_size
+        executed = rows["macs"].sum() if "macs" in rows else task.plan.macs * samples
         return Outcome(
             id=task.id,
             rows=rows,
-            forward_equivalents=task.plan.forward_equivalents * samples,
+            forward_equivalents=float(executed) / task.plan.full_macs,
             seconds=time.perf_counter() - start,
         )
 
-    def _block(self, task: Task, block: int) -> Rows:
+    def _timed(self, task: Task) -> Outcome:
+        """Seconds of one sample, for each block; the first one is sampled once more before."""
+        start = time.perf_counter()
+        seconds = []
+        for block in (task.blocks[0], *task.blocks):
+            begun = self._clock()
+            self._sampled(task, block)
+            seconds.append((self._clock() - begun) / task.block_size)
+        executed = len(seconds) * task.block_size * task.plan.forward_equivalents
+        return Outcome(
+            id=task.id,
+            rows={"latency": np.array(seconds[1:])},
+            forward_equivalents=executed,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _clock(self) -> float:
+        if self.model.denoiser.device.type == "cuda":
+            torch.cuda.synchronize(self.model.denoiser.device)
+        return time.perf_counter()
+
+    def _sampled(self, task: Task, block: int) -> tuple[State, Tensor]:
+        """The last state of a block, and its labels."""
         denoiser = self.model.denoiser
         indices = range(block * task.block_size, (block + 1) * task.block_size)
 
         def noise(k: int) -> Tensor:
             return self._drawn(task.seed, task.stream, indices, k)
 
-        condition = labels(indices, denoiser.classes).to(denoiser.device)
+        condition = self.model.labels(indices, task.stream).to(denoiser.device)
         with torch.inference_mode():
-            x = sample(
+            state = last_state(
                 denoiser,
                 task.plan,
                 noise(0),
                 condition if denoiser.classes else None,
                 step_noise=noise,
             )
+        return state, condition
+
+    def _block(self, task: Task, block: int) -> Rows:
+        state, condition = self._sampled(task, block)
+        x = state.x
         if not bool(torch.isfinite(x).all()):
             raise Infeasible(f"non-finite samples in seed block {block}")
-        rows = self.model.rows(x, task.needs - {"final"})
+        rewards = self.model.rewards
+        rows = self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys())
+        rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
+        if "labels" in task.needs:
+            rows["labels"] = condition.cpu().numpy()
+        if state.saved is not None:
+            rows["macs"] = (task.plan.macs - state.saved).double().numpy()
         if "final" in task.needs:
             rows["final"] = x.flatten(1).float().cpu().numpy()
         return rows

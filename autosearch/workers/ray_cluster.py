@@ -49,8 +49,10 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
     return True
 
 
-def worker_count(count: int | Literal["auto"], *, cpus: float, gpus: float) -> int:
-    """How many workers to start; ``auto`` fills what is free now.
+def worker_count(
+    count: int | Literal["auto"], *, cpus: float, gpus: float, most: int | None = None
+) -> int:
+    """How many workers to start; ``auto`` fills what is free now, up to ``most``.
 
     Raises:
         UserError: when the cluster has no room for that many, even with nothing else running.
@@ -68,7 +70,10 @@ def worker_count(count: int | Literal["auto"], *, cpus: float, gpus: float) -> i
             f"{gpus:g} GPUs each: {there}, enough for {room}; lower workers.count, workers.cpus "
             "or workers.gpus"
         )
-    return max(1, min(room, _free(cpus, gpus))) if count == "auto" else count
+    if count != "auto":
+        return count
+    free = max(1, min(room, _free(cpus, gpus)))
+    return free if most is None else min(free, most)
 
 
 def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:

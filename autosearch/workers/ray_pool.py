@@ -46,6 +46,7 @@ class RayExecutor(Executor):
         factory: EvaluatorFactory,
         *,
         count: int | Literal["auto"] = "auto",
+        most: int | None = None,
         num_cpus: float = 1.0,
         num_gpus: float = 0.0,
         max_retries: int = 3,
@@ -68,7 +69,7 @@ class RayExecutor(Executor):
         self._closed = False
         self._owns_ray = connect(address=address)
         try:
-            size = worker_count(count, cpus=num_cpus, gpus=num_gpus)
+            size = worker_count(count, cpus=num_cpus, gpus=num_gpus, most=most)
             self._group = reserve(size, cpus=num_cpus, gpus=num_gpus)
             self._slots = [_Slot(index) for index in range(size)]
             for slot in self._slots:

@@ -9,6 +9,7 @@ from typing import Any
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine
 from autosearch.experiments.benchmarks.orders import orders
+from autosearch.experiments.benchmarks.pipelines import pipelines
 from autosearch.experiments.benchmarks.sampler import sampler
 from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 
@@ -16,6 +17,7 @@ Benchmark = Callable[[], dict[str, Any]]
 QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
 LONG: dict[str, Benchmark] = {
     "coverage": coverage,
+    "diffusers": pipelines,
     "orders": orders,
     "zdt": zdt,
     "zdt_generations": zdt_generations,

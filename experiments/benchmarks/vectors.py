@@ -96,7 +96,7 @@ class _Vectors:
         """What stands for a plan: the vector and its identity."""
         vector = np.array(genome["x"])
         identity = hashlib.sha256(vector.tobytes()).hexdigest()
-        return SimpleNamespace(x=vector, identity=identity, forward_equivalents=0.0)
+        return SimpleNamespace(x=vector, identity=identity, forward_equivalents=0.0, gated=False)
 
     def _genome(self, vector: Array) -> dict[str, Any]:
         return {"x": vector.tolist()}

@@ -171,7 +171,7 @@ def test_the_ends_of_a_front_win_as_parents_only_when_favoured(favoured, share):
         (NSGA3, 3, {"partitions": 0}, "algorithm.partitions: 0 is too small; use at least 1"),
         (ECAD, 2, {"mutation": 2.0}, "algorithm.mutation: 2 is no share; use 0 to 1"),
         (NSGA2, 2, {"tournament": 0}, "algorithm.tournament: 0 is too small; use at least 1"),
-        (SMSEMOA, 2, {"initial": 1}, "algorithm.initial: 1 is too small; use at least 2"),
+        (SMSEMOA, 2, {"initial": -1}, "algorithm.initial: -1 is too small; use at least 0"),
     ],
 )
 def test_impossible_settings_are_refused(kind, objectives, settings, message):

@@ -7,7 +7,7 @@ import pytest
 
 from autosearch.algorithms import NSGA2, Result
 from autosearch.errors import UserError
-from autosearch.experiment import experiment_from_dict
+from autosearch.experiment import experiment_from_dict, load_experiment
 from autosearch.front import hypervolume, values_of
 from autosearch.journal import Journal
 from autosearch.problem import Problem
@@ -49,16 +49,17 @@ def test_impossible_settings_are_refused(space, settings, message):
 
 
 def volume(folder, algorithm: str, seed: int) -> float:
-    """Hypervolume of 100 candidates of 400 samples on the exact mixture, on fixed axes."""
+    """Hypervolume of 120 candidates of 400 samples on the exact mixture, on fixed axes."""
     experiment = experiment_from_dict(
         {
             "model": "mixture",
-            "space": {"timesteps": {"steps": [2, 10]}, "solver": {}},
+            "space": load_experiment("mixture").space,
             "objectives": ["fid", "nfe"],
             "baselines": [],
             "algorithm": algorithm,
             "samples": 400,
-            "budget": {"candidates": 100},
+            "budget": {"candidates": 120},
+            "lag": 4,
             "seed": seed,
         },
         where="test",
@@ -69,7 +70,7 @@ def volume(folder, algorithm: str, seed: int) -> float:
     with Journal.create(path, study_header(problem, path)) as journal:
         study = Study.from_records(journal.records)
         Search(problem, journal, study, InProcessExecutor(factory)).run()
-    assert len(study.feasible) == 100
+    assert len(study.feasible) == 120
     axes = {
         "fid": {"zero": 0.05, "one": 2.3, "log": True, "floor": 0.01},
         "nfe": {"zero": 2.0, "one": 11.0, "log": True},

@@ -50,8 +50,8 @@ def test_karras_and_edm_are_one_plan_on_edm_models(make: Make) -> None:
 
 
 def test_split_name() -> None:
-    assert split_name("ddim@5") == ("ddim", None, 5)
-    assert split_name("dpmpp_2m-leading-ms@12") == ("dpmpp_2m", "leading-ms", 12)
+    assert split_name("ddim@5") == ("ddim", None, 5, ())
+    assert split_name("dpmpp_2m-leading-ms@12") == ("dpmpp_2m", "leading-ms", 12, ())
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_every_baseline_at_every_step_count(model: str, solver: str, make: Make)
     assert len(names) == len(grids_for(denoiser.schedule))
     counted = 0
     for name in names:
-        _, grid_name, _ = split_name(f"{name}@1")
+        grid_name = split_name(f"{name}@1").grid
         own = grid_name is None
         for steps in range(1, 13) if own else (1, 2, 3, 5, 8):
             try:

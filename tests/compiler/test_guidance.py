@@ -10,6 +10,7 @@ from torch import Tensor
 
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.branches import COND, UNCOND, Branch
+from autosearch.diffusion.classifier import Classifier, ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites import Action, FeatureMemory, Site
@@ -217,3 +218,82 @@ def test_unconditional_models_refuse_two_conditions(rule: str) -> None:
 def test_models_without_attention_refuse_heads() -> None:
     with pytest.raises(UserError, match="this model has no attention heads to perturb"):
         compiled(ruled(pag(1)), model=Declared(heads=0))
+
+
+# -- by a classifier -------------------------------------------------------------------------
+
+
+class Known(Classifier):
+    macs = 7
+
+    def logits(self, data: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def classified(scale: float, **calibration: float) -> dict[str, Any]:
+    return {"rule": "classifier", "scale": scale, **calibration}
+
+
+def with_classifier() -> Declared:
+    model = Declared()
+    model.classes, model.classifier = 2, Known()
+    return model
+
+
+def test_a_classifier_costs_two_passes_of_its_own_and_no_forward() -> None:
+    model = with_classifier()
+    plain = compiled(PLAIN, PLAIN, PLAIN, model=model)
+    plan = compiled(
+        ruled(classified(2), corrector="implicit"), ruled(classified(1)), PLAIN, model=model
+    )
+    # The implicit corrector asks again at the start of the second step.
+    assert plan.forwards == plan.nfe == plain.nfe + 1
+    assert plan.macs - plan.nfe * model.macs == 3 * 2 * 7
+    assert plan.forward_equivalents == pytest.approx((4 * 230 + 42) / 230)
+    assert "classifier" not in plain.steps[0].to_dict()
+
+
+def test_what_the_classifier_does_is_compiled_away_where_it_is_nothing() -> None:
+    model = with_classifier()
+    plain = compiled(PLAIN, PLAIN, model=model)
+    for rules in (
+        [classified(0)],
+        [classified(1), classified(-1)],
+        [classified(3, temperature=0)],
+    ):
+        assert compiled(ruled(*rules), PLAIN, model=model) == plain
+    analytic = {"evaluate": "zero_x0"}
+    assert compiled({**ruled(classified(3)), **analytic}, PLAIN, model=model) == compiled(
+        analytic, PLAIN, model=model
+    )
+    once = compiled(ruled(classified(3)), PLAIN, model=model)
+    assert compiled(ruled(classified(1), classified(2)), PLAIN, model=model) == once
+    known = {
+        compiled(ruled(rule), PLAIN, model=model).identity
+        for rule in (
+            classified(3),
+            classified(2),
+            classified(3, temperature=0.5),
+            classified(3, discount=0.5),
+        )
+    }
+    assert len(known | {plain.identity}) == 5
+
+
+def test_the_classifier_adds_to_other_rules() -> None:
+    model = with_classifier()
+    step = compiled(ruled(cfg(3), classified(2)), PLAIN, model=model).steps[0]
+    assert step.weights == (3.0, -2.0)
+    assert step.classifier == (ClassifierTerm(2.0, 1.0, 1.0),)
+
+
+def test_models_without_a_classifier_refuse_it_in_one_line() -> None:
+    unlabelled = with_classifier()
+    unlabelled.classes = 0
+    for model in (Declared(), unlabelled):
+        with pytest.raises(UserError) as caught:
+            compiled(PLAIN, ruled(classified(1)), model=model)
+        assert str(caught.value) == (
+            "recipe: steps[1].guidance[0]: rule 'classifier' needs a model with classes and a "
+            "classifier of them, and this one has none; use rule 'cfg', 'pag' or 'weak'"
+        )

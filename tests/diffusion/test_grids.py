@@ -78,6 +78,9 @@ def test_flow_grids() -> None:
     assert times("flow", schedule, 4) == [1, 0.75, 0.5, 0.25]
     shifted = times("flow-shift", schedule, 4)
     assert shifted == pytest.approx([1, 0.9, 0.75, 0.5])
+    with_end = times("flow-shift-linspace", schedule, 3)
+    assert with_end == pytest.approx([1, 0.751121, 0.008929], abs=1e-6)
+    assert times("flow-shift-linspace", schedule, 1) == [1]
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)

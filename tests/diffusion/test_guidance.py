@@ -16,7 +16,7 @@ from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
-from autosearch.diffusion.sites import FeatureMemory
+from autosearch.diffusion.sites import FeatureMemory, Site
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
@@ -269,16 +269,34 @@ def test_cfgpp_dpmpp_2m_is_the_released_step(
         old = without
 
 
+# -- all rules -------------------------------------------------------------------------------
+
+RULES = [
+    {"rule": "cfg", "scale": 3},
+    {"rule": "cfgpp", "scale": 0.4},
+    {"rule": "pag", "scale": 2, "heads": {"block.0": [1]}},
+    {"rule": "weak", "scale": 2.5, "sites": {"block.0": "skip"}},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["rule"])
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_cfgpp_of_equal_predictions_is_the_plain_sampler(solver: str) -> None:
+def test_of_equal_predictions_every_rule_is_the_plain_sampler(
+    solver: str, rule: dict[str, Any]
+) -> None:
+    """And what is run is what is counted."""
     denoiser = Pair(VariancePreserving(), "noise", alike=True)
+    denoiser.heads = {"block.0": 2}
+    denoiser.sites = (Site("block.0", 1, 1),)
     plain = baseline(f"{solver}@6", denoiser)
     data = plain.to_dict()
     for step in data["steps"]:
-        step["guidance"] = [{"rule": "cfgpp", "scale": 0.4}]
+        step["guidance"] = [rule]
     plans = [compile_recipe(recipe, denoiser) for recipe in (plain, Recipe.from_dict(data))]
-    expected, got = (
-        sample(denoiser, plan, NOISES[0], None, step_noise=lambda k: NOISES[k]) for plan in plans
-    )
+    found = []
+    for plan in plans:
+        denoiser.ran.clear()
+        found.append(sample(denoiser, plan, NOISES[0], None, step_noise=lambda k: NOISES[k]))
+        assert sum(map(len, denoiser.ran)) == plan.forwards
     assert plans[1].forwards > plans[0].forwards
-    torch.testing.assert_close(got, expected, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-7, atol=1e-7)

@@ -15,7 +15,7 @@ from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.interception import intercepted
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, extrapolate
+from autosearch.diffusion.sites import Action, FeatureMemory, Site, SiteTable, extrapolate
 from autosearch.plan import model_key
 from autosearch.recipe import Recipe
 
@@ -196,7 +196,7 @@ def test_forecast_is_exact_for_polynomials_in_time(order: int) -> None:
     def run(t: float, action: Action) -> Tensor:
         with intercepted(
             {"site": module},
-            {"site": Site("site", 1, 5)},
+            SiteTable([Site("site", 1, 5)]),
             branches=acting({} if action.kind == "compute" else {"site": action}),
             memory=memory,
             coordinate=t,

@@ -1,19 +1,16 @@
-import math
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.models.classifier import FEATURES_FILE
 from autosearch.models.dit import Attention, Block, DiT, DiTConfig, load_dit
-from autosearch.models.train_digits import TrainConfig, digits_images, noise_levels, train
+from autosearch.models.subjects import SUBJECTS
 
-WEIGHTS = FEATURES_FILE.with_name("digits.safetensors")
 SMALL = DiTConfig(width=24, depth=2, heads=3, mlp_ratio=2.5)
 
 
@@ -42,6 +39,7 @@ def batch(config: DiTConfig, count: int = 6) -> tuple[Tensor, Tensor, Tensor]:
 CONFIGS = [
     SMALL,
     DiTConfig(),
+    SUBJECTS["photos"].network,
     DiTConfig(image_size=12, channels=3, patch=3, width=40, depth=1, heads=5, num_classes=4),
 ]
 
@@ -70,7 +68,7 @@ def test_sites_are_named_in_order_and_blocks_contain_their_parts() -> None:
 
 
 def test_patches_go_there_and_back() -> None:
-    config = CONFIGS[2]
+    config = CONFIGS[-1]
     model = DiT(config)
     x, _, _ = batch(config)
     patches = model.patchify(x)
@@ -116,8 +114,11 @@ def test_attention_equals_torch_multi_head_attention() -> None:
     other.in_proj_bias.data = attention.qkv.bias.data
     other.out_proj.load_state_dict(attention.proj.state_dict())
     hidden = torch.randn(4, 16, 24, generator=torch.Generator().manual_seed(0))
+    shift, scale = (torch.randn(4, 1, 24) for _ in range(2))
+    inputs = (scale + 1) * F.layer_norm(hidden, (24,), eps=1e-6) + shift
     with torch.no_grad():
-        torch.testing.assert_close(attention(hidden), other(hidden, hidden, hidden)[0])
+        expected = other(inputs, inputs, inputs)[0]
+        torch.testing.assert_close(attention(hidden, shift, scale), expected)
 
 
 def test_attend_sees_heads_apart() -> None:
@@ -131,13 +132,14 @@ def test_attend_sees_heads_apart() -> None:
         return torch.cat([heads[:, :2], torch.zeros_like(heads[:, 2:])], dim=1)
 
     hidden = torch.randn(4, 16, 24, generator=torch.Generator().manual_seed(0))
+    unmodulated = torch.zeros(4, 1, 24), torch.zeros(4, 1, 24)
     with torch.no_grad():
-        full = attention(hidden)
+        full = attention(hidden, *unmodulated)
         attention.attend = silence_last  # type: ignore[method-assign]
-        silenced = attention(hidden)
+        silenced = attention(hidden, *unmodulated)
         attention.proj.weight[:, 16:] = 0.0
         del attention.attend
-        expected = attention(hidden)
+        expected = attention(hidden, *unmodulated)
     assert seen == [(4, 3, 16, 8)]
     torch.testing.assert_close(silenced, expected)
     assert not torch.allclose(silenced, full)
@@ -153,7 +155,7 @@ def test_a_replaced_forward_is_what_the_gate_multiplies(part: str) -> None:
     rows = slice(gate * SMALL.width, (gate + 1) * SMALL.width)
     with torch.no_grad():
         full = model(x, times, labels)
-        getattr(block, part).forward = torch.zeros_like
+        getattr(block, part).forward = lambda hidden, shift, scale: torch.zeros_like(hidden)
         skipped = model(x, times, labels)
         del getattr(block, part).forward
         block.modulation.weight[rows] = 0.0
@@ -199,69 +201,12 @@ def test_impossible_sizes_are_refused(sizes: dict[str, int]) -> None:
         DiTConfig(**sizes)
 
 
-def test_shipped_weights_keep_the_promised_sizes() -> None:
-    model = load_dit(WEIGHTS)
-    assert model.config.depth >= 8
-    assert model.config.heads >= 6
-    assert WEIGHTS.stat().st_size <= 8_000_000
-    with safe_open(str(WEIGHTS), framework="pt") as file:
-        metadata = file.metadata()
-    assert metadata["schedule"] == "vp_linear"
-    assert metadata["prediction"] in ("noise", "v")
-    assert "steps_done" in metadata["training"]
-
-
-@pytest.mark.parametrize("time", [50, 500, 900])
-def test_shipped_weights_denoise_and_use_the_label(time: int) -> None:
-    images, labels = digits_images()
-    x0 = images[:200, None].float() / 127.5 - 1.0
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-    alpha, sigma = (float(part) for part in noise_levels(torch.tensor(float(time))))
-    x = alpha * x0 + sigma * noise
-    model = load_dit(WEIGHTS)
-    with safe_open(str(WEIGHTS), framework="pt") as file:
-        prediction = file.metadata()["prediction"]
-
-    def error(label: Tensor) -> float:
-        with torch.no_grad():
-            out = model(x, torch.tensor(float(time)), label)
-        data = (x - sigma * out) / alpha if prediction == "noise" else alpha * x - sigma * out
-        return (data - x0).square().mean().item()
-
-    # The best guess that ignores x is the mean image; the best linear one pixel by pixel shrinks.
-    variance = x0.var(dim=0).mean().item()
-    right = error(labels[:200])
-    assert right < variance / (1.0 + variance * (alpha / sigma) ** 2)
-    if time >= 500:
-        assert right < error((labels[:200] + 1) % 10)
-        assert right < error(torch.full((200,), 10))
-
-
-def test_noise_levels_are_the_schedule_s() -> None:
-    schedule = VariancePreserving("linear")
-    times = torch.cat([torch.arange(1000.0), torch.linspace(0, 999, 501)]).double()
-    alpha, sigma = noise_levels(times)
-    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(alpha))
-    expected = [schedule.alpha_sigma(schedule.log_snr(time)) for time in times.tolist()]
-    difference = (sigma / torch.tensor([pair[1] for pair in expected]).double() - 1.0).abs()
-    assert difference[:1000].max() < 1e-6
-    assert difference.max() < 0.04
-    assert difference[times > 3].max() < 0.006
-
-
-@pytest.mark.parametrize("prediction", ["noise", "v"])
-def test_training_is_a_function_of_the_seed(tmp_path: Path, prediction: str) -> None:
-    def weights(name: str, seed: int) -> bytes:
-        config = TrainConfig(prediction=prediction, steps=4, batch=8, seed=seed)
-        path = train(out=tmp_path / name, config=config, snapshots=[0.5])
-        snapshots = sorted(p.name for p in (tmp_path / name).iterdir())
-        assert snapshots == [f"digits_{prediction}_{n:06d}.safetensors" for n in (2, 4)]
-        model = load_dit(path)
-        with torch.no_grad():
-            out = model(*batch(model.config))
-        assert math.isfinite(out.sum())
-        return b"".join(p.detach().numpy().tobytes() for p in model.parameters())
-
-    first = weights("a", seed=0)
-    assert weights("b", seed=0) == first
-    assert weights("c", seed=1) != first
+def test_time_scale_multiplies_the_time() -> None:
+    model = randomised(SMALL)
+    x, times, labels = batch(SMALL)
+    scaled = DiT(dataclasses.replace(SMALL, time_scale=1000.0)).eval()
+    scaled.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        expected = model(x, times, labels)
+        torch.testing.assert_close(scaled(x, times / 1000.0, labels), expected)
+        assert not torch.allclose(scaled(x, times, labels), expected)

@@ -44,7 +44,7 @@ def test_other_weights_are_a_user_error(tmp_path: Path, metadata: dict[str, str]
 def test_weights_of_one_network_are_not_those_of_another() -> None:
     with pytest.raises(UserError, match="holds no DiT"):
         load_dit(FEATURES_FILE)
-    with pytest.raises(UserError, match="holds no DigitsFeatures"):
+    with pytest.raises(UserError, match="holds no ImageFeatures"):
         load_features(FEATURES_FILE.with_name("digits.safetensors"))
 
 

@@ -7,21 +7,30 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from autosearch.objectives import BUILTIN, TeacherMse
+from autosearch.objectives import BUILTIN, Latency, TeacherMse
 from autosearch.objectives.base import Objective
 from autosearch.plan import Plan
 from autosearch.workers.base import Infeasible
 
-NAMES = "fid fid_plain fd_pixels kid is precision recall teacher_mse nfe forwards macs memory"
-WIDTHS = {"features": 6, "logits": 4, "pixels": 5, "teacher_mse": 1}
+NAMES = (
+    "fid fid_plain fd_pixels kid is precision recall class_accuracy clip_score pick_score "
+    "image_reward mmhm mmhm_text teacher_mse nfe forwards macs memory latency"
+)
+WIDTHS = {"features": 6, "logits": 4, "pixels": 5}
+# Rows of one number each.
+SCALARS = ("teacher_mse", "clip_score", "pick_score", "image_reward")
 MEASURED = [kind for kind in BUILTIN if kind.needs]
-DECLARED = [kind for kind in BUILTIN if not kind.needs]
+# Latency needs a table first: tests/test_latency.py.
+DECLARED = [kind for kind in BUILTIN if not kind.needs and kind is not Latency]
 
 
 def test_names_are_those_of_the_command_line() -> None:
     assert [kind.name for kind in BUILTIN] == NAMES.split()
     maximized = {kind.name for kind in BUILTIN if kind.direction == "maximize"}
-    assert maximized == {"is", "precision", "recall"}
+    assert maximized == {
+        *("is", "precision", "recall", "class_accuracy", "mmhm", "mmhm_text"),
+        *("clip_score", "pick_score", "image_reward"),
+    }
     assert [kind.name for kind in BUILTIN if kind.deterministic_only] == ["teacher_mse"]
 
 
@@ -30,7 +39,7 @@ def test_every_objective_says_what_it_is(kind: type[Objective]) -> None:
     assert 10 < len(kind.summary) <= 90
     assert "\n" not in kind.summary
     assert kind.__doc__
-    assert kind.needs <= set(WIDTHS)
+    assert kind.needs <= {*WIDTHS, *SCALARS, "labels"}
 
 
 @pytest.mark.filterwarnings("error")
@@ -38,7 +47,8 @@ def test_every_objective_says_what_it_is(kind: type[Objective]) -> None:
 def test_measured_objectives_give_a_finite_estimate_with_an_error(kind: type[Objective]) -> None:
     rng = np.random.default_rng(0)
     rows = {name: rng.normal(size=(200, width)) for name, width in WIDTHS.items()}
-    rows["teacher_mse"] = rng.exponential(size=200)
+    rows |= {name: rng.exponential(size=200) for name in SCALARS}
+    rows["labels"] = np.arange(200) % 4
     real = rng.normal(size=(150, 6))
     reference = {
         "features": real.astype(np.float32),
@@ -46,6 +56,8 @@ def test_measured_objectives_give_a_finite_estimate_with_an_error(kind: type[Obj
         "features_cov": np.cov(real, rowvar=False),
         "pixels_mean": np.zeros(5),
         "pixels_cov": np.eye(5),
+        "bounds.clip_score": np.array([0.0, 3.0]),
+        "bounds.pick_score": np.array([0.0, 3.0]),
     }
     objective = kind()
     assert 20 <= objective.min_samples(WIDTHS) <= 200
@@ -59,9 +71,10 @@ def test_measured_objectives_give_a_finite_estimate_with_an_error(kind: type[Obj
     assert estimate == objective.estimate(needed, reference, 20), "equal rows, equal estimates"
     with pytest.raises(TypeError):
         objective.declared(SimpleNamespace(nfe=1))  # type: ignore[arg-type]
-    (name,) = kind.needs
-    with pytest.raises(Infeasible, match="200 of 200"):
-        objective.estimate({name: np.full_like(rows[name], np.nan)}, reference, 20)
+    for name in kind.needs:
+        broken = {**needed, name: np.full_like(rows[name], np.nan, dtype=np.float64)}
+        with pytest.raises(Infeasible, match="200 of 200"):
+            objective.estimate(broken, reference, 20)
 
 
 @pytest.mark.parametrize("kind", DECLARED, ids=lambda kind: kind.name)

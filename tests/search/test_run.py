@@ -354,5 +354,13 @@ def test_the_experiment_s_workers_are_asked_for(tmp_path, tools, monkeypatch):
     workers = {"count": 3, "cpus": 0.5, "gpus": 1, "executor": "ray", "time_limit": 9}
     started(tools, tmp_path / "a", workers=workers, budget={"candidates": 5})
     assert asked == [
-        {"count": 3, "cpus": 0.5, "gpus": 1, "kind": "ray", "time_limit": 9, "address": None}
+        {
+            "count": 3,
+            "most": 16,
+            "cpus": 0.5,
+            "gpus": 1,
+            "kind": "ray",
+            "time_limit": 9,
+            "address": None,
+        }
     ]

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from torch import Tensor
 
 from autosearch.baselines import baseline
+from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
+from autosearch.diffusion.sites import Site
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.spaces import Family, SolverChoice, Space, Timesteps
 
@@ -35,6 +38,29 @@ def make_space(denoiser: Denoiser, names: str = "both", **settings: object) -> S
     if names in ("both", "timesteps"):
         made.append(Timesteps(denoiser, **settings))
     return Space(denoiser, made, baseline("ddim@10", denoiser))
+
+
+class Unasked(Classifier):
+    """Is there, for plans that nobody runs."""
+
+    macs = 5
+
+    def logits(self, data: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def attentive() -> Denoiser:
+    """A model with every kind of guidance: conditions, a classifier, sites, 12 layers of heads."""
+    denoiser = make_denoiser("linear")
+    denoiser.conditions, denoiser.classes, denoiser.classifier = ("cond", "uncond"), 2, Unasked()
+    sites = []
+    for i in range(12):
+        sites += [Site(f"block.{i}", 9, 1, residual=True)]
+        sites += [Site(f"block.{i}.{part}", 4, 1, parent=f"block.{i}") for part in ("attn", "mlp")]
+    denoiser.sites, denoiser.macs = tuple(sites), 120
+    denoiser.heads = {f"block.{i}.attn": 3 for i in range(12)}
+    return denoiser
 
 
 @pytest.fixture(params=list(KINDS))

@@ -165,7 +165,9 @@ def test_it_goes_with_few_step(spaces):
 
 
 def test_unconditional_models_are_refused_in_one_line(spaces):
-    with pytest.raises(UserError, match=r"^space.guidance: it needs a model .* leave the family"):
+    with pytest.raises(
+        UserError, match=r"^space.guidance: rule 'cfg' needs a model that also .* leave the family"
+    ):
         GuidanceChoice(spaces("linear").denoiser)
 
 
@@ -185,7 +187,9 @@ def test_unconditional_models_are_refused_in_one_line(spaces):
         ({"rules": []}, "expected a list of rules"),
         ({"rules": "cfg"}, "expected a list of rules"),
         ({"rules": ["cfgp"]}, "unknown rule 'cfgp'; did you mean 'cfg"),
-        ({"rules": ["pag"]}, "unknown rule 'pag'"),
+        ({"rules": ["pag"]}, "rule 'pag' needs a model that has attention heads"),
+        ({"rules": ["weak"]}, "rule 'weak' needs a model that has sites"),
+        ({"rules": ["classifier"]}, "rule 'classifier' needs a model that has a classifier"),
     ],
 )
 def test_impossible_settings_are_refused(spaces, settings, message):

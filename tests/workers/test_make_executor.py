@@ -64,7 +64,8 @@ def test_auto_fills_what_is_there(ray_cluster):
 
     assert worker_count("auto", cpus=2.0, gpus=0.0) in (1, 2)  # 1 while others still run
     assert worker_count("auto", cpus=0.1, gpus=0.5) <= 4
-    assert worker_count(4, cpus=0.5, gpus=0.5) == 4
+    assert worker_count("auto", cpus=0.1, gpus=0.0, most=3) <= 3
+    assert worker_count(4, cpus=0.5, gpus=0.5, most=3) == 4
 
 
 def test_room_that_others_hold_gets_an_error_not_a_hang(ray_cluster, monkeypatch):

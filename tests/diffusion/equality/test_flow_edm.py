@@ -35,11 +35,17 @@ def edm(mixture: Mixture, exact: Make) -> ExactDenoiser:
     return exact(mixture, EDM(), "data")
 
 
-@pytest.mark.parametrize(("name", "shift"), [("euler", 1.0), ("euler-flow-shift", 3.0)])
+@pytest.mark.parametrize(
+    ("name", "shift"),
+    [("euler", 1.0), ("euler-flow-shift", 3.0), ("euler-flow-shift-linspace", 3.0)],
+)
 def test_flow_match_euler(name: str, shift: float, flow: ExactDenoiser, peer: Any) -> None:
     for steps in peer.counts:
         scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
-        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / steps, steps).tolist())
+        if name.endswith("linspace"):
+            scheduler.set_timesteps(steps)
+        else:
+            scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / steps, steps).tolist())
         x = peer.noise()
         for time in scheduler.timesteps:
             output = flow.denoise(x, float(time) / 1000, None)["cond"]

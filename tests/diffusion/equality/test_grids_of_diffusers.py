@@ -2,11 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 
 from autosearch.diffusion.grids import grid
-from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving
 from autosearch.models.exact import Mixture
 
 GRIDS = [
@@ -44,3 +50,19 @@ def test_karras_grid(name: str, mixture: Mixture, exact: Any, peer: Any) -> None
         assert [time for time, _ in points] == scheduler.timesteps.tolist()
         log_snrs = -scheduler.sigmas[:-1].log()
         assert [log_snr for _, log_snr in points] == pytest.approx(log_snrs.tolist(), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "shift", "alone"),
+    [("flow", 1.0, False), ("flow-shift", 3.0, False), ("flow-shift-linspace", 3.0, True)],
+)
+def test_flow_grids(name: str, shift: float, alone: bool) -> None:
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    for steps in (1, 2, 3, 5, 8, 20, 28, 50, 100):
+        if alone:
+            scheduler.set_timesteps(steps)
+        else:
+            scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / steps, steps).tolist())
+        times = [time for time, _ in grid(name, RectifiedFlow(), steps)]
+        assert times == pytest.approx(scheduler.sigmas[:-1].tolist(), abs=1e-6)
+        assert times == pytest.approx((scheduler.timesteps / 1000).tolist(), abs=1e-6)

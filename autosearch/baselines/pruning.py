@@ -1,0 +1,47 @@
+"""Fixed patterns of pruned blocks."""
+
+from collections.abc import Sequence
+
+from autosearch.baselines.base import Policy, RecipeData, Setting
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.depth import blocks
+from autosearch.errors import UserError
+
+__all__ = ["POLICIES"]
+
+
+def _bksdm(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
+    """BK-SDM's fixed pattern (Kim et al. 2023), from U-Nets to a stack of equal blocks.
+
+    There the first of the two pairs of a stage stays and the second goes; here the first of each
+    group of ``group`` neighbours stays.
+    """
+    names = blocks(denoiser.sites)
+    data["pruned"] = [name for i, name in enumerate(names) if i % int(values[0])]
+
+
+def _drop(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
+    names = blocks(denoiser.sites)
+    for value in values:
+        if value >= len(names):
+            raise UserError(
+                f"policy 'drop': this model has blocks 0 to {len(names) - 1}, not {value:g}"
+            )
+    data["pruned"] = [names[i] for i in sorted({int(value) for value in values})]
+
+
+POLICIES = {
+    "bksdm": Policy(
+        "BK-SDM's pattern (Kim et al. 2023): of each group of blocks the first stays",
+        (Setting("group", 2, 1, 1000),),
+        _bksdm,
+        "pruned",
+    ),
+    "drop": Policy(
+        "blocks by their numbers, such as drop:3:5:6, are pruned",
+        (Setting("block", 0, 0, 1000),),
+        _drop,
+        "pruned",
+        repeated=True,
+    ),
+}

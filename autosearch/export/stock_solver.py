@@ -1,0 +1,174 @@
+"""Which scheduler of stock diffusers takes a recipe's times and steps as they are, if any does.
+
+A scheduler is asked for the recipe that it would run at those times; it will do when that compiles
+to the same steps.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autosearch.diffusion.schedules import get_schedule
+from autosearch.errors import UserError
+from autosearch.pipelines.told import solver_plan
+from autosearch.plan import Plan
+from autosearch.recipe import Recipe, round_float
+
+__all__ = ["StockSolver", "stock_solver"]
+
+# Below so many steps, diffusers' multistep solvers lower the order of the last ones.
+_FEW = 15
+_MULTISTEP = "DPMSolverMultistepScheduler"
+
+
+@dataclass(frozen=True)
+class StockSolver:
+    """A scheduler with its settings, and what it is handed."""
+
+    scheduler: str
+    settings: Mapping[str, Any]
+    argument: Literal["timesteps", "sigmas"]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    scheduler: str
+    settings: Mapping[str, Any]
+    choices: Sequence[Mapping[str, Any]]
+    argument: Literal["timesteps", "sigmas"]
+    reason: str = field(default="", compare=False)
+
+
+def stock_solver(recipe: Recipe, *, scales_start: bool) -> StockSolver | str:
+    """The scheduler, or why there is none.
+
+    Args:
+        scales_start: whether the pipeline scales its first noise as the scheduler asks; without
+            that, schedulers that work in sigma do not fit.
+    """
+    plan = solver_plan(recipe)
+    reason = _beyond_all(recipe, plan)
+    if reason:
+        return reason
+    flow = recipe.model.family == "flow"
+    times = [step.time for step in plan.steps]
+    whole = all(float(time).is_integer() for time in times)
+    for candidate in _flow_candidates(len(times)) if flow else _candidates(len(times)):
+        if candidate.scheduler == _MULTISTEP and not whole:
+            continue
+        if candidate.scheduler == "EulerDiscreteScheduler" and not scales_start:
+            continue
+        if _steps(recipe, candidate.choices) == plan.steps:
+            values = _values(candidate, recipe, times)
+            return StockSolver(candidate.scheduler, candidate.settings, candidate.argument, values)
+    return _no_scheduler(plan, whole=whole, flow=flow)
+
+
+def _beyond_all(recipe: Recipe, plan: Plan) -> str | None:
+    """What no stock scheduler does at all."""
+    schedule = get_schedule(recipe.model.family, recipe.model.schedule)
+    if any(step.evaluate != "network" for step in plan.steps):
+        return "no stock scheduler begins with an analytic step"
+    if plan.stochastic:
+        return "no stock scheduler adds this noise at times of one's own"
+    if plan.start_scale != 1.0 or recipe.end != "clean":
+        return "stock schedulers choose the scale of the start and the end themselves"
+    if any(step.clip is not None for step in plan.steps):
+        return "clipping by step is not a scheduler's setting"
+    if any(step.log_snr != schedule.log_snr(step.time) for step in plan.steps):
+        return "the solver's noise levels stand apart from the times that the network is given"
+    return None
+
+
+def _candidates(count: int) -> Iterator[_Candidate]:
+    """For discrete schedules: Euler at any times, DPM-Solver++ at whole ones."""
+    yield _Candidate(
+        "EulerDiscreteScheduler",
+        # This spacing makes the start the marginal's, whatever the sigmas are.
+        {"timestep_spacing": "leading", "use_karras_sigmas": False},
+        [{}] * count,
+        "sigmas",
+    )
+    for order in (1, 2, 3):
+        for kind, form in (("midpoint", "dpmsolver"), ("heun", "taylor")):
+            for lowers in (True, False):
+                orders = _orders(count, order, lowers=lowers)
+                yield _Candidate(
+                    _MULTISTEP,
+                    {
+                        "algorithm_type": "dpmsolver++",
+                        "solver_order": order,
+                        "solver_type": kind,
+                        "lower_order_final": lowers,
+                        "euler_at_final": False,
+                        "final_sigmas_type": "zero",
+                        "use_karras_sigmas": False,
+                        "thresholding": False,
+                        "variance_type": None,
+                    },
+                    [{"order": used, "form": _form(used, form)} for used in orders],
+                    "timesteps",
+                )
+
+
+def _flow_candidates(count: int) -> Iterator[_Candidate]:
+    yield _Candidate(
+        "FlowMatchEulerDiscreteScheduler",
+        {"shift": 1.0, "use_dynamic_shifting": False},
+        [{}] * count,
+        "sigmas",
+    )
+
+
+def _form(order: int, form: str) -> str:
+    # Its two types differ at order 2 only.
+    return "dpmsolver" if order == 3 else form
+
+
+def _orders(count: int, order: int, *, lowers: bool) -> list[int]:
+    """Orders that DPM-Solver++ really takes when it ends at a sigma of 0."""
+    orders = []
+    for i in range(count):
+        used = min(order, i + 1)
+        if i == count - 1:
+            used = 1
+        elif i == count - 2 and lowers and count < _FEW:
+            used = min(used, 2)
+        orders.append(used)
+    return orders
+
+
+def _steps(recipe: Recipe, choices: Sequence[Mapping[str, Any]]) -> Any:
+    """The steps of a recipe with the same times and these choices."""
+    data = recipe.to_dict()
+    steps = [
+        {"time": step["time"], **chosen}
+        for step, chosen in zip(data["steps"], choices, strict=True)
+    ]
+    kept = {key: data[key] for key in ("version", "model")}
+    try:
+        return solver_plan(Recipe.from_dict({**kept, "steps": steps})).steps
+    except UserError:
+        return None
+
+
+def _values(candidate: _Candidate, recipe: Recipe, times: Sequence[float]) -> list[float]:
+    if candidate.argument == "timesteps":
+        return [int(time) for time in times]
+    schedule = get_schedule(recipe.model.family, recipe.model.schedule)
+    if schedule.family == "flow":
+        return list(times)
+    # Euler wants the closing 0; without it, it stops one step early.
+    return [*(round_float(schedule.edm_sigma(time)) for time in times), 0.0]
+
+
+def _no_scheduler(plan: Plan, *, whole: bool, flow: bool) -> str:
+    first = all(step.order == 1 and step.corrector is None for step in plan.steps)
+    if flow:
+        return "stock flow schedulers of higher order take no times of one's own"
+    if not whole and first:
+        return "this pipeline needs a scheduler whose times are whole numbers"
+    if not whole:
+        return "stock schedulers of higher order take whole numbers as times only"
+    return "no stock scheduler has these orders, forms and correctors step by step"

@@ -1,0 +1,102 @@
+"""What the bundled models have in common: a DiT, features and reference statistics as files."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.errors import UserError
+from autosearch.models.base import Model, Rows, to_uint8
+from autosearch.models.classifier import FeaturesClassifier, ImageFeatures, load_features
+from autosearch.models.dit_denoiser import dit_denoiser
+from autosearch.models.weights import read_weights
+
+__all__ = ["BundledModel"]
+
+
+class BundledModel(Model):
+    """A model whose files are `data/NAME*`.
+
+    Attributes:
+        features: the network whose features are scored.
+        real_images: uint8 [N, C, S, S], what the model was trained on.
+        real_labels: int64 [N].
+        training: the sizes, settings, losses and seconds of the network's training.
+    """
+
+    features: ImageFeatures
+    real_images: Tensor
+    real_labels: Tensor
+    training: Mapping[str, Any]
+
+    @staticmethod
+    def real(reference: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
+        """The real images and labels that the file of reference statistics keeps."""
+        images, labels = (torch.from_numpy(reference[name]) for name in ("images", "labels"))
+        return images[:, None], labels
+
+    @classmethod
+    def load(cls, *, path: str | None = None) -> Self:
+        """The bundled weights, or others of the same kind from ``path`` (safetensors)."""
+        data = files("autosearch.models") / "data"
+        with as_file(data) as folder:
+            weights = folder / f"{cls.name}.safetensors" if path is None else Path(path)
+            if not weights.is_file():
+                raise UserError(f"model.path: no file at {weights}; give a safetensors file")
+            model = cls(
+                dit_denoiser(weights),
+                load_file(folder / f"{cls.name}_reference.safetensors"),
+                figures=_figures(folder / f"{cls.name}.json") if path is None else {},
+            )
+            model.training = json.loads(read_weights(weights)[1].get("training", "{}"))
+            model.features = load_features(folder / f"{cls.name}_features.safetensors")
+        model.real_images, model.real_labels = cls.real(model.reference)
+        if model.features.config.num_classes == model.denoiser.classes:
+            model.denoiser.classifier = FeaturesClassifier(model.features)
+        # Of the training images, in the range of the samples.
+        mean = model.real_images.double().mean(dim=0) / 127.5 - 1
+        model.denoiser.data_mean = mean.float()
+        return model
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        return {
+            "features": self.reference["features_mean"].shape[0],
+            "logits": self.features.config.num_classes,
+            "pixels": self.reference["pixels_mean"].shape[0],
+        }
+
+    def images(self, x: Tensor) -> Tensor:
+        return to_uint8(x)
+
+    def rows(self, x: Tensor, needs: frozenset[str]) -> Rows:
+        images = to_uint8(x).cpu()
+        rows: Rows = {}
+        if needs & {"features", "logits"}:
+            found = self.features.features(images)
+            rows = {name: found[name].numpy() for name in ("features", "logits") if name in needs}
+        if "pixels" in needs:
+            # The sample's own channels, on the principal components of the real images.
+            flat = images[:, : x.shape[1]].flatten(1).double().numpy() / 255.0
+            rows["pixels"] = flat @ np.asarray(self.reference["pixels_basis"], np.float64)
+        return rows
+
+    def to(self, device: torch.device | str) -> Self:
+        assert isinstance(self.denoiser, NetworkDenoiser)
+        self.denoiser.to(device)
+        return self
+
+
+def _figures(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures

@@ -1,0 +1,136 @@
+"""How hard a model is for fixed solvers: the best few at each number of network evaluations.
+
+``python -m autosearch.experiments.benchmarks.fixed photos --counts 4 6 8 10 20``
+
+The named solvers, on every grid of the model, are screened on few samples; the best few of each
+count are measured on fresh noise and printed with their FID over the reference's.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autosearch.baselines import baseline, baseline_names
+from autosearch.compiler import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
+from autosearch.evaluate import Evaluation, RecipeEvaluator
+from autosearch.recipe import Recipe
+from autosearch.workers.evaluator import ModelSpec
+
+__all__ = ["best_fixed"]
+
+SOLVERS = ("ddim", "dpmpp_2m", "taylor_2m", "taylor_3m", "dpm_2m", "deis_t_2", "unipc", "dpmpp_2s")
+_SCREEN_SEED = 1_000_003
+
+
+def best_fixed(
+    model: str,
+    *,
+    counts: Sequence[int],
+    solvers: Sequence[str],
+    screening: int,
+    samples: int,
+    seed: int,
+    finalists: int,
+    workers: int | None,
+) -> list[dict[str, Any]]:
+    """One row for each finalist: its name, evaluations, FID, interval and ratio to the reference.
+
+    Args:
+        screening, samples: how many samples pick the best few, and measure them.
+        finalists: how many of each count are measured.
+    """
+    spec = ModelSpec(model)
+    screen = RecipeEvaluator(
+        spec, samples=screening, seed=_SCREEN_SEED, objectives=["fid"], workers=workers
+    )
+    reference = screen.model.figures["reference"]["values"]["fid"]["value"]
+    final = RecipeEvaluator(spec, samples=samples, seed=seed, objectives=["fid"], workers=workers)
+    rows = []
+    for count in counts:
+        fixed = fixed_recipes(screen.model.denoiser, solvers, count)
+        best = sorted(screen.evaluate(fixed), key=_fid)[:finalists]
+        measured = final.evaluate({found.name: found.recipe for found in best})
+        rows += [_row(found, count, reference) for found in sorted(measured, key=_fid)]
+    return rows
+
+
+def fixed_recipes(denoiser: Denoiser, solvers: Sequence[str], count: int) -> dict[str, Recipe]:
+    """The solvers on every grid at so many network evaluations; equal plans once."""
+    found, known = {}, set()
+    for name in baseline_names(denoiser.schedule, solvers=solvers):
+        for steps in (count, count + 1):  # one more where the first step is analytic
+            try:
+                recipe = baseline(f"{name}@{steps}", denoiser)
+                plan = compile_recipe(recipe, denoiser)
+            except UserError:
+                continue  # this grid has no such step count
+            if plan.nfe == count and plan.identity not in known:
+                known.add(plan.identity)
+                found[f"{name}@{steps}"] = recipe
+    return found
+
+
+def _fid(found: Evaluation) -> float:
+    return found.values["fid"].value
+
+
+def _row(found: Evaluation, count: int, reference: float) -> dict[str, Any]:
+    estimate = found.values["fid"]
+    return {
+        "evaluations": count,
+        "recipe": found.name,
+        "fid": estimate.value,
+        "ci": list(estimate.interval()),
+        "over_reference": estimate.value / reference,
+    }
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "| evaluations | recipe | FID (95%) | over the reference's |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        low, high = row["ci"]
+        lines.append(
+            f"| {row['evaluations']} | `{row['recipe']}` | {row['fid']:.4f} "
+            f"({low:.4f} to {high:.4f}) | {row['over_reference']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Find the best fixed solvers of a model.")
+    parser.add_argument("model")
+    parser.add_argument("--counts", type=int, nargs="+", default=[4, 6, 8, 10, 20])
+    parser.add_argument("--solvers", nargs="+", default=list(SOLVERS))
+    parser.add_argument("--screening", type=int, default=400, help="samples that pick the best")
+    parser.add_argument("--samples", type=int, default=4000, help="samples that measure them")
+    parser.add_argument("--finalists", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="by default this process alone")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    rows = best_fixed(
+        options.model,
+        counts=options.counts,
+        solvers=options.solvers,
+        screening=options.screening,
+        samples=options.samples,
+        seed=options.seed,
+        finalists=options.finalists,
+        workers=options.workers,
+    )
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(_markdown(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What families that choose what steps leave out have in common."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.depth import blocks, parts
+from autosearch.diffusion.sites import SiteTable
+from autosearch.errors import UserError, unknown_name
+from autosearch.spaces.base import Family, Rng, StepGenome
+
+__all__ = ["OwnedSites", "chosen_sites", "cut_points", "paired_steps"]
+
+_GRANULARITIES: dict[str, Callable[..., list[str]]] = {"parts": parts, "blocks": blocks}
+
+
+class OwnedSites(Family):
+    """A family that decides some of what a step leaves out; no other may decide the same."""
+
+    fields: ClassVar[tuple[str, ...]] = ("sites",)
+
+    def joined(self, families: Sequence[Family]) -> None:
+        for other in families:
+            shared = sorted(set(self.fields) & set(other.fields))
+            if other is not self and shared:
+                raise UserError(
+                    f"space: {other.name} and {self.name} both decide {shared[0]!r}; leave one out"
+                )
+
+
+def chosen_sites(denoiser: Denoiser, given: str | Sequence[str], *, where: str) -> tuple[str, ...]:
+    """Sites by granularity (``parts``, ``blocks``) or by name, in execution order.
+
+    Raises:
+        UserError: for a model without sites, an unknown or an empty choice.
+    """
+    if not denoiser.sites:
+        raise UserError(f"{where}: this model has no sites to leave out; leave the family out")
+    if isinstance(given, str):
+        if given not in _GRANULARITIES:
+            raise unknown_name("granularity", given, _GRANULARITIES, where=where)
+        names = _GRANULARITIES[given](denoiser.sites)
+    else:
+        names = list(dict.fromkeys(given))
+        table = SiteTable(denoiser.sites)
+        for name in names:
+            if name not in table:
+                raise unknown_name("site", str(name), table, where=where)
+        names.sort(key=table.position)
+    if not names:
+        raise UserError(f"{where}: {given!r} are none of this model's sites; name some")
+    return tuple(names)
+
+
+def paired_steps(steps: Sequence[StepGenome], others: Sequence[StepGenome]) -> list[StepGenome]:
+    """For each step the other parent's that stands for it: its equal, or the nearest in time."""
+    if len(steps) == len(others):
+        return list(others)
+    times = np.array([float(step["time"]) for step in others])
+    return [others[int(np.abs(times - float(step["time"])).argmin())] for step in steps]
+
+
+def cut_points(length: int, points: int, rng: Rng) -> np.ndarray[Any, Any]:
+    """[length] whether a place comes from the other parent, by crossover at so many points."""
+    cuts = np.sort(rng.permutation(max(length - 1, 0))[:points] + 1).tolist()
+    taken = np.zeros(length, dtype=bool)
+    for i, (start, stop) in enumerate(pairwise([0, *cuts, length])):
+        taken[start:stop] = i % 2 == 1
+    return taken
