@@ -61,8 +61,7 @@ class PipelineModel(Model):
         """Read the configurations of a pipeline; its weights are read when they are needed.
 
         Args:
-            path: a folder that ``save_pretrained`` wrote, or a name on the hub.
-            revision: of the hub's.
+            path, revision: a folder that ``save_pretrained`` wrote, or a name on the hub.
             height, width: of the images, in pixels; the pipeline's own by default.
             max_sequence_length: tokens of text, for pipelines that let it be chosen.
             dtype: of the network and the autoencoder; states stay in single precision.
@@ -70,7 +69,7 @@ class PipelineModel(Model):
                 guidance-distilled network, what is embedded.
             prompts: a file of prompts, one a line; see :mod:`autosearch.pipelines.prompts`.
             prompt_count: how many of them the search uses, and as many others its validation.
-            classes: of a class model, which labels, or how many, evenly spaced; all by default.
+            classes: of a class model, which labels, or how many, evenly spaced.
             block: samples in a seed block; by default one of each class or prompt.
             call: further arguments of the pipeline's call.
             reference: a folder of real images, or saved statistics of one.
@@ -81,21 +80,19 @@ class PipelineModel(Model):
             UserError: for a pipeline that cannot be read or is not supported, or such settings.
         """
         folder = PipelineFolder(path, revision)
-        size = Size(height=height, width=width, text=max_sequence_length)
-        family = Source.family_in(folder)
-        split = read_prompts(prompts, count=prompt_count) if family.condition == "text" else None
-        labels = _classes(classes, folder) if family.condition == "class" else ()
+        condition = Source.family_in(folder).condition
+        split = read_prompts(prompts, count=prompt_count) if condition == "text" else None
         texts = (*split.search, *split.validation) if split else ()
         settings = Settings(
-            size=size,
+            size=Size(height=height, width=width, text=max_sequence_length),
             dtype=getattr(torch, dtype),
             prompts=texts,
-            classes=labels,
+            classes=_classes(classes, folder) if condition == "class" else (),
             guidance_scale=guidance_scale,
             compiled=compile,
             call=call or {},
         )
-        count = len(split.search) if split else len(labels)
+        count = len(split.search) if split else len(settings.classes)
         network = Inception(inception)
         model = cls(
             LazyDenoiser(Source(folder, settings), labels=count),

@@ -42,12 +42,24 @@ def forecast(tiny: Any) -> Any:
     return tiny.recipe([{}, {}, ahead, {"sites": {tiny.part: "forecast:2"}}, ahead])
 
 
+def gated(tiny: Any) -> Any:
+    """Samples pass when the first site hardly changed; with such a threshold all of them do."""
+    probe = tiny.model.denoiser.sites[0].name
+    gate = {"probe": probe, "threshold": 100.0, "covers": {tiny.part: "reuse"}}
+    return tiny.recipe([{}, {"gate": gate}, {}, {"gate": {**gate, "measure": "change"}}, {}])
+
+
 SINGLE = {
     "order 2": lambda tiny: tiny.recipe(PLAIN),
     "order 3": lambda tiny: tiny.recipe([{"order": 3, "form": "taylor"}] * 5),
     "noise": lambda tiny: tiny.recipe([{"order": 3, "prediction": "noise"}] * 5),
     "cache": cached,
     "forecast": forecast,
+    "gate": gated,
+    "output": lambda tiny: tiny.recipe(
+        [{}, {}, {"sites": {tiny.block: "output:1"}}, {}, {"sites": {tiny.block: "output:0"}}]
+    ),
+    "stretched": lambda tiny: tiny.recipe([{}, {"interval": 0.8}, {}, {"interval": 0.9}, {}]),
     "pruned": lambda tiny: tiny.recipe(PLAIN, pruned=[tiny.block]),
     "weak": lambda tiny: tiny.recipe(
         [{"guidance": [{"rule": "weak", "scale": 2.0, "sites": {tiny.block: "skip"}}]}] * 5

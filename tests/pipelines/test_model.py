@@ -240,3 +240,35 @@ def test_compiled_blocks_give_the_same(tiny, difference, monkeypatch):
         dit.model = plain
     network = model.denoiser.network
     assert not [name for name, module in network.named_modules() if "forward" in vars(module)]
+
+
+def test_rewards_are_told_the_prompts_of_their_stream(tiny, monkeypatch):
+    from autosearch import rewards
+    from autosearch.objectives.rewards import Reward, RewardObjective
+
+    asked: list[list[str]] = []
+
+    class Fake(Reward):
+        @classmethod
+        def load(cls, settings: Any, *, where: str) -> "Fake":
+            return cls()
+
+        def score(self, images: torch.Tensor, prompts: Any) -> torch.Tensor:
+            asked.append(list(prompts))
+            return images.float().mean(dim=(1, 2, 3))
+
+    class FakeScore(RewardObjective):
+        name = "fake"
+        summary = "the mean grey level"
+        reward = Fake
+
+    monkeypatch.setattr(rewards, "find", lambda *_, **__: FakeScore)
+    sd15 = tiny("sd15")
+    evaluator = ModelEvaluator(
+        ModelSpec("diffusers", {**sd15.options, "rewards": {"fake": "nowhere"}})
+    )
+    plan = Problem(experiment(sd15, sd15.folder)).baselines[0].plan
+    for stream in (Stream.SEARCH, Stream.VALIDATION):
+        task = Task(0, plan, 0, stream, (0,), 2, frozenset({"fake"}))
+        assert evaluator.evaluate(task).rows["fake"].shape == (2,)
+    assert asked == [["a cat", "a boat"], ["two dogs", "red shoes"]]
