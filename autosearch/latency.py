@@ -19,7 +19,7 @@ from autosearch.recipe import Recipe
 
 __all__ = ["LatencyTable", "latency_table"]
 
-_STEPS = 8
+_STEPS = 6
 _BASE = f"ddim@{_STEPS}"
 _ORDERS = (0, 1, 2, 3, 4)
 _CFG = {"rule": "cfg", "scale": 2.0}

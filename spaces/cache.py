@@ -30,8 +30,8 @@ class Cache(OwnedSites):
     each bit at a small rate. How likely a child is mutated at all is the algorithm's setting.
 
     Args:
-        sites: ``parts`` (attention, cross-attention, feed-forward), ``blocks``, or names, of
-            ranges too.
+        sites: ``parts`` (attention, cross-attention, feed-forward), ``blocks``, or a list of these
+            and of names, of ranges too. What acts as a whole makes its parts' bits inert.
         actions: what a site may do instead of computing; the published search has ``reuse``.
         points: of a crossover.
         rate: how likely a mutation flips each bit; by default one bit of all on average.

@@ -13,7 +13,7 @@ from autosearch.spaces.site_masks import OwnedSites
 
 __all__ = ["CacheInterval"]
 
-_WHERE = "space.cache_interval"
+_WHERE = "space.cache-interval"
 _DIGITS = 3
 # Standard deviation of a move of the boundary, in shares of the steps.
 _WIDTH = 0.15
@@ -39,7 +39,7 @@ class CacheInterval(OwnedSites):
         UserError: for a model without blocks and impossible settings.
     """
 
-    name = "cache_interval"
+    name = "cache-interval"
     summary = "a cache of six numbers: interval, order, warm-up, blocks, boundary, grouping"
     odds = 0.6
 

@@ -35,6 +35,7 @@ class GateChoice(OwnedSites):
         threshold: the least and the largest, searched on a logarithmic scale.
         measures: ``forecast``, ``change`` or both.
         probe_order, order, first, warmup, tail: the least and the largest of each.
+        without: how likely a random genome has no gate at all, and a mutation takes one away.
 
     Raises:
         UserError: for a model with fewer than two blocks and impossible settings.
@@ -56,6 +57,7 @@ class GateChoice(OwnedSites):
         first: Sequence[int] | None = None,
         warmup: Sequence[int] = (1, 6),
         tail: Sequence[int] = (0, 2),
+        without: float = 0.0,
     ) -> None:
         super().__init__(denoiser)
         count = len(blocks(denoiser.sites))
@@ -76,13 +78,16 @@ class GateChoice(OwnedSites):
             raise UserError(
                 f"{_WHERE}.threshold: expected [least, most] above 0, got {list(threshold)}"
             )
+        if not 0 <= without < 1:
+            raise UserError(f"{_WHERE}.without: {without:g} is no probability below 1")
         self.threshold = (math.log10(threshold[0]), math.log10(threshold[1]))
+        self.without = without
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         genes: Genes = {
             name: int(rng.integers(low, high + 1)) for name, (low, high) in self.ranges.items()
         }
-        drawn = 10 ** float(rng.uniform(*self.threshold))
+        drawn = 0.0 if rng.random() < self.without else self._drawn(rng)
         genes |= {"threshold": drawn, "measure": str(rng.choice(self.measures))}
         self._write(genome, genes)
 
@@ -90,8 +95,10 @@ class GateChoice(OwnedSites):
         """The threshold by a factor, or another choice by a little."""
         genes = self._genes(genome)
         names = [name for name, (low, high) in self.ranges.items() if low < high]
-        if not genes["threshold"]:
-            genes["threshold"] = 10 ** float(rng.uniform(*self.threshold))
+        if rng.random() < self.without:
+            genes["threshold"] = 0.0
+        elif not genes["threshold"]:
+            genes["threshold"] = self._drawn(rng)
         elif rng.random() < 0.5 or not names:
             genes["threshold"] *= float(rng.lognormal(0.0, 0.4))
         elif len(self.measures) > 1 and rng.random() < 0.2:
@@ -126,6 +133,9 @@ class GateChoice(OwnedSites):
         genes["threshold"] = 10 ** float(values["log_threshold"])
         genes["measure"] = str(values.get("measure", self.measures[0]))
         self._write(genome, genes)
+
+    def _drawn(self, rng: Rng) -> float:
+        return 10 ** float(rng.uniform(*self.threshold))
 
     def _write(self, genome: Genome, genes: Genes) -> None:
         genes = self._clipped(genes)

@@ -32,27 +32,27 @@ class OwnedSites(Family):
 
 
 def chosen_sites(denoiser: Denoiser, given: str | Sequence[str], *, where: str) -> tuple[str, ...]:
-    """Sites by granularity (``parts``, ``blocks``) or by name, in execution order.
+    """Sites by granularity (``parts``, ``blocks``), by name, or a list of both, in their order.
 
     Raises:
         UserError: for a model without sites, an unknown or an empty choice.
     """
     if not denoiser.sites:
         raise UserError(f"{where}: this model has no sites to leave out; leave the family out")
-    if isinstance(given, str):
-        if given not in _GRANULARITIES:
-            raise unknown_name("granularity", given, _GRANULARITIES, where=where)
-        names = _GRANULARITIES[given](denoiser.sites)
-    else:
-        names = list(dict.fromkeys(given))
-        table = SiteTable(denoiser.sites)
-        for name in names:
-            if name not in table:
-                raise unknown_name("site", str(name), table, where=where)
-        names.sort(key=table.position)
+    if isinstance(given, str) and given not in _GRANULARITIES:
+        raise unknown_name("granularity", given, _GRANULARITIES, where=where)
+    table = SiteTable(denoiser.sites)
+    names: dict[str, None] = {}
+    for name in [given] if isinstance(given, str) else given:
+        if name in _GRANULARITIES:
+            names |= dict.fromkeys(_GRANULARITIES[name](denoiser.sites))
+        elif name in table:
+            names[name] = None
+        else:
+            raise unknown_name("site", str(name), table, where=where)
     if not names:
         raise UserError(f"{where}: {given!r} are none of this model's sites; name some")
-    return tuple(names)
+    return tuple(sorted(names, key=table.position))
 
 
 def paired_steps(steps: Sequence[StepGenome], others: Sequence[StepGenome]) -> list[StepGenome]:

@@ -18,7 +18,7 @@ from autosearch.progress import Progress
 from autosearch.recipe import Recipe
 from autosearch.run import run_study
 from autosearch.study import Study
-from autosearch.timing import measured_table, timed
+from autosearch.timing import timed
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
 from autosearch.workers.inprocess import InProcessExecutor
 
@@ -90,37 +90,36 @@ def test_the_objective_says_nothing_before_its_table(digits: Denoiser) -> None:
     assert latency.observed(guided, {}, 0).value == 15.0
 
 
-def test_the_real_table_is_near_the_truth() -> None:
-    """Loosely: other processes may take the processor at any moment."""
+def test_plans_are_timed_run_by_run() -> None:
     with InProcessExecutor(lambda: ModelEvaluator(ModelSpec("digits"))) as executor:
-        model = DigitsModel.load()
-        table, spent = measured_table(executor, model)
-        assert spent > 0
-        found = plan(model.denoiser, "ddim+fora:2@10")
-        outcome = timed(executor, found, block_size=100, runs=3)
-        assert outcome.rows["latency"].shape == (3,)
-        predicted = table.seconds(found, model.denoiser.sites)
-        assert predicted == pytest.approx(outcome.rows["latency"].min(), rel=0.7)
-        assert table.sites["block.0"] > table.sites["block.0.attn"] > 0
+        found = plan(DigitsModel.load().denoiser, "ddim+fbc:0.2@3")
+        outcome = timed(executor, found, block_size=100, runs=2)
+    assert outcome.rows["latency"].shape == (2,)
+    assert (outcome.rows["latency"] > 0).all()
+    # Twice, and once more before.
+    assert outcome.forward_equivalents == pytest.approx(3 * 100 * 3)
 
 
 def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     settings = {
         "model": "digits",
-        "space": {"named": {"recipes": ["ddim@5"]}, "cache_interval": {}},
+        "space": {"named": {"recipes": ["ddim@3"]}, "cache-interval": {}},
         "objectives": ["fid", "latency"],
         "constraints": {"latency": {"max": 1e3}},
-        "baselines": ["ddim@5", "ddim+fora:2@5", "ddim+delta:2@5"],
+        "baselines": ["ddim@3", "ddim+fora:2@3"],
         "algorithm": "random",
         "samples": 400,
-        "budget": {"candidates": 5},
+        "budget": {"candidates": 3},
         "validation": {"samples": 400},
         "workers": {"executor": "inprocess"},
     }
     out = tmp_path / "study"
     experiment = experiment_from_dict(settings, where="test")
     study = run_study(experiment, out, resume=False, progress=Progress())
-    assert {"evaluation", "branch", "sites", "features"} == set(study.latency_table)
+    found = LatencyTable.from_dict(study.latency_table)
+    # Loosely: other processes may take the processor at any moment.
+    assert 0 < found.sites["block.0.attn"] < found.evaluation
+    assert set(found.features) == {0, 1, 2, 3, 4}
     assert study.overheads["latency table"] > 0
     table = front_table(study)
     for point in table["points"]:
@@ -131,7 +130,7 @@ def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     assert table["latency"]["measured"] >= len(table["points"])
     assert "latency: predicted in the search, measured alone for" in front_text(table)
     # Resuming takes the table that is there.
-    again = experiment_from_dict({**settings, "budget": {"candidates": 6}}, where="test")
+    again = experiment_from_dict({**settings, "budget": {"candidates": 4}}, where="test")
     resumed = run_study(again, out, resume=True, progress=Progress())
     assert resumed.latency_table == study.latency_table
     assert Study.read(out).timings.keys() >= study.timings.keys()

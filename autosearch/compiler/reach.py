@@ -58,7 +58,7 @@ def asked_actions(asked: Mapping[str, str], sites: SiteTable, *, where: str) -> 
     """Actions by canonical names; a range that is skipped is its members skipped.
 
     Raises:
-        UserError: for sites that the model lacks, and ranges that overlap.
+        UserError: for sites that the model lacks.
     """
     found: dict[str, Action] = {}
     for text, what in asked.items():
@@ -68,17 +68,14 @@ def asked_actions(asked: Mapping[str, str], sites: SiteTable, *, where: str) -> 
             found |= dict.fromkeys(members, action)
         else:
             found[name] = action
-    ranges = [name for name in found if RANGE in name]
-    for i, one in enumerate(ranges):
-        for other in ranges[:i]:
-            a, b = set(sites[one].members), set(sites[other].members)
-            if a & b and not (a <= b or b <= a):
-                raise UserError(f"{where}: {other!r} and {one!r} overlap; make them one, or apart")
     return found
 
 
 def reachable(asked: Actions, sites: SiteTable, branch: str, stored: Stored) -> dict[str, Action]:
-    """The actions that have an effect, as far as features are stored; the rest computes."""
+    """The actions that have an effect, as far as features are stored; the rest computes.
+
+    Of sites that share something the outermost acts; of ranges the first, then the longest.
+    """
     found: dict[str, Action] = {}
     for name in sorted(asked, key=sites.position):
         if not sites.covered(name, found):

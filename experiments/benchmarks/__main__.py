@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from autosearch.experiments.benchmarks.caches import caches
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine
 from autosearch.experiments.benchmarks.orders import orders
@@ -16,6 +17,7 @@ from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 Benchmark = Callable[[], dict[str, Any]]
 QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
 LONG: dict[str, Benchmark] = {
+    "caches": caches,
     "coverage": coverage,
     "diffusers": pipelines,
     "orders": orders,

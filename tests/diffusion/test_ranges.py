@@ -134,6 +134,14 @@ def test_a_range_of_one_is_the_site(denoiser: NetworkDenoiser) -> None:
     assert skipped == compiled(denoiser, [{}, {"block.2": "skip", "block.3": "skip"}])
 
 
+def test_of_ranges_that_overlap_the_first_acts(denoiser: NetworkDenoiser) -> None:
+    both = {"block.1..block.3": "reuse", "block.0..block.2": "reuse", "block.3.attn": "reuse"}
+    first = {"block.0..block.2": "reuse", "block.3.attn": "reuse"}
+    plan = compiled(denoiser, [{}, both, {}])
+    assert plan == compiled(denoiser, [{}, first, {}])
+    assert sampled(denoiser, plan).isfinite().all()
+
+
 def test_the_larger_of_nested_ranges_acts(denoiser: NetworkDenoiser) -> None:
     nested = {"block.1..block.2": "reuse", "block.1..block.3": "reuse", "block.2": "skip"}
     assert compiled(denoiser, [{}, nested]) == compiled(
@@ -178,10 +186,6 @@ def test_outputs_and_differences_are_stored_apart(denoiser: NetworkDenoiser) -> 
         ({"block.3..block.1": "reuse"}, "'block.3..block.1' is no range"),
         ({"block.1.attn..block.1.mlp": "reuse"}, "is no range: it goes from a site whose output"),
         ({"block.1..block.2..block.3": "reuse"}, "is no range"),
-        (
-            {"block.0..block.2": "reuse", "block.1..block.3": "reuse"},
-            "'block.0..block.2' and 'block.1..block.3' overlap; make them one, or apart",
-        ),
     ],
 )
 def test_ranges_that_cannot_be(

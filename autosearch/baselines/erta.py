@@ -1,0 +1,187 @@
+"""ERTACache (2025): which steps reuse, how far they go, and a line that mends what they say.
+
+All three are fitted on a few samples of the recipe without any cache, each step by itself. Its
+formulas reach us second-hand. Where it reuses the difference between a network's output and its
+input, what we reuse is what the stack of blocks adds; and where it linearises a sigmoid of the
+prediction for the error, we fit the line itself by least squares.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from autosearch.compiler import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.depth import blocks, span
+from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.prediction import from_data_and_noise
+from autosearch.diffusion.sampler import Network, trajectory
+from autosearch.errors import UserError
+from autosearch.plan import StepPlan
+from autosearch.recipe import Recipe, Step, round_float
+
+__all__ = ["erta_cached", "with_rectification", "with_shorter_intervals"]
+
+# A step that went nowhere would be no step.
+_LEAST_INTERVAL = 0.05
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Samples on which a recipe is fitted."""
+
+    samples: int = 100
+    seed: int = 0
+
+
+def erta_cached(
+    recipe: Recipe, denoiser: Denoiser, threshold: float, calibration: Calibration | None = None
+) -> Recipe:
+    """Let a recipe reuse its stack of blocks where that hardly changed, adjusted and rectified.
+
+    Args:
+        recipe: without site actions of its own.
+        denoiser: the model.
+        threshold: the largest relative L1 distance of what the network adds to its input from
+            what it added at the last step that computed; published: 0.08 to 0.6 by model.
+
+    Raises:
+        UserError: for a model without blocks, or a recipe with actions already.
+    """
+    every = blocks(denoiser.sites)
+    if not every:
+        raise UserError("ERTACache: this model has no blocks to reuse; use another recipe")
+    if any(step.sites or step.gate for step in recipe.steps):
+        raise UserError(
+            "ERTACache: the recipe leaves something out already; give one that computes"
+        )
+    chosen, stored = [], None
+    for _, x, said in _uncached(recipe, denoiser, calibration or Calibration()):
+        added = said - x
+        near = stored is not None and _distance(stored, added) < threshold * _size(added)
+        chosen.append({span(every): "reuse"} if near else {})
+        stored = stored if near else added
+    steps = [
+        step.model_copy(update={"sites": sites})
+        for step, sites in zip(recipe.steps, chosen, strict=True)
+    ]
+    cached = recipe.model_copy(update={"steps": steps})
+    adjusted = with_shorter_intervals(cached, denoiser, calibration)
+    return with_rectification(adjusted, denoiser, calibration)
+
+
+def with_shorter_intervals(
+    recipe: Recipe, denoiser: Denoiser, calibration: Calibration | None = None
+) -> Recipe:
+    """Steps that leave something out go less far, the worse they are.
+
+    ``phi = 1 - |cached - true|_1 / |true - next true|_1``, from 0.05 (published: 0) to 1. The last
+    step goes to the end in any case.
+    """
+    pairs = _both(recipe, denoiser, calibration or Calibration())
+    factors = []
+    for i, (true, cached) in enumerate(pairs):
+        if cached is None or i + 1 == len(pairs):
+            factors.append(1.0)
+            continue
+        change = _distance(true, pairs[i + 1][0])
+        share = 1 - _distance(cached, true) / change if change > 0 else 1.0
+        factors.append(round_float(min(max(share, _LEAST_INTERVAL), 1.0)))
+    return _changed(recipe, [{"interval": factor} for factor in factors])
+
+
+def with_rectification(
+    recipe: Recipe, denoiser: Denoiser, calibration: Calibration | None = None
+) -> Recipe:
+    """The line ``a v + b`` from what each step that leaves something out says to the truth.
+
+    Ordinary least squares over all numbers of all samples. Steps that compute everything have
+    none, nor have those with a gate.
+    """
+    changes: list[dict[str, object]] = []
+    for step, (true, cached) in zip(
+        recipe.steps, _both(recipe, denoiser, calibration or Calibration()), strict=True
+    ):
+        fitted = None if cached is None or step.gate is not None else _line(cached, true)
+        changes.append({"rectify": fitted})
+    return _changed(recipe, changes)
+
+
+def _both(
+    recipe: Recipe, denoiser: Denoiser, calibration: Calibration
+) -> list[tuple[Tensor, Tensor | None]]:
+    """At each state of the uncached recipe: the true prediction, and the cached one if another."""
+    bare = _changed(recipe, [{"rectify": None}] * len(recipe.steps))
+    plan = compile_recipe(bare, denoiser)
+    memory = plan.new_memory(calibration.samples)
+    network = Network(denoiser, _condition(denoiser, calibration), memory)
+    found: list[tuple[Tensor, Tensor | None]] = []
+    for step, (_, x, true) in zip(
+        plan.steps, _uncached(recipe, denoiser, calibration), strict=True
+    ):
+        with torch.inference_mode():
+            cached = _said(network, step, x)
+        acts = any(branch.sites for branch in step.branches)
+        found.append((true, cached if acts else None))
+    return found
+
+
+def _uncached(
+    recipe: Recipe, denoiser: Denoiser, calibration: Calibration
+) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
+    """Step, state and prediction along a recipe that computes everything."""
+    nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
+    plan = compile_recipe(_changed(recipe, [nothing] * len(recipe.steps)), denoiser)
+    rows = range(calibration.samples)
+    condition = _condition(denoiser, calibration)
+    network = Network(denoiser, condition, None)
+
+    def noise(k: int) -> Tensor:
+        drawn = draw(calibration.seed, Stream.CALIBRATION, rows, denoiser.sample_shape, k=k)
+        return drawn.to(device=denoiser.device, dtype=denoiser.dtype)
+
+    with torch.inference_mode():
+        states = list(trajectory(denoiser, plan, noise(0), condition, step_noise=noise))
+        for step, state in zip(plan.steps, states, strict=False):
+            yield step, state.x, _said(network, step, state.x)
+
+
+def _said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
+    """The guided prediction in the model's own type."""
+    schedule, kind = network.denoiser.schedule, network.denoiser.prediction
+    evaluation = network.evaluate(replace(step, clip=None, classifier=()), x)
+    alpha, sigma = schedule.alpha_sigma(step.log_snr)
+    noise = torch.zeros_like(x) if evaluation.noise is None else evaluation.noise
+    return from_data_and_noise(kind, evaluation.data, noise, alpha, sigma)
+
+
+def _condition(denoiser: Denoiser, calibration: Calibration) -> Tensor | None:
+    if not denoiser.classes:
+        return None
+    return labels(range(calibration.samples), denoiser.classes).to(denoiser.device)
+
+
+def _line(cached: Tensor, true: Tensor) -> list[float] | None:
+    x, y = cached.double().flatten(), true.double().flatten()
+    variance = float(((x - x.mean()) ** 2).mean())
+    if not variance:
+        return None
+    factor = float(((x - x.mean()) * (y - y.mean())).mean()) / variance
+    return [round_float(factor), round_float(float(y.mean()) - factor * float(x.mean()))]
+
+
+def _changed(recipe: Recipe, changes: Sequence[dict[str, object]]) -> Recipe:
+    steps: list[Step] = [
+        step.model_copy(update=change) for step, change in zip(recipe.steps, changes, strict=True)
+    ]
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().mean())
+
+
+def _size(value: Tensor) -> float:
+    return float(value.abs().mean())
