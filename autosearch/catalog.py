@@ -27,11 +27,17 @@ def _registered(kind: str) -> Callable[[], dict[str, str]]:
 def _baselines() -> dict[str, str]:
     from autosearch.baselines import POLICIES, SOLVERS
     from autosearch.baselines.policies import written
+    from autosearch.fits import FITS
 
     solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
-    return solvers | {
-        f"+{name}": f"{one.summary}; written {written(name)}" for name, one in POLICIES.items()
+    rules = {
+        f"+{name}": f"{one.summary}; written {written(name, one)}" for name, one in POLICIES.items()
     }
+    fits = {
+        f"+{name}": f"{one.summary}; measures the model; written {written(name, one)}"
+        for name, one in FITS.items()
+    }
+    return solvers | rules | fits
 
 
 # Plural, as the user writes it.

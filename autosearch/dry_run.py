@@ -63,7 +63,7 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     """
     problem = Problem(experiment)
     problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
-    _ = problem.make_algorithm()
+    most = problem.make_algorithm().most_candidates
     if not problem.baselines:
         raise UserError("baselines: none can be encoded by the space and keeps the constraints")
     timing = _measured(problem)
@@ -80,6 +80,7 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
         mean_cost=mean_cost,
         setup=setup,
     )
+    candidates = candidates if most is None else min(candidates, most)
     search_cost = baseline_cost + (candidates - len(plans)) * mean_cost
     checked, check_cost = _validation(problem, plans)
     workers = _workers(experiment)
@@ -88,7 +89,12 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     return {
         "model": _model(problem),
         "space": _space(problem),
-        "baselines": {"count": len(plans), "forward_equivalents": baseline_cost},
+        "baselines": {
+            "count": len(plans),
+            "forward_equivalents": baseline_cost,
+            # What they cost is known when they are made.
+            "fitted": len(problem.fitted_names),
+        },
         "candidate": {
             "measured": timing.name,
             "seconds": timing.seconds_per_unit * mean_cost + timing.scoring,

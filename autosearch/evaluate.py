@@ -17,6 +17,8 @@ from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
+from autosearch.fits.names import named_recipe
+from autosearch.library import FOLDER
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, compare
@@ -99,12 +101,16 @@ def _compiled(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
 
 def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
     if text.startswith(_BASELINE):
-        return baseline(text.removeprefix(_BASELINE), denoiser)
+        return named_recipe(text.removeprefix(_BASELINE), denoiser)
     path = Path(text)
     if not path.exists():
         name = text if "@" in text else "SOLVER[-GRID]@STEPS"
         raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{name}")
-    return Recipe.load(path)
+    denoiser.library.folders = [*denoiser.library.folders, path.absolute().parent / FOLDER]
+    recipe = Recipe.load(path)
+    for artifact in recipe.artifacts.values():
+        denoiser.library.content(artifact)
+    return recipe
 
 
 def default_objectives(model: Model) -> list[str]:

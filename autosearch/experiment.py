@@ -140,6 +140,7 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
         raise UserError(f"{where}{line}: {reason}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
+    _change_algorithm(data, overrides)
     for override in overrides:
         _apply(data, override)
     return experiment_from_dict(data, where=where)
@@ -186,6 +187,16 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # too long a name, or with a null character
         return False
+
+
+def _change_algorithm(data: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Another algorithm's name given alone: the file's settings were for its own."""
+    algorithm = data.get("algorithm")
+    names = [text for text in overrides if text.startswith("algorithm.name=")]
+    if names and isinstance(algorithm, dict):
+        own = algorithm.get("name", _ALGORITHM)
+        if names[-1].partition("=")[2].strip() != own:
+            data["algorithm"] = {"name": own}
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -19,7 +19,7 @@ from autosearch.diffusion.gates import RowMemory
 from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
-from autosearch.recipe import ModelKey, Recipe, round_float
+from autosearch.recipe import Artifact, ModelKey, Recipe, round_float
 
 __all__ = ["Plan", "StepPlan", "check_compatible", "evaluations", "kept_features", "model_key"]
 
@@ -96,6 +96,7 @@ class Plan:
     macs: int
     full_macs: int
     memory: int
+    artifacts: tuple[tuple[str, Artifact], ...] = ()
 
     @property
     def nfe(self) -> int:
@@ -112,6 +113,11 @@ class Plan:
     def forward_equivalents(self) -> float:
         """Multiply-accumulates over those of one full forward."""
         return self.macs / self.full_macs
+
+    @property
+    def weights(self) -> Artifact | None:
+        """The weights that the network is run with; None for its own."""
+        return dict(self.artifacts).get("weights")
 
     @property
     def stochastic(self) -> bool:
@@ -137,11 +143,13 @@ class Plan:
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the samples, and of nothing else."""
-        data = {
+        data: dict[str, Any] = {
             "model": [self.model.family, self.model.schedule, self.model.prediction],
             "start_scale": self.start_scale,
             "steps": [step.to_dict() for step in self.steps],
         }
+        if self.artifacts:
+            data["artifacts"] = [[name, artifact.key] for name, artifact in self.artifacts]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

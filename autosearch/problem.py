@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
-from autosearch.baselines.policies import check_policies
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.grids import grids_for
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
+from autosearch.fits.names import check_name, is_fitted
 from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
@@ -23,7 +23,7 @@ from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
+from autosearch.spaces.product import Space, fragment
 from autosearch.workers.base import Infeasible, Outcome
 from autosearch.workers.evaluator import ModelSpec
 
@@ -35,12 +35,17 @@ _DEFAULT_BASE = "ddim@10"
 
 @dataclass(frozen=True)
 class Baseline:
-    """A named recipe, its plan, and its genome where the space can encode it."""
+    """A named recipe, its plan and its genome.
+
+    ``foreign``: the space cannot express it. It is measured like the others, as a yardstick, and no
+    algorithm gets to see it; its genome is the recipe itself.
+    """
 
     name: str
     recipe: Recipe
     plan: Plan
     genome: Genome
+    foreign: bool = False
 
 
 def model_spec(config: Mapping[str, Any]) -> ModelSpec:
@@ -70,6 +75,8 @@ class Problem:
             self.model, [*self.measure.objectives, *make_objectives(reported, where="report")]
         )
         self.space = self._make_space()
+        # Recipes that were fitted to the model, by name.
+        self._fits: dict[str, Recipe] = {}
         if self.measure.needs_teacher and experiment.noise == "fresh":
             raise UserError(
                 "noise: 'teacher_mse' is a distance to what the same noise leads to; use "
@@ -100,6 +107,17 @@ class Problem:
         """Predict latencies from a table."""
         for objective in self.latencies:
             objective.know(table, self.denoiser.sites)
+
+    @cached_property
+    def fitted_names(self) -> list[str]:
+        """The baselines for which the model has to be measured, with their step counts."""
+        names = self.experiment.baselines or ()
+        return [name for name in dict.fromkeys(self._with_steps(names)) if is_fitted(name)]
+
+    def know_fits(self, fits: Mapping[str, Recipe]) -> None:
+        """Take in the recipes of :attr:`fitted_names`; without them they are no baselines."""
+        self._fits = dict(fits)
+        self.__dict__.pop("baselines", None)
 
     def blocks(self, samples: int) -> tuple[int, ...]:
         """The seed blocks of so many samples."""
@@ -140,12 +158,13 @@ class Problem:
         """The baselines that seed the search: distinct plans, in the order of their names."""
         given = self.experiment.baselines
         names = baseline_names(self.denoiser.schedule) if given is None else given
-        made = {name: self._encoded(name) for name in self._with_steps(names)}
+        made = {
+            name: self._made(name, foreign=given is not None) for name in self._with_steps(names)
+        }
         for name in given or ():
-            if not any(made[full] for full in self._with_steps([name])):
-                raise UserError(
-                    f"baselines: the space cannot express {name!r}; leave it out or widen the space"
-                )
+            full = self._with_steps([name])
+            if not any(made[one] or is_fitted(one) for one in full):
+                raise UserError(f"baselines: the model cannot run {name!r}; leave it out")
         found: dict[str, Baseline] = {}
         for known in made.values():
             if known is not None and self.violation(known.plan) is None:
@@ -217,8 +236,9 @@ class Problem:
 
     def _check_baseline(self, name: str) -> None:
         try:
-            parts = split_name(name if "@" in name else f"{name}@1")
-            check_policies(parts.policies, where=repr(name))
+            full = name if "@" in name else f"{name}@1"
+            parts = split_name(full)
+            check_name(full)
         except UserError as error:
             raise UserError(f"baselines: {error}") from None
         grids = grids_for(self.denoiser.schedule)
@@ -232,16 +252,23 @@ class Problem:
         count = int(_DEFAULT_BASE.partition("@")[2])
         return count, count
 
-    def _encoded(self, name: str) -> Baseline | None:
+    def _made(self, name: str, *, foreign: bool) -> Baseline | None:
         try:
-            recipe = baseline(name, self.denoiser)
+            if is_fitted(name):
+                if name not in self._fits:
+                    return None
+                recipe = self._fits[name]
+            else:
+                recipe = baseline(name, self.denoiser)
             plan = self.compile(recipe)
         except UserError:
             # A grid that this step count does not have (it would repeat times) is no baseline,
             # nor is a recipe that the model cannot run.
             return None
         genome = self.space.encode(recipe)
-        return None if genome is None else Baseline(name, recipe, plan, genome)
+        if genome is not None:
+            return Baseline(name, recipe, plan, genome)
+        return Baseline(name, recipe, plan, fragment(recipe), foreign=True) if foreign else None
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:

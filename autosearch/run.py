@@ -19,10 +19,12 @@ from autosearch.experiment import Experiment
 from autosearch.front import make_scale, selection
 from autosearch.journal import Journal
 from autosearch.latency import LatencyTable
+from autosearch.library import FOLDER
 from autosearch.measure import Measure
 from autosearch.plan import Plan, model_key
 from autosearch.problem import Problem
 from autosearch.progress import Progress
+from autosearch.recipe import Artifact, Recipe
 from autosearch.reference import (
     REFERENCES,
     TEACHER,
@@ -35,7 +37,7 @@ from autosearch.snapshot import snapshot
 from autosearch.store import BlockStore
 from autosearch.study import Record, Study, estimates_to_record
 from autosearch.timing import measured_table, timed
-from autosearch.workers import Executor, Infeasible, Task, make_executor
+from autosearch.workers import Executor, FitTask, Infeasible, Outcome, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import one_thread
 from autosearch.workers.stored import StoredExecutor
@@ -113,6 +115,7 @@ class _Session:
         self.progress = progress
         self.interrupted = interrupted
         self.study = Study.from_records(journal.records)
+        problem.denoiser.library.folders = [journal.directory / FOLDER]
         self._stack = contextlib.ExitStack()
         self._started = time.monotonic()
         self._next_show = 0.0
@@ -122,7 +125,7 @@ class _Session:
         self._stack.enter_context(one_thread())
         self.executor: Executor = self._stack.enter_context(
             StoredExecutor(
-                _executor(self.problem),
+                _executor(self.problem, self.journal.directory / FOLDER),
                 BlockStore(self.journal.directory / "blocks", STORE_BYTES),
             )
         )
@@ -150,9 +153,48 @@ class _Session:
                 )
         self.problem.know_latency(LatencyTable.from_dict(self.study.latency_table))
 
+    def _know_fits(self) -> None:
+        """Fit the baselines that ask for it to the model, unless the study has them already."""
+        todo = [name for name in self.problem.fitted_names if name not in self.study.fits]
+        if todo:
+            with self._phase("fits"):
+                for number, name in enumerate(todo):
+                    self.executor.submit(FitTask(number, name, self.problem.experiment.seed))
+                left = len(todo)
+                while left:
+                    for outcome in self.executor.wait():
+                        self._write(self._fit_record(todo[outcome.id], outcome))
+                        left -= 1
+        failed = {name: fit for name, fit in self.study.fits.items() if fit["recipe"] is None}
+        for name, fit in failed.items():
+            raise UserError(f"baselines: {name!r} cannot be fitted: {fit['reason']}; leave it out")
+        self.problem.know_fits(
+            {
+                name: Recipe.from_dict(fit["recipe"], where=f"fit of {name}")
+                for name, fit in self.study.fits.items()
+            }
+        )
+
+    def _fit_record(self, name: str, outcome: Outcome) -> Record:
+        """What a fit came to; its artifacts are kept in the study first."""
+        for key, content in outcome.files.items():
+            assert outcome.recipe is not None
+            refs = outcome.recipe["artifacts"].values()
+            artifact = next(ref for ref in refs if ref["key"] == key)
+            self.problem.denoiser.library.add(Artifact(**artifact), content)
+        return {
+            "type": "fit",
+            "name": name,
+            "recipe": outcome.recipe,
+            "reason": outcome.reason,
+            "forward_equivalents": outcome.forward_equivalents,
+            "budgeted": outcome.forward_equivalents,
+        }
+
     def setup(self) -> None:
-        """The reference and the table of latencies, once per study."""
+        """The reference, the table of latencies and fitted baselines, once per study."""
         self._know_latency()
+        self._know_fits()
         if self.study.reference is not None:
             return
         with self._phase("reference"):
@@ -297,7 +339,7 @@ class _Session:
         if start < self._next_show and not show:
             return
         elapsed = start - self._started
-        self.progress.update(snapshot(self.study, self.problem, elapsed, validating=validating))
+        self.progress.update(snapshot(self.study, elapsed, validating=validating))
         end = time.monotonic()
         self._next_show = end + max(_SHOW_EVERY, (end - start) * _SHOW_SHARE)
 
@@ -324,12 +366,12 @@ class _Session:
         self.study.apply(record)
 
 
-def _executor(problem: Problem) -> Executor:
+def _executor(problem: Problem, folder: Path) -> Executor:
     experiment = problem.experiment
     workers = experiment.workers
     device = "cuda" if workers.gpus > 0 else "cpu"
     return make_executor(
-        functools.partial(ModelEvaluator, problem.spec, device=device),
+        functools.partial(ModelEvaluator, problem.spec, device=device, folders=[folder.absolute()]),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.
         most=experiment.lag if experiment.order == "fixed" else None,

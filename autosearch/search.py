@@ -141,7 +141,10 @@ class Search:
         baselines = self.problem.baselines
         if next_id < len(baselines):
             known = baselines[next_id]
-            return self._accept(next_id, known.plan, Proposal(known.genome), name=known.name)
+            proposal = Proposal(known.genome)
+            return self._accept(
+                next_id, known.plan, proposal, name=known.name, foreign=known.foreign
+            )
         rng = np.random.default_rng([self._experiment.seed, _ASK, next_id])
         pending = self._pending()
         duplicates = 0
@@ -169,6 +172,7 @@ class Search:
         proposal: Proposal,
         *,
         name: str | None = None,
+        foreign: bool = False,
         duplicates: int = 0,
     ) -> Candidate | None:
         """Write the ask, unless the budget is used up."""
@@ -189,8 +193,11 @@ class Search:
         }
         if proposal.point is not None:
             record["point"] = dict(proposal.point)
+        if foreign:
+            record["foreign"] = True
+        else:
+            self._untold[next_id] = proposal
         self._write(record)
-        self._untold[next_id] = proposal
         self._known[plan.identity] = next_id
         self._plans[next_id] = plan
         return self.study.candidates[next_id]
@@ -291,7 +298,7 @@ class Search:
         measured = self.problem.signed(values) if values else None
         return Result(
             candidate.id,
-            candidate.genome,
+            None if candidate.foreign else candidate.genome,
             measured if candidate.status == "ok" else None,
             cost=self._cost(candidate),
             baseline=candidate.kind == "baseline",
@@ -321,6 +328,8 @@ class Search:
         for record in self.journal.records:
             if record["type"] == "ask":
                 self._tell_until(record["told"])
+                if record.get("foreign"):
+                    continue
                 self._untold[record["id"]] = Proposal(record["genome"], record.get("point"))
             elif record["type"] == "result" and arrival:
                 self._tell(candidates[record["id"]])

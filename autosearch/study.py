@@ -39,6 +39,8 @@ class Candidate:
     executed: float = 0.0
     seconds: float = 0.0
     point: dict[str, Any] | None = None
+    # A baseline that the space cannot express: no algorithm gets to see it.
+    foreign: bool = False
 
     @property
     def finished(self) -> bool:
@@ -71,6 +73,8 @@ class Study:
     # From which latencies are predicted; and those of single plans measured alone, by identity.
     latency_table: Record = field(default_factory=dict)
     timings: dict[str, Estimate] = field(default_factory=dict)
+    # Records of what was fitted to the model, by a baseline's name.
+    fits: dict[str, Record] = field(default_factory=dict)
     # Seconds that the algorithm took to propose, in all.
     proposing: float = 0.0
 
@@ -140,7 +144,9 @@ class Study:
     def _apply_ask(self, record: Record) -> None:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
         known = {name: record[name] for name in names}
-        candidate = Candidate(**known, point=record.get("point"))
+        candidate = Candidate(
+            **known, point=record.get("point"), foreign=record.get("foreign", False)
+        )
         self.candidates[candidate.id] = candidate
         self.nominal += candidate.nominal
         self.duplicates += candidate.duplicates
@@ -168,6 +174,10 @@ class Study:
         seconds = tuple(record["seconds"])
         self.timings[record["identity"]] = Estimate(sum(seconds) / len(seconds), seconds)
         self.other_cost += record["forward_equivalents"]
+
+    def _apply_fit(self, record: Record) -> None:
+        self.fits[record["name"]] = record
+        self._apply_cost({"what": record["name"], **record})
 
     def _apply_reference(self, record: Record) -> None:
         self.reference = record

@@ -14,7 +14,7 @@ from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone, recipe_data
 
-__all__ = ["MAX_BOX", "Space"]
+__all__ = ["MAX_BOX", "Space", "fragment"]
 
 MAX_BOX = 16
 _MUTATION_TRIES = 8
@@ -43,7 +43,7 @@ class Space:
         if len(owners) > 1:
             raise UserError(f"space: {' and '.join(owners)} both decide the number of steps")
         self.denoiser = denoiser
-        self._base = _fragment(base)
+        self._base = fragment(base)
         self._model = model_key(denoiser).model_dump()
         self._owns_length = bool(owners)
         for family in families:
@@ -105,7 +105,7 @@ class Space:
 
     def encode(self, recipe: Recipe) -> Genome | None:
         """The genome whose plan is this recipe's, or None when the space lacks it."""
-        genome = _fragment(recipe)
+        genome = fragment(recipe)
         if not self._owns_length and len(genome["steps"]) != len(self._base["steps"]):
             return None
         if not all(family.encodes(genome) for family in self.families):
@@ -173,13 +173,13 @@ class Space:
         return self._owns_length or all(genome[key] == self._base[key] for key in ("start", "end"))
 
 
-def _fragment(recipe: Recipe) -> Genome:
-    """Start, steps, end and pruned sites of a recipe as plain data, everything else left out."""
+def fragment(recipe: Recipe) -> Genome:
+    """Everything of a recipe but which model it is for, as plain data."""
     data = recipe.to_dict()
-    pruned = {"pruned": data["pruned"]} if data.get("pruned") else {}
+    more = {key: data[key] for key in ("pruned", "artifacts") if data.get(key)}
     return {
         "start": recipe.start.model_dump(),
         "steps": data["steps"],
         "end": data.get("end", "clean"),
-        **pruned,
+        **more,
     }

@@ -1,11 +1,35 @@
 """What all tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
+from autosearch.diffusion.prediction import Prediction
+from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.models.exact import ExactDenoiser, Mixture
+
 torch.set_num_threads(1)
+
+MODELS: dict[str, tuple[NoiseSchedule, Prediction]] = {
+    "vp": (VariancePreserving(), "noise"),
+    "cosine": (VariancePreserving("cosine"), "v"),
+    "edm": (EDM(), "data"),
+    "flow": (RectifiedFlow(), "flow"),
+}
+
+Make = Callable[[str], ExactDenoiser]
+
+
+@pytest.fixture(scope="module")
+def make() -> Make:
+    """Exact models of each family of schedules, by name."""
+    mixture = Mixture.random(components=3, dimension=3, seed=1)
+
+    def denoiser(model: str) -> ExactDenoiser:
+        return ExactDenoiser(mixture, *MODELS[model])
+
+    return denoiser
 
 
 @pytest.fixture(scope="session")

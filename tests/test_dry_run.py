@@ -26,7 +26,11 @@ def experiment(**changes: Any) -> Experiment:
 def test_counts_follow_from_the_experiment() -> None:
     found = dry_run(experiment())
     assert found["candidates"] == 50
-    assert found["baselines"] == {"count": 6, "forward_equivalents": 2 * (2 + 3 + 4) * 100.0}
+    assert found["baselines"] == {
+        "fitted": 0,
+        "count": 6,
+        "forward_equivalents": 2 * (2 + 3 + 4) * 100.0,
+    }
     # For each of three costs: the front, the next two and two baselines.
     assert found["validated"] == 3 * (3 + 2)
     assert found["forward_equivalents"]["validation"] == 5 * (2 + 3 + 4) * 200

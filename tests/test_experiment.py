@@ -58,6 +58,15 @@ def test_defaults_are_those_of_the_documented_format():
     assert data["noise"] == "common"
 
 
+def test_another_algorithm_leaves_the_settings_of_the_files_own():
+    assert load_experiment("digits").algorithm["initial"] == 0
+    assert load_experiment("digits", ["algorithm.name=tpe"]).algorithm == {"name": "tpe"}
+    kept = load_experiment("digits", ["algorithm.name=nsga2", "algorithm.population=8"]).algorithm
+    assert kept == {"name": "nsga2", "population": 8, "initial": 0}
+    settings = ["algorithm.startup=4", "algorithm.name=tpe"]
+    assert load_experiment("digits", settings).algorithm == {"name": "tpe", "startup": 4}
+
+
 def test_data_round_trips():
     one = made(
         model={"name": "mixture", "dimension": 3},

@@ -72,14 +72,22 @@ def test_declared_constraints_leave_baselines_out():
         (["ddim@five"], "write SOLVER"),
         (["ddim-"], "write SOLVER"),
         ([""], "write SOLVER"),
-        (["ddim@9"], "the space cannot express 'ddim@9'"),
-        (["ddpm"], "the space cannot express 'ddpm'"),
+        (["ddim+foraa@3"], "unknown policy 'foraa'; did you mean 'fora'"),
     ],
 )
 def test_baselines_that_cannot_be_are_refused(names, message):
     problem = made(baselines=names)
     with pytest.raises(UserError, match=message):
         _ = problem.baselines
+
+
+def test_what_the_space_cannot_express_is_a_yardstick():
+    problem = made(baselines=["ddim@3", "ddim@9", "ddpm@2"])
+    assert [(b.name, b.foreign) for b in problem.baselines] == [
+        ("ddim@3", False),
+        ("ddim@9", True),
+        ("ddpm@2", True),
+    ]
 
 
 def test_a_space_without_timesteps_has_the_default_step_count():

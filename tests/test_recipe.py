@@ -340,8 +340,12 @@ def test_a_correctors_relaxation_needs_the_taylor_form_that_it_takes_over() -> N
         assert message in refusal(with_step(form=form, corrector=corrector))
 
 
-def test_later_fields_are_refused_by_name() -> None:
-    assert "'artifacts' is not available yet" in refusal({**MINIMAL, "artifacts": {"a": 1}})
+def test_references_to_artifacts_are_checked() -> None:
+    good = {"method": "v3", "key": "0" * 24, "sha256": "a" * 64}
+    data = {**MINIMAL, "artifacts": {"v3": good}}
+    assert Recipe.from_dict(data).to_dict() == data
+    for bad in ({**good, "key": "0" * 23}, {**good, "sha256": "g" * 64}, {"method": "v3"}):
+        assert "artifacts.v3" in refusal({**MINIMAL, "artifacts": {"v3": bad}})
 
 
 @pytest.mark.parametrize("field", ["time", "log_snr", "order", "start_point", "eta", "clip"])

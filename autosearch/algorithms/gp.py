@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
-from scipy.special import ndtri
-from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from autosearch.algorithms.base import Proposal, Rng
@@ -15,13 +15,19 @@ from autosearch.workers.inprocess import one_thread
 
 __all__ = ["GP"]
 
+Array = NDArray[np.float64]
+
+# Values end so many times as far above the median as the upper quartile is.
+_TAIL = 1.5
+_LEAST = 1e-9
+
 
 class GP(OptunaBox):
     """Optuna's Gaussian-process search: expected improvement, of the hypervolume where there are
     several objectives (Daulton et al. 2020), times the odds that constraints are kept.
 
-    Values enter as the normal scores of their ranks, one objective at a time: a few recipes that
-    diverge would otherwise make all others look alike. That keeps which recipe dominates which.
+    Values enter as logarithms where all are positive, and far above the median they are cut off,
+    one objective at a time: a few recipes that diverge would otherwise make all others look alike.
     Pending proposals are part of the batch whose improvement is expected. The time of a
     proposal grows with the cube of the results, hence the limit.
 
@@ -44,14 +50,22 @@ class GP(OptunaBox):
         done = [trial for trial in self._trials if trial.state == TrialState.COMPLETE]
         if not done:
             return []
-        ranks = rankdata([trial.values for trial in done], axis=0)
-        scores = ndtri((ranks - 0.5) / len(done))
+        shown = _tempered(np.array([trial.values for trial in done]))
         return [
             self._trial(trial.params, trial.state, values=values, constraints=trial.constraints)
-            for trial, values in zip(done, scores.tolist(), strict=True)
+            for trial, values in zip(done, shown.tolist(), strict=True)
         ]
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Proposal | None:
         # Matrices are small: threads would only wait for one another, and for the workers' cores.
         with one_thread(), threadpool_limits(1, user_api="blas"):
             return super().ask(rng, pending)
+
+
+def _tempered(values: Array) -> Array:
+    """[trials, objectives] on the scale on which the model sees them."""
+    logarithmic = (values > 0).all(axis=0)
+    scaled = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
+    middle, upper = np.percentile(scaled, [50, 75], axis=0)
+    capped: Array = np.minimum(scaled, middle + _TAIL * np.maximum(upper - middle, _LEAST))
+    return capped

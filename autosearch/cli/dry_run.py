@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from autosearch.cli.progress import duration
+from autosearch.cli.view import duration
 
 __all__ = ["dry_run_text"]
 
@@ -12,6 +12,7 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
     """Some ten lines."""
     model, space, cost = data["model"], data["space"], data["forward_equivalents"]
     candidate = data["candidate"]
+    fitted = data["baselines"]["fitted"]
     families = ", ".join(
         f"{family['name']} ({family['dimensions']} dimensions)"
         if family["dimensions"]
@@ -24,7 +25,8 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
         f"supports     {_supports(model)}",
         f"space        {families}",
         f"baselines    {data['baselines']['count']}, "
-        f"{data['baselines']['forward_equivalents']:,.0f} forward equivalents",
+        f"{data['baselines']['forward_equivalents']:,.0f} forward equivalents"
+        + (f"; {fitted} more to be fitted to the model, not counted here" if fitted else ""),
         f"candidate    {candidate['seconds']:.3g} s, {candidate['forward_equivalents']:,.0f} "
         f"forward equivalents on average (measured on {candidate['measured']})",
         f"budget       {data['candidates']} candidates, then {data['validated']} validated",

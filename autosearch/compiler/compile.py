@@ -95,6 +95,7 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
         + _classifier_macs(steps, counts, denoiser),
         full_macs=denoiser.macs,
         memory=_declared_memory(steps, denoiser, sites),
+        artifacts=tuple(sorted(recipe.artifacts.items())),
     )
 
 

@@ -1,21 +1,38 @@
 """A model behind one call, with its noise schedule and its sites."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+import copy
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.branches import COND, Branch
 from autosearch.diffusion.classifier import Classifier
-from autosearch.diffusion.interception import intercepted
+from autosearch.diffusion.interception import Mix, intercepted
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import FeatureMemory, Site, SiteTable
+from autosearch.diffusion.sites import Action, FeatureMemory, Site, SiteTable
+from autosearch.errors import UserError
+from autosearch.library import Library
+from autosearch.recipe.artifact import Artifact
 
-__all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser"]
+__all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser", "Variant"]
+
+_SKIP = Action("skip")
+# Networks with other weights that are held.
+_HELD = 4
+
+
+class Variant(NamedTuple):
+    """A network and the module of each of its sites."""
+
+    network: nn.Module
+    modules: Mapping[str, nn.Module]
 
 
 class Denoiser(ABC):
@@ -35,6 +52,8 @@ class Denoiser(ABC):
         classifier: tells clean samples of the model's classes apart, where there is one.
         guidance_scale: of the classifier-free guidance that the model is usually run with; its
             baselines are guided by it at every step. None: they are not guided.
+        library: where the artifacts of recipes are found.
+        recoverable: whether its weights can be others for a recipe; see :meth:`weighted`.
     """
 
     schedule: NoiseSchedule
@@ -51,6 +70,17 @@ class Denoiser(ABC):
     data_mean: Tensor | None = None
     classifier: Classifier | None = None
     guidance_scale: float | None = None
+    recoverable: bool = False
+
+    @cached_property
+    def library(self) -> Library:
+        return Library()
+
+    @contextmanager
+    def weighted(self, weights: Artifact | None) -> Iterator[None]:
+        """Run the body with the weights of an artifact; None: with its own."""
+        assert weights is None  # refused when the plan was made
+        yield
 
     @abstractmethod
     def denoise(
@@ -124,6 +154,37 @@ class InterceptedDenoiser(Denoiser):
             output = self.run(inputs, times, condition, branches)
         return dict(zip((one.name for one in branches), output.chunk(many), strict=True))
 
+    def differentiable(
+        self,
+        x: Tensor,
+        times: Tensor,
+        condition: Tensor | None,
+        *,
+        skipped: Collection[str] = (),
+        mixes: Mapping[str, Mix] | None = None,
+        memory: FeatureMemory | None = None,
+    ) -> Tensor:
+        """The prediction of the conditional branch, with gradients where they are recorded.
+
+        Args:
+            x: [N, *sample_shape].
+            times: [N] of the model, one for each sample.
+            condition: [N] labels, or None for an unconditional model.
+            skipped: sites that are not run.
+            mixes: sites whose features are blended.
+            memory: where computed features are kept, under the first sample's time.
+        """
+        branch = Branch("cond", sites=tuple((name, _SKIP) for name in skipped))
+        with intercepted(
+            self.modules,
+            self._by_name,
+            branches=(branch,),
+            memory=memory,
+            coordinate=float(times[0]),
+            mixes=mixes,
+        ):
+            return self.run(x, times, condition, (branch,))
+
     @cached_property
     def _by_name(self) -> SiteTable:
         return SiteTable(self.sites)
@@ -137,6 +198,8 @@ class NetworkDenoiser(InterceptedDenoiser):
         modules: the sub-module of each site, by the site's name.
         null_label: the label that stands for "no condition", where the model has one.
     """
+
+    recoverable = True
 
     def __init__(
         self,
@@ -166,6 +229,8 @@ class NetworkDenoiser(InterceptedDenoiser):
         self.macs = macs
         self.weights = weights
         self.modules = dict(modules)
+        self._own = Variant(self.network, self.modules)
+        self._variants: OrderedDict[str, Variant] = OrderedDict()
         parameter = next(network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
         self.data_mean = data_mean
@@ -174,7 +239,56 @@ class NetworkDenoiser(InterceptedDenoiser):
         """Move the network; returns itself."""
         self.network.to(device)
         self.device = next(self.network.parameters()).device
+        self._variants.clear()
         return self
+
+    def variant(self, tensors: Mapping[str, Tensor]) -> Variant:
+        """A copy of the network with some other parameters or buffers; it shares the rest."""
+        named = [*self._own.network.named_parameters(), *self._own.network.named_buffers()]
+        shared = {id(tensor): tensor for name, tensor in named if name not in tensors}
+        made = Variant(*copy.deepcopy(tuple(self._own), shared))
+        for name, tensor in [*made.network.named_parameters(), *made.network.named_buffers()]:
+            if name in tensors:
+                tensor.data = tensors[name]
+        return made
+
+    @contextmanager
+    def using(self, variant: Variant) -> Iterator[None]:
+        """Run the body with another network of the same shape."""
+        before = Variant(self.network, self.modules)
+        self.network, self.modules = variant
+        try:
+            yield
+        finally:
+            self.network, self.modules = before
+
+    @contextmanager
+    def weighted(self, weights: Artifact | None) -> Iterator[None]:
+        if weights is None:
+            yield
+            return
+        with self.using(self._recovered(weights)):
+            yield
+
+    def _recovered(self, weights: Artifact) -> Variant:
+        """The network with an artifact's tensors; those of the last few are held."""
+        if weights.sha256 not in self._variants:
+            tensors = self.library.on(weights, self.device, self.dtype)
+            self._check(weights, tensors)
+            self._variants[weights.sha256] = self.variant(tensors)
+            if len(self._variants) > _HELD:
+                self._variants.popitem(last=False)
+        self._variants.move_to_end(weights.sha256)
+        return self._variants[weights.sha256]
+
+    def _check(self, weights: Artifact, tensors: Mapping[str, Tensor]) -> None:
+        own = self._own.network.state_dict()
+        fits = all(name in own and own[name].shape == t.shape for name, t in tensors.items())
+        if not fits or self.library.provenance(weights).get("model") != self.weights:
+            raise UserError(
+                f"artifact {weights.key}.safetensors ({weights.method}): weights of another model "
+                "than this one; take the model that the recipe was searched on"
+            )
 
     def run(
         self, inputs: Tensor, times: Tensor, condition: Tensor | None, branches: Sequence[Branch]

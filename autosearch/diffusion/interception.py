@@ -6,6 +6,7 @@ an ``attend``) of its own for the duration, and loses it again, also after an ex
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,28 @@ from autosearch.diffusion.branches import Branch
 from autosearch.diffusion.groups import Running, gathered, scattered
 from autosearch.diffusion.sites import FeatureMemory, SiteTable
 
-__all__ = ["PerturbedHeads", "intercepted"]
+__all__ = ["Mix", "PerturbedHeads", "intercepted"]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A site's feature as a blend: ``weight * computed + (1 - weight) * instead``.
+
+    What lets a gate or a router be learned by gradients, before it is a plain decision.
+
+    Attributes:
+        weight: one number, or one for each row of the batch.
+        instead: what a row would do otherwise; None: nothing, as if the site were skipped.
+    """
+
+    weight: Tensor
+    instead: Tensor | None = None
+
+    def of(self, feature: Tensor) -> Tensor:
+        """The blend with a computed feature [B, ...]."""
+        weight = self.weight.reshape(-1, *([1] * (feature.dim() - 1)))
+        mixed = weight * feature
+        return mixed if self.instead is None else mixed + (1 - weight) * self.instead
 
 
 @contextmanager
@@ -26,6 +48,7 @@ def intercepted(
     branches: Sequence[Branch],
     memory: FeatureMemory | None,
     coordinate: float,
+    mixes: Mapping[str, Mix] | None = None,
 ) -> Iterator[None]:
     """Run the body with the sites' modules doing what the branches say.
 
@@ -35,7 +58,10 @@ def intercepted(
     [B, heads, tokens, head_dim].
 
     A tensor that a site's module is given has a row for each of the batch, or one for all.
+
+    ``mixes``: by site, what the others see of its feature; what is stored is the computed one.
     """
+    mixes = {} if mixes is None else mixes
     running = Running(sites, branches, memory, coordinate)
     perturbed = {site for one in branches for site, _ in one.heads}
     replaced: list[tuple[nn.Module, str, Any]] = []
@@ -43,6 +69,9 @@ def intercepted(
         for name, module in modules.items():
             if name in running.touched:
                 _replace(module, "forward", _Handler(module.forward, name, running), replaced)
+            if name in mixes:
+                mixed = _Mixed(module.forward, mixes[name], residual=sites[name].residual)
+                _replace(module, "forward", mixed, replaced)
             if name in perturbed:
                 attend: Any = module.attend
                 _replace(module, "attend", PerturbedHeads(attend, name, running), replaced)
@@ -100,6 +129,19 @@ class _Handler:
             rows = output.split([group.size for group in computing])
             pieces += zip((group.at for group in computing), rows, strict=True)
         return scattered(pieces, total)
+
+
+class _Mixed:
+    """Stands where a site's ``forward`` stood, and blends what comes of it."""
+
+    def __init__(self, original: Callable[..., Tensor], mix: Mix, *, residual: bool) -> None:
+        self._original = original
+        self._mix = mix
+        self._residual = residual
+
+    def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        output = self._original(hidden, *args, **kwargs)
+        return hidden + self._mix.of(output - hidden) if self._residual else self._mix.of(output)
 
 
 class PerturbedHeads:

@@ -16,6 +16,7 @@ from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.plan import Plan, StepPlan
+from autosearch.recipe import Artifact
 
 __all__ = ["Network", "State", "last_state", "sample", "sample_indices", "trajectory"]
 
@@ -52,7 +53,7 @@ def trajectory(
         history: evaluations before the first step, oldest first, for exact starting values.
     """
     memory = plan.new_memory(len(noise))
-    network = Network(denoiser, condition, memory)
+    network = Network(denoiser, condition, memory, plan.weights)
     start = plan.start_scale * noise
     march = March(plan, denoiser.schedule, start, step_noise=step_noise, history=history)
     yield State(0, march.log_snr, march.x, None)
@@ -103,11 +104,15 @@ def sample_indices(
 
 @dataclass(frozen=True)
 class Network:
-    """The denoiser of one run: what it says of a step, guidance included."""
+    """The denoiser of one run: what it says of a step, guidance included.
+
+    ``weights``: those of the recipe, in place of the denoiser's own.
+    """
 
     denoiser: Denoiser
     condition: Tensor | None
     memory: FeatureMemory | None
+    weights: Artifact | None = None
 
     def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
         """Clean data and noise at the start of a step."""
@@ -116,9 +121,10 @@ class Network:
         if step.evaluate != "network":
             data = self._known_data(step, x)
             return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
-        outputs = self.denoiser.denoise(
-            x, step.time, self.condition, branches=step.branches, memory=self.memory
-        )
+        with self.denoiser.weighted(self.weights):
+            outputs = self.denoiser.denoise(
+                x, step.time, self.condition, branches=step.branches, memory=self.memory
+            )
         if step.rectify is not None:
             factor, offset = step.rectify
             outputs = {name: factor * output + offset for name, output in outputs.items()}

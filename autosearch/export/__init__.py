@@ -10,9 +10,10 @@ from autosearch.export.base import (
     Writer,
 )
 from autosearch.export.cache_dit import write_cache_dit
+from autosearch.export.carry import carry_artifacts
 from autosearch.export.diffusers_folder import write_diffusers
 from autosearch.export.optuna_study import write_optuna
-from autosearch.export.pick import knee, pick
+from autosearch.export.pick import Picked, knee, pick, picked
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.sigma_text import write_sigma_text
 from autosearch.export.sigmas import sigmas_data, write_sigmas
@@ -27,9 +28,11 @@ __all__ = [
     "StudyFormat",
     "StudyWriter",
     "Writer",
+    "carry_artifacts",
     "find_format",
     "knee",
     "pick",
+    "picked",
     "sigmas_data",
     "write_cache_dit",
     "write_diffusers",

@@ -9,7 +9,7 @@ from autosearch.problem import Problem
 from autosearch.run import study_header
 from autosearch.search import Search
 from autosearch.study import Candidate, Study
-from autosearch.workers.base import Executor, Outcome, Task
+from autosearch.workers.base import Executor, Job, Outcome, Task
 
 __all__ = ["AskTell"]
 
@@ -146,7 +146,8 @@ class _Waiting(Executor):
         """The least there is: how many run at a time is not decided here."""
         return 1
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
+        assert isinstance(task, Task)  # fits are refused before
         self.tasks[task.id] = task
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:

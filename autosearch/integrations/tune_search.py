@@ -65,6 +65,11 @@ class RecipeSearch(Searcher):
         self._experiment = as_experiment(experiment, overrides)
         problem = Problem(self._experiment)
         _ = problem.baselines  # a wrong name among them is the user's mistake, and said now
+        if problem.fitted_names:
+            raise UserError(
+                f"baselines: {problem.fitted_names[0]!r} is fitted to the model, which only "
+                "`autosearch run` does; leave it out"
+            )
         super().__init__(
             metric=[objective.name for objective in problem.objectives],
             mode=[objective.direction[:3] for objective in problem.objectives],

@@ -5,6 +5,7 @@ defaults are left out, so equal recipes are equal texts.
 """
 
 from autosearch.recipe.actions import parse_action
+from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.document import ModelKey, Recipe, Start
 from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
@@ -14,6 +15,7 @@ from autosearch.recipe.step import Step
 
 __all__ = [
     "FORMS",
+    "Artifact",
     "CorrectorStep",
     "Gate",
     "Guidance",

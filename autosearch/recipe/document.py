@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from autosearch.errors import UserError
+from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.numbers import rounded
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 from autosearch.recipe.strict import Strict
@@ -42,6 +43,7 @@ class Recipe(Strict):
 
     Attributes:
         pruned: sites that no step runs, in any branch: the same as ``skip`` at every step.
+        artifacts: files of tensors that it needs, by what they are to it.
     """
 
     version: Literal[1]
@@ -50,7 +52,7 @@ class Recipe(Strict):
     steps: Annotated[list[Step], Field(min_length=1, max_length=10_000)]
     end: Literal["clean"] | LogSnr = "clean"
     pruned: list[str] = Field(default_factory=list)
-    artifacts: dict[str, Any] = Field(default_factory=dict)
+    artifacts: dict[str, Artifact] = Field(default_factory=dict)
 
     @field_validator("end", mode="before")
     @classmethod
@@ -61,13 +63,6 @@ class Recipe(Strict):
                 f"write 'clean' or a log-SNR from -{LARGEST_LOG_SNR} to {LARGEST_LOG_SNR}, "
                 f"not {shortened(value)}"
             )
-        return value
-
-    @field_validator("artifacts")
-    @classmethod
-    def _no_artifacts_yet(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if value:
-            raise ValueError("field 'artifacts' is not available yet; leave it out")
         return value
 
     @classmethod

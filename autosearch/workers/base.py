@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,16 @@ from numpy.typing import NDArray
 from autosearch.diffusion.noise import Stream
 from autosearch.plan import Plan
 
-__all__ = ["Evaluator", "EvaluatorFactory", "Executor", "Infeasible", "Outcome", "Task"]
+__all__ = [
+    "Evaluator",
+    "EvaluatorFactory",
+    "Executor",
+    "FitTask",
+    "Infeasible",
+    "Job",
+    "Outcome",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,28 @@ class Task:
         if self.plan.gated and self.needs and "latency" not in self.needs:
             object.__setattr__(self, "needs", self.needs | {"macs"})
 
+    @property
+    def nominal(self) -> float:
+        """Forward equivalents of a task that runs to its end.
+
+        Charged where nobody can say how far it came: after an exception or a worker's death.
+        """
+        return self.plan.forward_equivalents * len(self.blocks) * self.block_size
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """Measure the model and return the recipe of a baseline's name that is fitted to it."""
+
+    id: int
+    name: str
+    seed: int
+    needs: frozenset[str] = frozenset()
+    nominal: float = 0.0
+
+
+Job = Task | FitTask
+
 
 class Infeasible(Exception):
     """The plan cannot be measured, for a reason that is the plan's own."""
@@ -43,12 +75,15 @@ class Outcome:
     """What came of a task.
 
     ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
-    index order; empty when ``reason`` is not None.
+    index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,
+    and ``files`` the artifacts that it refers to, by key.
     ``forward_equivalents`` counts what was executed, also when the result is infeasible.
     """
 
     id: int
     rows: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    recipe: Mapping[str, Any] | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
     forward_equivalents: float = 0.0
     seconds: float = 0.0
@@ -66,6 +101,14 @@ class Evaluator(ABC):
             Infeasible: for non-finite samples and the like; the executor makes it an outcome.
         """
 
+    def fit(self, task: FitTask) -> Outcome:
+        """Fit a recipe to the model.
+
+        Raises:
+            Infeasible: when that cannot be done; what there is to evaluate may have no model.
+        """
+        raise Infeasible("nothing can be fitted to what is evaluated here")
+
 
 # Called without arguments inside the worker, so that a model is built there and never travels.
 EvaluatorFactory = Callable[[], Evaluator]
@@ -80,7 +123,7 @@ class Executor(ABC):
         """How many tasks run at the same time."""
 
     @abstractmethod
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
         """Queue a task."""
 
     @abstractmethod

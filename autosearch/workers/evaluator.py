@@ -2,8 +2,9 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampler import State, last_state
+from autosearch.errors import UserError
+from autosearch.fits.lab import Lab
+from autosearch.fits.names import fitted_recipe
 from autosearch.models.base import Model, Rows
 from autosearch.registry import construct, find
 from autosearch.rewards import attach_bounds, attach_rewards
-from autosearch.workers.base import Evaluator, Infeasible, Outcome, Task
+from autosearch.workers.base import Evaluator, FitTask, Infeasible, Outcome, Task
 
 __all__ = ["ModelEvaluator", "ModelSpec"]
 
@@ -48,10 +52,17 @@ class ModelSpec:
 
 
 class ModelEvaluator(Evaluator):
-    """Samples block by block: a seed block is the batch, on any worker and device."""
+    """Samples block by block: a seed block is the batch, on any worker and device.
 
-    def __init__(self, spec: ModelSpec, *, device: str = "cpu") -> None:
+    Args:
+        folders: where the artifacts of recipes are found; see :class:`autosearch.library.Library`.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, *, device: str = "cpu", folders: Sequence[Path] = ()
+    ) -> None:
         self.model = spec.load().to(device)
+        self.model.denoiser.library.folders = folders
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
@@ -66,6 +77,21 @@ class ModelEvaluator(Evaluator):
             id=task.id,
             rows=rows,
             forward_equivalents=float(executed) / task.plan.full_macs,
+            seconds=time.perf_counter() - start,
+        )
+
+    def fit(self, task: FitTask) -> Outcome:
+        start = time.perf_counter()
+        lab = Lab(self.model.denoiser, seed=task.seed)
+        try:
+            recipe = fitted_recipe(task.name, lab)
+        except UserError as error:
+            raise Infeasible(str(error)) from None
+        return Outcome(
+            id=task.id,
+            recipe=recipe.to_dict(),
+            files=lab.files,
+            forward_equivalents=lab.forward_equivalents,
             seconds=time.perf_counter() - start,
         )
 

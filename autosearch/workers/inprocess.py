@@ -10,17 +10,17 @@ from contextlib import contextmanager
 import torch
 
 from autosearch.errors import UserError
-from autosearch.workers.base import Evaluator, EvaluatorFactory, Executor, Infeasible, Outcome, Task
+from autosearch.workers.base import (
+    Evaluator,
+    EvaluatorFactory,
+    Executor,
+    FitTask,
+    Infeasible,
+    Job,
+    Outcome,
+)
 
-__all__ = ["InProcessExecutor", "Runner", "nominal_cost", "one_thread"]
-
-
-def nominal_cost(task: Task) -> float:
-    """Forward equivalents of a task that runs to its end.
-
-    Charged where nobody can say how far a task came: after an exception or a worker's death.
-    """
-    return task.plan.forward_equivalents * len(task.blocks) * task.block_size
+__all__ = ["InProcessExecutor", "Runner", "one_thread"]
 
 
 class Runner:
@@ -53,7 +53,7 @@ class Runner:
                 ) from None
         return self._evaluator
 
-    def run(self, task: Task) -> Outcome:
+    def run(self, task: Job) -> Outcome:
         """Run a task; an infeasible one, or one that does not fit into memory, has a reason.
 
         Other exceptions of the evaluator are faults of the program and come through.
@@ -63,7 +63,10 @@ class Runner:
         start = time.perf_counter()
         try:
             with one_thread():
-                outcome = evaluator.evaluate(task)
+                if isinstance(task, FitTask):
+                    outcome = evaluator.fit(task)
+                else:
+                    outcome = evaluator.evaluate(task)
         except Infeasible as error:
             outcome = _without_rows(task, _one_line(error) or "infeasible")
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -91,14 +94,14 @@ class InProcessExecutor(Executor):
 
     def __init__(self, factory: EvaluatorFactory) -> None:
         self._runner: Runner | None = Runner(factory, name="inprocess")
-        self._queue: deque[Task] = deque()
+        self._queue: deque[Job] = deque()
 
     @property
     def size(self) -> int:
         """One."""
         return 1
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
         """Queue a task; it runs in ``wait``."""
         if self._runner is None:
             raise RuntimeError("the executor is closed")
@@ -126,8 +129,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _without_rows(task: Task, reason: str) -> Outcome:
-    return Outcome(id=task.id, reason=reason, forward_equivalents=nominal_cost(task))
+def _without_rows(task: Job, reason: str) -> Outcome:
+    return Outcome(id=task.id, reason=reason, forward_equivalents=task.nominal)
 
 
 def _one_line(error: BaseException) -> str:

@@ -16,8 +16,8 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.errors import UserError
-from autosearch.workers.base import EvaluatorFactory, Executor, Outcome, Task
-from autosearch.workers.inprocess import Runner, nominal_cost
+from autosearch.workers.base import EvaluatorFactory, Executor, Job, Outcome
+from autosearch.workers.inprocess import Runner
 from autosearch.workers.ray_cluster import connect, reserve, worker_count
 
 __all__ = ["RayExecutor"]
@@ -62,7 +62,7 @@ class RayExecutor(Executor):
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._max_retries = max_retries
         self._time_limit = time_limit
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[_Queued] = deque()
         self._done: list[Outcome] = []
         self._slots: list[_Slot] = []
         self._group: Any = None
@@ -83,11 +83,11 @@ class RayExecutor(Executor):
         """Workers, also those that are just starting."""
         return len(self._slots)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
         """Queue a task; it starts as soon as a worker is idle."""
         if self._closed:
             raise RuntimeError("the executor is closed")
-        self._queue.append(_Job(task))
+        self._queue.append(_Queued(task))
         self._dispatch()
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
@@ -183,7 +183,7 @@ class RayExecutor(Executor):
             self._done.append(_owned(result))
         slot.finish()
 
-    def _retry(self, slot: "_Slot", job: "_Job | None", reason: str) -> None:
+    def _retry(self, slot: "_Slot", job: "_Queued | None", reason: str) -> None:
         """Start the worker again, and let its task run again unless it had its chances."""
         if job is None:
             slot.failures += 1
@@ -197,7 +197,7 @@ class RayExecutor(Executor):
             if job.failures <= self._max_retries:
                 self._queue.appendleft(job)
             else:
-                cost = nominal_cost(job.task)
+                cost = job.task.nominal
                 reason = f"{reason} ({job.failures} times)"
                 self._done.append(
                     Outcome(job.task.id, reason=reason, forward_equivalents=cost, worker=slot.name)
@@ -217,13 +217,13 @@ class _Worker:
     def prepare(self) -> None:
         self._runner.prepare()
 
-    def run(self, task: Task) -> Outcome:
+    def run(self, task: Job) -> Outcome:
         return self._runner.run(task)
 
 
 @dataclass
-class _Job:
-    task: Task
+class _Queued:
+    task: Job
     failures: int = 0
 
 
@@ -234,7 +234,7 @@ class _Slot:
     index: int
     actor: Any = None
     ref: Any = None
-    job: _Job | None = None
+    job: _Queued | None = None
     deadline: float | None = None
     failures: int = 0
 
@@ -242,7 +242,7 @@ class _Slot:
     def name(self) -> str:
         return f"ray-{self.index}"
 
-    def begin(self, ref: Any, *, job: _Job | None, limit: float | None) -> None:
+    def begin(self, ref: Any, *, job: _Queued | None, limit: float | None) -> None:
         self.ref, self.job = ref, job
         self.deadline = None if limit is None else time.monotonic() + limit
 

@@ -1,9 +1,10 @@
 """An executor that looks into the block store before it pays for an evaluation."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from autosearch.store import BlockStore
-from autosearch.workers.base import Executor, Outcome, Task
+from autosearch.workers.base import Executor, Job, Outcome, Task
 
 __all__ = ["StoredExecutor"]
 
@@ -18,14 +19,14 @@ class StoredExecutor(Executor):
     def __init__(self, inner: Executor, store: BlockStore) -> None:
         self._inner = inner
         self._store = store
-        self._tasks: dict[int, Task] = {}
+        self._tasks: dict[int, Job] = {}
         self._ready: list[Outcome] = []
 
     @property
     def size(self) -> int:
         return self._inner.size
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
         rows = self._store.get(task) if _storable(task) else None
         if rows is not None and set(rows) == task.needs:
             self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
@@ -48,6 +49,6 @@ class StoredExecutor(Executor):
         self._inner.close()
 
 
-def _storable(task: Task) -> bool:
+def _storable(task: Job) -> TypeGuard[Task]:
     """Whether the rows are the same whenever they are asked for; times are not."""
-    return bool(task.needs) and "latency" not in task.needs
+    return isinstance(task, Task) and bool(task.needs) and "latency" not in task.needs

@@ -19,7 +19,7 @@ from autosearch.run import study_header
 from autosearch.search import Search
 from autosearch.study import Study
 from autosearch.workers import Evaluator, Executor, InProcessExecutor, Outcome, Task
-from autosearch.workers.inprocess import Runner, nominal_cost
+from autosearch.workers.inprocess import Runner
 
 BASE: Mapping[str, Any] = {
     "model": {"name": "mixture", "dimension": 2, "components": 2},
@@ -42,7 +42,7 @@ class Fake(Evaluator):
 
     def evaluate(self, task: Task) -> Outcome:
         self.evaluated[f"{task.plan.identity} {task.stream} {task.seed} {task.blocks}"] += 1
-        self.spent += nominal_cost(task)
+        self.spent += task.nominal
         key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream)]
         rng = np.random.default_rng([*key, *task.blocks])
         count = len(task.blocks) * task.block_size
@@ -50,7 +50,7 @@ class Fake(Evaluator):
             need: rng.normal(rng.normal(), 1, (count, 2)).astype(np.float32)
             for need in sorted(task.needs)
         }
-        return Outcome(task.id, rows=rows, forward_equivalents=nominal_cost(task))
+        return Outcome(task.id, rows=rows, forward_equivalents=task.nominal)
 
 
 class Shuffled(Executor):

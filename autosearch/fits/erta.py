@@ -7,50 +7,43 @@ prediction for the error, we fit the line itself by least squares.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.base import Setting
 from autosearch.diffusion.depth import blocks, span
-from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.prediction import from_data_and_noise
-from autosearch.diffusion.sampler import Network, trajectory
+from autosearch.diffusion.sampler import Network
 from autosearch.errors import UserError
+from autosearch.fits.base import Fit
+from autosearch.fits.lab import Lab
 from autosearch.plan import StepPlan
 from autosearch.recipe import Recipe, Step, round_float
 
-__all__ = ["erta_cached", "with_rectification", "with_shorter_intervals"]
+__all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]
 
 # A step that went nowhere would be no step.
 _LEAST_INTERVAL = 0.05
+_SAMPLES = 100
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Samples on which a recipe is fitted."""
-
-    samples: int = 100
-    seed: int = 0
-
-
-def erta_cached(
-    recipe: Recipe, denoiser: Denoiser, threshold: float, calibration: Calibration | None = None
-) -> Recipe:
+def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMPLES) -> Recipe:
     """Let a recipe reuse its stack of blocks where that hardly changed, adjusted and rectified.
 
     Args:
         recipe: without site actions of its own.
-        denoiser: the model.
+        lab: the model.
         threshold: the largest relative L1 distance of what the network adds to its input from
             what it added at the last step that computed; published: 0.08 to 0.6 by model.
+        samples: to fit on.
 
     Raises:
         UserError: for a model without blocks, or a recipe with actions already.
     """
-    every = blocks(denoiser.sites)
+    every = blocks(lab.denoiser.sites)
     if not every:
         raise UserError("ERTACache: this model has no blocks to reuse; use another recipe")
     if any(step.sites or step.gate for step in recipe.steps):
@@ -58,7 +51,7 @@ def erta_cached(
             "ERTACache: the recipe leaves something out already; give one that computes"
         )
     chosen, stored = [], None
-    for _, x, said in _uncached(recipe, denoiser, calibration or Calibration()):
+    for _, x, said in _uncached(recipe, lab, samples):
         added = said - x
         near = stored is not None and _distance(stored, added) < threshold * _size(added)
         chosen.append({span(every): "reuse"} if near else {})
@@ -68,19 +61,16 @@ def erta_cached(
         for step, sites in zip(recipe.steps, chosen, strict=True)
     ]
     cached = recipe.model_copy(update={"steps": steps})
-    adjusted = with_shorter_intervals(cached, denoiser, calibration)
-    return with_rectification(adjusted, denoiser, calibration)
+    return with_rectification(with_shorter_intervals(cached, lab, samples), lab, samples)
 
 
-def with_shorter_intervals(
-    recipe: Recipe, denoiser: Denoiser, calibration: Calibration | None = None
-) -> Recipe:
+def with_shorter_intervals(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
     """Steps that leave something out go less far, the worse they are.
 
     ``phi = 1 - |cached - true|_1 / |true - next true|_1``, from 0.05 (published: 0) to 1. The last
     step goes to the end in any case.
     """
-    pairs = _both(recipe, denoiser, calibration or Calibration())
+    pairs = _both(recipe, lab, samples)
     factors = []
     for i, (true, cached) in enumerate(pairs):
         if cached is None or i + 1 == len(pairs):
@@ -92,35 +82,27 @@ def with_shorter_intervals(
     return _changed(recipe, [{"interval": factor} for factor in factors])
 
 
-def with_rectification(
-    recipe: Recipe, denoiser: Denoiser, calibration: Calibration | None = None
-) -> Recipe:
+def with_rectification(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
     """The line ``a v + b`` from what each step that leaves something out says to the truth.
 
     Ordinary least squares over all numbers of all samples. Steps that compute everything have
     none, nor have those with a gate.
     """
     changes: list[dict[str, object]] = []
-    for step, (true, cached) in zip(
-        recipe.steps, _both(recipe, denoiser, calibration or Calibration()), strict=True
-    ):
+    pairs = _both(recipe, lab, samples)
+    for step, (true, cached) in zip(recipe.steps, pairs, strict=True):
         fitted = None if cached is None or step.gate is not None else _line(cached, true)
         changes.append({"rectify": fitted})
     return _changed(recipe, changes)
 
 
-def _both(
-    recipe: Recipe, denoiser: Denoiser, calibration: Calibration
-) -> list[tuple[Tensor, Tensor | None]]:
+def _both(recipe: Recipe, lab: Lab, samples: int) -> list[tuple[Tensor, Tensor | None]]:
     """At each state of the uncached recipe: the true prediction, and the cached one if another."""
     bare = _changed(recipe, [{"rectify": None}] * len(recipe.steps))
-    plan = compile_recipe(bare, denoiser)
-    memory = plan.new_memory(calibration.samples)
-    network = Network(denoiser, _condition(denoiser, calibration), memory)
+    plan = lab.plan(bare)
+    network = lab.network(samples, plan.new_memory(samples))
     found: list[tuple[Tensor, Tensor | None]] = []
-    for step, (_, x, true) in zip(
-        plan.steps, _uncached(recipe, denoiser, calibration), strict=True
-    ):
+    for step, (_, x, true) in zip(plan.steps, _uncached(recipe, lab, samples), strict=True):
         with torch.inference_mode():
             cached = _said(network, step, x)
         acts = any(branch.sites for branch in step.branches)
@@ -128,24 +110,14 @@ def _both(
     return found
 
 
-def _uncached(
-    recipe: Recipe, denoiser: Denoiser, calibration: Calibration
-) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
+def _uncached(recipe: Recipe, lab: Lab, samples: int) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
     """Step, state and prediction along a recipe that computes everything."""
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
-    plan = compile_recipe(_changed(recipe, [nothing] * len(recipe.steps)), denoiser)
-    rows = range(calibration.samples)
-    condition = _condition(denoiser, calibration)
-    network = Network(denoiser, condition, None)
-
-    def noise(k: int) -> Tensor:
-        drawn = draw(calibration.seed, Stream.CALIBRATION, rows, denoiser.sample_shape, k=k)
-        return drawn.to(device=denoiser.device, dtype=denoiser.dtype)
-
+    bare = _changed(recipe, [nothing] * len(recipe.steps))
+    network = lab.network(samples)
     with torch.inference_mode():
-        states = list(trajectory(denoiser, plan, noise(0), condition, step_noise=noise))
-        for step, state in zip(plan.steps, states, strict=False):
-            yield step, state.x, _said(network, step, state.x)
+        for at in lab.on_the_way(bare, samples):
+            yield at.step, at.x, _said(network, at.step, at.x)
 
 
 def _said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
@@ -155,12 +127,6 @@ def _said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
     alpha, sigma = schedule.alpha_sigma(step.log_snr)
     noise = torch.zeros_like(x) if evaluation.noise is None else evaluation.noise
     return from_data_and_noise(kind, evaluation.data, noise, alpha, sigma)
-
-
-def _condition(denoiser: Denoiser, calibration: Calibration) -> Tensor | None:
-    if not denoiser.classes:
-        return None
-    return labels(range(calibration.samples), denoiser.classes).to(denoiser.device)
 
 
 def _line(cached: Tensor, true: Tensor) -> list[float] | None:
@@ -185,3 +151,18 @@ def _distance(a: Tensor, b: Tensor) -> float:
 
 def _size(value: Tensor) -> float:
     return float(value.abs().mean())
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return erta_cached(recipe, lab, float(values[0]))
+
+
+FITS = {
+    "erta": Fit(
+        "ERTACache (2025): reuse where little changes, its intervals and its errors mended",
+        (Setting("threshold", 0.2, 0.0, 10.0, whole=False),),
+        _fit,
+        "sites",
+        sites=True,
+    )
+}

@@ -4,22 +4,18 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.baselines.erta import (
-    Calibration,
-    erta_cached,
-    with_rectification,
-    with_shorter_intervals,
-)
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.sampler import last_state
 from autosearch.errors import UserError
+from autosearch.fits.erta import erta_cached, with_rectification, with_shorter_intervals
+from autosearch.fits.lab import Lab
 from autosearch.models.digits import DigitsModel
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe
 
-FEW = Calibration(samples=20)
+FEW = 20
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +32,15 @@ def ends(recipe: Recipe, denoiser: Denoiser, *, stream: Stream) -> torch.Tensor:
 
 def test_only_cached_steps_are_rectified(digits: Denoiser) -> None:
     recipe = baseline("ddim+fora:3@8", digits)
-    fitted = with_rectification(recipe, digits, FEW)
+    fitted = with_rectification(recipe, Lab(digits), FEW)
     assert [step.rectify is None for step in fitted.steps] == [i % 3 == 0 for i in range(8)]
     lines = [step.rectify for step in fitted.steps if step.rectify]
     assert all(0 < a < 2 and abs(b) < 1 for a, b in lines)
     assert any(abs(a - 1) > 1e-3 for a, _ in lines)
     assert Recipe.from_dict(fitted.to_dict()) == fitted
-    assert with_rectification(baseline("ddim@4", digits), digits, FEW) == baseline("ddim@4", digits)
+    assert with_rectification(baseline("ddim@4", digits), Lab(digits), FEW) == baseline(
+        "ddim@4", digits
+    )
 
 
 def test_a_rectified_step_is_nearer_to_the_truth(digits: Denoiser) -> None:
@@ -51,7 +49,7 @@ def test_a_rectified_step_is_nearer_to_the_truth(digits: Denoiser) -> None:
     data = recipe.to_dict()
     data["steps"][1]["sites"] = {"block.0..block.7": "reuse"}
     cached = Recipe.from_dict(data)
-    fitted = with_rectification(cached, digits, FEW)
+    fitted = with_rectification(cached, Lab(digits), FEW)
     true, plain, mended = (
         ends(one, digits, stream=Stream.CALIBRATION) for one in (recipe, cached, fitted)
     )
@@ -61,7 +59,7 @@ def test_a_rectified_step_is_nearer_to_the_truth(digits: Denoiser) -> None:
 
 def test_worse_steps_go_less_far(digits: Denoiser) -> None:
     recipe = baseline("ddim+fora:4@9", digits)
-    fitted = with_shorter_intervals(recipe, digits, FEW)
+    fitted = with_shorter_intervals(recipe, Lab(digits), FEW)
     factors = [step.interval for step in fitted.steps]
     assert all(factors[i] == 1 for i in (0, 4, 8))
     cached = [factors[i] for i in (1, 2, 3, 5, 6, 7)]
@@ -78,7 +76,7 @@ def test_more_is_reused_at_a_higher_threshold(digits: Denoiser) -> None:
     recipe = baseline("ddim@12", digits)
     macs = []
     for threshold in (0.0, 0.1, 0.3, 1.0):
-        found = erta_cached(recipe, digits, threshold, FEW)
+        found = erta_cached(recipe, Lab(digits), threshold, FEW)
         assert not found.steps[0].sites
         plan = compile_recipe(found, digits)
         macs.append(plan.macs)
@@ -93,6 +91,6 @@ def test_more_is_reused_at_a_higher_threshold(digits: Denoiser) -> None:
 def test_refusals(digits: Denoiser, make) -> None:
     exact: ExactDenoiser = make("vp")
     with pytest.raises(UserError, match="this model has no blocks to reuse"):
-        erta_cached(baseline("ddim@4", exact), exact, 0.1)
+        erta_cached(baseline("ddim@4", exact), Lab(exact), 0.1)
     with pytest.raises(UserError, match="leaves something out already"):
-        erta_cached(baseline("ddim+fora@4", digits), digits, 0.1)
+        erta_cached(baseline("ddim+fora@4", digits), Lab(digits), 0.1)

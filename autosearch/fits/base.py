@@ -1,0 +1,33 @@
+"""What a fit is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autosearch.baselines.base import Setting
+from autosearch.fits.lab import Lab
+from autosearch.recipe import Recipe
+
+__all__ = ["Fit"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A rule that changes a recipe after it measured the model.
+
+    Attributes:
+        settings: in the order in which a name gives them, with the published values.
+        apply: the fitted recipe, from the unfitted one, a lab, and a value for each setting. It
+            draws nothing but from the lab, so that equal seeds fit equal recipes.
+        owns: the fields that it decides; two rules of one recipe must not share any.
+        repeated: whether a name may give the last setting as often as it likes.
+        sites: whether the model must have blocks.
+    """
+
+    summary: str
+    settings: tuple[Setting, ...]
+    apply: Callable[[Recipe, Lab, Sequence[Any]], Recipe]
+    owns: str
+    repeated: bool = False
+    sites: bool = False
+    path: bool = False

@@ -1,0 +1,69 @@
+"""Names with fits in them: ``SOLVER[-GRID][+POLICY...][+FIT...]@STEPS``."""
+
+from typing import Any, NamedTuple
+
+from autosearch.baselines import POLICIES, Policy, baseline, split_name
+from autosearch.baselines.policies import check_policies
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.depth import blocks
+from autosearch.errors import UserError
+from autosearch.fits.base import Fit
+from autosearch.fits.lab import Lab
+from autosearch.fits.zoo import FITS
+from autosearch.recipe import Recipe
+
+__all__ = ["FittedName", "check_name", "fitted_recipe", "is_fitted", "named_recipe"]
+
+
+class FittedName(NamedTuple):
+    """A name cut in two: what is said without the model, and what is fitted after that."""
+
+    unfitted: str
+    fits: tuple[tuple[Fit, tuple[Any, ...]], ...]
+
+
+def check_name(name: str) -> FittedName:
+    """The parts of a baseline's name; its fits act after its policies, in their order.
+
+    Raises:
+        UserError: for unknown solvers, policies and fits, wrong settings, and two rules that
+            decide the same.
+    """
+    parts = split_name(name)
+    where = f"baseline {name!r}"
+    known: dict[str, Policy | Fit] = {**POLICIES, **FITS}
+    rules = check_policies(parts.policies, where=where, known=known)
+    plain = [text for text in parts.policies if text.partition(":")[0] not in FITS]
+    grid = f"-{parts.grid}" if parts.grid else ""
+    unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
+    found = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))
+    return FittedName(unfitted, found)
+
+
+def is_fitted(name: str) -> bool:
+    """Whether a recipe of this name takes the model's measurement."""
+    return bool(check_name(name).fits)
+
+
+def fitted_recipe(name: str, lab: Lab) -> Recipe:
+    """The recipe of a name, measuring the model where the name asks for it.
+
+    Raises:
+        UserError: as :func:`check_name` and :func:`autosearch.baselines.baseline`, and for a model
+            that a fit cannot be done on.
+    """
+    parts = check_name(name)
+    recipe = baseline(parts.unfitted, lab.denoiser)
+    for fit, values in parts.fits:
+        if fit.sites and not blocks(lab.denoiser.sites):
+            raise UserError(
+                f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"
+            )
+        with lab.counting():
+            recipe = fit.apply(recipe, lab, values)
+    return recipe
+
+
+def named_recipe(name: str, denoiser: Denoiser, *, seed: int = 0) -> Recipe:
+    """:func:`fitted_recipe` on a model at hand; artifacts stay in its library."""
+    return fitted_recipe(name, Lab(denoiser, seed=seed))

@@ -1,0 +1,12 @@
+"""All fits; a new one is a new small file and one line here."""
+
+from collections.abc import Mapping
+
+from autosearch.fits import erta
+from autosearch.fits.base import Fit
+
+__all__ = ["FITS"]
+
+_MODULES = (erta,)
+
+FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}

@@ -1,0 +1,188 @@
+"""Files of measured tensors: calibrations and recovered weights, by where they come from.
+
+Each is a safetensors file whose name is the hash of its provenance and whose header tells it in
+full. The hash of the content guards it: a recipe that refers to a file says which content it means.
+"""
+
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from autosearch.errors import UserError
+from autosearch.recipe import Artifact
+
+__all__ = ["FOLDER", "Library", "Provenance", "packed"]
+
+# Where a study keeps them, and an export beside its recipe.
+FOLDER = "artifacts"
+_KEY = 24
+# Files whose tensors are held in memory.
+_HELD = 4
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What decides the content of an artifact, up to the arithmetic of the device.
+
+    Attributes:
+        settings: plain data.
+        model: digest of the weights that were measured.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    model: str
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "model": self.model,
+            "seed": self.seed,
+        }
+
+    @property
+    def key(self) -> str:
+        """Its hash, of 24 hexadecimal digits."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY]
+
+
+def packed(provenance: Provenance, tensors: Mapping[str, Tensor]) -> tuple[Artifact, bytes]:
+    """The content of an artifact's file, and a reference to it."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = json.dumps(provenance.to_dict(), sort_keys=True)
+    content: bytes = save(plain, metadata={"provenance": header})
+    return _reference(provenance, content), content
+
+
+def _reference(provenance: Provenance, content: bytes) -> Artifact:
+    return Artifact(
+        method=provenance.method,
+        key=provenance.key,
+        sha256=hashlib.sha256(content).hexdigest(),
+        settings=dict(provenance.settings),
+    )
+
+
+@dataclass
+class Library:
+    """Folders in which artifacts are looked for, in their order; new ones go into the first.
+
+    Without a folder it keeps them in memory.
+    """
+
+    folders: Sequence[Path] = ()
+    _contents: dict[str, bytes] = field(default_factory=dict)
+    _held: OrderedDict[str, dict[str, Tensor]] = field(default_factory=OrderedDict)
+
+    def add(self, artifact: Artifact, content: bytes) -> None:
+        """Keep a file.
+
+        Raises:
+            UserError: when the folder cannot be written.
+        """
+        if not self.folders:
+            self._contents[artifact.key] = content
+            return
+        path = Path(self.folders[0]) / f"{artifact.key}.safetensors"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Two processes may make the same one at the same time.
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot write the artifact: {error.strerror}; give another folder"
+            ) from None
+
+    def content(self, artifact: Artifact) -> bytes:
+        """The file of a reference.
+
+        Raises:
+            UserError: when it is missing, or is not the one that is meant.
+        """
+        content = self._contents.get(artifact.key) or self._found(artifact.key)
+        if content is None:
+            places = ", ".join(str(folder) for folder in self.folders) or "memory"
+            raise UserError(
+                f"artifact {artifact.key}.safetensors ({artifact.method}) is not in {places}; put "
+                f"it into the folder '{FOLDER}' beside the recipe"
+            )
+        if hashlib.sha256(content).hexdigest() != artifact.sha256:
+            raise UserError(
+                f"artifact {artifact.key}.safetensors ({artifact.method}) is damaged or another "
+                "one than the recipe means; copy it again from where the recipe comes from"
+            )
+        return content
+
+    def tensors(self, artifact: Artifact) -> Mapping[str, Tensor]:
+        """The tensors of a reference; those of the last few are held.
+
+        Raises:
+            UserError: as :meth:`content`.
+        """
+        if artifact.sha256 not in self._held:
+            try:
+                self._held[artifact.sha256] = load(self.content(artifact))
+            except SafetensorError:
+                raise UserError(
+                    f"artifact {artifact.key}.safetensors is no safetensors file; copy it again"
+                ) from None
+            if len(self._held) > _HELD:
+                self._held.popitem(last=False)
+        self._held.move_to_end(artifact.sha256)
+        return self._held[artifact.sha256]
+
+    def on(self, artifact: Artifact, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The tensors on a device, floats in a type."""
+        return {
+            name: tensor.to(device, dtype if tensor.is_floating_point() else None)
+            for name, tensor in self.tensors(artifact).items()
+        }
+
+    def find(self, provenance: Provenance) -> Artifact | None:
+        """A reference to what is kept of this provenance; None where nothing whole is."""
+        content = self._contents.get(provenance.key) or self._found(provenance.key)
+        if content is None:
+            return None
+        artifact = _reference(provenance, content)
+        try:
+            self.tensors(artifact)
+        except UserError:
+            return None
+        return artifact
+
+    def provenance(self, artifact: Artifact) -> Mapping[str, Any]:
+        """Where an artifact comes from, as its file tells it.
+
+        Raises:
+            UserError: as :meth:`content`.
+        """
+        content = self.content(artifact)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        told: Mapping[str, Any] = json.loads(header["__metadata__"]["provenance"])
+        return told
+
+    def _found(self, key: str) -> bytes | None:
+        for folder in self.folders:
+            path = Path(folder) / f"{key}.safetensors"
+            if path.is_file():
+                try:
+                    return path.read_bytes()
+                except OSError as error:
+                    raise UserError(f"{path}: cannot read: {error.strerror}") from None
+        return None
