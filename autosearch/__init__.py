@@ -5,11 +5,12 @@ from typing import Any
 from autosearch._version import __version__
 from autosearch.errors import UserError
 
-__all__ = ["RecipeScheduler", "UserError", "__version__", "apply", "remove"]
+__all__ = ["RecipeScheduler", "UserError", "__version__", "apply", "remove", "study_frame"]
 
 _LAZY = {
     "apply": "autosearch.pipelines.applied",
     "remove": "autosearch.pipelines.applied",
+    "study_frame": "autosearch.integrations.frame",
     # Saved pipelines name their scheduler by this package and its class.
     "RecipeScheduler": "autosearch.pipelines.scheduler",
 }

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
 from autosearch.baselines import baseline
@@ -13,22 +11,31 @@ from autosearch.export.base import write_text
 from autosearch.front import front_table
 from autosearch.front_text import front_text
 from autosearch.front_view import FrontView, Point, number
-from autosearch.gallery import save_samples
+from autosearch.gallery import sample_count, save_samples
+from autosearch.library import FOLDER
 from autosearch.plan import Plan, evaluations
 from autosearch.plotting import acts, head_gains, plot_front, plot_heads, plot_recipe
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 
-__all__ = ["draw_recipe", "write_artifacts"]
+__all__ = ["draw_recipe", "study_problem", "write_artifacts"]
 
-_SAMPLES = 100
-# Samples of more numbers than this are shown by fewer, and points in the plane by more.
-_LARGE = 4096
-_FEW_SAMPLES = 16
-_POINTS = 1000
 # What the picture of samples puts beside the knee, at the same number of steps.
 _UNIFORM = "ddim"
+
+
+def study_problem(directory: Path, study: Study | None = None) -> Problem:
+    """The problem of a study, whose model knows the artifacts that the study's recipes refer to.
+
+    Args:
+        directory: of the study.
+        study: the study, where it was read already.
+    """
+    known = Study.read(directory) if study is None else study
+    problem = Problem(known.experiment)
+    _know_artifacts(problem, directory)
+    return problem
 
 
 def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
@@ -51,6 +58,7 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
         UserError: when the directory holds no study or cannot be written.
     """
     study = Study.read(directory)
+    _know_artifacts(problem, directory)
     table = front_table(study)
     view = FrontView(table)
     written = [directory / "front.json", directory / "front.txt"]
@@ -65,7 +73,7 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
     write_recipe(recipe, written[3])
     plans = _compared(problem, study, chosen, problem.compile(recipe), quality=view.quality.name)
     seed = problem.experiment.seed
-    count = _count(problem.denoiser.sample_shape)
+    count = sample_count(problem.denoiser.sample_shape)
     save_samples(problem.model, plans, written[4], count=count, seed=seed)
     plan = next(iter(plans.values()))
     if acts(plan):
@@ -90,6 +98,10 @@ def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, qual
     plot_recipe(plan, problem.denoiser.sites, path, title=title)
 
 
+def _know_artifacts(problem: Problem, directory: Path) -> None:
+    problem.denoiser.library.folders = [directory / FOLDER]
+
+
 def _compared(
     problem: Problem, study: Study, chosen: Point, plan: Plan, *, quality: str
 ) -> dict[str, Plan]:
@@ -103,13 +115,6 @@ def _compared(
             uniform = problem.compile(baseline(name, problem.denoiser))
             plans[f"{name}, {chosen.steps} steps{_known(study, name, quality)}"] = uniform
     return plans
-
-
-def _count(shape: Sequence[int]) -> int:
-    """How many samples to show."""
-    if len(shape) == 1:
-        return _POINTS
-    return _SAMPLES if math.prod(shape) <= _LARGE else _FEW_SAMPLES
 
 
 def _known(study: Study, name: str, quality: str) -> str:

@@ -21,7 +21,7 @@ from autosearch.measure import Measure, Rows
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.reference import REFERENCES, TEACHER
-from autosearch.run import STORE_BYTES
+from autosearch.session import STORE_BYTES
 from autosearch.spaces.base import Family
 from autosearch.workers import Task
 from autosearch.workers.evaluator import ModelEvaluator
@@ -69,8 +69,8 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     timing = _measured(problem)
     samples = experiment.samples if problem.measure.needs else 0
     plans = [found.plan for found in problem.baselines]
-    mean_cost = fmean(_random_costs(problem)) * samples
-    baseline_cost = sum(plan.forward_equivalents for plan in plans) * samples
+    mean_cost = fmean(_random_costs(problem, samples))
+    baseline_cost = sum(plan.cost(samples) for plan in plans)
     setup = _setup_cost(problem, samples)
     candidates = _candidates(
         experiment,
@@ -161,13 +161,13 @@ def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int)
     return min(seconds)
 
 
-def _random_costs(problem: Problem) -> list[float]:
-    """Forward equivalents per sample of random recipes that keep the constraints."""
+def _random_costs(problem: Problem, samples: int) -> list[float]:
+    """Forward equivalents of random recipes that keep the constraints, training included."""
     rng = np.random.default_rng(0)
     genomes = [problem.space.sample(rng) for _ in range(_DRAWS)]
     plans = [problem.compile(problem.space.decode(genome)) for genome in genomes]
     kept = [plan for plan in plans if problem.violation(plan) is None]
-    return [plan.forward_equivalents for plan in kept or plans]
+    return [plan.cost(samples) for plan in kept or plans]
 
 
 def _setup_cost(problem: Problem, samples: int) -> float:

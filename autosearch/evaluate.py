@@ -18,6 +18,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.fits.names import named_recipe
+from autosearch.fits.recover import recovered_recipe
 from autosearch.library import FOLDER
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
@@ -110,7 +111,7 @@ def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
     recipe = Recipe.load(path)
     for artifact in recipe.artifacts.values():
         denoiser.library.content(artifact)
-    return recipe
+    return recovered_recipe(recipe, denoiser)
 
 
 def default_objectives(model: Model) -> list[str]:
@@ -210,7 +211,12 @@ class RecipeEvaluator:
 
     def _executor(self) -> Executor:
         return make_executor(
-            functools.partial(ModelEvaluator, self._spec, device=self._device),
+            functools.partial(
+                ModelEvaluator,
+                self._spec,
+                device=self._device,
+                library=self.model.denoiser.library,
+            ),
             count=self._workers or 1,
             cpus=1,
             gpus=1 if self._device == "cuda" else 0,

@@ -1,5 +1,6 @@
 """The experiment: a YAML file, validated, and the problem that it states."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from autosearch.errors import UserError, unknown_name
 from autosearch.validation import validated
@@ -66,11 +67,15 @@ class Experiment(_Strict):
     baselines: list[str] | None = None
     algorithm: dict[str, Any] = Field(default_factory=lambda: {"name": _ALGORITHM})
     samples: Positive = 400
+    # Racing: the numbers of samples that a candidate may reach; the last one is ``samples``.
+    rungs: list[Positive] = Field(default_factory=list)
     budget: Budget = Budget(candidates=200)
     validation: Validation = Validation()
     workers: Workers = Workers()
     order: Literal["fixed", "arrival"] = "fixed"
     lag: Positive = 16
+    # Other studies, fronts or recipes to start from: paths.
+    init: list[str] = Field(default_factory=list)
     # Common: all candidates see the same noise, so that their differences are not its own.
     # Fresh: each sees its own, as published searches do that draw anew for each evaluation.
     noise: Literal["common", "fresh"] = "common"
@@ -86,6 +91,24 @@ class Experiment(_Strict):
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
             raise ValueError("give a name, or a mapping with the key 'name'")
         return named
+
+    @model_validator(mode="before")
+    @classmethod
+    def _last_rung(cls, data: Any) -> Any:
+        """``rungs`` say how many samples there are at most."""
+        rungs = data.get("rungs") if isinstance(data, Mapping) else None
+        if not isinstance(rungs, list) or not rungs:
+            return data
+        return {**data, "samples": rungs[-1]}
+
+    @field_validator("rungs")
+    @classmethod
+    def _growing(cls, value: list[int]) -> list[int]:
+        if any(a >= b for a, b in itertools.pairwise(value)) or len(value) == 1:
+            raise ValueError(
+                f"give two or more numbers that grow, such as [400, 1200], not {value}"
+            )
+        return value
 
     @field_validator("space", mode="before")
     @classmethod
@@ -108,9 +131,6 @@ class Experiment(_Strict):
 
 # Besides its own errors the reader lets through what its parts raise, such as a 13th month.
 _BAD_YAML = (yaml.YAMLError, ValueError, RecursionError)
-
-# Keys of the published format whose mechanism is not in this release.
-_LATER = {"rungs": "give 'samples' instead", "init": "leave it out"}
 
 
 def shipped_experiments() -> dict[str, str]:
@@ -159,11 +179,7 @@ def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
             f"{where}: expected text, numbers, lists and mappings only, without dates, binary "
             "data, infinities or an alias inside itself"
         ) from None
-    for key, remedy in _LATER.items():
-        if data.get(key):
-            raise UserError(f"{where}: key {key!r} is not available yet; {remedy}")
-    kept = {key: value for key, value in data.items() if key not in _LATER}
-    return validated(Experiment, kept, where=where)
+    return validated(Experiment, data, where=where)
 
 
 def _read(name: str) -> tuple[str, str]:

@@ -72,7 +72,7 @@ def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]
 def selection(study: Study) -> list[Candidate]:
     """What is validated: the search front, the next two and the best three baselines per cost."""
     objectives = objectives_of(study)
-    candidates = study.feasible
+    candidates = study.contenders
     groups = cost_groups(candidates, objectives)
     front = {candidates[i].id for i in non_dominated(values_of(candidates, objectives))}
     chosen = set(front)
@@ -92,7 +92,7 @@ def front_table(study: Study) -> dict[str, Any]:
     recipe of each cost is listed too, also where a cheaper one is better.
     """
     objectives = objectives_of(study)
-    candidates = study.feasible
+    candidates = study.contenders
     search = values_of(candidates, objectives)
     search_front = {candidates[i].id for i in non_dominated(search)}
     noise = _complete_validation(study)
@@ -285,7 +285,7 @@ def _point(
     return {
         "id": candidate.id,
         "recipe": study.recipe(candidate).to_dict(),
-        "baseline": candidate.name,
+        "baseline": candidate.name if candidate.kind == "baseline" else None,
         "on_front": candidate.id in on_front,
         "overtaken_by": overtaken.get(candidate.id),
         "values": {

@@ -1,6 +1,7 @@
 """Pictures of a model's samples under one or two plans, on the same noise."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,13 @@ from autosearch.models.base import Model
 from autosearch.plan import Plan
 from autosearch.plotting.samples import Panel, image_grid, plot_panels, plot_scatter, save_grid
 
-__all__ = ["draw_samples", "save_samples"]
+__all__ = ["draw_samples", "sample_count", "sample_panels", "save_samples"]
 
+_SAMPLES = 100
+# Samples of more numbers than this are shown by fewer, and points in the plane by more.
+_LARGE = 4096
+_FEW_SAMPLES = 16
+_POINTS = 1000
 # Points of the reference shown beside a cloud of samples.
 _REFERENCE_POINTS = 2000
 
@@ -40,6 +46,32 @@ def draw_samples(model: Model, plan: Plan, *, count: int, seed: int) -> Tensor:
     return x
 
 
+def sample_count(shape: Sequence[int]) -> int:
+    """How many samples of a shape make a picture: points are many, large images few."""
+    if len(shape) == 1:
+        return _POINTS
+    return _SAMPLES if math.prod(shape) <= _LARGE else _FEW_SAMPLES
+
+
+def sample_panels(model: Model, plans: Mapping[str, Plan], *, count: int, seed: int) -> list[Panel]:
+    """A panel of samples for each plan, all from the same noise.
+
+    A grid of images [H, W, 3], rows by class; for models without images the samples themselves
+    [N, d], and last the reference's where it has some.
+    """
+    panels = []
+    for name, plan in plans.items():
+        x = draw_samples(model, plan, count=count, seed=seed)
+        images = model.images(x)
+        data = (
+            x.flatten(1).double().cpu().numpy()
+            if images is None
+            else image_grid(images.cpu().numpy(), model.denoiser.classes)
+        )
+        panels.append(Panel(name, data))
+    return panels if panels[0].data.ndim == 3 else [*panels, *_reference(model)]
+
+
 def save_samples(
     model: Model, plans: Mapping[str, Plan], path: Path, *, count: int, seed: int
 ) -> None:
@@ -48,20 +80,9 @@ def save_samples(
     A grid of images, rows by class; with several plans titled panels side by side. Models without
     images: the first two coordinates, beside the reference's.
     """
-    samples = {
-        name: draw_samples(model, plan, count=count, seed=seed) for name, plan in plans.items()
-    }
-    panels = []
-    for name, x in samples.items():
-        images = model.images(x)
-        data = (
-            x.flatten(1).double().cpu().numpy()
-            if images is None
-            else image_grid(images.cpu().numpy(), model.denoiser.classes)
-        )
-        panels.append(Panel(name, data))
+    panels = sample_panels(model, plans, count=count, seed=seed)
     if panels[0].data.ndim == 2:
-        plot_scatter([*panels, *_reference(model)], path)
+        plot_scatter(panels, path)
     elif len(panels) == 1:
         save_grid(np.asarray(panels[0].data, dtype=np.uint8), path)
     else:

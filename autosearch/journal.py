@@ -25,6 +25,8 @@ LOCK = "journal.lock"
 
 # Flushing to the disk takes milliseconds: at most one part in this many of the time goes there.
 _SYNC_SHARE = 20
+# Seconds in which somebody who only looks lets go of the lock.
+_MOMENT = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -222,7 +224,8 @@ def _existing(directory: Path) -> Path:
 def _locked(directory: Path) -> FileLock:
     lock = FileLock(directory / LOCK, thread_local=False)
     try:
-        lock.acquire(timeout=0)
+        # Whoever only looks whether it is held has it for a moment.
+        lock.acquire(timeout=_MOMENT)
     except Timeout:
         raise UserError(
             f"{directory}: in use by another run; wait for its end, stop it or give another --out"

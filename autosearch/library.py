@@ -89,15 +89,19 @@ class Library:
     _held: OrderedDict[str, dict[str, Tensor]] = field(default_factory=OrderedDict)
 
     def add(self, artifact: Artifact, content: bytes) -> None:
-        """Keep a file.
+        """Keep the file of a reference.
 
         Raises:
             UserError: when the folder cannot be written.
         """
+        self.keep(artifact.key, content)
+
+    def keep(self, key: str, content: bytes) -> None:
+        """The same by its key."""
         if not self.folders:
-            self._contents[artifact.key] = content
+            self._contents[key] = content
             return
-        path = Path(self.folders[0]) / f"{artifact.key}.safetensors"
+        path = Path(self.folders[0]) / f"{key}.safetensors"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Two processes may make the same one at the same time.

@@ -20,6 +20,7 @@ from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, ModelKey, Recipe, round_float
+from autosearch.recovery import WEIGHTS, Training
 
 __all__ = ["Plan", "StepPlan", "check_compatible", "evaluations", "kept_features", "model_key"]
 
@@ -31,7 +32,9 @@ class StepPlan:
     ``log_snr`` and ``next_log_snr`` may be infinite. The prediction is the weighted sum of the
     branches'; ``renoise`` names the branch whose noise stays in the state (CFG++), and
     ``classifier`` says how far a classifier's gradient then moves it. ``rectify`` is the line
-    ``a v + b`` that takes the network's predictions nearer to what it leaves out.
+    ``a v + b`` that takes the network's predictions nearer to what it leaves out. ``scaling`` is
+    what a prediction and the state are multiplied with, and ``compensation`` the weights of the
+    last evaluations, newest first, whose sum takes the newest one's place.
     """
 
     time: float
@@ -47,6 +50,8 @@ class StepPlan:
     renoise: str | None = None
     classifier: tuple[ClassifierTerm, ...] = ()
     rectify: tuple[float, float] | None = None
+    scaling: tuple[float, float] | None = None
+    compensation: tuple[float, ...] = ()
 
     @property
     def order(self) -> int:
@@ -57,7 +62,8 @@ class StepPlan:
     def depth(self) -> int:
         """How many evaluations the step needs, the one at its own start included."""
         updates = [self.update] + ([self.corrector.update] if self.corrector else [])
-        return max(-index for update in updates for index in update.used)
+        back = (-index for update in updates for index in update.used)
+        return max(*back, len(self.compensation), 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; log-SNRs of nine digits as in recipes, infinities as text."""
@@ -79,6 +85,10 @@ class StepPlan:
             data["classifier"] = [term.to_list() for term in self.classifier]
         if self.rectify:
             data["rectify"] = list(self.rectify)
+        if self.scaling:
+            data["scaling"] = list(self.scaling)
+        if self.compensation:
+            data["compensation"] = list(self.compensation)
         return data
 
 
@@ -86,8 +96,10 @@ class StepPlan:
 class Plan:
     """What the sampler runs.
 
-    Costs are for one sample. Where gates decide, they are bounds: what is really executed is at
-    most so much, and known when it was.
+    ``training`` gives the weights that no artifact holds yet; without it they cannot be sampled.
+
+    Costs are for one sample, training left out. Where gates decide, they are bounds: what is
+    really executed is at most so much, and known when it was.
     """
 
     model: ModelKey
@@ -97,6 +109,7 @@ class Plan:
     full_macs: int
     memory: int
     artifacts: tuple[tuple[str, Artifact], ...] = ()
+    training: Training | None = None
 
     @property
     def nfe(self) -> int:
@@ -114,10 +127,15 @@ class Plan:
         """Multiply-accumulates over those of one full forward."""
         return self.macs / self.full_macs
 
+    def cost(self, samples: int) -> float:
+        """Forward equivalents of so many samples, and of what comes once before the first."""
+        once = self.training.macs / self.full_macs if self.training else 0.0
+        return self.forward_equivalents * samples + once
+
     @property
     def weights(self) -> Artifact | None:
         """The weights that the network is run with; None for its own."""
-        return dict(self.artifacts).get("weights")
+        return dict(self.artifacts).get(WEIGHTS)
 
     @property
     def stochastic(self) -> bool:
@@ -148,8 +166,12 @@ class Plan:
             "start_scale": self.start_scale,
             "steps": [step.to_dict() for step in self.steps],
         }
-        if self.artifacts:
-            data["artifacts"] = [[name, artifact.key] for name, artifact in self.artifacts]
+        keys = [[name, artifact.key] for name, artifact in self.artifacts]
+        if self.training:
+            # As with the artifact that it will be.
+            keys = sorted([*keys, [WEIGHTS, self.training.provenance.key]])
+        if keys:
+            data["artifacts"] = keys
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

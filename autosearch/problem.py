@@ -1,5 +1,6 @@
 """The problem that an experiment states: model, space, objectives, baselines."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,8 @@ from autosearch.workers.base import Infeasible, Outcome
 from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["Baseline", "Problem", "model_spec"]
+
+_log = logging.getLogger(__name__)
 
 # Gives the fields that no family of a space owns.
 _DEFAULT_BASE = "ddim@10"
@@ -77,13 +80,21 @@ class Problem:
         self.space = self._make_space()
         # Recipes that were fitted to the model, by name.
         self._fits: dict[str, Recipe] = {}
+        self._starts: dict[str, Recipe] = {}
         if self.measure.needs_teacher and experiment.noise == "fresh":
             raise UserError(
                 "noise: 'teacher_mse' is a distance to what the same noise leads to; use "
                 "noise: common"
             )
+        if experiment.rungs and (experiment.noise == "fresh" or not self.measure.needs):
+            raise UserError(
+                "rungs: candidates are compared on common noise, by what is measured; give samples"
+            )
         if self.measure.needs:
-            self.measure.check_samples(experiment.samples, where="samples")
+            for samples in experiment.rungs or [experiment.samples]:
+                self.measure.check_samples(
+                    samples, where="rungs" if experiment.rungs else "samples"
+                )
         elif experiment.budget.candidates is None and experiment.budget.hours is None:
             raise UserError(
                 "budget: without a measured objective no forward is run, so forward_equivalents "
@@ -113,6 +124,28 @@ class Problem:
         """The baselines for which the model has to be measured, with their step counts."""
         names = self.experiment.baselines or ()
         return [name for name in dict.fromkeys(self._with_steps(names)) if is_fitted(name)]
+
+    def know_starts(self, recipes: Mapping[str, Recipe]) -> None:
+        """Take in what the search starts from besides its baselines."""
+        self._starts = dict(recipes)
+        self.__dict__.pop("starts", None)
+
+    @cached_property
+    def starts(self) -> list[Baseline]:
+        """Recipes of other searches that are no baselines and that this model can run."""
+        known = {one.plan.identity for one in self.baselines}
+        found: dict[str, Baseline] = {}
+        for name, recipe in self._starts.items():
+            try:
+                plan = self.compile(recipe)
+                reason = self.violation(plan)
+            except UserError as error:
+                reason = str(error)
+            if reason is not None:
+                _log.warning("init: %s is left out: %s", name, reason)
+            elif plan.identity not in known:
+                found.setdefault(plan.identity, self._given(name, recipe, plan))
+        return list(found.values())
 
     def know_fits(self, fits: Mapping[str, Recipe]) -> None:
         """Take in the recipes of :attr:`fitted_names`; without them they are no baselines."""
@@ -180,6 +213,12 @@ class Problem:
                 if broken:
                     return broken
         return self.measure.check_plan(plan)
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Numbers of samples that a candidate may reach; one where there is no racing."""
+        samples = self.experiment.samples if self.measure.needs else 0
+        return tuple(self.experiment.rungs) or (samples,)
 
     def judge(
         self,
@@ -265,10 +304,14 @@ class Problem:
             # A grid that this step count does not have (it would repeat times) is no baseline,
             # nor is a recipe that the model cannot run.
             return None
+        given = self._given(name, recipe, plan)
+        return given if foreign or not given.foreign else None
+
+    def _given(self, name: str, recipe: Recipe, plan: Plan) -> Baseline:
         genome = self.space.encode(recipe)
         if genome is not None:
             return Baseline(name, recipe, plan, genome)
-        return Baseline(name, recipe, plan, fragment(recipe), foreign=True) if foreign else None
+        return Baseline(name, recipe, plan, fragment(recipe), foreign=True)
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:

@@ -36,6 +36,8 @@ class Snapshot:
         budget_share: how much of the phase's budget is used, 0 to 1.
         elapsed: seconds since this process began the run.
         front: the front of this moment and the best baselines, at most a screenful.
+        volumes: the hypervolume over the search so far, the last one now; empty before its axes
+            are fixed.
         cost_name, cost_unit, quality_name, quality_unit: what ``front`` shows.
     """
 
@@ -49,6 +51,7 @@ class Snapshot:
     budget_share: float = 0.0
     elapsed: float = 0.0
     front: tuple[FrontEntry, ...] = ()
+    volumes: tuple[float, ...] = ()
     cost_name: str = ""
     cost_unit: str = ""
     quality_name: str = ""

@@ -15,10 +15,11 @@ from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.journal import Journal
+from autosearch.ladder import Ladder
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.spaces.base import Genome
-from autosearch.study import Candidate, Study, estimates_to_record
+from autosearch.study import Candidate, Study
 from autosearch.workers.base import Executor, Outcome, Task
 
 __all__ = ["Search"]
@@ -57,7 +58,9 @@ class Search:
         self.journal = journal
         self.study = study
         self.executor = executor
-        self._teacher = teacher
+        self._ladder = Ladder(problem, teacher=teacher)
+        # Of the budget set aside for what was told, what races have saved.
+        self._unspent = 0.0
         self._on_change = on_change
         self._stopping = stopping
         self._experiment = problem.experiment
@@ -114,7 +117,7 @@ class Search:
                 self._barren = True
 
     def _may_ask(self, next_id: int) -> bool:
-        if next_id < len(self.problem.baselines) or self._experiment.order == "arrival":
+        if next_id < self._given or self._experiment.order == "arrival":
             return True
         end = next_id - self._experiment.lag + 1
         candidates = self.study.candidates
@@ -138,13 +141,8 @@ class Search:
         return self._next_untold > before
 
     def _ask(self, next_id: int) -> Candidate | None:
-        baselines = self.problem.baselines
-        if next_id < len(baselines):
-            known = baselines[next_id]
-            proposal = Proposal(known.genome)
-            return self._accept(
-                next_id, known.plan, proposal, name=known.name, foreign=known.foreign
-            )
+        if next_id < self._given:
+            return self._ask_given(next_id)
         rng = np.random.default_rng([self._experiment.seed, _ASK, next_id])
         pending = self._pending()
         duplicates = 0
@@ -162,6 +160,24 @@ class Search:
                 return self._accept(next_id, plan, proposal, duplicates=duplicates)
         return None
 
+    @property
+    def _given(self) -> int:
+        """How many candidates there are before the algorithm is asked."""
+        return len(self.problem.baselines) + len(self.problem.starts)
+
+    def _ask_given(self, next_id: int) -> Candidate | None:
+        """The next baseline, or the next of what the search starts from besides."""
+        baselines, starts = self.problem.baselines, self.problem.starts
+        known = [*baselines, *starts][next_id]
+        return self._accept(
+            next_id,
+            known.plan,
+            Proposal(known.genome),
+            kind="baseline" if next_id < len(baselines) else "init",
+            name=known.name,
+            foreign=known.foreign,
+        )
+
     def _permits(self, genome: Genome) -> bool:
         return self.problem.violation(self.problem.space.plan(genome)) is None
 
@@ -171,19 +187,20 @@ class Search:
         plan: Plan,
         proposal: Proposal,
         *,
+        kind: str = "search",
         name: str | None = None,
         foreign: bool = False,
         duplicates: int = 0,
     ) -> Candidate | None:
         """Write the ask, unless the budget is used up."""
-        nominal = plan.forward_equivalents * self._samples
+        nominal = plan.cost(self._ladder.top)
         self.stop_reason = self._ended(nominal)
         if self.stop_reason is not None:
             return None
         record: dict[str, object] = {
             "type": "ask",
             "id": next_id,
-            "kind": "search" if name is None else "baseline",
+            "kind": kind,
             "name": name,
             "genome": proposal.genome,
             "identity": plan.identity,
@@ -193,6 +210,8 @@ class Search:
         }
         if proposal.point is not None:
             record["point"] = dict(proposal.point)
+        if once := plan.cost(0):
+            record["once"] = once
         if foreign:
             record["foreign"] = True
         else:
@@ -217,14 +236,10 @@ class Search:
         if budget.candidates is not None and len(study.candidates) >= budget.candidates:
             return True
         limit = budget.forward_equivalents
-        if limit is not None and study.planned + nominal > limit:
+        if limit is not None and study.planned - self._unspent + nominal > limit:
             return True
         elapsed = time.monotonic() - self._started + study.phases.get("search", 0.0)
         return budget.hours is not None and elapsed > 3600 * budget.hours
-
-    @property
-    def _samples(self) -> int:
-        return self._experiment.samples if self.problem.measure.needs else 0
 
     def _submit(self, candidate: Candidate) -> None:
         self._in_flight.add(candidate.id)
@@ -234,15 +249,15 @@ class Search:
                 plan=self._plan(candidate),
                 seed=self._experiment.seed,
                 stream=Stream.SEARCH,
-                blocks=self._blocks(candidate.id),
+                blocks=self._blocks(candidate.id, *self._ladder.samples(candidate)),
                 block_size=self.problem.seed_block,
                 needs=self.problem.measure.needs,
             )
         )
 
-    def _blocks(self, number: int) -> tuple[int, ...]:
-        """The seed blocks of a candidate: those of all, or its own."""
-        blocks = self.problem.blocks(self._samples)
+    def _blocks(self, number: int, start: int, end: int) -> tuple[int, ...]:
+        """The seed blocks of some of a candidate's samples: those of all, or its own."""
+        blocks = self.problem.blocks(end)[len(self.problem.blocks(start)) :]
         if self._experiment.noise == "common":
             return blocks
         return tuple(number * len(blocks) + block for block in blocks)
@@ -257,18 +272,16 @@ class Search:
     def _finish(self, outcome: Outcome) -> None:
         self._in_flight.discard(outcome.id)
         candidate = self.study.candidates[outcome.id]
-        status, reason, values = self._judge(candidate, outcome)
+        result = self._judge(candidate, outcome)
+        if result is None:
+            self._submit(candidate)
+            return
         self._plans.pop(outcome.id, None)
         self._write(
             {
                 "type": "result",
                 "id": outcome.id,
-                "status": status,
-                "reason": reason,
-                "values": values,
-                "samples": self._samples,
-                "forward_equivalents": outcome.forward_equivalents,
-                "seconds": round(outcome.seconds, 6),
+                **result,
                 # Here and not in the ask, whose record is a function of config and seed alone.
                 "proposing": round(self._proposing.pop(outcome.id, 0.0), 6),
                 "worker": outcome.worker,
@@ -278,19 +291,16 @@ class Search:
         if self._experiment.order == "arrival":
             self._tell(candidate)
 
-    def _judge(
-        self, candidate: Candidate, outcome: Outcome
-    ) -> tuple[str, str | None, dict[str, object]]:
-        """Status, reason and values of an outcome."""
-        status, reason, found = self.problem.judge(
-            self._plan(candidate), outcome, samples=self._samples, teacher=self._teacher
-        )
-        return status, reason, estimates_to_record(found)
+    def _judge(self, candidate: Candidate, outcome: Outcome) -> Mapping[str, object] | None:
+        """What a result's record says of an outcome; None where there is more to measure."""
+        return self._ladder.arrived(candidate, self._plan(candidate), outcome)
 
     def _tell(self, candidate: Candidate) -> None:
         """One at a time, so that an algorithm cannot see how results came together."""
         self._barren = False
         self._untold.pop(candidate.id, None)
+        self._unspent += (candidate.nominal - candidate.once) * candidate.saved
+        self._ladder.tell(candidate)
         self._algorithm.tell([self._result(candidate)], self._pending())
 
     def _result(self, candidate: Candidate) -> Result:
@@ -301,7 +311,7 @@ class Search:
             None if candidate.foreign else candidate.genome,
             measured if candidate.status == "ok" else None,
             cost=self._cost(candidate),
-            baseline=candidate.kind == "baseline",
+            baseline=candidate.kind != "search",
             point=candidate.point,
             measured=measured,
             violations=self.problem.violations(values) if values else (),

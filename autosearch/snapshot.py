@@ -1,15 +1,25 @@
 """Where a study stands, for progress displays and ``status``."""
 
-from autosearch.front import cost_groups, non_dominated, objectives_of, ranked, values_of
-from autosearch.problem import Problem
-from autosearch.progress import FrontEntry, Snapshot
+from autosearch.front import (
+    cost_groups,
+    front_table,
+    non_dominated,
+    objectives_of,
+    ranked,
+    values_of,
+)
+from autosearch.progress import FrontEntry, Phase, Snapshot
 from autosearch.study import Study
+from autosearch.volume import volumes
 
-__all__ = ["front_entries", "snapshot"]
+__all__ = ["front_entries", "phase_of", "snapshot", "unfinished"]
+
+# Moments of the line of hypervolumes, which is drawn in one line of text.
+_MOMENTS = 48
 
 
 def snapshot(
-    study: Study, problem: Problem, elapsed: float, *, validating: tuple[int, int] | None = None
+    study: Study, elapsed: float, *, validating: tuple[int, int] | None = None
 ) -> Snapshot:
     """A snapshot; ``validating`` gives how many recipes are validated, of how many."""
     objectives = objectives_of(study)
@@ -18,9 +28,8 @@ def snapshot(
     infeasible = sum(c.status == "infeasible" for c in finished)
     units = {o.name: o.unit for o in objectives}
     share = validating[0] / max(validating[1], 1) if validating else _budget_share(study, elapsed)
-    searching = len(study.candidates) > len(problem.baselines)
     return Snapshot(
-        phase="validation" if validating else "search" if searching else "baselines",
+        phase="validation" if validating else phase_of(study),
         done=len(finished),
         running=len(study.candidates) - len(finished),
         failed=sum(c.failed for c in finished),
@@ -30,6 +39,7 @@ def snapshot(
         budget_share=min(share, 1.0),
         elapsed=elapsed,
         front=front_entries(study),
+        volumes=tuple(growth.volume for growth in volumes(study, most=_MOMENTS)),
         cost_name=cost,
         cost_unit=units.get(cost, ""),
         quality_name=quality,
@@ -37,10 +47,28 @@ def snapshot(
     )
 
 
+def phase_of(study: Study) -> Phase:
+    """What a search is at: its baselines, which come first, or the search proper."""
+    last = study.candidates.get(len(study.candidates) - 1)
+    return "search" if last is not None and last.kind == "search" else "baselines"
+
+
+def unfinished(study: Study) -> str | None:
+    """What is left to do in a study: search or validation; None when it is done."""
+    if not study.stops or study.stops[-1] == "interrupted":
+        return "search"
+    if not all(candidate.finished for candidate in study.candidates.values()):
+        return "search"
+    measured = any(objective.needs for objective in objectives_of(study))
+    if measured and study.feasible and front_table(study)["seed"]["validated"] is None:
+        return "validation"
+    return None
+
+
 def front_entries(study: Study) -> tuple[FrontEntry, ...]:
     """The front by search values, and the best baseline of each cost."""
     objectives = objectives_of(study)
-    candidates = study.feasible
+    candidates = study.contenders
     if not candidates:
         return ()
     cost, quality = _axes(study)
@@ -59,7 +87,7 @@ def front_entries(study: Study) -> tuple[FrontEntry, ...]:
         FrontEntry(
             c.values[cost].value,
             c.values[quality].value,
-            c.name or str(c.id),
+            c.name if c.name and c.kind == "baseline" else str(c.id),
             c.kind == "baseline",
         )
         for c in shown.values()

@@ -27,7 +27,8 @@ class Candidate:
     """One distinct plan that was asked for, and its result once there is one."""
 
     id: int
-    kind: Literal["baseline", "search"]
+    # ``init``: what another search found, given like a baseline.
+    kind: Literal["baseline", "init", "search"]
     name: str | None
     genome: dict[str, Any]
     identity: str
@@ -39,12 +40,26 @@ class Candidate:
     executed: float = 0.0
     seconds: float = 0.0
     point: dict[str, Any] | None = None
+    # How many results the algorithm knew when this was asked for.
+    told: int = 0
+    # Of how many samples the values are, and what was measured at the rungs before that.
+    samples: int = 0
+    rungs: list[Estimates] = field(default_factory=list)
+    # The share of its samples that was not needed, since a race was decided before.
+    saved: float = 0.0
     # A baseline that the space cannot express: no algorithm gets to see it.
     foreign: bool = False
+    # What of the nominal cost is for training, whatever the number of samples.
+    once: float = 0.0
 
     @property
     def finished(self) -> bool:
         return self.status != "pending"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a race ended for it: something of no greater cost is better."""
+        return self.saved > 0
 
     @property
     def failed(self) -> bool:
@@ -73,6 +88,8 @@ class Study:
     # From which latencies are predicted; and those of single plans measured alone, by identity.
     latency_table: Record = field(default_factory=dict)
     timings: dict[str, Estimate] = field(default_factory=dict)
+    # Recipes that the search started from besides its baselines, by name; None before it did.
+    starts: Record | None = None
     # Records of what was fitted to the model, by a baseline's name.
     fits: dict[str, Record] = field(default_factory=dict)
     # Seconds that the algorithm took to propose, in all.
@@ -116,6 +133,11 @@ class Study:
         return [c for _, c in sorted(self.candidates.items()) if c.status == "ok"]
 
     @property
+    def contenders(self) -> list[Candidate]:
+        """Feasible candidates that no race has stopped, in id order."""
+        return [c for c in self.feasible if not c.stopped]
+
+    @property
     def spent(self) -> float:
         """Forward equivalents executed by everything."""
         return self.other_cost + self.executed
@@ -145,7 +167,11 @@ class Study:
         names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
         known = {name: record[name] for name in names}
         candidate = Candidate(
-            **known, point=record.get("point"), foreign=record.get("foreign", False)
+            **known,
+            point=record.get("point"),
+            told=record["told"],
+            foreign=record.get("foreign", False),
+            once=record.get("once", 0.0),
         )
         self.candidates[candidate.id] = candidate
         self.nominal += candidate.nominal
@@ -156,6 +182,9 @@ class Study:
         candidate.status = record["status"]
         candidate.reason = record["reason"]
         candidate.values = estimates_from_record(record["values"])
+        candidate.samples = record["samples"]
+        candidate.rungs = [estimates_from_record(found) for found in record.get("rungs", ())]
+        candidate.saved = record.get("saved", 0.0)
         candidate.executed = record["forward_equivalents"]
         self.executed += candidate.executed
         candidate.seconds = record["seconds"]
@@ -174,6 +203,9 @@ class Study:
         seconds = tuple(record["seconds"])
         self.timings[record["identity"]] = Estimate(sum(seconds) / len(seconds), seconds)
         self.other_cost += record["forward_equivalents"]
+
+    def _apply_starts(self, record: Record) -> None:
+        self.starts = record["recipes"]
 
     def _apply_fit(self, record: Record) -> None:
         self.fits[record["name"]] = record

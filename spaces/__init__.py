@@ -3,6 +3,7 @@
 from autosearch.spaces.base import Family, Genome, Parameter
 from autosearch.spaces.cache import Cache
 from autosearch.spaces.cache_interval import CacheInterval
+from autosearch.spaces.correction import Correction
 from autosearch.spaces.few_step import FewStepSchedule
 from autosearch.spaces.forecast import Forecast
 from autosearch.spaces.gate import GateChoice
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_BOX",
     "Cache",
     "CacheInterval",
+    "Correction",
     "Family",
     "FewStepSchedule",
     "Forecast",
@@ -41,6 +43,7 @@ BUILTIN: tuple[type[Family], ...] = (
     FewStepSchedule,
     NamedRecipes,
     SolverChoice,
+    Correction,
     GuidanceChoice,
     GuidanceScales,
     HeadSets,

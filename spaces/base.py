@@ -68,7 +68,7 @@ class Family(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    fields: ClassVar[tuple[str, ...]]
+    fields: tuple[str, ...]
     odds: float = 0.5
     owns_length: ClassVar[bool] = False
     steps: tuple[int, int] | None = None

@@ -17,6 +17,7 @@ __all__ = [
     "PREDICTIONS",
     "RESTARTS",
     "Choice",
+    "Compensation",
     "Corrector",
     "Decision",
     "Estimate",
@@ -35,6 +36,7 @@ _ESTIMATES = {1: 0.5, 2: 0.5}
 # Standard deviations of what a mutation adds.
 _RELAXATION_WIDTH = 0.03
 _ETA_WIDTH = 0.15
+_RATIO_WIDTH = 0.05
 
 
 class Decision(ABC):
@@ -168,3 +170,26 @@ class Eta(Decision):
 
     def fallback(self, step: StepGenome) -> Any:
         return self.default
+
+
+class Compensation(Decision):
+    """DC-Solver's ratio, at most so far from 1, which changes nothing."""
+
+    field = "compensation"
+    default = 1.0
+
+    def __init__(self, distance: float) -> None:
+        self.distance = distance
+
+    def draw(self, step: StepGenome, rng: Rng) -> Any:
+        moved = float(self.get(step)) + _RATIO_WIDTH * float(rng.standard_normal())
+        return round(self._inside(moved), 3)
+
+    def allows(self, value: Any) -> bool:
+        return bool(abs(value - 1) <= self.distance)
+
+    def fallback(self, step: StepGenome) -> Any:
+        return self._inside(float(self.get(step)))
+
+    def _inside(self, value: float) -> float:
+        return min(max(value, 1 - self.distance), 1 + self.distance)

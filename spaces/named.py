@@ -10,6 +10,19 @@ from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
 
 __all__ = ["NamedRecipes"]
 
+_TIMES = ("time", "log_snr")
+_SOLVER = (
+    "evaluate",
+    "order",
+    "prediction",
+    "form",
+    "start_point",
+    "points",
+    "relaxation",
+    "corrector",
+    "eta",
+    "clip",
+)
 # The odds of a family that has nothing to choose: operators go to the others.
 _NEVER = 1e-9
 
@@ -19,6 +32,8 @@ class NamedRecipes(Family):
 
     Args:
         recipes: as baselines are named, such as ``dpmpp_2m-quadratic@5``.
+        solver: whether the recipes' solvers come along; without, only their times do, and the
+            family ``solver`` may choose among solvers.
 
     Raises:
         UserError: for none, an unknown one, or one that the model cannot run.
@@ -26,26 +41,15 @@ class NamedRecipes(Family):
 
     name = "named"
     summary = "times and solver of one of some named recipes"
-    fields = (
-        "time",
-        "log_snr",
-        "evaluate",
-        "order",
-        "prediction",
-        "form",
-        "start_point",
-        "points",
-        "relaxation",
-        "corrector",
-        "eta",
-        "clip",
-    )
+    fields: tuple[str, ...] = (*_TIMES, *_SOLVER)
     odds = 0.3
     owns_length = True
     steps: tuple[int, int]
 
-    def __init__(self, denoiser: Denoiser, *, recipes: Sequence[str]) -> None:
+    def __init__(self, denoiser: Denoiser, *, recipes: Sequence[str], solver: bool = True) -> None:
         super().__init__(denoiser)
+        if not solver:
+            self.fields = _TIMES
         if not recipes:
             raise UserError("space.named.recipes: name at least one, such as dpmpp_2m@8")
         self._known = {name: self._fragment(name) for name in recipes}

@@ -12,6 +12,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
+from autosearch.recovery import WEIGHTS
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone, recipe_data
 
 __all__ = ["MAX_BOX", "Space", "fragment"]
@@ -20,6 +21,8 @@ MAX_BOX = 16
 _MUTATION_TRIES = 8
 # Plans kept, so that parents and what was just proposed are not compiled again and again.
 _PLANS = 1024
+# What a recipe says of all of its steps, where it says it.
+_WHOLE = ("pruned", "artifacts", "recovery")
 
 
 class Space:
@@ -168,15 +171,22 @@ class Space:
             for field in (set(step) | set(default)) - owned:
                 if step.get(field) != default.get(field):
                     return False
-        if "pruned" not in owned and genome.get("pruned") != self._base.get("pruned"):
+        if any(genome.get(key) != self._base.get(key) for key in {"pruned", "recovery"} - owned):
+            return False
+        # Those of statistics stay with the steps that look at them.
+        if _weights(genome) != _weights(self._base):
             return False
         return self._owns_length or all(genome[key] == self._base[key] for key in ("start", "end"))
+
+
+def _weights(genome: Genome) -> object:
+    return genome.get("artifacts", {}).get(WEIGHTS)
 
 
 def fragment(recipe: Recipe) -> Genome:
     """Everything of a recipe but which model it is for, as plain data."""
     data = recipe.to_dict()
-    more = {key: data[key] for key in ("pruned", "artifacts") if data.get(key)}
+    more = {key: data[key] for key in _WHOLE if data.get(key)}
     return {
         "start": recipe.start.model_dump(),
         "steps": data["steps"],

@@ -6,9 +6,13 @@ from typing import Any
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
+from autosearch.recipe import Recovery
+from autosearch.recipe.numbers import rounded
+from autosearch.recovery import WEIGHTS
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.prune_masks import AnySubset, Intervals, MaskForm, Pattern
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites
+from autosearch.validation import validated
 
 __all__ = ["Prune"]
 
@@ -24,7 +28,8 @@ class Prune(OwnedSites):
     neighbours (PPCL). Goes together with families of the same recipe, such as ``cache``: what is
     pruned is pruned, whatever a step asks for there.
 
-    What it finds without recovery says little of what it would be after (TinyFusion, section 4).
+    What it finds without recovery says little of what it would be after (TinyFusion, section 4):
+    with ``recovery`` every candidate is fine-tuned before it is measured, the same for all.
 
     Args:
         sites: ``blocks``, ``parts`` or names of what may go.
@@ -33,6 +38,7 @@ class Prune(OwnedSites):
         pattern: ``N:M``, such as 2:4.
         intervals: the largest number of runs.
         longest: sites in a run, at most; by default half of them.
+        recovery: ``steps``, ``rate`` and ``seed`` of the training of each candidate.
 
     Raises:
         UserError: for sites that the model lacks and impossible settings.
@@ -40,7 +46,7 @@ class Prune(OwnedSites):
 
     name = "prune"
     summary = "sites that no step runs: any subset, N:M patterns, or runs of neighbours"
-    fields = ("pruned",)
+    fields = ("pruned", "recovery")
     odds = 0.5
 
     def __init__(
@@ -52,6 +58,7 @@ class Prune(OwnedSites):
         pattern: str | None = None,
         intervals: int | None = None,
         longest: int | None = None,
+        recovery: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(denoiser)
         self.sites = chosen_sites(denoiser, sites, where=f"{_WHERE}.sites")
@@ -62,6 +69,7 @@ class Prune(OwnedSites):
         if longest is not None and intervals is None:
             raise UserError(f"{_WHERE}.longest: it goes with intervals; leave it out")
         self.form = self._form(remove, pattern, intervals, longest)
+        self.recovery = None if recovery is None else _recovery(recovery, denoiser)
 
     def elements(self) -> Sequence[Hashable]:
         """Every site that may go."""
@@ -97,8 +105,15 @@ class Prune(OwnedSites):
 
     def _write(self, genome: Genome, pruned: Sequence[str]) -> None:
         genome.pop("pruned", None)
-        if kept := self.form.nearest(pruned):
-            genome["pruned"] = kept
+        genome.pop("recovery", None)
+        kept = self.form.nearest(pruned)
+        if not kept:
+            return
+        genome["pruned"] = kept
+        if self.recovery is not None:
+            genome["recovery"] = dict(self.recovery)
+            # Weights that were recovered for other sites, or for these: the plan knows the latter.
+            _drop_weights(genome)
 
     def _form(
         self,
@@ -130,6 +145,23 @@ class Prune(OwnedSites):
                 f"{_WHERE}.remove: expected [least, most] from 0 to {count}, got {ends}"
             )
         return AnySubset(self.sites, *ends)
+
+
+def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:
+    """The settings as recipes write them."""
+    where = f"{_WHERE}.recovery"
+    if not denoiser.recoverable:
+        raise UserError(
+            f"{where}: this model has no network whose weights can be trained here; leave it out"
+        )
+    found = validated(Recovery, rounded(given), where=where)
+    return found.model_dump(exclude_defaults=True)
+
+
+def _drop_weights(genome: Genome) -> None:
+    artifacts = {k: v for k, v in genome.pop("artifacts", {}).items() if k != WEIGHTS}
+    if artifacts:
+        genome["artifacts"] = artifacts
 
 
 def _kinds(names: Sequence[str]) -> list[list[str]]:

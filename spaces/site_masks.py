@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _GRANULARITIES: dict[str, Callable[..., list[str]]] = {"parts": parts, "blocks":
 class OwnedSites(Family):
     """A family that decides some of what a step leaves out; no other may decide the same."""
 
-    fields: ClassVar[tuple[str, ...]] = ("sites",)
+    fields: tuple[str, ...] = ("sites",)
 
     def joined(self, families: Sequence[Family]) -> None:
         for other in families:

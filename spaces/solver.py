@@ -6,10 +6,18 @@ from typing import Any
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import RELAXATIONS
 from autosearch.errors import UserError, unknown_name
-from autosearch.recipe import FORMS
+from autosearch.recipe import FORMS, SPECIAL_FORMS
 from autosearch.spaces import decisions
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
-from autosearch.spaces.decisions import Choice, Corrector, Decision, Estimate, Eta, Relax
+from autosearch.spaces.decisions import (
+    Choice,
+    Compensation,
+    Corrector,
+    Decision,
+    Estimate,
+    Eta,
+    Relax,
+)
 
 __all__ = ["SolverChoice"]
 
@@ -17,6 +25,10 @@ _WHERE = "space.solver"
 _LAGRANGE = ("deis_t", "deis_rho")
 # How likely a mutation of the family redraws what the first step does; as published.
 _FIRST_RATE = 0.3
+# Forms that differ from DDIM at order 1; weights belong to the times that they were fitted at.
+_UNLIKE = tuple(form for form in SPECIAL_FORMS if form != "linear")
+# What the form needs besides the step, as the recipe's artifacts name it.
+_MEASURED = "v3"
 # At order 1, on a step without eta and corrector.
 _WITHOUT_EFFECT = ("prediction", "form", "relaxation", "points")
 
@@ -28,7 +40,9 @@ class SolverChoice(Family):
     restarts that it lacks.
 
     Args:
-        orders, predictions, forms: what a step may be.
+        orders, predictions, forms: what a step may be. Form ``evodiff`` is only there when it is
+            named. So is ``v3``, and only in descendants of recipes that bring the model's
+            statistics, such as the baseline ``unipc+v3``.
         relaxations: kinds of factor on the first derivative; only form ``taylor`` takes one.
         correctors: ``implicit`` is never drawn, only kept from baselines, unless it is the only
             one besides ``none``.
@@ -37,12 +51,13 @@ class SolverChoice(Family):
             data's mean where the model knows it.
         estimates: whether the first derivative may be estimated from fewer evaluations.
         eta: largest eta of a step; 0 keeps the search deterministic.
+        compensation: how far from 1 DC-Solver's ratio of a step may be; 0 leaves it alone.
         rate: how likely a mutation draws each decision of each step anew.
     """
 
     name = "solver"
     summary = "order, form, prediction, corrector and more of each step"
-    fields = (
+    fields: tuple[str, ...] = (
         "order",
         "prediction",
         "form",
@@ -68,6 +83,7 @@ class SolverChoice(Family):
         evaluations: Sequence[str] | None = None,
         estimates: bool = True,
         eta: float = 0.0,
+        compensation: float = 0.0,
         rate: float = 0.3,
     ) -> None:
         super().__init__(denoiser)
@@ -75,11 +91,16 @@ class SolverChoice(Family):
             raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
         if not 0 <= eta <= 1:
             raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
+        if not 0 <= compensation <= 9:
+            raise UserError(f"{_WHERE}.compensation: {compensation:g} is outside 0 to 9")
         known = list(decisions.EVALUATIONS)
         if denoiser.data_mean is None:
             known.remove("average_x0")
         self.rate = rate
-        self.forms = Choice("form", "dpmsolver", _among("form", forms, dict.fromkeys(FORMS, 1.0)))
+        known_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
+        self.forms = Choice("form", "dpmsolver", _among("form", forms, known_forms))
+        if set(self.forms.values) == {_MEASURED}:
+            raise UserError(f"{_WHERE}.forms: 'v3' alone has nothing to begin with; add 'taylor'")
         self.orders = Choice("order", 1, _among("order", orders, decisions.ORDERS))
         self.predictions = Choice(
             "prediction", "data", _among("prediction", predictions, decisions.PREDICTIONS)
@@ -97,8 +118,11 @@ class SolverChoice(Family):
             ),
         )
         _among("relaxation", relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
-        if set(self.forms.values) == {"dpmsolver"} and set(self.orders.values) == {4}:
+        least = min(self.orders.values)
+        if set(self.forms.values) <= {"dpmsolver", _MEASURED} and least == 4:
             raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
+        if "evodiff" in self.forms.values and least > 2:
+            raise UserError(f"{_WHERE}: form 'evodiff' has orders 1 and 2; add order 2")
         # The order comes before what depends on it.
         self.decisions: tuple[Decision, ...] = (
             self.orders,
@@ -110,6 +134,9 @@ class SolverChoice(Family):
             self.correctors,
             Eta(eta),
         )
+        if compensation:
+            self.decisions = (*self.decisions, Compensation(compensation))
+            self.fields = (*self.fields, "compensation")
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """One choice for the whole recipe, drawn anew at half of the steps.
@@ -143,9 +170,15 @@ class SolverChoice(Family):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
                 self.evaluations.put(mine, self.evaluations.get(theirs))
+        theirs = other.get("artifacts", {}).get(_MEASURED)
+        if theirs is not None:
+            child["artifacts"] = {_MEASURED: theirs, **child.get("artifacts", {})}
 
     def repair(self, genome: Genome) -> None:
+        measured = _MEASURED in genome.get("artifacts", {})
         for i, step in enumerate(genome["steps"]):
+            if not measured and self.forms.get(step) == _MEASURED:
+                self.forms.put(step, self._plain_form())
             for decision in self.decisions:
                 if not decision.allows(decision.get(step)):
                     decision.put(step, decision.fallback(step))
@@ -171,10 +204,19 @@ class SolverChoice(Family):
             Parameter("order", "int", min(self.orders.values), max(self.orders.values)),
             Parameter("lower_order_last", "int", 0, 3),
             Parameter("prediction", "choice", choices=self.predictions.values),
-            Parameter("form", "choice", choices=self.forms.values),
+            Parameter("form", "choice", choices=self._box_forms()),
             Parameter("corrector", "choice", choices=self._box_correctors()),
             Parameter("evaluate", "choice", choices=self.evaluations.values),
         )
+
+    def _box_forms(self) -> tuple[str, ...]:
+        """What a point of the box can be without anything measured."""
+        return tuple(form for form in self.forms.values if form != _MEASURED)
+
+    def _plain_form(self) -> str:
+        """A form that any step can have."""
+        special = ("dpmsolver", *SPECIAL_FORMS)
+        return next((form for form in self.forms.values if form not in special), "dpmsolver")
 
     def _box_correctors(self) -> tuple[str, ...]:
         """Implicit ones cost a second evaluation a step: only where they are all there is."""
@@ -225,19 +267,29 @@ class SolverChoice(Family):
         form = self.forms.get(step)
         if form != "taylor":
             step.pop("relaxation", None)
-        if form in _LAGRANGE and self.orders.get(step) > 1:
+        if form in _UNLIKE or (form in _LAGRANGE and self.orders.get(step) > 1):
             step.pop("eta", None)
-        if form == "dpmsolver" and self.orders.get(step) > 3:
-            below = [order for order in self.orders.values if order < 4]
-            if below:
-                self.orders.put(step, max(below))
-            else:
-                self.forms.put(step, next(f for f in self.forms.values if f != "dpmsolver"))
+        if form == "evodiff":
+            step.pop("start_point", None)
+            self._lower(step, 2)
+        if form == "dpmsolver":
+            self._lower(step, 3)
+
+    def _lower(self, step: StepGenome, most: int) -> None:
+        """An order that the form has, or another form where the space has none."""
+        if self.orders.get(step) <= most:
+            return
+        below = [order for order in self.orders.values if order <= most]
+        if below:
+            self.orders.put(step, max(below))
+        else:
+            self.forms.put(step, self._plain_form())
 
 
 def _plain(step: StepGenome) -> bool:
     """Whether a step is DDIM whatever its form says."""
-    return step.get("order", 1) == 1 and not step.get("eta") and "corrector" not in step
+    ddim = step.get("order", 1) == 1 and step.get("form") not in SPECIAL_FORMS
+    return ddim and not step.get("eta") and "corrector" not in step
 
 
 def _among(

@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.prediction import Prediction
-from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.schedules import (
+    EDM,
+    NoiseSchedule,
+    RectifiedFlow,
+    VariancePreserving,
+    get_schedule,
+)
+from autosearch.diffusion.sites import Site
+from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 torch.set_num_threads(1)
@@ -30,6 +39,40 @@ def make() -> Make:
         return ExactDenoiser(mixture, *MODELS[model])
 
     return denoiser
+
+
+@pytest.fixture(scope="session")
+def random_dit() -> Callable[..., NetworkDenoiser]:
+    """Makes small DiTs whose weights are all random, so that every site has an effect."""
+
+    def make(*, depth: int = 4, prediction: Prediction = "v", seed: int = 0) -> NetworkDenoiser:
+        torch.manual_seed(seed)
+        network = DiT(DiTConfig(width=24, depth=depth, heads=3, num_classes=5))
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.15)
+        macs, modules, sites = network.site_macs(), {}, []
+        for i, block in enumerate(network.blocks):
+            modules |= {f"block.{i}": block}
+            modules |= {f"block.{i}.{part}": getattr(block, part) for part in ("attn", "mlp")}
+        for name in modules:
+            parent = None if name.count(".") == 1 else name.rpartition(".")[0]
+            elements = network.config.tokens * network.config.width
+            sites.append(Site(name, macs[name], elements, parent, residual=parent is None))
+        return NetworkDenoiser(
+            network,
+            schedule=get_schedule("vp", "linear"),
+            prediction=prediction,
+            sample_shape=(1, 8, 8),
+            classes=5,
+            null_label=5,
+            sites=sites,
+            modules=modules,
+            heads={name: 3 for name in modules if name.endswith("attn")},
+            macs=network.macs(),
+            weights="random",
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -185,8 +185,9 @@ def test_bad_overrides_are_refused(override, message):
         ({"validation": {"samples": 0}}, "validation.samples: "),
         ({"workers": {"count": 0}}, r"workers\.count"),
         ({"workers": {"cpus": 0}}, r"workers\.cpus"),
-        ({"rungs": [400, 1200]}, "key 'rungs' is not available yet; give 'samples' instead"),
-        ({"init": ["runs/a"]}, "key 'init' is not available yet; leave it out"),
+        ({"rungs": [1200, 400]}, "rungs: give two or more numbers that grow"),
+        ({"rungs": [400]}, "rungs: give two or more numbers that grow"),
+        ({"init": "runs/a"}, "init: input should be a valid list"),
         ({"model": {"name": "mixture", "x": float("nan")}}, "without dates"),
     ],
 )

@@ -75,6 +75,7 @@ def candidate(
         "values": encoded(values or {}),
         "forward_equivalents": 9.0,
         "seconds": 0.1,
+        "samples": 400,
     }
     return [ask] if values is None and reason is None else [ask, result]
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from autosearch.baselines.base import Policy, RecipeData, Setting
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks
@@ -30,11 +32,28 @@ def _drop(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None
     data["pruned"] = [names[i] for i in sorted({int(value) for value in values})]
 
 
+def _random_drop(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
+    names, (count, seed) = blocks(denoiser.sites), (int(value) for value in values)
+    if count >= len(names):
+        raise UserError(
+            f"policy 'random-drop': this model has {len(names)} blocks, and one must stay; drop at "
+            f"most {len(names) - 1}, not {count}"
+        )
+    chosen = np.random.default_rng(seed).permutation(len(names))[:count]
+    data["pruned"] = [names[i] for i in sorted(chosen.tolist())]
+
+
 POLICIES = {
     "bksdm": Policy(
         "BK-SDM's pattern (Kim et al. 2023): of each group of blocks the first stays",
         (Setting("group", 2, 1, 1000),),
         _bksdm,
+        "pruned",
+    ),
+    "random-drop": Policy(
+        "so many blocks, drawn at random, are pruned",
+        (Setting("blocks", 4, 1, 1000), Setting("seed", 0, 0, 10**9)),
+        _random_drop,
         "pruned",
     ),
     "drop": Policy(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from autosearch.baselines import (
     analytic,
     caches,
+    evodiff,
     first_order,
     gated,
     heun,
@@ -18,7 +19,7 @@ from autosearch.baselines.base import Policy, Solver
 
 __all__ = ["POLICIES", "SOLVERS"]
 
-_MODULES = (first_order, multistep, singlestep, unipc, heun, analytic)
+_MODULES = (first_order, multistep, singlestep, unipc, heun, analytic, evodiff)
 _POLICY_MODULES = (caches, gated, pruning, masks)
 
 SOLVERS: Mapping[str, Solver] = {

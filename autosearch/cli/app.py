@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from autosearch._version import __version__
-from autosearch.cli import listing, recipes, run, study
+from autosearch.cli import calibrate, front, listing, recipes, report, run, study
 from autosearch.cli.output import note, quiet_logging
 from autosearch.errors import UserError
 
@@ -33,13 +33,15 @@ app = typer.Typer(
 )
 for command in (
     run.run,
-    study.front,
+    front.front,
     study.status,
     study.validate,
     study.plot,
     study.export,
+    report.report,
     recipes.evaluate,
     recipes.sample,
+    calibrate.calibrate,
     listing.list_,
     listing.schema,
 ):

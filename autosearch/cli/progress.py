@@ -1,22 +1,20 @@
-"""Progress on standard error: live on a terminal, plain lines elsewhere."""
+"""Progress: live on a terminal, plain lines elsewhere."""
 
 import sys
 import time
+from collections.abc import Callable
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from autosearch.cli.output import note
-from autosearch.front_view import number
-from autosearch.progress import FrontEntry, Progress, Snapshot
+from autosearch.cli.view import plain_line, rendered
+from autosearch.progress import Progress, Snapshot
 
-__all__ = ["Pace", "counts", "duration", "front_rows", "make_progress"]
+__all__ = ["LiveProgress", "Pace", "PlainProgress", "make_progress"]
 
 _PLAIN_EVERY = 10.0
-_MOST_ROWS = 12
 
 
 class Pace:
@@ -43,7 +41,7 @@ class Pace:
 
 
 class LiveProgress(Progress):
-    """A bar, counts and the front beside the baselines, drawn over and over."""
+    """A bar, counts, the hypervolume and the front beside the baselines, drawn over and over."""
 
     def __init__(self, console: Console) -> None:
         first = Text("loading the model, measuring the reference")
@@ -54,7 +52,7 @@ class LiveProgress(Progress):
         self._live.start()
 
     def update(self, snapshot: Snapshot) -> None:
-        self._live.update(_render(snapshot, self._pace.left(snapshot)))
+        self._live.update(rendered(snapshot, self._pace.left(snapshot)))
 
     def message(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False)
@@ -66,7 +64,8 @@ class LiveProgress(Progress):
 class PlainProgress(Progress):
     """A line every ten seconds and at each change of phase."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str], None] = note) -> None:
+        self._write = write
         self._pace = Pace()
         self._phase = ""
         self._last = 0.0
@@ -77,17 +76,10 @@ class PlainProgress(Progress):
         if snapshot.phase == self._phase and now - self._last < _PLAIN_EVERY:
             return
         self._phase, self._last = snapshot.phase, now
-        best = ""
-        if snapshot.front:
-            top = max(snapshot.front, key=lambda entry: entry.cost)
-            best = (
-                f"; {snapshot.quality_name} {number(top.quality)} at "
-                f"{snapshot.cost_name} {number(top.cost)} ({_label(top)})"
-            )
-        note(f"{snapshot.phase}: {counts(snapshot)}; {_times(snapshot, left)}{best}")
+        self._write(plain_line(snapshot, left))
 
     def message(self, text: str) -> None:
-        note(text)
+        self._write(text)
 
 
 def make_progress() -> Progress:
@@ -95,70 +87,3 @@ def make_progress() -> Progress:
     if sys.stderr.isatty():
         return LiveProgress(Console(stderr=True))
     return PlainProgress()
-
-
-def counts(snapshot: Snapshot) -> str:
-    """How many candidates are in which state."""
-    return (
-        f"{snapshot.done} done, {snapshot.running} running, {snapshot.failed} failed, "
-        f"{snapshot.infeasible} infeasible, {snapshot.duplicates} duplicates avoided"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def front_rows(entries: tuple[FrontEntry, ...]) -> list[tuple[str, str, str]]:
-    """Cost, the best searched recipe there where it is on the front, and the best baseline.
-
-    At most a screenful of costs, evenly chosen.
-    """
-    costs = sorted({entry.cost for entry in entries})
-    if len(costs) > _MOST_ROWS:
-        step = (len(costs) - 1) / (_MOST_ROWS - 1)
-        costs = [costs[round(i * step)] for i in range(_MOST_ROWS)]
-    rows = []
-    for cost in costs:
-        here = [entry for entry in entries if entry.cost == cost]
-        searched = [_named(entry) for entry in here if not entry.is_baseline]
-        baselines = [_named(entry) for entry in here if entry.is_baseline]
-        rows.append((number(cost), "".join(searched[:1]), "".join(baselines[:1])))
-    return rows
-
-
-def _named(entry: FrontEntry) -> str:
-    return f"{number(entry.quality)}  {_label(entry)}"
-
-
-def _label(entry: FrontEntry) -> str:
-    return entry.name if entry.is_baseline else f"#{entry.name}"
-
-
-def _times(snapshot: Snapshot, left: float | None) -> str:
-    text = f"{100 * snapshot.budget_share:.0f}% in {duration(snapshot.elapsed)}"
-    return text if left is None else f"{text}, about {duration(left)} left"
-
-
-def _render(snapshot: Snapshot, left: float | None) -> RenderableType:
-    # In a grid, because a bar alone ends no line.
-    bar = Table.grid()
-    bar.add_row(ProgressBar(total=1.0, completed=snapshot.budget_share, width=60))
-    head = Text(f"{snapshot.phase}: {_times(snapshot, left)}")
-    parts: list[RenderableType] = [head, bar, Text(counts(snapshot))]
-    if snapshot.front:
-        table = Table(box=None, pad_edge=False)
-        table.add_column(snapshot.cost_name, justify="right")
-        table.add_column(f"searched: {snapshot.quality_name}")
-        table.add_column(f"best baseline: {snapshot.quality_name}")
-        for row in front_rows(snapshot.front):
-            table.add_row(*row)
-        parts.append(table)
-    return Group(*parts)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autosearch.cli.front import print_front
 from autosearch.cli.output import note, print_json, print_text
-from autosearch.cli.study import print_front
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ def _run(
 ) -> None:
     from autosearch.artifacts import write_artifacts
     from autosearch.cli.progress import make_progress
-    from autosearch.cli.status import unfinished
     from autosearch.front import front_table
     from autosearch.problem import Problem
     from autosearch.run import run_study
+    from autosearch.snapshot import unfinished
 
     study = run_study(
         experiment, directory, resume=resume, progress=make_progress(), overrides=changes

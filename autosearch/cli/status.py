@@ -1,119 +1,165 @@
-"""What ``status`` says: where a study stands, from its journal alone."""
+"""What ``status`` says: where a study stands, from its journal and its lock alone."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from autosearch.cli.progress import duration, front_rows
-from autosearch.front import front_table, objectives_of
-from autosearch.front_view import COSTS
+from autosearch.cli.view import duration, standing_lines
+from autosearch.front import selection
 from autosearch.journal import FILE, read_journal
-from autosearch.progress import FrontEntry
-from autosearch.snapshot import front_entries
-from autosearch.study import Study
+from autosearch.liveness import in_use
+from autosearch.progress import Snapshot
+from autosearch.snapshot import snapshot, unfinished
+from autosearch.study import Record, Study
 
-__all__ = ["status_data", "status_text", "unfinished"]
+__all__ = ["Status", "read_status", "status_data", "status_text"]
 
-# A journal that was not written for longer than this belongs to a run that has stopped.
+State = Literal["running", "finished", "stopped", "killed"]
+
+# Where the system cannot say who holds the lock: a journal that was not written for longer than
+# this belongs to a run that has ended.
 _QUIET = 300.0
+# So many of the latest results show who is evaluating.
+_LATEST = 64
+_WORDS = {
+    "running": "running",
+    "finished": "finished",
+    "stopped": "stopped",
+    "killed": "ended without a word: killed, an error, or its machine went away",
+}
 
 
-def unfinished(study: Study) -> str | None:
-    """What is left to do in a study: search or validation; None when it is done."""
-    if not study.stops or study.stops[-1] == "interrupted":
-        return "search"
-    if not all(candidate.finished for candidate in study.candidates.values()):
-        return "search"
-    measured = any(objective.needs for objective in objectives_of(study))
-    if measured and study.feasible and front_table(study)["seed"]["validated"] is None:
-        return "validation"
-    return None
+@dataclass(frozen=True)
+class Status:
+    """Where a study stands.
+
+    Attributes:
+        state: ``running`` while a process holds the study's lock; otherwise ``finished``,
+            ``stopped`` (interrupted and saved) or ``killed`` (no process, and no last word).
+        left: seconds that the rest of the search may take; None where that is not known.
+        quiet: seconds since the journal was last written.
+    """
+
+    study: Study
+    state: State
+    snapshot: Snapshot
+    left: float | None
+    quiet: float
+
+    @property
+    def head(self) -> str:
+        """What is searched, and whether somebody is at it."""
+        state = _WORDS[self.state]
+        if self.state != "finished":
+            state = f"{state}, {self.snapshot.phase}"
+        return f"{self.study.header['name']} on {self.study.header['model_name']}: {state}"
 
 
-def status_data(directory: Path) -> dict[str, Any]:
-    """As ``status --json`` prints it.
+def read_status(directory: Path) -> Status:
+    """Where the study of a directory stands; writes nothing.
 
     Raises:
         UserError: when the directory holds no study, or a damaged one.
     """
+    # Asked first: a run that ends in between has then written all that it will.
+    held = in_use(directory)
     records = read_journal(directory)
     study = Study.from_records(records)
     quiet = max(0.0, time.time() - (directory / FILE).stat().st_mtime)
     todo = unfinished(study)
-    candidates = study.candidates.values()
-    finished = [c for c in candidates if c.finished]
+    state = _state(study, records[-1], todo, held=held, quiet=quiet)
+    shown = _snapshot(study, records, todo, running=state == "running")
+    left = _left(shown) if todo == "search" else None
+    return Status(study, state, shown, left, quiet)
+
+
+def status_data(status: Status) -> dict[str, Any]:
+    """As ``status --json`` prints it."""
+    study, shown = status.study, status.snapshot
     return {
         "study": study.header["name"],
         "model": study.header["model_name"],
-        "state": "finished" if todo is None else _state(study, records[-1], quiet),
-        "phase": _phase(study, todo),
-        "done": len(finished),
-        "pending": len(candidates) - len(finished),
-        "failed": sum(c.failed for c in finished),
-        "infeasible": sum(c.status == "infeasible" for c in finished),
-        "duplicates_avoided": study.duplicates,
+        "state": status.state,
+        "phase": shown.phase,
+        "done": shown.done,
+        "pending": shown.running,
+        "failed": shown.failed,
+        "infeasible": shown.infeasible,
+        "duplicates_avoided": shown.duplicates,
         "forward_equivalents": study.spent,
-        "budget_share": _budget_share(study),
+        "budget_share": shown.budget_share,
         "seconds": round(sum(study.phases.values()), 3),
+        "seconds_left": None if status.left is None else round(status.left, 3),
         "seconds_proposing": round(study.proposing, 3),
-        "last_write_seconds_ago": round(quiet, 3),
+        "last_write_seconds_ago": round(status.quiet, 3),
         "stopped": study.stops[-1] if study.stops else None,
         "objectives": list(study.experiment.objectives),
-        "front": [entry._asdict() for entry in front_entries(study)],
+        "front": [entry._asdict() for entry in shown.front],
+        "hypervolume": list(shown.volumes),
     }
 
 
-def status_text(data: Mapping[str, Any]) -> str:
+def status_text(status: Status) -> str:
     """The same for people."""
-    state = data["state"] if data["state"] == "finished" else f"{data['state']}, {data['phase']}"
-    lines = [
-        f"{data['study']} on {data['model']}: {state}",
-        f"{data['done']} done, {data['pending']} pending, {data['failed']} failed, "
-        f"{data['infeasible']} infeasible, {data['duplicates_avoided']} duplicates avoided",
-        f"{100 * data['budget_share']:.0f}% of the budget, "
-        f"{data['forward_equivalents']:,.0f} forward equivalents; "
-        f"last written {duration(data['last_write_seconds_ago'])} ago",
-    ]
-    if data["seconds_proposing"] >= 1:
-        lines.append(f"proposing took {duration(data['seconds_proposing'])}")
-    if data["state"] == "stopped":
-        lines.append("continue it with: autosearch run EXPERIMENT --out DIR --resume")
-    entries = tuple(FrontEntry(**entry) for entry in data["front"])
-    if entries:
-        cost = next((name for name in data["objectives"] if name in COSTS), "cost")
-        rows = [(cost, "searched", "best baseline"), *front_rows(entries)]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines.append("")
-        lines += [
-            f"{row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}".rstrip()
-            for row in rows
-        ]
+    running = status.state == "running"
+    left = status.left if running else None
+    asked = "running" if running else "without a result"
+    lines = [status.head, *standing_lines(status.snapshot, left, asked=asked)]
+    lines[1:2] = [lines[1], _written(status)]
+    if status.state in ("stopped", "killed"):
+        lines.append("\ncontinue it with: autosearch run EXPERIMENT --out DIR --resume")
     return "\n".join(lines)
 
 
-def _state(study: Study, last: Mapping[str, Any], quiet: float) -> str:
-    """Whether somebody is at work on an unfinished study, as far as its journal tells."""
+def _written(status: Status) -> str:
+    spent, proposing = status.study.spent, status.study.proposing
+    text = f"{spent:,.0f} forward equivalents; last written {duration(status.quiet)} ago"
+    return f"{text}; proposing took {duration(proposing)}" if proposing >= 1 else text
+
+
+def _state(
+    study: Study, last: Record, todo: str | None, *, held: bool | None, quiet: float
+) -> State:
+    if held:
+        return "running"
+    if todo is None:
+        return "finished"
     interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
-    left = last["type"] == "phase" and (interrupted or last["name"] == "validation")
-    return "stopped" if left or quiet > _QUIET else "running"
+    # A run that ends in good order has the phase that it was in as its last word.
+    ended = last["type"] == "phase" and (interrupted or last["name"] in ("validation", "timing"))
+    if held is None and not ended and quiet <= _QUIET:
+        return "running"
+    return "stopped" if ended else "killed"
 
 
-def _phase(study: Study, todo: str | None) -> str:
-    if todo is None or todo == "validation":
-        return "validation"
-    searching = any(c.kind == "search" for c in study.candidates.values())
-    return "search" if searching else "baselines"
+def _snapshot(
+    study: Study, records: Sequence[Record], todo: str | None, *, running: bool
+) -> Snapshot:
+    """As the run itself shows it; how long it takes is told from its results."""
+    validating = (0, 0)
+    at_validation = todo == "validation" or (running and todo is None)
+    if at_validation:
+        chosen = {c.identity for c in selection(study)}
+        known: set[str] = set().union(*list(study.validations.values())[-1:])
+        validating = (len(chosen & known), len(chosen))
+    elapsed = max(sum(study.phases.values()), _evaluating(study, records))
+    return snapshot(study, elapsed, validating=validating if at_validation else None)
 
 
-def _budget_share(study: Study) -> float:
-    """How much of the search's budget is used, 0 to 1."""
-    budget = study.experiment.budget
-    shares = [0.0]
-    if budget.candidates:
-        shares.append(len(study.candidates) / budget.candidates)
-    if budget.forward_equivalents:
-        shares.append(study.planned / budget.forward_equivalents)
-    if budget.hours:
-        shares.append(study.phases.get("search", 0.0) / (3600 * budget.hours))
-    return min(1.0, max(shares))
+def _evaluating(study: Study, records: Sequence[Record]) -> float:
+    """Seconds that the search's evaluations took, side by side on its workers.
+
+    A single worker waits while the algorithm proposes.
+    """
+    results = [record for record in records if record["type"] == "result"]
+    workers = {record.get("worker") for record in results[-_LATEST:]}
+    seconds = sum(c.seconds for c in study.candidates.values())
+    return seconds / len(workers) if len(workers) > 1 else seconds + study.proposing
+
+
+def _left(shown: Snapshot) -> float | None:
+    if shown.budget_share < 0.01 or shown.elapsed <= 0:
+        return None
+    return (1 - shown.budget_share) / shown.budget_share * shown.elapsed

@@ -1,34 +1,19 @@
-"""Commands on a study's directory: ``front``, ``status``, ``validate``, ``plot``, ``export``."""
+"""Commands on a study's directory: ``status``, ``validate``, ``plot``, ``export``."""
 
-import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosearch.cli.arguments import CHOICES, DirectoryArgument, JsonOption, read_table
+from autosearch.cli.front import print_front
 from autosearch.cli.output import check_output, note, print_json, print_text, warn
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
     from autosearch.export import FolderFormat, Format, StudyFormat
 
-__all__ = ["export", "front", "plot", "status", "validate"]
-
-DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_WATCH_SECONDS = 2.0
-
-
-def front(directory: DirectoryArgument, as_json: JsonOption = False) -> None:
-    """Show the front: search and validated values, intervals, the baseline at each cost."""
-    table = _table(directory)
-    if as_json:
-        print_json(table)
-    else:
-        print_front(table)
+__all__ = ["export", "plot", "status", "validate"]
 
 
 def status(
@@ -39,18 +24,18 @@ def status(
     """Say where a study stands; works while it runs."""
     if watch and as_json:
         raise UserError("--watch and --json: JSON is printed once; leave one of them out")
-    from autosearch.cli.status import status_data, status_text
+    if watch:
+        from autosearch.cli.watch import watch as watch_study
 
-    data = status_data(directory)
-    if as_json:
-        print_json(data)
+        watch_study(directory)
         return
-    print_text(status_text(data))
-    while watch and data["state"] == "running":
-        time.sleep(_WATCH_SECONDS)
-        data = status_data(directory)
-        print_text("\n" + status_text(data))
-        sys.stdout.flush()
+    from autosearch.cli.status import read_status, status_data, status_text
+
+    status_now = read_status(directory)
+    if as_json:
+        print_json(status_data(status_now))
+    else:
+        print_text(status_text(status_now))
 
 
 def validate(
@@ -87,7 +72,11 @@ def plot(
     ] = None,
     pick: Annotated[
         str | None,
-        typer.Option("--pick", help="Draw this recipe instead (as in export; DIR/recipe.png)."),
+        typer.Option(
+            "--pick",
+            metavar="CHOICE",
+            help="Draw this recipe instead (as in export; DIR/recipe.png).",
+        ),
     ] = None,
 ) -> None:
     """Draw the front beside the baselines (DIR/front.png by default), and what heads gain."""
@@ -124,7 +113,7 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
 
     check_output(path)
     check_suffix(path)
-    view = FrontView(_table(directory))
+    view = FrontView(read_table(directory))
     chosen = pick(view, choice)
     problem = Problem(Study.read(directory).experiment)
     if not problem.denoiser.sites:
@@ -142,7 +131,7 @@ def export(
     ],
     pick: Annotated[
         str | None,
-        typer.Option("--pick", help='knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE".'),
+        typer.Option("--pick", metavar="CHOICE", help=f"{CHOICES}."),
     ] = None,
     form: Annotated[
         str,
@@ -192,54 +181,30 @@ def _export_recipe(
     if name is not None:
         raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")
     if pick is None:
-        raise UserError('--pick: missing; give knee, an id, best:OBJECTIVE or "OBJECTIVE<=VALUE"')
+        raise UserError(f"--pick: missing; give {CHOICES}")
     folder = isinstance(form, exports.FolderFormat)
     check_output(path / "recipe.json" if folder else path)
-    view = FrontView(_table(directory))
-    point = exports.pick(view, pick)
+    view = FrontView(read_table(directory))
+    chosen = exports.picked(view, pick)
+    point = chosen.point
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
+    if recipe.recovery is not None:
+        from autosearch.artifacts import study_problem
+        from autosearch.fits.recover import recovered_recipe
+
+        recipe = recovered_recipe(recipe, study_problem(directory).denoiser)
     if isinstance(form, exports.FolderFormat):
         lines = form.write(recipe, path, Study.read(directory).experiment.model)
     else:
         lines = form.write(recipe, path)
+    exports.carry_artifacts(recipe, directory, path if folder else path.parent)
     for line in lines:
         warn(line)
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
-    note(f"{path}: {point.name} with {values}")
-
-
-def print_front(table: Mapping[str, Any]) -> None:
-    """A rich table on a terminal, plain text elsewhere."""
-    if not sys.stdout.isatty():
-        from autosearch.front_text import front_text
-
-        print_text(front_text(table))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    from autosearch.front_text import columns, rows, summary_lines, title
-    from autosearch.front_view import FrontView
-
-    view = FrontView(table)
-    shown = Table(title=title(view), title_justify="left")
-    for name in columns(view):
-        left = name in ("recipe", "baseline")
-        shown.add_column(name, justify="left" if left else "right", no_wrap=True)
-    for row in rows(view):
-        shown.add_row(*row)
-    console = Console()
-    console.print(shown, markup=False)
-    console.print("\n".join(summary_lines(view)), markup=False, highlight=False)
+    fast = "" if chosen.speed is None else f"; {chosen.speed.text(point)}"
+    note(f"{path}: {point.name} with {values}{fast}")
 
 
 def _beside(path: Path) -> Path:
     """Where the picture of heads goes when that of the front goes to a place of its own."""
     return path.with_name(f"{path.stem}-heads{path.suffix}")
-
-
-def _table(directory: Path) -> dict[str, Any]:
-    from autosearch.front import front_table
-    from autosearch.study import Study
-
-    return front_table(Study.read(directory))

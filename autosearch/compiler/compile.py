@@ -3,16 +3,19 @@
 import math
 from collections.abc import Sequence
 
+from autosearch.compiler.compensation import compensation
 from autosearch.compiler.guidance import classifier_terms
 from autosearch.compiler.intervals import with_intervals
 from autosearch.compiler.reach import saved
 from autosearch.compiler.sites import Combination, compile_branches
 from autosearch.compiler.solver import compile_updates
 from autosearch.compiler.times import checked_log_snrs, checked_times
+from autosearch.compiler.training import compile_training
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites import SiteTable, feature_site
+from autosearch.diffusion.statistics import STATISTICS
 from autosearch.errors import UserError
 from autosearch.plan import (
     Plan,
@@ -22,7 +25,7 @@ from autosearch.plan import (
     kept_features,
     model_key,
 )
-from autosearch.recipe import Recipe, Step, round_float
+from autosearch.recipe import Artifact, Recipe, Step, round_float
 
 __all__ = ["compile_recipe"]
 
@@ -44,16 +47,28 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
     times = checked_times(recipe, denoiser.schedule)
     log_snrs = checked_log_snrs(recipe, times, denoiser.schedule)
     _check_evaluations(recipe, denoiser)
-    if (
-        math.isinf(log_snrs[0])
-        and denoiser.prediction == "noise"
-        and recipe.steps[0].evaluate == "network"
-    ):
-        raise UserError(
-            f"recipe: steps[0].time {times[0]:g} is pure noise, where a noise prediction says "
-            "nothing of the data; start a little lower"
-        )
+    _check_start(recipe, log_snrs[0], denoiser)
     sites = SiteTable(denoiser.sites)
+    steps = _steps(recipe, times, log_snrs, denoiser, sites)
+    return Plan(
+        model=model_key(denoiser),
+        start_scale=_start_scale(recipe, log_snrs[0], denoiser.schedule),
+        steps=steps,
+        macs=_macs(steps, denoiser, sites),
+        full_macs=denoiser.macs,
+        memory=_declared_memory(steps, denoiser, sites),
+        artifacts=_artifacts(recipe, steps),
+        training=compile_training(recipe, denoiser, sites),
+    )
+
+
+def _steps(
+    recipe: Recipe,
+    times: Sequence[float],
+    log_snrs: Sequence[float],
+    denoiser: Denoiser,
+    sites: SiteTable,
+) -> tuple[StepPlan, ...]:
     runs = [
         # What stays of the noise at the clean end is nothing.
         run if math.isfinite(end) else run.without_renoise()
@@ -64,7 +79,7 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
         for i, step in enumerate(recipe.steps)
     ]
     updates = compile_updates(recipe.steps, log_snrs)
-    steps = tuple(
+    return tuple(
         StepPlan(
             time=times[i],
             log_snr=log_snrs[i],
@@ -79,24 +94,34 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
             renoise=runs[i].renoise,
             classifier=terms[i] if step.evaluate == "network" else (),
             rectify=_rectification(step, runs[i]),
+            scaling=_scaling(step),
+            compensation=compensation(recipe.steps, times, i),
         )
         for i, step in enumerate(recipe.steps)
     )
-    counts = evaluations(steps)
-    return Plan(
-        model=model_key(denoiser),
-        start_scale=_start_scale(recipe, log_snrs[0], denoiser.schedule),
-        steps=steps,
-        macs=sum(
-            count * (denoiser.macs - saved(branch.actions, sites))
-            for count, step in zip(counts, steps, strict=True)
-            for branch in step.branches
+
+
+def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:
+    """Those that the steps need; a table of statistics is inert where no step looks at it."""
+    updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
+    looks = any(update.form == STATISTICS for update in updates)
+    if looks and STATISTICS not in recipe.artifacts:
+        raise UserError(
+            "recipe: form 'v3' needs the model's statistics, and artifacts has no 'v3'; measure "
+            "them: autosearch calibrate MODEL --method v3"
         )
-        + _classifier_macs(steps, counts, denoiser),
-        full_macs=denoiser.macs,
-        memory=_declared_memory(steps, denoiser, sites),
-        artifacts=tuple(sorted(recipe.artifacts.items())),
+    kept = {name: one for name, one in recipe.artifacts.items() if looks or name != STATISTICS}
+    return tuple(sorted(kept.items()))
+
+
+def _macs(steps: Sequence[StepPlan], denoiser: Denoiser, sites: SiteTable) -> int:
+    counts = evaluations(steps)
+    network = sum(
+        count * (denoiser.macs - saved(branch.actions, sites))
+        for count, step in zip(counts, steps, strict=True)
+        for branch in step.branches
     )
+    return network + _classifier_macs(steps, counts, denoiser)
 
 
 def _classifier_macs(steps: Sequence[StepPlan], counts: Sequence[int], denoiser: Denoiser) -> int:
@@ -105,6 +130,15 @@ def _classifier_macs(steps: Sequence[StepPlan], counts: Sequence[int], denoiser:
         return 0
     gradients = sum(n for n, step in zip(counts, steps, strict=True) if step.classifier)
     return gradients * GRADIENT_COST * denoiser.classifier.macs
+
+
+def _check_start(recipe: Recipe, log_snr: float, denoiser: Denoiser) -> None:
+    first = recipe.steps[0]
+    if math.isinf(log_snr) and denoiser.prediction == "noise" and first.evaluate == "network":
+        raise UserError(
+            f"recipe: steps[0].time {first.time:g} is pure noise, where a noise prediction says "
+            "nothing of the data; start a little lower"
+        )
 
 
 def _check_evaluations(recipe: Recipe, denoiser: Denoiser) -> None:
@@ -141,6 +175,14 @@ def _rectification(step: Step, run: Combination) -> tuple[float, float] | None:
     return None if (factor, offset) == (1, 0) else (factor, offset)
 
 
+def _scaling(step: Step) -> tuple[float, float] | None:
+    """Factors on prediction and state; None for the identity, and where nothing is predicted."""
+    if step.scaling is None or step.evaluate != "network":
+        return None
+    output, state = step.scaling
+    return None if (output, state) == (1, 1) else (output, state)
+
+
 def _declared_memory(steps: tuple[StepPlan, ...], denoiser: Denoiser, sites: SiteTable) -> int:
     """Bytes for one sample: states, predictions and stored features at their largest."""
     keep = kept_features(steps)
@@ -154,7 +196,7 @@ def _declared_memory(steps: tuple[StepPlan, ...], denoiser: Denoiser, sites: Sit
 
 
 def _evaluations_held(step: StepPlan) -> int:
-    held = -min(step.update.used)
+    held = max(-min(step.update.used), len(step.compensation))
     # A corrector has the evaluation at the step's end, index 0, besides.
     return max(held, 1 - min(step.corrector.update.used)) if step.corrector else held
 

@@ -11,7 +11,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites import Action, SiteTable
 from autosearch.recipe import Gate, Recipe, Step, round_float
 
-__all__ = ["Combination", "compile_branches"]
+__all__ = ["Combination", "compile_branches", "pruned_sites"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
     Raises:
         UserError: for sites, heads or modes that the model lacks.
     """
-    pruned = dict.fromkeys(_pruned(recipe, sites), Action("skip"))
+    pruned = dict.fromkeys(pruned_sites(recipe, sites), Action("skip"))
     asked = [
         _asked(step, denoiser, sites, where=f"recipe: steps[{i}]")
         for i, step in enumerate(recipe.steps)
@@ -69,7 +69,12 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
     return result
 
 
-def _pruned(recipe: Recipe, sites: SiteTable) -> list[str]:
+def pruned_sites(recipe: Recipe, sites: SiteTable) -> list[str]:
+    """The sites that no step runs, ranges by their members.
+
+    Raises:
+        UserError: for those that the model lacks.
+    """
     found: list[str] = []
     for text in recipe.pruned:
         name = checked_site(text, sites, where="recipe: pruned")

@@ -10,8 +10,14 @@
     deis_t, _rho  noise prediction, polynomials in time or in sigma/alpha, through all the points
                   of the first derivative
 
-At order 1 all of them are DDIM, except from a state that a pseudo corrector moved after its
-evaluation: there data and noise are not that state's, and the prediction decides.
+At order 1 all of these are DDIM, except from a state that a pseudo corrector moved after its
+evaluation, or whose evaluation was compensated: there data and noise are not that state's, and the
+prediction decides. Forms of another kind differ from DDIM at order 1 too:
+
+    v3            the model's statistics take the place of the prediction
+    evodiff       looks at the newest evaluation and the one before, and is DDIM without; its
+                  corrector is its own second look
+    linear        weights of the first state and of all evaluations, whatever the order says
 
 Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
 (Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take
@@ -25,14 +31,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from autosearch.compiler.compensation import compensated
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
-from autosearch.recipe import CorrectorStep, Relaxation, Step
+from autosearch.errors import UserError
+from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Relaxation, Step, round_float
 
 __all__ = ["compile_updates"]
 
 Points = tuple[tuple[int, ...], ...]
 # A corrector in these forms keeps the form; in the others it is the plain expansion.
-_CORRECTOR_FORMS = ("unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
+_CORRECTOR_FORMS = ("unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho", "v3")
 # From so far back a dpmsolver step of order 3 is the singlestep one.
 _SINGLESTEP = -3
 
@@ -58,6 +66,9 @@ def compile_updates(
         log_snrs: at the start of each step and at the end of the last; may be infinite at the
             ends of the list. Infinite history counts as absent, and a step to an infinite
             log-SNR is of order 1.
+
+    Raises:
+        UserError: for weights that are not as many as the evaluations so far and one.
     """
     result: list[tuple[Update, Corrector | None]] = []
     for i, step in enumerate(steps):
@@ -66,8 +77,12 @@ def compile_updates(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
         known = {-k: value for k, value in enumerate(reversed(past), start=1)}
-        decisive = set(known) if step.eta > 0 else _moved(result)
-        update = _resolve(choice, known, end, decisive)
+        moved = _moved(result) | {j - i - 1 for j in range(i + 1) if compensated(steps, j)}
+        decisive = set(known) if step.eta > 0 else moved
+        if step.weights is None:
+            update = _resolve(choice, known, end, decisive)
+        else:
+            update = _linear(i, step.weights, step.prediction)
         last = i == len(steps) - 1
         result.append((update, None if last else _corrector(step, update, known, end)))
     return _without_idle(result, log_snrs[1:])
@@ -102,6 +117,10 @@ def _moved(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
 def _corrector(step: Step, update: Update, known: dict[int, float], end: float) -> Corrector | None:
     if step.corrector == "none" or math.isinf(end) or math.isinf(known[-1]):
         return None
+    if step.form == "evodiff":
+        kind = step.corrector if isinstance(step.corrector, str) else step.corrector.kind
+        second = Update(3, "data", "evodiff", -1, ((-2, 0),))
+        return Corrector(kind, second) if update.order == 2 else None
     given = (
         CorrectorStep(kind=step.corrector) if isinstance(step.corrector, str) else step.corrector
     )
@@ -123,6 +142,17 @@ def _corrector(step: Step, update: Update, known: dict[int, float], end: float) 
     return Corrector(given.kind, resolved) if resolved.order > 1 else None
 
 
+def _linear(i: int, weights: Sequence[float], prediction: Literal["noise", "data"]) -> Update:
+    if len(weights) != i + 2:
+        raise UserError(
+            f"recipe: steps[{i}].weights has {len(weights)} numbers; there are {i + 2} to weigh: "
+            "the first state and every evaluation so far"
+        )
+    others = tuple(range(-i, 0))
+    rounded = tuple(map(round_float, weights))
+    return Update(i + 1, prediction, "linear", -i - 1, (others,) * bool(i), weights=rounded)
+
+
 def _resolve(
     choice: _Choice, known: dict[int, float], end: float, decisive: Collection[int] = ()
 ) -> Update:
@@ -132,19 +162,24 @@ def _resolve(
     """
     finite = {index for index, value in known.items() if math.isfinite(value)}
     start = choice.start if choice.start in finite else -1
-    if math.isinf(end) or start not in finite:
+    alone = choice.form == "evodiff" and -2 not in finite
+    if math.isinf(end) or start not in finite or alone:
         return FIRST_ORDER
     points = _points(choice, finite - {start}, start)
     order = len(points) + 1
     prediction = "noise" if choice.form.startswith("deis") else choice.prediction
+    if choice.form in SPECIAL_FORMS:
+        if choice.form == "evodiff":  # the one before, whatever the order
+            order, points = min(choice.order, 2), ((-2,),)
+        return Update(order, "data", choice.form, start, points)
     if order == 1:
         return Update(prediction=prediction if start in decisive else "data", start=start)
     if choice.form.startswith("deis_"):
         return Update(len(points[0]) + 1, "noise", choice.form, start, points[:1])
     if choice.form == "dpmsolver" and order == 3:
-        if start <= _SINGLESTEP and choice.points is None:
-            return Update(2, prediction, "taylor", start, ((-1,),))
-        return Update(order, prediction, "dpmsolver", start, points)
+        singlestep = start <= _SINGLESTEP and choice.points is None
+        whole = Update(order, prediction, "dpmsolver", start, points)
+        return Update(2, prediction, "taylor", start, ((-1,),)) if singlestep else whole
     relaxation = _relaxation(choice, order)
     return Update(order, prediction, "taylor", start, points, relaxation)
 

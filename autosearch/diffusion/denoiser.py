@@ -1,12 +1,12 @@
 """A model behind one call, with its noise schedule and its sites."""
 
-from abc import ABC, abstractmethod
 import copy
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -160,21 +160,23 @@ class InterceptedDenoiser(Denoiser):
         times: Tensor,
         condition: Tensor | None,
         *,
+        given: Literal["cond", "uncond"] = "cond",
         skipped: Collection[str] = (),
         mixes: Mapping[str, Mix] | None = None,
         memory: FeatureMemory | None = None,
     ) -> Tensor:
-        """The prediction of the conditional branch, with gradients where they are recorded.
+        """The prediction of one branch, with gradients where they are recorded.
 
         Args:
             x: [N, *sample_shape].
             times: [N] of the model, one for each sample.
             condition: [N] labels, or None for an unconditional model.
+            given: whether the branch is told the condition.
             skipped: sites that are not run.
             mixes: sites whose features are blended.
             memory: where computed features are kept, under the first sample's time.
         """
-        branch = Branch("cond", sites=tuple((name, _SKIP) for name in skipped))
+        branch = Branch(given, given, sites=tuple((name, _SKIP) for name in skipped))
         with intercepted(
             self.modules,
             self._by_name,
@@ -245,8 +247,10 @@ class NetworkDenoiser(InterceptedDenoiser):
     def variant(self, tensors: Mapping[str, Tensor]) -> Variant:
         """A copy of the network with some other parameters or buffers; it shares the rest."""
         named = [*self._own.network.named_parameters(), *self._own.network.named_buffers()]
-        shared = {id(tensor): tensor for name, tensor in named if name not in tensors}
-        made = Variant(*copy.deepcopy(tuple(self._own), shared))
+        shared: dict[int, Any] = {
+            id(tensor): tensor for name, tensor in named if name not in tensors
+        }
+        made = copy.deepcopy(self._own, shared)
         for name, tensor in [*made.network.named_parameters(), *made.network.named_buffers()]:
             if name in tensors:
                 tensor.data = tensors[name]
@@ -273,9 +277,11 @@ class NetworkDenoiser(InterceptedDenoiser):
     def _recovered(self, weights: Artifact) -> Variant:
         """The network with an artifact's tensors; those of the last few are held."""
         if weights.sha256 not in self._variants:
-            tensors = self.library.on(weights, self.device, self.dtype)
-            self._check(weights, tensors)
-            self._variants[weights.sha256] = self.variant(tensors)
+            # Held for later, when gradients may be asked for.
+            with torch.inference_mode(False):
+                tensors = self.library.on(weights, self.device, self.dtype)
+                self._check(weights, tensors)
+                self._variants[weights.sha256] = self.variant(tensors)
             if len(self._variants) > _HELD:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(weights.sha256)

@@ -4,13 +4,14 @@ Our own sampler asks its denoiser; a scheduler in somebody else's pipeline is to
 theirs. Both march alike.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from torch import Tensor
 
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers import Evaluation, Interval, Update, coefficients
+from autosearch.diffusion.solvers import Evaluation, Statistics, Update, moved
 from autosearch.plan import Plan, StepPlan
 
 __all__ = ["March", "StepNoise"]
@@ -36,12 +37,14 @@ class March:
         *,
         step_noise: StepNoise | None = None,
         history: Sequence[Evaluation] = (),
+        statistics: Statistics | None = None,
     ) -> None:
         self.plan = plan
         self.x = x
         self.done = 0
         self._schedule = schedule
         self._step_noise = step_noise
+        self._statistics = statistics
         self._past = list(history)
         self._depth = max(step.depth for step in plan.steps) + 1
         self._noise: Tensor | None = None
@@ -66,6 +69,13 @@ class March:
     def newest(self) -> Evaluation:
         return self._past[-1]
 
+    def fork(self, plan: Plan) -> "March":
+        """A march at the same place that goes on by another plan, of the same steps so far."""
+        other = copy.copy(self)
+        other.plan, other._past = plan, list(self._past)
+        other._depth = max(step.depth for step in plan.steps) + 1
+        return other
+
     def tell(self, evaluation: Evaluation) -> bool:
         """Go on from the evaluation of ``step`` at ``x``.
 
@@ -81,8 +91,20 @@ class March:
                 self._corrected = True
                 return False
         self._corrected = False
+        self._compensate(self.step)
         self._advance(self.step)
         return True
+
+    def _compensate(self, step: StepPlan) -> None:
+        """DC-Solver: the newest prediction at another time, from the last few; the state stays."""
+        if not step.compensation:
+            return
+        newest = self._past[-1]
+        parts = list(zip(step.compensation, reversed(self._past), strict=False))
+        data = _weighted([(weight, point.data) for weight, point in parts])
+        noises = [(weight, point.noise) for weight, point in parts if point.noise is not None]
+        noise = None if newest.noise is None else _weighted(noises)
+        self._past[-1] = replace(newest, data=data, noise=noise)
 
     def _correct(self, previous: StepPlan) -> bool:
         """Look again at the step that led to ``x``; whether it must be evaluated again there."""
@@ -93,7 +115,8 @@ class March:
         self.x = self._moved(corrector.update, end, eta=eta, ahead=True)
         if corrector.kind == "implicit":
             return True
-        self._past[-1] = replace(self._past[-1], x=self.x)
+        factor = self.step.scaling[1] if self.step.scaling else 1.0
+        self._past[-1] = replace(self._past[-1], x=self.x if factor == 1 else factor * self.x)
         return False
 
     def _advance(self, step: StepPlan) -> None:
@@ -107,37 +130,21 @@ class March:
 
     def _moved(self, update: Update, end: float, *, eta: float, ahead: bool = False) -> Tensor:
         """The state at log-SNR ``end``; ``ahead``: the newest evaluation is there, index 0."""
-        schedule = self._schedule
         shift = -1 if ahead else 0
-        points = {index: self._past[index + shift] for index in update.used}
-        start = points[update.start]
-        interval = Interval(
-            start.log_snr, end, *schedule.alpha_sigma(start.log_snr), *schedule.alpha_sigma(end)
-        )
-        found = coefficients(
+        return moved(
             update,
-            interval,
-            {index: point.log_snr for index, point in points.items()},
+            {index: self._past[index + shift] for index in update.used},
+            end,
+            schedule=self._schedule,
             eta=eta,
-            schedule=schedule,
+            noise=self._noise,
+            statistics=self._statistics,
         )
-        predictions = {
-            index: _prediction(point, update, older=index < update.start)
-            for index, point in points.items()
-        }
-        x = found.combine(start.x, predictions, self._noise)
-        if start.unguided is not None and start.noise is not None:
-            # CFG++: the noise that stays is the unguided one's.
-            assert start.unguided.noise is not None
-            x = x.add(start.unguided.noise - start.noise, alpha=found.kept)
-        return x
 
 
-def _prediction(point: Evaluation, update: Update, *, older: bool) -> Tensor | None:
-    """What is integrated; of earlier evaluations that renoise, their unguided prediction.
-
-    The released CFG++ code does so in DPM-Solver++(2M) for Stable Diffusion 1.5; that for SDXL
-    also takes the difference from the unguided newest.
-    """
-    said = point.unguided if older and point.unguided is not None else point
-    return said.data if update.prediction == "data" else said.noise
+def _weighted(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+    (weight, first), *others = parts
+    total = weight * first
+    for factor, value in others:
+        total = total.add(value, alpha=factor)
+    return total

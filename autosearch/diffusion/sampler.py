@@ -15,6 +15,8 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sites import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
+from autosearch.diffusion.statistics import plan_statistics
+from autosearch.errors import UserError
 from autosearch.plan import Plan, StepPlan
 from autosearch.recipe import Artifact
 
@@ -53,14 +55,34 @@ def trajectory(
         history: evaluations before the first step, oldest first, for exact starting values.
     """
     memory = plan.new_memory(len(noise))
-    network = Network(denoiser, condition, memory, plan.weights)
+    network = Network(denoiser, condition, memory, _weights(denoiser, plan))
     start = plan.start_scale * noise
-    march = March(plan, denoiser.schedule, start, step_noise=step_noise, history=history)
+    march = March(
+        plan,
+        denoiser.schedule,
+        start,
+        step_noise=step_noise,
+        history=history,
+        statistics=plan_statistics(plan, denoiser),
+    )
     yield State(0, march.log_snr, march.x, None)
     while not march.finished:
         if march.tell(network.evaluate(march.step, march.x)):
             saved = memory.saved.clone() if isinstance(memory, RowMemory) else None
             yield State(march.done, march.log_snr, march.x, march.newest, saved)
+
+
+def _weights(denoiser: Denoiser, plan: Plan) -> Artifact | None:
+    """The weights of a plan, where they are others than the denoiser's own."""
+    if plan.training is None:
+        return plan.weights
+    known = denoiser.library.find(plan.training.provenance)
+    if known is None:
+        raise UserError(
+            f"artifact {plan.training.provenance.key}.safetensors (recover): these weights are not "
+            "there yet; autosearch evaluate RECIPE trains them"
+        )
+    return known
 
 
 def sample(
@@ -128,6 +150,9 @@ class Network:
         if step.rectify is not None:
             factor, offset = step.rectify
             outputs = {name: factor * output + offset for name, output in outputs.items()}
+        if step.scaling is not None:
+            outputs = {name: step.scaling[0] * output for name, output in outputs.items()}
+            x = step.scaling[1] * x
         # The weights add up to 1, so the sum is the same in any prediction type.
         guided = _weighted([outputs[b.name] for b in step.branches], step.weights)
         kind = self.denoiser.prediction

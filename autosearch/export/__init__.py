@@ -25,6 +25,7 @@ __all__ = [
     "FolderFormat",
     "FolderWriter",
     "Format",
+    "Picked",
     "StudyFormat",
     "StudyWriter",
     "Writer",

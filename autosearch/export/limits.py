@@ -57,7 +57,7 @@ def parse_limits(view: FrontView, choice: str) -> list[Limit] | None:
                 f"--pick {part.strip()!r}: is no limit; write OBJECTIVE<=VALUE, several with "
                 "commas between"
             )
-        limits.append(_limit(view, part.strip(), *match.groups()))
+        limits.append(_limit(view, part.strip(), match))
     return limits
 
 
@@ -98,9 +98,8 @@ def named_axis(view: FrontView, name: str) -> Axis:
     return Axis(name, objective.direction, objective.unit)
 
 
-def _limit(
-    view: FrontView, part: str, name: str, relation: str, text: str, base: str | None
-) -> Limit:
+def _limit(view: FrontView, part: str, match: re.Match[str]) -> Limit:
+    name, relation, text, base = match.groups()
     where = f"--pick {name}{relation}{text}"
     fast = name == SPEEDUP
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autosearch.recipe import CorrectorStep, Guidance, Relaxation, Step
+from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Guidance, Relaxation, Step
 
 __all__ = ["corrector_text", "lost_choices", "runs_again", "step_text"]
 
@@ -60,6 +60,9 @@ def lost_choices(steps: Sequence[Step]) -> list[str]:
         "relaxations": any(step.relaxation is not None for step in steps),
         "restarts": not singlestep and any(step.start_point < -1 for step in steps),
         "points": any(step.points is not None for step in full),
+        "forms that no library has": any(step.form in SPECIAL_FORMS for step in steps),
+        "compensation": any(step.compensation != 1 for step in steps),
+        "scaling": any(step.scaling is not None for step in steps),
         "correctors": not _usual_correctors(steps),
         "eta": any(step.eta > 0 for step in steps),
         "clipping": any(step.clip is not None for step in steps),

@@ -6,8 +6,7 @@ input, what we reuse is what the stack of blocks adds; and where it linearises a
 prediction for the error, we fit the line itself by least squares.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,12 +14,10 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.depth import blocks, span
-from autosearch.diffusion.prediction import from_data_and_noise
-from autosearch.diffusion.sampler import Network
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.lab import Lab
-from autosearch.plan import StepPlan
+from autosearch.fits.trace import said, uncached
 from autosearch.recipe import Recipe, Step, round_float
 
 __all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]
@@ -51,8 +48,8 @@ def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMP
             "ERTACache: the recipe leaves something out already; give one that computes"
         )
     chosen, stored = [], None
-    for _, x, said in _uncached(recipe, lab, samples):
-        added = said - x
+    for _, x, true in uncached(recipe, lab, samples):
+        added = true - x
         near = stored is not None and _distance(stored, added) < threshold * _size(added)
         chosen.append({span(every): "reuse"} if near else {})
         stored = stored if near else added
@@ -102,31 +99,12 @@ def _both(recipe: Recipe, lab: Lab, samples: int) -> list[tuple[Tensor, Tensor |
     plan = lab.plan(bare)
     network = lab.network(samples, plan.new_memory(samples))
     found: list[tuple[Tensor, Tensor | None]] = []
-    for step, (_, x, true) in zip(plan.steps, _uncached(recipe, lab, samples), strict=True):
+    for step, (_, x, true) in zip(plan.steps, uncached(recipe, lab, samples), strict=True):
         with torch.inference_mode():
-            cached = _said(network, step, x)
+            cached = said(network, step, x)
         acts = any(branch.sites for branch in step.branches)
         found.append((true, cached if acts else None))
     return found
-
-
-def _uncached(recipe: Recipe, lab: Lab, samples: int) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
-    """Step, state and prediction along a recipe that computes everything."""
-    nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
-    bare = _changed(recipe, [nothing] * len(recipe.steps))
-    network = lab.network(samples)
-    with torch.inference_mode():
-        for at in lab.on_the_way(bare, samples):
-            yield at.step, at.x, _said(network, at.step, at.x)
-
-
-def _said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
-    """The guided prediction in the model's own type."""
-    schedule, kind = network.denoiser.schedule, network.denoiser.prediction
-    evaluation = network.evaluate(replace(step, clip=None, classifier=()), x)
-    alpha, sigma = schedule.alpha_sigma(step.log_snr)
-    noise = torch.zeros_like(x) if evaluation.noise is None else evaluation.noise
-    return from_data_and_noise(kind, evaluation.data, noise, alpha, sigma)
 
 
 def _line(cached: Tensor, true: Tensor) -> list[float] | None:

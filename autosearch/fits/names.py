@@ -11,6 +11,7 @@ from autosearch.fits.base import Fit
 from autosearch.fits.lab import Lab
 from autosearch.fits.zoo import FITS
 from autosearch.recipe import Recipe
+from autosearch.recovery import WEIGHTS
 
 __all__ = ["FittedName", "check_name", "fitted_recipe", "is_fitted", "named_recipe"]
 
@@ -59,7 +60,8 @@ def fitted_recipe(name: str, lab: Lab) -> Recipe:
             raise UserError(
                 f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"
             )
-        with lab.counting():
+        # What a fit says of the model, it says of the recipe's weights.
+        with lab.counting(), lab.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
             recipe = fit.apply(recipe, lab, values)
     return recipe
 

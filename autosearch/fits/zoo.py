@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping
 
-from autosearch.fits import erta
+from autosearch.fits import (
+    boss,
+    dc,
+    dpcache,
+    erta,
+    harmonica,
+    importance,
+    olss,
+    recover,
+    tinyfusion,
+    v3,
+)
 from autosearch.fits.base import Fit
 
 __all__ = ["FITS"]
 
-_MODULES = (erta,)
+_MODULES = (boss, dc, dpcache, erta, harmonica, importance, olss, recover, tinyfusion, v3)
 
 FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}

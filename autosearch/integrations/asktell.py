@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.errors import UserError
 from autosearch.journal import Journal
 from autosearch.problem import Problem
 from autosearch.run import study_header
@@ -35,6 +36,8 @@ class AskTell(Search):
     """
 
     def __init__(self, problem: Problem, records: Sequence[Mapping[str, Any]]) -> None:
+        if problem.experiment.rungs:
+            raise UserError("rungs: only `autosearch run` races candidates; give samples")
         self._memory = _Memory(records)
         self._waiting = _Waiting()
         self._measured: Mapping[str, Any] = {}
@@ -113,12 +116,10 @@ class AskTell(Search):
         if ended and self.written[-1]["type"] != "stop":
             self._write({"type": "stop", "reason": self.stop_reason})
 
-    def _judge(
-        self, candidate: Candidate, outcome: Outcome
-    ) -> tuple[str, str | None, dict[str, object]]:
+    def _judge(self, candidate: Candidate, outcome: Outcome) -> Mapping[str, object]:
         """As whoever measured it has judged already."""
-        measured = self._measured
-        return measured["status"], measured["reason"], dict(measured["values"])
+        names = ("status", "reason", "values", "forward_equivalents", "seconds")
+        return {name: self._measured[name] for name in names} | {"samples": self._ladder.top}
 
 
 class _Memory(Journal):

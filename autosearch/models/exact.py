@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -119,11 +120,24 @@ class ExactDenoiser(Denoiser):
         branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
+        return dict.fromkeys((one.name for one in branches), self._predicted(x, t))
+
+    def differentiable(
+        self,
+        x: Tensor,
+        times: Tensor,
+        condition: Tensor | None,
+        *,
+        given: Literal["cond", "uncond"] = "cond",
+    ) -> Tensor:
+        """The prediction, with gradients where they are recorded; all times are the same."""
+        return self._predicted(x, float(times[0]))
+
+    def _predicted(self, x: Tensor, t: float) -> Tensor:
         alpha, sigma = self.schedule.alpha_sigma(self.schedule.log_snr(t))
         data = self.posterior_mean(x, alpha, sigma)
         noise = (x - alpha * data) / sigma
-        output = from_data_and_noise(self.prediction, data, noise, alpha, sigma)
-        return dict.fromkeys((one.name for one in branches), output)
+        return from_data_and_noise(self.prediction, data, noise, alpha, sigma)
 
     def posterior_mean(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
         """``E[x_0 | alpha x_0 + sigma noise = x]``, [N, D]."""

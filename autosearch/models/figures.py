@@ -26,7 +26,7 @@ from autosearch.models import BUILTIN
 from autosearch.models.base import as_rgb
 from autosearch.models.bundled import BundledModel
 from autosearch.objectives import Objective
-from autosearch.run import REFERENCES
+from autosearch.reference import REFERENCES
 from autosearch.study import estimates_to_record
 from autosearch.workers import make_executor
 from autosearch.workers.evaluator import ModelEvaluator, ModelSpec

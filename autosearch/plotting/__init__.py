@@ -3,7 +3,14 @@
 from autosearch.plotting.front import check_suffix, front_figure, plot_front, save_figure
 from autosearch.plotting.heads import HeadGains, head_gains, heads_figure, plot_heads
 from autosearch.plotting.recipe import acts, plot_recipe, recipe_figure
-from autosearch.plotting.samples import Panel, image_grid, plot_panels, plot_scatter, save_grid
+from autosearch.plotting.samples import (
+    Panel,
+    image_grid,
+    plot_panels,
+    plot_scatter,
+    save_grid,
+    scatter_picture,
+)
 
 __all__ = [
     "HeadGains",
@@ -22,4 +29,5 @@ __all__ = [
     "recipe_figure",
     "save_figure",
     "save_grid",
+    "scatter_picture",
 ]

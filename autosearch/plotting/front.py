@@ -9,10 +9,14 @@ from autosearch.errors import UserError
 from autosearch.front_view import STEPS, Axis, FrontView
 from autosearch.plotting.panel import draw_panel
 
-__all__ = ["SUFFIXES", "check_suffix", "front_figure", "plot_front", "save_figure"]
+__all__ = ["SUFFIXES", "check_suffix", "front_figure", "pairs", "plot_front", "save_figure"]
 
 SUFFIXES = (".png", ".pdf", ".svg")
 _DPI = 100
+_READING = (
+    "Each panel shows two of the objectives: a point that looks beaten\n"
+    "there is better in another one. Numbers are those of the table."
+)
 
 
 def plot_front(table: Mapping[str, Any], path: Path) -> None:
@@ -33,27 +37,33 @@ def front_figure(table: Mapping[str, Any]) -> Any:
     from matplotlib.figure import Figure
 
     view = FrontView(table if len(table["objectives"]) > 1 else _by_steps(table))
-    pairs = _pairs(view)
-    columns = min(len(pairs), 2)
-    rows = -(-len(pairs) // columns)
+    panels = pairs(view)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
     figure = Figure(figsize=(12, 8), dpi=_DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for i, (x, y) in enumerate(pairs):
-        draw_panel(grid[i // columns][i % columns], view, x, y, names=len(pairs) == 1)
-    for i in range(len(pairs), rows * columns):
+    for i, (x, y) in enumerate(panels):
+        draw_panel(grid[i // columns][i % columns], view, x, y, names=len(panels) == 1)
+    for i in range(len(panels), rows * columns):
         grid[i // columns][i % columns].set_axis_off()
     _title(figure, view)
-    _legend(figure, grid[0][0], apart=len(pairs) > 1)
+    _legend(figure, grid, apart=len(panels) > 1)
     return figure
 
 
-def _legend(figure: Any, axes: Any, *, apart: bool) -> None:
-    """In the panel, or below several panels, where it also names the baselines."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles and apart:
+def _legend(figure: Any, grid: Any, *, apart: bool) -> None:
+    """In the panel; with several panels in an empty place of the grid, or below them."""
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    if not handles:
+        return
+    empty = grid[-1][-1]
+    if not apart:
+        grid[0][0].legend(loc="upper right", framealpha=0.95)
+    elif empty.axison:
         figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
-    elif handles:
-        axes.legend(loc="upper right", framealpha=0.95)
+    else:
+        empty.legend(handles, labels, loc="upper left", ncols=2, fontsize=9, title_fontsize=9)
+        empty.text(0.02, 0.02, _READING, fontsize=9, va="bottom", color="#444444")
 
 
 def check_suffix(path: Path) -> None:
@@ -81,8 +91,8 @@ def save_figure(figure: Any, path: Path) -> None:
         raise UserError(f"{path}: cannot write: {reason}; give another path") from None
 
 
-def _pairs(view: FrontView) -> list[tuple[Axis, Axis]]:
-    """(x, y) of each panel: cost across, quality up."""
+def pairs(view: FrontView) -> list[tuple[Axis, Axis]]:
+    """(x, y) of each panel of a picture: cost across, quality up."""
     order = [axis for axis in view.axes if axis != view.cost]
     if view.cost is not None:
         order.append(view.cost)

@@ -13,6 +13,8 @@ from autosearch.plotting.scales import set_scales
 
 __all__ = ["draw_panel"]
 
+_MOST_NUMBERS = 20
+
 
 def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = True) -> None:
     """Draw on matplotlib axes.
@@ -80,6 +82,9 @@ def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
         # Between two points, and beyond the last, the cheaper one is the best there is: a step.
         end = max(point.value(x.name) for point in [*view.points, *view.baselines])
         axes.step([*xs, end], [*ys, ys[-1]], where="post", color=FRONT, lw=1.8, zorder=3)
+    several = len(view.axes) > 2
+    if several:
+        _numbers(axes, points, x, y)
     axes.errorbar(
         xs,
         ys,
@@ -90,9 +95,20 @@ def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
         ms=8,
         capsize=3,
         lw=1.2,
+        # Points of a front of three stand close: their bars must not hide their neighbours.
+        elinewidth=0.7 if several else 1.2,
         zorder=4,
         label="front, 95% interval" if view.validated else "front (search values)",
     )
+
+
+def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
+    """Names of searched points beside them, where they are few enough to be told apart."""
+    searched = [point for point in points if point.baseline is None]
+    for point in searched if len(searched) <= _MOST_NUMBERS else []:
+        place = (point.value(x.name), point.value(y.name))
+        offset = {"xytext": (6, 5), "textcoords": "offset points"}
+        axes.annotate(point.name, place, **offset, fontsize=8, color=FRONT, zorder=6)
 
 
 def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:

@@ -11,7 +11,7 @@ from autosearch.diffusion.sites import Action, Site, SiteTable
 from autosearch.plan import Plan, StepPlan
 from autosearch.plotting.front import check_suffix, save_figure
 
-__all__ = ["COLOURS", "Cell", "acts", "cells", "plot_recipe", "recipe_figure"]
+__all__ = ["COLOURS", "Cell", "acts", "cells", "plot_recipe", "recipe_figure", "step_costs"]
 
 # Told apart in print and by the colour-blind: dark, then lighter and lighter.
 COLOURS = {
@@ -94,6 +94,19 @@ def recipe_figure(plan: Plan, sites: Sequence[Site], *, title: str) -> Any:
     return figure
 
 
+def step_costs(plan: Plan, table: SiteTable) -> list[tuple[float, float]]:
+    """Multiply-accumulates of each step over those of one forward: at least, and at most.
+
+    The two differ where gates decide.
+    """
+    costs = []
+    for step in plan.steps:
+        full = sum(plan.full_macs - sum(table[n].macs for n in b.actions) for b in step.branches)
+        saved = sum(b.gate.saves for b in step.branches if b.gate is not None)
+        costs.append(((full - saved) / plan.full_macs, full / plan.full_macs))
+    return costs
+
+
 def _column(step: StepPlan, name: str, names: Sequence[str], table: SiteTable) -> list[Cell | None]:
     branch = next((branch for branch in step.branches if branch.name == name), None)
     if branch is None:
@@ -173,12 +186,7 @@ def _panel(axes: Any, names: Sequence[str], rows: list[list[Cell | None]]) -> No
 
 def _costs(axes: Any, plan: Plan, table: SiteTable) -> None:
     """Multiply-accumulates of each step over those of one forward; what gates may save is pale."""
-    most, least = [], []
-    for step in plan.steps:
-        full = [plan.full_macs - sum(table[n].macs for n in b.actions) for b in step.branches]
-        gates = [b.gate.saves for b in step.branches if b.gate is not None]
-        most.append(sum(full) / plan.full_macs)
-        least.append((sum(full) - sum(gates)) / plan.full_macs)
+    least, most = zip(*step_costs(plan, table), strict=True)
     places = range(len(plan.steps))
     axes.bar(places, most, color=COLOURS["gated"], alpha=0.35, width=0.8)
     axes.bar(places, least, color=COLOURS["compute"], width=0.8)

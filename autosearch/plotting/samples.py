@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from autosearch.errors import UserError
 from autosearch.plotting.front import save_figure
 
-__all__ = ["Panel", "image_grid", "plot_panels", "plot_scatter", "save_grid"]
+__all__ = [
+    "Panel",
+    "image_grid",
+    "plot_panels",
+    "plot_scatter",
+    "save_grid",
+    "scatter_picture",
+]
 
 Pixels = NDArray[np.uint8]
 # Images smaller than this many pixels are enlarged by a whole factor, without smoothing.
@@ -113,3 +120,34 @@ def plot_scatter(panels: Sequence[Panel], path: Path) -> None:
         axes.set_xlabel("first coordinate")
         axes.grid(True, lw=0.4, color="#dddddd")
     save_figure(figure, path)
+
+
+def scatter_picture(
+    points: NDArray[np.float64], *, around: Sequence[NDArray[np.float64]], size: int = 320
+) -> Pixels:
+    """Points [N, d] by their first two coordinates as a picture [size, size, 3].
+
+    Args:
+        points: what is drawn; a single coordinate becomes a histogram.
+        around: clouds that give the axes their ends, so that several pictures can be compared.
+        size: pixels of a side.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size / _DPI, size / _DPI), dpi=_DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    # Strays would shrink everything else.
+    low, high = np.quantile(np.concatenate(around), [0.005, 0.995], axis=0)
+    room = 0.08 * (high - low)
+    axes.set_xlim(low[0] - room[0], high[0] + room[0])
+    if points.shape[1] == 1:
+        axes.hist(points[:, 0], bins=60, range=axes.get_xlim(), density=True, color="#0b5394")
+    else:
+        axes.set_ylim(low[1] - room[1], high[1] + room[1])
+        axes.plot(points[:, 0], points[:, 1], ".", ms=3, alpha=0.5, color="#0b5394")
+    axes.tick_params(labelsize=8)
+    axes.grid(True, lw=0.4, color="#dddddd")
+    canvas.draw()
+    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()

@@ -14,6 +14,8 @@ __all__ = ["set_scales"]
 _LARGE = 1e4
 # An axis that spans fewer decades than this has ticks at 1, 2 and 5 times each power of ten.
 _FEW_DECADES = {"x": 1.2, "y": 2.5}
+# Values that differ by less than this factor need no logarithm.
+_NARROW = 3.0
 # Beyond the values, as a factor; longer error bars leave the panel.
 _MARGIN = 1.8
 
@@ -47,6 +49,8 @@ def set_scales(
 
 def _quality_scale(axes: Any, which: str, values: Any) -> None:
     if (values > 0).all():
+        if values.max() < _NARROW * values.min():
+            return
         _log_scale(axes, which, values)
     elif (values > 0).any():
         # A bias-corrected distance may touch zero.

@@ -10,17 +10,20 @@ from autosearch.recipe.document import ModelKey, Recipe, Start
 from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
 from autosearch.recipe.numbers import round_float
-from autosearch.recipe.solver import FORMS, CorrectorStep, Relaxation
+from autosearch.recipe.recovery import Recovery
+from autosearch.recipe.solver import FORMS, SPECIAL_FORMS, CorrectorStep, Relaxation
 from autosearch.recipe.step import Step
 
 __all__ = [
     "FORMS",
+    "SPECIAL_FORMS",
     "Artifact",
     "CorrectorStep",
     "Gate",
     "Guidance",
     "ModelKey",
     "Recipe",
+    "Recovery",
     "Relaxation",
     "Start",
     "Step",

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from autosearch.errors import UserError
 from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.numbers import rounded
+from autosearch.recipe.recovery import Recovery
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 from autosearch.recipe.strict import Strict
 from autosearch.validation import shortened, validated
@@ -43,7 +44,9 @@ class Recipe(Strict):
 
     Attributes:
         pruned: sites that no step runs, in any branch: the same as ``skip`` at every step.
-        artifacts: files of tensors that it needs, by what they are to it.
+        artifacts: files of tensors that it needs, by what they are to it: ``weights`` are the
+            network's, where they are not its own.
+        recovery: how weights are trained for what is pruned, where no artifact holds them yet.
     """
 
     version: Literal[1]
@@ -53,6 +56,13 @@ class Recipe(Strict):
     end: Literal["clean"] | LogSnr = "clean"
     pruned: list[str] = Field(default_factory=list)
     artifacts: dict[str, Artifact] = Field(default_factory=dict)
+    recovery: Recovery | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_weights(self) -> "Recipe":
+        if self.recovery is not None and "weights" in self.artifacts:
+            raise ValueError("recovery and artifacts.weights are two ways to weights; give one")
+        return self
 
     @field_validator("end", mode="before")
     @classmethod

@@ -7,18 +7,30 @@ from pydantic import AfterValidator, Field, model_validator
 from autosearch.errors import nearest
 from autosearch.recipe.strict import Strict
 
-__all__ = ["FORMS", "LAGRANGE", "CorrectorStep", "Form", "Past", "Relaxation", "check_relaxed"]
+__all__ = [
+    "FORMS",
+    "LAGRANGE",
+    "SPECIAL_FORMS",
+    "CorrectorStep",
+    "Form",
+    "Past",
+    "Relaxation",
+    "check_relaxed",
+]
 
 FORMS = ("dpmsolver", "taylor", "unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
+# Not of the family of exact integrators with fixed coefficients, and never stochastic.
+SPECIAL_FORMS = ("evodiff", "linear", "v3")
 # Polynomials of the noise itself: no Taylor terms to relax, and no stochastic version.
 LAGRANGE = ("deis_t", "deis_rho")
 _DEEPEST = 6
 
 
 def _known_form(value: str) -> str:
-    if value not in FORMS:
-        close = nearest(value, FORMS)
-        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(FORMS)}"
+    known = (*FORMS, *SPECIAL_FORMS)
+    if value not in known:
+        close = nearest(value, known)
+        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(known)}"
         raise ValueError(f"unknown form {value!r}; {hint}")
     return value
 
@@ -69,6 +81,10 @@ class CorrectorStep(Strict):
     def _available(self) -> "CorrectorStep":
         if self.form == "dpmsolver":
             raise ValueError("form 'dpmsolver' has no corrector; use form 'unipc_bh2' or 'taylor'")
+        if self.form in ("evodiff", "linear"):
+            raise ValueError(
+                f"form {self.form!r} is a step's, not a corrector's; use form 'taylor'"
+            )
         if self.relaxation is not None and self.form is not None:
             check_relaxed(self.form)
         return self

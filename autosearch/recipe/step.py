@@ -8,7 +8,15 @@ from pydantic import Field, field_validator, model_validator
 from autosearch.recipe.actions import SiteAction
 from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
-from autosearch.recipe.solver import LAGRANGE, CorrectorStep, Form, Past, Relaxation, check_relaxed
+from autosearch.recipe.solver import (
+    LAGRANGE,
+    SPECIAL_FORMS,
+    CorrectorStep,
+    Form,
+    Past,
+    Relaxation,
+    check_relaxed,
+)
 from autosearch.recipe.strict import Strict
 from autosearch.validation import shortened
 
@@ -17,6 +25,7 @@ __all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
 # Beyond this the signal or the noise is under 2e-22 of the whole, and exponentials overflow.
 LARGEST_LOG_SNR = 50
 LogSnr = Annotated[float, Field(ge=-LARGEST_LOG_SNR, le=LARGEST_LOG_SNR)]
+Factor = Annotated[float, Field(ge=-10, le=10)]
 
 
 class Step(Strict):
@@ -31,6 +40,13 @@ class Step(Strict):
         points: for each derivative, the evaluations besides the start's own that estimate it, -1
             being the newest. By default one fewer than the order: first those newer than the
             start, then the newest before it.
+        weights: of form ``linear``, and of it alone: what the first state is multiplied with, then
+            what each evaluation so far is, oldest first (OLSS); their sum is the next state.
+        compensation: DC-Solver's ratio. From the third evaluation on, the newest one is replaced
+            by what the last three say, as a polynomial, of the time that lies this many steps
+            after the one before; 1 is the newest's own.
+        scaling: ``[m, s]``: factors on the network's prediction and, after that, on the state
+            (Q-Sched).
         corrector: whether to look at this step again when the network was evaluated at its end.
         sites: what is not computed, and how that is made up for; ``FIRST..LAST`` is a range.
         gate: what samples leave out besides when a probe says that little has changed.
@@ -49,6 +65,9 @@ class Step(Strict):
     start_point: Past = -1
     points: list[list[Past]] | None = None
     relaxation: Relaxation | None = None
+    weights: list[float] | None = None
+    compensation: Factor = 1.0
+    scaling: Annotated[list[Factor], Field(min_length=2, max_length=2)] | None = None
     corrector: Literal["none", "pseudo", "implicit"] | CorrectorStep = "none"
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     clip: Annotated[float | None, Field(gt=0)] = None
@@ -92,8 +111,24 @@ class Step(Strict):
             check_relaxed(self.form)
         if self.gate is not None and self.rectify is not None:
             raise ValueError("'rectify' is for whole steps: leave it or the gate out")
+        self._check_special()
         self._check_corrector()
         return self
+
+    def _check_special(self) -> None:
+        """What the forms beside the exact integrators cannot be combined with."""
+        if (self.weights is not None) != (self.form == "linear"):
+            raise ValueError("'weights' and form 'linear' go together; give both or neither")
+        if self.form not in SPECIAL_FORMS:
+            return
+        if self.eta > 0:
+            raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
+        if self.form == "linear" and any(rule.rule == "cfgpp" for rule in self.guidance):
+            raise ValueError("form 'linear' does not renoise; use rule 'cfg'")
+        if self.form == "evodiff" and (self.order > 2 or self.start_point != -1):
+            raise ValueError("form 'evodiff' has orders 1 and 2, from the newest state")
+        if self.form == "linear" and self.corrector != "none":
+            raise ValueError("form 'linear' has no corrector; leave it out")
 
     def _check_corrector(self) -> None:
         """A corrector's relaxation needs form taylor, its own or the one that it takes over."""

@@ -49,7 +49,7 @@ class Task:
 
         Charged where nobody can say how far it came: after an exception or a worker's death.
         """
-        return self.plan.forward_equivalents * len(self.blocks) * self.block_size
+        return self.plan.cost(len(self.blocks) * self.block_size)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Outcome:
 
     ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
     index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,
-    and ``files`` the artifacts that it refers to, by key.
+    and ``files`` the artifacts that it refers to, or that were made for the plan, by key.
     ``forward_equivalents`` counts what was executed, also when the result is infeasible.
     """
 

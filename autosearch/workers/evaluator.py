@@ -2,9 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from autosearch.diffusion.sampler import State, last_state
 from autosearch.errors import UserError
 from autosearch.fits.lab import Lab
 from autosearch.fits.names import fitted_recipe
+from autosearch.fits.recover import recovered_plan
+from autosearch.library import Library
 from autosearch.models.base import Model, Rows
 from autosearch.registry import construct, find
 from autosearch.rewards import attach_bounds, attach_rewards
@@ -55,18 +56,33 @@ class ModelEvaluator(Evaluator):
     """Samples block by block: a seed block is the batch, on any worker and device.
 
     Args:
-        folders: where the artifacts of recipes are found; see :class:`autosearch.library.Library`.
+        library: where the artifacts of recipes are found, and kept; by default in memory.
     """
 
     def __init__(
-        self, spec: ModelSpec, *, device: str = "cpu", folders: Sequence[Path] = ()
+        self, spec: ModelSpec, *, device: str = "cpu", library: Library | None = None
     ) -> None:
         self.model = spec.load().to(device)
-        self.model.denoiser.library.folders = folders
+        if library is not None:
+            self.model.denoiser.library = library
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
         start = time.perf_counter()
+        try:
+            plan, recovered = recovered_plan(task.plan, self.model.denoiser)
+        except UserError as error:
+            raise Infeasible(str(error)) from None
+        done = self._evaluated(replace(task, plan=plan))
+        trained = recovered.macs / plan.full_macs if recovered else 0.0
+        return replace(
+            done,
+            files=recovered.files if recovered else {},
+            forward_equivalents=done.forward_equivalents + trained,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _evaluated(self, task: Task) -> Outcome:
         if "latency" in task.needs:
             return self._timed(task)
         parts = [self._block(task, block) for block in task.blocks]
@@ -74,10 +90,7 @@ class ModelEvaluator(Evaluator):
         samples = len(task.blocks) * task.block_size
         executed = rows["macs"].sum() if "macs" in rows else task.plan.macs * samples
         return Outcome(
-            id=task.id,
-            rows=rows,
-            forward_equivalents=float(executed) / task.plan.full_macs,
-            seconds=time.perf_counter() - start,
+            id=task.id, rows=rows, forward_equivalents=float(executed) / task.plan.full_macs
         )
 
     def fit(self, task: FitTask) -> Outcome:
@@ -97,7 +110,6 @@ class ModelEvaluator(Evaluator):
 
     def _timed(self, task: Task) -> Outcome:
         """Seconds of one sample, for each block; the first one is sampled once more before."""
-        start = time.perf_counter()
         seconds = []
         for block in (task.blocks[0], *task.blocks):
             begun = self._clock()
@@ -108,7 +120,6 @@ class ModelEvaluator(Evaluator):
             id=task.id,
             rows={"latency": np.array(seconds[1:])},
             forward_equivalents=executed,
-            seconds=time.perf_counter() - start,
         )
 
     def _clock(self) -> float:

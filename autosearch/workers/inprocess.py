@@ -4,12 +4,12 @@ import dataclasses
 import gc
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 
 from autosearch.errors import UserError
+from autosearch.threads import one_thread
 from autosearch.workers.base import (
     Evaluator,
     EvaluatorFactory,
@@ -117,16 +117,6 @@ class InProcessExecutor(Executor):
         """Drop queued tasks and the model."""
         self._queue.clear()
         self._runner = None
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _without_rows(task: Job, reason: str) -> Outcome:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from autosearch.library import Library
 from autosearch.store import BlockStore
 from autosearch.workers.base import Executor, Job, Outcome, Task
 
@@ -13,12 +14,14 @@ class StoredExecutor(Executor):
     """Any executor with a store beside it; what was stored costs no forward.
 
     Rows are stored as soon as they arrive, so an evaluation that had ended when the driver died
-    is not paid for again, even if its result did not reach the journal.
+    is not paid for again, even if its result did not reach the journal. So are artifacts, in
+    ``library``.
     """
 
-    def __init__(self, inner: Executor, store: BlockStore) -> None:
+    def __init__(self, inner: Executor, store: BlockStore, library: Library | None = None) -> None:
         self._inner = inner
         self._store = store
+        self._library = Library() if library is None else library
         self._tasks: dict[int, Job] = {}
         self._ready: list[Outcome] = []
 
@@ -41,6 +44,8 @@ class StoredExecutor(Executor):
         outcomes = self._inner.wait(timeout)
         for outcome in outcomes:
             task = self._tasks.pop(outcome.id)
+            for key, content in outcome.files.items():
+                self._library.keep(key, content)
             if outcome.reason is None and _storable(task):
                 self._store.put(task, outcome.rows)
         return outcomes

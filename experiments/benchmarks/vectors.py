@@ -96,7 +96,7 @@ class _Vectors:
         """What stands for a plan: the vector and its identity."""
         vector = np.array(genome["x"])
         identity = hashlib.sha256(vector.tobytes()).hexdigest()
-        return SimpleNamespace(x=vector, identity=identity, forward_equivalents=0.0, gated=False)
+        return SimpleNamespace(x=vector, identity=identity, cost=_nothing, gated=False)
 
     def _genome(self, vector: Array) -> dict[str, Any]:
         return {"x": vector.tolist()}
@@ -106,6 +106,7 @@ class _Measure:
     """Objectives read from the vector."""
 
     needs: frozenset[str] = frozenset()
+    objectives: tuple[Any, ...] = ()
 
     def __init__(self, problem: PymooProblem) -> None:
         self._problem = problem
@@ -116,6 +117,11 @@ class _Measure:
         return {name: Estimate(value) for name, value in zip(self.names, values, strict=True)}
 
 
+def _nothing(samples: int) -> float:
+    """Vectors cost no forwards."""
+    return 0.0
+
+
 class VectorProblem:
     """What the search loop asks of a problem."""
 
@@ -123,6 +129,8 @@ class VectorProblem:
         self.space = _Vectors(case)
         self.measure = _Measure(self.space.problem)
         self.baselines: list[Any] = []
+        self.starts: list[Any] = []
+        self.rungs = (0,)
         self.seed_block = 1
         self.experiment = Experiment(
             model={"name": case.problem},

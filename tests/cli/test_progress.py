@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from autosearch.cli import progress
-from autosearch.cli.progress import LiveProgress, Pace, PlainProgress, duration, front_rows
+from autosearch.cli.progress import LiveProgress, Pace, PlainProgress
+from autosearch.cli.view import duration, front_rows, sparkline, standing_lines, volume_line
 from autosearch.progress import FrontEntry, Progress, Snapshot
 
 ENTRIES = (
@@ -24,6 +25,7 @@ SNAPSHOT = Snapshot(
     budget_share=0.5,
     elapsed=100.0,
     front=ENTRIES,
+    volumes=(0.25, 0.5, 0.75),
     cost_name="nfe",
     quality_name="fid",
 )
@@ -61,6 +63,7 @@ def test_validation_has_a_pace_of_its_own() -> None:
         (59.6, "1 min 00 s"),
         (754, "12 min 34 s"),
         (7384, "2 h 03 min"),
+        (200_000, "2 days 7 h"),
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
@@ -81,6 +84,35 @@ def test_long_fronts_are_thinned_to_a_screenful() -> None:
     assert (rows[0][0], rows[-1][0]) == ("0", "99")
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ((), ""),
+        ((1.0,), ""),
+        ((2.0, 2.0, 2.0), "▁▁▁"),
+        ((0.0, 0.5, 1.0), "▁▅█"),
+        ((3.0, 1.0), "█▁"),
+    ],
+)
+def test_a_sparkline_runs_from_the_least_to_the_largest(
+    values: tuple[float, ...], line: str
+) -> None:
+    assert sparkline(values) == line
+
+
+def test_the_hypervolume_is_one_line_once_there_is_one() -> None:
+    assert volume_line(SNAPSHOT) == "hypervolume 0.2500 ▁▅█ 0.7500"
+    assert volume_line(dataclasses.replace(SNAPSHOT, volumes=(0.5,))) == "hypervolume 0.5000"
+    assert volume_line(dataclasses.replace(SNAPSHOT, volumes=())) == ""
+
+
+def test_the_standing_of_a_run_in_lines() -> None:
+    lines = standing_lines(SNAPSHOT, 30.0)
+    assert lines[0] == "50% of the budget in 1 min 40 s, about 30 s left"
+    assert lines[-1] == "  4  0.120  #58     0.145  dpmpp_2m-karras@4"
+    assert standing_lines(at(1.0, 0.5, phase="validation"), None)[0].startswith("50% of the valid")
+
+
 def test_plain_lines_come_at_each_phase_and_not_too_often(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -94,7 +126,7 @@ def test_plain_lines_come_at_each_phase_and_not_too_often(
     lines = captured.err.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["search", "validation", "a message"]
     assert "30 done, 2 running, 0 failed, 1 infeasible, 4 duplicates avoided" in lines[0]
-    assert "fid 0.120 at nfe 4 (#58)" in lines[0]
+    assert "fid 0.120 at nfe 4 (#58); hypervolume 0.7500" in lines[0]
 
 
 def test_the_live_display_shows_counts_time_and_front() -> None:
@@ -108,7 +140,14 @@ def test_the_live_display_shows_counts_time_and_front() -> None:
     live.stop()
     live.stop()
     shown = stream.getvalue()
-    for words in ("50% in 50 s, about 50 s left", "4 duplicates avoided", "#58", "half [way]"):
+    parts = (
+        "50% in 50 s, about 50 s left",
+        "4 duplicates avoided",
+        "#58",
+        "half [way]",
+        "▁▅█ 0.7500",
+    )
+    for words in parts:
         assert words in shown
 
 

@@ -10,7 +10,6 @@ from autosearch.compiler import compile_recipe
 from autosearch.export import FORMATS, knee
 from autosearch.front import front_table
 from autosearch.front_view import FrontView
-from autosearch.journal import FILE, Journal, read_journal
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
 from autosearch.study import Study
@@ -23,48 +22,6 @@ def test_front_as_text_and_as_json(cli, study: Path) -> None:
     data = cli("front", study, "--json").data
     assert data == front_table(Study.read(study))
     assert {"study", "model", "objectives", "reference", "hypervolume", "points"} <= set(data)
-
-
-def test_status_of_a_finished_study(cli, study: Path) -> None:
-    data = cli("status", study, "--json").data
-    assert data["state"] == "finished"
-    assert data["done"] == 20
-    assert data["pending"] == data["failed"] == data["infeasible"] == 0
-    assert data["budget_share"] == 1.0
-    assert data["front"]
-    text = cli("status", study)
-    assert text.out.startswith("small on mixture: finished\n20 done, 0 pending")
-
-
-def test_status_while_a_run_goes_on(cli, study: Path, tmp_path: Path) -> None:
-    lines = (study / FILE).read_bytes().splitlines(keepends=True)
-    results = [i for i, line in enumerate(lines) if b'"type":"result"' in line]
-    # Cut inside the line after the fifth result, as a reader beside a writer may find it.
-    half = lines[results[4] + 1]
-    partial = b"".join(lines[: results[4] + 1]) + half[: len(half) // 2]
-    (tmp_path / FILE).write_bytes(partial)
-    data = cli("status", tmp_path, "--json").data
-    assert data["state"] == "running"
-    assert data["phase"] == "baselines"
-    assert data["done"] == 5
-    assert 0 < data["budget_share"] < 1
-
-
-def test_status_after_an_interrupt_says_how_to_go_on(cli, study: Path, tmp_path: Path) -> None:
-    with Journal.create(tmp_path / "cut", Study.read(study).header) as journal:
-        for record in read_journal(study)[1:]:
-            if record["type"] == "stop":
-                journal.append({"type": "stop", "reason": "interrupted"})
-            elif record["type"] != "validation" and record.get("name") != "validation":
-                journal.append(record)
-    data = cli("status", tmp_path / "cut", "--json").data
-    assert data["state"] == "stopped"
-    assert data["stopped"] == "interrupted"
-    assert "--resume" in cli("status", tmp_path / "cut").out
-
-
-def test_watching_a_finished_study_ends(cli, study: Path) -> None:
-    assert cli("status", study, "--watch").out.count("finished") == 1
 
 
 def test_validate_measures_again_on_other_noise(cli, study: Path, tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction
-from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
-from autosearch.diffusion.sites import Site
-from autosearch.models.dit import DiT, DiTConfig
+from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.plan import Plan, StepPlan, model_key
 
@@ -65,39 +63,5 @@ def plan_through() -> MakePlan:
             time = denoiser.schedule.time(start)
             steps.append(StepPlan(time, start, end, order=used, **choices))
         return Plan(model_key(denoiser), 1.0, tuple(steps), macs=1, full_macs=1, memory=0)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def random_dit() -> Callable[..., NetworkDenoiser]:
-    """Makes small DiTs whose weights are all random, so that every site has an effect."""
-
-    def make(*, depth: int = 4, prediction: Prediction = "v", seed: int = 0) -> NetworkDenoiser:
-        torch.manual_seed(seed)
-        network = DiT(DiTConfig(width=24, depth=depth, heads=3, num_classes=5))
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.15)
-        macs, modules, sites = network.site_macs(), {}, []
-        for i, block in enumerate(network.blocks):
-            modules |= {f"block.{i}": block}
-            modules |= {f"block.{i}.{part}": getattr(block, part) for part in ("attn", "mlp")}
-        for name in modules:
-            parent = None if name.count(".") == 1 else name.rpartition(".")[0]
-            elements = network.config.tokens * network.config.width
-            sites.append(Site(name, macs[name], elements, parent, residual=parent is None))
-        return NetworkDenoiser(
-            network,
-            schedule=get_schedule("vp", "linear"),
-            prediction=prediction,
-            sample_shape=(1, 8, 8),
-            classes=5,
-            null_label=5,
-            sites=sites,
-            modules=modules,
-            heads={name: 3 for name in modules if name.endswith("attn")},
-            macs=network.macs(),
-            weights="random",
-        )
 
     return make

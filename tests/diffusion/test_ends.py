@@ -71,7 +71,11 @@ def test_one_step_from_pure_noise_to_clean_is_the_mean(
     torch.testing.assert_close(got, torch.as_tensor(gaussian.means).expand(4, 3))
 
 
-@pytest.mark.parametrize("solver", [name for name, s in SOLVERS.items() if not s.stochastic])
+# EVODiff's factors do not go away with the steps where noise levels are far from geometric.
+CONVERGENT = [name for name, s in SOLVERS.items() if not s.stochastic and name != "evodiff"]
+
+
+@pytest.mark.parametrize("solver", CONVERGENT)
 def test_from_pure_noise_to_clean_converges(
     solver: str, gaussian: Mixture, exact: MakeExact
 ) -> None:

@@ -129,6 +129,12 @@ def test_wrong_choices_name_the_nearest(table: dict[str, Any], choice: str, word
     assert words in str(caught.value)
 
 
+def test_a_point_that_fell_off_unbeaten_is_refused_too(table: dict[str, Any]) -> None:
+    points = [{**p, "overtaken_by": None} for p in table["points"]]
+    with pytest.raises(UserError, match="not on the front any more; pick another"):
+        pick(FrontView({**table, "points": points}), "121")
+
+
 def test_an_empty_front_has_nothing_to_pick(table: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="empty"):
         pick(FrontView({**table, "points": []}), "knee")

@@ -122,6 +122,32 @@ def test_any_number_of_objectives(table: dict[str, Any], names: list[str], panel
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in shown)
 
 
+def test_a_front_of_three_names_its_points_and_says_how_to_read_it(table: dict[str, Any]) -> None:
+    changed = with_objectives(table, "fid", "fd_pixels", "nfe")
+    for key in ("points", "baselines"):
+        changed[key] = [p for p in changed[key] if "fd_pixels" in p["values"]]
+    figure = front_figure(changed)
+    searched = {f"#{p['id']}" for p in changed["points"] if p["on_front"] and not p["baseline"]}
+    assert searched
+    *panels, empty = figure.axes
+    for axes in panels:
+        assert searched <= {text.get_text() for text in axes.texts}
+    assert not empty.axison
+    labels = {text.get_text() for text in empty.get_legend().get_texts()}
+    assert "front, 95% interval" in labels
+    assert any("better in another one" in text.get_text() for text in empty.texts)
+
+
+def test_values_that_hardly_differ_need_no_logarithm(table: dict[str, Any]) -> None:
+    changed = copy.deepcopy(table)
+    changed["reference"]["values"] = {}
+    for i, point in enumerate([*changed["points"], *changed["baselines"]]):
+        value = 0.9 + i / 1000
+        point["values"]["fid"] |= {"validated": value, "ci": [value, value]}
+    (axes,) = front_figure(changed).axes
+    assert axes.get_yscale() == "linear"
+
+
 @pytest.mark.parametrize("name", ["front.jpg", "front", "front.png.txt"])
 def test_other_suffixes_are_refused(table: dict[str, Any], tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"\.png, \.pdf or \.svg"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch import run as run_module
+from autosearch import session as session_module
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.front import front_table
 from autosearch.journal import Journal, read_journal
@@ -153,7 +153,9 @@ def fake_workers(monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Lets whole runs use the cheap evaluator, in this process; returns it."""
     evaluator = Fake()
     monkeypatch.setattr(
-        run_module, "make_executor", lambda factory, **options: InProcessExecutor(lambda: evaluator)
+        session_module,
+        "make_executor",
+        lambda factory, **options: InProcessExecutor(lambda: evaluator),
     )
     return evaluator
 

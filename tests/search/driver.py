@@ -17,11 +17,12 @@ from typing import Any
 
 import torch
 
-from autosearch import run
+from autosearch import session
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.front import front_table
 from autosearch.journal import read_journal
 from autosearch.progress import Progress
+from autosearch.run import run_study
 from autosearch.study import Study
 from autosearch.workers import InProcessExecutor, Outcome, Task
 from autosearch.workers.evaluator import ModelEvaluator
@@ -49,8 +50,8 @@ def search(experiment: Experiment, out: Path) -> None:
     def in_process(factory: Any, **options: object) -> InProcessExecutor:
         return InProcessExecutor(lambda: Slow(factory.args[0]))
 
-    run.make_executor = in_process  # type: ignore[assignment]
-    run.run_study(experiment, out, resume=(out / "journal.jsonl").exists(), progress=Progress())
+    session.make_executor = in_process  # type: ignore[assignment]
+    run_study(experiment, out, resume=(out / "journal.jsonl").exists(), progress=Progress())
 
 
 def forked(experiment: Experiment, out: Path) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ray import cloudpickle
 
-from autosearch import run as run_module
+from autosearch import session as session_module
 from autosearch.front import front_table
 from autosearch.journal import read_journal
 from autosearch.progress import Progress
@@ -49,7 +49,7 @@ def searched(tools, monkeypatch, directory: Path, workers: int | None) -> str:
         uneven = functools.partial(Uneven, factory.args[0])
         return RayExecutor(uneven, count=workers, num_cpus=0.5)
 
-    monkeypatch.setattr(run_module, "make_executor", make)
+    monkeypatch.setattr(session_module, "make_executor", make)
     study = run_study(tools.experiment(**KEYS), directory, resume=False, progress=Progress())
     return result(study, directory)
 

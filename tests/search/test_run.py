@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from autosearch import run as run_module
+from autosearch import session as session_module
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
@@ -350,7 +350,7 @@ def test_the_experiment_s_workers_are_asked_for(tmp_path, tools, monkeypatch):
         fake = tools.fake()
         return InProcessExecutor(lambda: fake)
 
-    monkeypatch.setattr(run_module, "make_executor", make)
+    monkeypatch.setattr(session_module, "make_executor", make)
     workers = {"count": 3, "cpus": 0.5, "gpus": 1, "executor": "ray", "time_limit": 9}
     started(tools, tmp_path / "a", workers=workers, budget={"candidates": 5})
     assert asked == [

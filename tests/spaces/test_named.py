@@ -7,7 +7,7 @@ import pytest
 
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
-from autosearch.spaces import GuidanceChoice, NamedRecipes, Space
+from autosearch.spaces import GuidanceChoice, NamedRecipes, SolverChoice, Space
 
 NAMES = ["dpmpp_2m-quadratic@5", "ddim@3", "unipc@8"]
 
@@ -75,3 +75,12 @@ def test_one_alone_stays(attentive):
 def test_impossible_names_are_refused(attentive, names, message):
     with pytest.raises(UserError, match=message):
         make(attentive, names)
+
+
+def test_times_alone_leave_the_solver_to_its_family(attentive):
+    times = NamedRecipes(attentive, recipes=["dpmpp_2m-quadratic@5"], solver=False)
+    space = Space(attentive, [times, SolverChoice(attentive)], baseline("ddim@10", attentive))
+    for name in ("dpmpp_2m-quadratic@5", "ddim-quadratic@5"):
+        recipe = baseline(name, attentive)
+        assert space.decode(space.encode(recipe)).steps == recipe.steps
+    assert space.encode(baseline("ddim@5", attentive)) is None

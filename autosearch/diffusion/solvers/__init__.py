@@ -1,6 +1,8 @@
 """Solver steps: linear combinations of a state and of evaluations, by exact integrators."""
 
 from autosearch.diffusion.solvers.coefficients import Coefficients, coefficients
+from autosearch.diffusion.solvers.empirical import Statistics
+from autosearch.diffusion.solvers.moved import moved
 from autosearch.diffusion.solvers.relaxation import RELAXATIONS
 from autosearch.diffusion.solvers.state import Evaluation, Interval
 from autosearch.diffusion.solvers.update import FIRST_ORDER, Corrector, Update
@@ -12,6 +14,8 @@ __all__ = [
     "Corrector",
     "Evaluation",
     "Interval",
+    "Statistics",
     "Update",
     "coefficients",
+    "moved",
 ]

@@ -69,6 +69,10 @@ def coefficients(
             noise prediction it is the reverse SDE of intensity eta, at eta 1 SDE-DPM-Solver.
         schedule: for polynomials in time.
     """
+    if update.form == "linear":
+        return Coefficients(
+            update.weights[0], dict(zip(update.used, update.weights[1:], strict=True))
+        )
     if update.form in _LAGRANGE:
         return _lagrange(update, interval, log_snrs, schedule)
     h = interval.h

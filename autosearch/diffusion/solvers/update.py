@@ -14,11 +14,13 @@ class Update:
         order: local polynomials of degree ``order - 1``; 1 is DDIM.
         prediction: which of the two predictions is integrated.
         form: ``taylor``; ``dpmsolver``, its published third order, with half the second
-            derivative; ``deis_t`` and ``deis_rho``, polynomials in time and in sigma/alpha.
+            derivative; ``deis_t`` and ``deis_rho``, polynomials in time and in sigma/alpha;
+            ``evodiff``; ``v3``, with the model's statistics; ``linear``, with weights given.
         start: which evaluation's point the step starts from; -1 is the newest.
         points: for each derivative, the evaluations besides the start's own that estimate it,
             ascending. 0 is the evaluation at the step's own end, for correctors.
         relaxation: kind and coefficient of the factor on the first derivative.
+        weights: of form ``linear``: of the start's state, then of each evaluation used.
     """
 
     order: int = 1
@@ -27,6 +29,7 @@ class Update:
     start: int = -1
     points: tuple[tuple[int, ...], ...] = ()
     relaxation: tuple[str, float] | None = None
+    weights: tuple[float, ...] = ()
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -37,7 +40,15 @@ class Update:
         """Plain data for hashing."""
         points = [list(chosen) for chosen in self.points]
         relaxation = list(self.relaxation) if self.relaxation else None
-        return [self.order, self.prediction, self.form, self.start, points, relaxation]
+        found: list[object] = [
+            self.order,
+            self.prediction,
+            self.form,
+            self.start,
+            points,
+            relaxation,
+        ]
+        return [*found, list(self.weights)] if self.weights else found
 
 
 FIRST_ORDER = Update()

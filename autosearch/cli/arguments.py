@@ -1,0 +1,22 @@
+"""What commands on a study's directory share: arguments, and the table of its front."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["CHOICES", "DirectoryArgument", "JsonOption", "read_table"]
+
+DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# What --pick takes, for help and messages; nothing heavy is imported for it.
+CHOICES = 'knee, an id, best:OBJECTIVE, "OBJECTIVE<=VALUE" or "speedup>=VALUE"'
+
+
+def read_table(directory: Path) -> dict[str, Any]:
+    """The front of a study, as ``front --json`` prints it."""
+    from autosearch.front import front_table
+    from autosearch.study import Study
+
+    return front_table(Study.read(directory))

@@ -1,0 +1,74 @@
+"""``front``: the table, and which settings answer to a target."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autosearch.cli.arguments import CHOICES, DirectoryArgument, JsonOption, read_table
+from autosearch.cli.output import print_json, print_text
+
+__all__ = ["front", "print_front"]
+
+
+def front(
+    directory: DirectoryArgument,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="CHOICE",
+            help=f"Answer for a target: {CHOICES}. Shows the point, its neighbours, its baseline "
+            "and its settings.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the front: search and validated values, intervals, the baseline at each cost."""
+    table = read_table(directory)
+    if pick is not None:
+        _answer(table, pick, directory, as_json=as_json)
+    elif as_json:
+        print_json(table)
+    else:
+        print_front(table)
+
+
+def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
+    """Which settings for a target."""
+    from autosearch.answer import answer, answer_data, answer_text
+    from autosearch.front_view import FrontView
+
+    view = FrontView(table)
+    found = answer(view, choice)
+    if as_json:
+        print_json(answer_data(view, found))
+    else:
+        print_text(answer_text(view, found, directory=str(directory)))
+
+
+def print_front(table: Mapping[str, Any]) -> None:
+    """A rich table on a terminal, plain text elsewhere."""
+    if not sys.stdout.isatty():
+        from autosearch.front_text import front_text
+
+        print_text(front_text(table))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from autosearch.front_text import columns, rows, summary_lines, title
+    from autosearch.front_view import FrontView
+
+    view = FrontView(table)
+    shown = Table(title=title(view), title_justify="left")
+    for name in columns(view):
+        left = name in ("recipe", "baseline")
+        shown.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for row in rows(view):
+        shown.add_row(*row)
+    console = Console()
+    console.print(shown, markup=False)
+    console.print("\n".join(summary_lines(view)), markup=False, highlight=False)

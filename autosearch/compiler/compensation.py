@@ -1,0 +1,35 @@
+"""DC-Solver's ratios as weights (Zhao et al. 2024).
+
+Before a step, the newest evaluation is replaced by the polynomial through the last three at time
+``t + (ratio - 1) (t - t_before)``: ratio 1 is the evaluation itself. What took its place stays for
+the steps after it. As published, the first two steps have nothing to compensate with.
+"""
+
+from collections.abc import Sequence
+
+from autosearch.recipe import Step, round_float
+
+__all__ = ["LEAST_HISTORY", "compensated", "compensation"]
+
+LEAST_HISTORY = 3
+
+
+def compensated(steps: Sequence[Step], i: int) -> bool:
+    """Whether step i replaces its evaluation."""
+    return i + 1 >= LEAST_HISTORY and steps[i].compensation != 1
+
+
+def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple[float, ...]:
+    """The weights of the last three evaluations, newest first; empty where nothing changes."""
+    if not compensated(steps, i):
+        return ()
+    known = [times[i - back] for back in range(LEAST_HISTORY)]
+    at = known[1] + steps[i].compensation * (known[0] - known[1])
+    weights = []
+    for own in known:
+        weight = 1.0
+        for other in known:
+            if other != own:
+                weight *= (at - other) / (own - other)
+        weights.append(round_float(weight))
+    return tuple(weights)

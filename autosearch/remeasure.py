@@ -1,0 +1,104 @@
+"""Measuring what a front promises again, on noise that the search never saw."""
+
+import contextlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.front import selection
+from autosearch.measure import Measure
+from autosearch.session import Session
+from autosearch.setup import know_latency
+from autosearch.study import estimates_to_record
+from autosearch.timing import timed
+from autosearch.workers import Infeasible, Task
+
+__all__ = ["validate"]
+
+
+def validate(session: Session, *, samples: int | None = None, seed: int | None = None) -> None:
+    """Measure what the front's promises rest on again, on noise that the search never saw."""
+    experiment = session.problem.experiment
+    count = experiment.validation.samples if samples is None else samples
+    number = experiment.seed if seed is None else seed
+    measure = session.problem.report_measure
+    if not measure.needs:
+        return
+    know_latency(session)
+    measure.check_samples(count, where="samples")
+    if number < 0:
+        raise UserError(f"seed: {number} is below 0; use 0 or more")
+    teacher = session.teacher(Stream.VALIDATION, number, count, measure)
+    with session.phase("validation"):
+        _measure(session, count, number, measure, teacher)
+    if session.problem.latencies and not session.interrupted():
+        with session.phase("timing"):
+            _time_selection(session)
+
+
+def _measure(
+    session: Session, count: int, seed: int, measure: Measure, teacher: NDArray[np.generic] | None
+) -> None:
+    chosen = {c.id: c for c in selection(session.study)}
+    known = session.study.validations.get((seed, count), {})
+    todo = [c for c in chosen.values() if c.identity not in known]
+    plans = {c.id: session.problem.compile(session.study.recipe(c)) for c in todo}
+    waiting = list(todo)
+    pending = 0
+    while (waiting and not session.interrupted()) or pending:
+        while waiting and pending < 2 * session.executor.size and not session.interrupted():
+            candidate = waiting.pop(0)
+            task = Task(
+                id=candidate.id,
+                plan=plans[candidate.id],
+                seed=seed,
+                stream=Stream.VALIDATION,
+                blocks=session.problem.blocks(count),
+                block_size=session.problem.seed_block,
+                needs=measure.needs,
+            )
+            session.executor.submit(task)
+            pending += 1
+        for outcome in session.executor.wait() if pending else ():
+            pending -= 1
+            values = {}
+            if outcome.reason is None:
+                with contextlib.suppress(Infeasible):
+                    values = measure.estimates(
+                        plans[outcome.id], outcome.rows, samples=count, teacher=teacher
+                    )
+            session.write(
+                {
+                    "type": "validation",
+                    "id": outcome.id,
+                    "identity": chosen[outcome.id].identity,
+                    "seed": seed,
+                    "samples": count,
+                    "values": estimates_to_record(values),
+                    "forward_equivalents": outcome.forward_equivalents,
+                },
+                sync=True,
+            )
+            done = len(todo) - len(waiting) - pending
+            session.changed(validating=(done, len(todo)), show=done == len(todo))
+
+
+def _time_selection(session: Session) -> None:
+    """Measure alone, one after the other, what was validated."""
+    for candidate in selection(session.study):
+        if candidate.identity in session.study.timings or session.interrupted():
+            continue
+        plan = session.problem.compile(session.study.recipe(candidate))
+        outcome = timed(session.executor, plan, block_size=session.problem.seed_block)
+        if outcome.reason is None:
+            session.write(
+                {
+                    "type": "timing",
+                    "identity": candidate.identity,
+                    "seconds": outcome.rows["latency"].tolist(),
+                    "forward_equivalents": outcome.forward_equivalents,
+                },
+                sync=True,
+            )

@@ -1,0 +1,98 @@
+"""What a study needs before its first candidate, made once and kept in its journal."""
+
+from autosearch.errors import UserError
+from autosearch.latency import LatencyTable
+from autosearch.recipe import Recipe
+from autosearch.reference import measured_reference
+from autosearch.session import Session
+from autosearch.starts import load_starts
+from autosearch.study import Record
+from autosearch.timing import measured_table
+from autosearch.workers import FitTask, Outcome
+
+__all__ = ["know_latency", "set_up"]
+
+
+def set_up(session: Session) -> None:
+    """The reference, latencies, fitted baselines and starts, once per study."""
+    know_latency(session)
+    _know_fits(session)
+    _know_starts(session)
+    if session.study.reference is not None:
+        return
+    with session.phase("reference"):
+        shipped = session.problem.model.figures.get("reference")
+        if shipped:
+            costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
+            record = {**shipped, "source": "shipped", **costs}
+        else:
+            record = measured_reference(session.problem, session.executor)
+        session.write({"type": "reference", **record})
+
+
+def know_latency(session: Session) -> None:
+    """Predict latencies from the study's table, measured now where there is none."""
+    if not session.problem.latencies:
+        return
+    if not session.study.latency_table:
+        with session.phase("latency"):
+            table, spent = measured_table(session.executor, session.problem.model)
+            session.write(
+                {
+                    "type": "latency_table",
+                    "table": table.to_dict(),
+                    "forward_equivalents": spent,
+                    "budgeted": spent,
+                }
+            )
+    session.problem.know_latency(LatencyTable.from_dict(session.study.latency_table))
+
+
+def _know_fits(session: Session) -> None:
+    """Fit the baselines that ask for it to the model, unless the study has them already."""
+    todo = [name for name in session.problem.fitted_names if name not in session.study.fits]
+    if todo:
+        with session.phase("fits"):
+            for number, name in enumerate(todo):
+                session.executor.submit(FitTask(number, name, session.problem.experiment.seed))
+            left = len(todo)
+            while left:
+                for outcome in session.executor.wait():
+                    session.write(_fit_record(todo[outcome.id], outcome))
+                    left -= 1
+    failed = {name: fit for name, fit in session.study.fits.items() if fit["recipe"] is None}
+    for name, fit in failed.items():
+        raise UserError(f"baselines: {name!r} cannot be fitted: {fit['reason']}; leave it out")
+    session.problem.know_fits(
+        {
+            name: Recipe.from_dict(fit["recipe"], where=f"fit of {name}")
+            for name, fit in session.study.fits.items()
+        }
+    )
+
+
+def _fit_record(name: str, outcome: Outcome) -> Record:
+    """What a fit came to."""
+    return {
+        "type": "fit",
+        "name": name,
+        "recipe": outcome.recipe,
+        "reason": outcome.reason,
+        "forward_equivalents": outcome.forward_equivalents,
+        "budgeted": outcome.forward_equivalents,
+    }
+
+
+def _know_starts(session: Session) -> None:
+    """Load what the search starts from, unless the study has it already."""
+    init = session.problem.experiment.init
+    if session.study.starts is None and init:
+        loaded = load_starts(init, session.journal.directory)
+        recipes = {name: recipe.to_dict() for name, recipe in loaded.items()}
+        session.write({"type": "starts", "recipes": recipes})
+    session.problem.know_starts(
+        {
+            name: Recipe.from_dict(data, where=f"init: {name}")
+            for name, data in (session.study.starts or {}).items()
+        }
+    )

@@ -1,0 +1,182 @@
+"""Calibrated solvers side by side: FID, distance to the fine trajectory, and what measuring costs.
+
+``python -m autosearch.experiments.benchmarks.calibrated mixture --steps 3 10 --samples 4000``
+
+Every method is run at every number of steps, all on the same fresh noise. Studies may stand beside
+them: ``--searched times=runs/a everything=runs/b`` takes the recipe with the lowest validated FID
+at each number of evaluations. Statistics are measured once for all methods that use them, and
+charged to the first.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autosearch.errors import UserError
+from autosearch.evaluate import Evaluation, RecipeEvaluator
+from autosearch.fits.lab import Lab
+from autosearch.fits.names import fitted_recipe
+from autosearch.front import front_table
+from autosearch.library import FOLDER
+from autosearch.recipe import Recipe
+from autosearch.study import Study
+from autosearch.workers.evaluator import ModelSpec
+
+__all__ = ["METHODS", "calibrated_rows"]
+
+METHODS = (
+    "ddim",
+    "dpmpp_2m",
+    "dpmpp_3m",
+    "unipc",
+    "deis",
+    "evodiff",
+    "dpmpp_2m+v3",
+    "unipc+v3",
+    "unipc+dc",
+    "ddim+olss",
+    "ddim+boss",
+    "dpmpp_2m+boss",
+)
+# Fits that choose times themselves, whatever the grid.
+_TIMED = ("olss", "boss")
+
+
+def calibrated_rows(
+    model: str,
+    *,
+    counts: Sequence[int],
+    methods: Sequence[str],
+    grid: str | None,
+    samples: int,
+    seed: int,
+    searched: Mapping[str, Path],
+    workers: int | None,
+) -> list[dict[str, Any]]:
+    """One row for each method: its cost in forwards of one sample, and values by step count.
+
+    Args:
+        grid: of the methods that do not choose times themselves; their own where it is None.
+        seed: of the fresh noise; calibrations take another stream.
+        searched: studies by a label.
+    """
+    evaluator = RecipeEvaluator(
+        ModelSpec(model),
+        samples=samples,
+        seed=seed,
+        objectives=["fid", "teacher_mse", "nfe"],
+        workers=workers,
+    )
+    rows, recipes = [], {}
+    for method in methods:
+        cost = 0.0
+        for count in counts:
+            lab = Lab(evaluator.model.denoiser)
+            recipes[f"{method}@{count}"] = fitted_recipe(_name(method, grid, count), lab)
+            cost += lab.forward_equivalents
+        rows.append({"method": method, "cost": cost})
+    for label, directory in searched.items():
+        found = _searched(directory, counts)
+        library = evaluator.model.denoiser.library
+        library.folders = [*library.folders, directory.absolute() / FOLDER]
+        recipes |= {f"{label}@{count}": recipe for count, recipe in found.items()}
+        spent = front_table(Study.read(directory))["cost"]["forward_equivalents"]
+        rows.append({"method": label, "cost": spent})
+    measured = {e.name: e for e in evaluator.evaluate(recipes)}
+    for row in rows:
+        row["values"] = {
+            count: _values(measured[name])
+            for count in counts
+            if (name := f"{row['method']}@{count}") in measured
+        }
+    return rows
+
+
+def _name(method: str, grid: str | None, count: int) -> str:
+    solver, _, fit = method.partition("+")
+    on = f"-{grid}" if grid and fit.partition(":")[0] not in _TIMED else ""
+    return f"{solver}{on}{'+' if fit else ''}{fit}@{count}"
+
+
+def _searched(directory: Path, counts: Sequence[int]) -> dict[int, Recipe]:
+    """The best recipe of a study at each number of evaluations that it has."""
+    best = {}
+    for count in counts:
+        points = [
+            point
+            for point in front_table(Study.read(directory))["points"]
+            if point["values"]["nfe"]["search"] == count
+            and point["values"]["fid"]["validated"] is not None
+        ]
+        if points:
+            point = min(points, key=lambda p: p["values"]["fid"]["validated"])
+            best[count] = Recipe.from_dict(point["recipe"], where=f"point {point['id']}")
+    return best
+
+
+def _values(found: Evaluation) -> dict[str, Any]:
+    fid = found.values["fid"]
+    return {
+        "fid": fid.value,
+        "ci": list(fid.interval()),
+        "distance": found.values["teacher_mse"].value,
+        "nfe": found.values["nfe"].value,
+    }
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], counts: Sequence[int], key: str) -> str:
+    """One table: methods down, step counts across."""
+    head = ["method", "cost", *map(str, counts)]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        cells = [row["values"].get(count) for count in counts]
+        texts = ["" if cell is None else f"{cell[key]:.4f}" for cell in cells]
+        lines.append([row["method"], f"{row['cost']:,.0f}", *texts])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _studies(texts: Sequence[str]) -> dict[str, Path]:
+    found = {}
+    for text in texts:
+        label, _, directory = text.partition("=")
+        if not directory:
+            raise UserError(f"--searched {text}: write LABEL=DIR")
+        found[label] = Path(directory)
+    return found
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Compare calibrated solvers.")
+    parser.add_argument("model")
+    parser.add_argument("--steps", type=int, nargs=2, default=[3, 10], metavar=("LOW", "HIGH"))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--grid", help="of all methods that do not choose times themselves")
+    parser.add_argument("--searched", nargs="+", default=[], metavar="LABEL=DIR")
+    parser.add_argument("--samples", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="0 for this process alone")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    counts = list(range(options.steps[0], options.steps[1] + 1))
+    rows = calibrated_rows(
+        options.model,
+        counts=counts,
+        methods=options.methods,
+        grid=options.grid,
+        samples=options.samples,
+        seed=options.seed,
+        searched=_studies(options.searched),
+        workers=options.workers or None,
+    )
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for title, key in (("FID", "fid"), ("Mean square distance", "distance")):
+        sys.stdout.write(f"{title}\n\n{markdown(rows, counts, key)}\n\n")
+
+
+if __name__ == "__main__":
+    main()

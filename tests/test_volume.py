@@ -1,0 +1,90 @@
+"""The hypervolume over a search."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autosearch.front import front_table, hypervolume
+from autosearch.study import Study
+from autosearch.volume import Growth, volumes
+
+AXES = {
+    "fid": {"zero": 0.01, "one": 1.0, "log": True},
+    "nfe": {"zero": 1.0, "one": 100.0, "log": True},
+}
+
+
+def study_of(*values: tuple[float, float] | None, scale: bool = True) -> Study:
+    """Candidates with these values of fid and nfe; None is infeasible."""
+    header = {
+        "type": "header",
+        "name": "made",
+        "version": "0",
+        "model_name": "mixture",
+        "model": {"family": "vp", "schedule": "linear", "prediction": "noise", "weights": "w"},
+        "experiment": {
+            "model": "mixture",
+            "space": {"timesteps": {}},
+            "objectives": ["fid", "nfe"],
+        },
+    }
+    records: list[dict[str, Any]] = [header]
+    records += [{"type": "scale", "axes": AXES}] if scale else []
+    for i, pair in enumerate(values):
+        genome = {"start": {"scale": "unit"}, "steps": [{"time": 500}], "end": "clean"}
+        records.append(
+            {
+                "type": "ask",
+                "id": i,
+                "kind": "search",
+                "name": None,
+                "genome": genome,
+                "identity": f"plan{i}",
+                "nominal": 1.0,
+                "told": 0,
+                "duplicates": 0,
+            }
+        )
+        found = dict(zip(("fid", "nfe"), pair, strict=True)) if pair else {}
+        records.append(
+            {
+                "type": "result",
+                "id": i,
+                "status": "ok" if pair else "infeasible",
+                "reason": None if pair else "nfe is above 10",
+                "values": {k: {"value": v, "pseudo": []} for k, v in found.items()},
+                "forward_equivalents": 1.0,
+                "samples": 100,
+                "seconds": 0.1,
+            }
+        )
+    return Study.from_records(records)
+
+
+def test_it_grows_with_the_front_in_closed_form() -> None:
+    # On the axes the points are (0.5, 0.5), a dominated one, none, and (0, 0.75).
+    study = study_of((0.1, 10.0), (0.5, 50.0), None, (0.01, 10**1.5))
+    assert volumes(study) == [
+        Growth(1, pytest.approx(0.25)),
+        Growth(2, pytest.approx(0.25)),
+        Growth(3, pytest.approx(0.25)),
+        Growth(4, pytest.approx(0.375)),
+    ]
+
+
+def test_it_never_falls_and_ends_at_that_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    values = 10 ** rng.uniform((-2, 0), (0, 2), (60, 2))
+    study = study_of(*map(tuple, values.tolist()))
+    found = volumes(study, most=7)
+    assert len(found) == 7
+    assert found[-1].candidates == 60
+    assert [g.volume for g in found] == sorted(g.volume for g in found)
+    assert found[-1].volume == pytest.approx(hypervolume(AXES, ["fid", "nfe"], values))
+    assert found[-1].volume == pytest.approx(front_table(study)["hypervolume"]["search"])
+
+
+def test_without_axes_or_results_there_is_none() -> None:
+    assert volumes(study_of((0.1, 10.0), scale=False)) == []
+    assert volumes(study_of()) == []
