@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-diffusers check bench soak clean
+.PHONY: help install demo test test-diffusers check bench soak docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,7 +23,7 @@ demo: $(STAMP)  ## search the digits model (5 minutes) and leave the front in ru
 	$(BIN)/autosearch run digits --out runs/digits
 
 test: $(STAMP)  ## run the tests (10 minutes at most)
-	$(BIN)/python -m pytest -m "not soak and not diffusers"
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup -m "not soak and not diffusers"
 
 test-diffusers: $(STAMP)  ## run the long tests of diffusers pipelines
 	$(BIN)/python -m pytest -m diffusers
@@ -38,6 +38,9 @@ bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead
 
 soak: test-diffusers  ## run the long tests
 	$(BIN)/python -m pytest -m soak
+
+docs: $(STAMP)  ## build the documentation's site in build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove runs and caches, keep .venv
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

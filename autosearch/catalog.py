@@ -48,6 +48,7 @@ KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "algorithms": _registered("algorithm"),
     "baselines": _baselines,
     "models": _registered("model"),
+    "loggers": _registered("callback"),
 }
 
 
@@ -78,6 +79,7 @@ def experiment_schema() -> dict[str, Any]:
     properties["space"]["minProperties"] = 1
     for key in ("objectives", "report"):
         properties[key]["items"] = {"enum": _names("objectives")}
+    properties["loggers"]["items"] = _named(properties["loggers"]["items"], _names("loggers"))
     properties["constraints"]["propertyNames"] = {"enum": _names("objectives")}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

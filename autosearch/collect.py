@@ -1,6 +1,7 @@
 """Measuring a few plans outside the search: reference, teacher, validation."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,16 @@ from autosearch.diffusion.noise import Stream
 from autosearch.plan import Plan
 from autosearch.workers.base import Executor, Outcome, Task
 
-__all__ = ["Collected", "collect"]
+__all__ = ["Collected", "Stopped", "collect"]
 
 Rows = Mapping[str, NDArray[np.generic]]
 
 # Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
 _PART = 2
+
+
+class Stopped(Exception):
+    """Asked to stop before all was measured; what was begun is done, and in the store."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,13 @@ def collect(
     blocks: Sequence[int],
     block_size: int,
     needs: frozenset[str],
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Collected:
-    """Measure one plan, its blocks spread over the workers, rows in index order."""
+    """Measure one plan, its blocks spread over the workers, rows in index order.
+
+    Raises:
+        Stopped: when ``stopping`` says so before everything was begun.
+    """
     if not needs:
         return Collected({}, 0.0, 0.0)
     parts = [tuple(blocks[i : i + _PART]) for i in range(0, len(blocks), _PART)]
@@ -50,11 +60,7 @@ def collect(
         Task(number, plan, seed, stream, part, block_size, needs)
         for number, part in enumerate(parts)
     ]
-    for task in tasks:
-        executor.submit(task)
-    outcomes: dict[int, Outcome] = {}
-    while len(outcomes) < len(parts):
-        outcomes.update({outcome.id: outcome for outcome in executor.wait()})
+    outcomes = _outcomes(executor, tasks, stopping)
     cost = sum(outcome.forward_equivalents for outcome in outcomes.values())
     nominal = plan.forward_equivalents * len(blocks) * block_size
     reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
@@ -64,3 +70,19 @@ def collect(
     rows = {need: np.concatenate([part[need] for part in ordered]) for need in tasks[0].needs}
     seconds = sum(outcome.seconds for outcome in outcomes.values())
     return Collected(rows, cost, nominal, seconds=seconds)
+
+
+def _outcomes(
+    executor: Executor, tasks: Sequence[Task], stopping: Callable[[], bool]
+) -> dict[int, Outcome]:
+    """By id. Only so many are begun that none has to be thrown away when asked to stop."""
+    waiting, outcomes = deque(tasks), dict[int, Outcome]()
+    while len(outcomes) < len(tasks):
+        begun = len(tasks) - len(waiting)
+        while waiting and begun - len(outcomes) < 2 * executor.size and not stopping():
+            executor.submit(waiting.popleft())
+            begun += 1
+        if begun == len(outcomes):
+            raise Stopped
+        outcomes.update({outcome.id: outcome for outcome in executor.wait()})
+    return outcomes

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["UserError", "nearest", "unknown_name"]
+__all__ = ["ClusterLost", "UserError", "nearest", "unknown_name"]
 
 
 class UserError(Exception):
@@ -11,6 +11,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class ClusterLost(UserError):
+    """Who evaluates has gone, and holds on to this process: it is to end at once."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -80,6 +80,8 @@ class Experiment(_Strict):
     # Fresh: each sees its own, as published searches do that draw anew for each evaluation.
     noise: Literal["common", "fresh"] = "common"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    # Who watches a run, such as tensorboard: names, or mappings of a name and settings.
+    loggers: list[dict[str, Any]] = Field(default_factory=list)
 
     @field_validator("model", "algorithm", mode="before")
     @classmethod
@@ -90,6 +92,21 @@ class Experiment(_Strict):
             named = {"name": _ALGORITHM, **named}
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
             raise ValueError("give a name, or a mapping with the key 'name'")
+        return named
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _named_once(cls, value: Any) -> Any:
+        """Bare names stand for ``{name: NAME}``."""
+        if not isinstance(value, list):
+            return value
+        named = [{"name": one} if isinstance(one, str) else one for one in value]
+        if not all(isinstance(one, Mapping) and isinstance(one.get("name"), str) for one in named):
+            raise ValueError("give names, or mappings with the key 'name'")
+        names = [one["name"] for one in named]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice!r} stands twice; name each logger once")
         return named
 
     @model_validator(mode="before")

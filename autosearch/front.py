@@ -15,6 +15,7 @@ from autosearch.registry import find
 from autosearch.study import Candidate, Estimates, Noise, Study
 
 __all__ = [
+    "complete_validation",
     "cost_groups",
     "front_table",
     "hypervolume",
@@ -95,7 +96,7 @@ def front_table(study: Study) -> dict[str, Any]:
     candidates = study.contenders
     search = values_of(candidates, objectives)
     search_front = {candidates[i].id for i in non_dominated(search)}
-    noise = _complete_validation(study)
+    noise = complete_validation(study)
     read: Reader = _searched if noise is None else lambda c: study.validated(c, noise) or {}
     pool = candidates if noise is None else [c for c in candidates if read(c)]
     final = values_of(pool, objectives, read)
@@ -203,7 +204,7 @@ def _reference_error(objective: Objective, study: Study) -> float:
     return Estimate(found["value"], tuple(found["pseudo"])).standard_error
 
 
-def _complete_validation(study: Study) -> Noise | None:
+def complete_validation(study: Study) -> Noise | None:
     """Seed and samples of the latest validation that has measured all that it should."""
     needed = {c.identity for c in selection(study)} if study.validations else set()
     complete = (noise for noise, found in study.validations.items() if needed <= set(found))

@@ -63,6 +63,8 @@ class Journal:
         self._path = directory / FILE
         self._lock = lock
         self._descriptor: int | None = descriptor
+        # Why nothing more can be written, once part of a line could not be taken back.
+        self._broken: UserError | None = None
         self._lines = len(contents.records)
         self._size = contents.size
         self._synced_size = contents.size
@@ -138,6 +140,8 @@ class Journal:
             ValueError: for NaN, infinity, a missing type, a second header or a closed journal.
             UserError: when the disk refuses; nothing of the record stays behind.
         """
+        if self._broken is not None:
+            raise self._broken
         if self._descriptor is None:
             raise ValueError("the journal is closed")
         if not is_type(record.get("type")) or record["type"] == "header":
@@ -187,19 +191,25 @@ class Journal:
             while written < len(line):
                 written += os.write(descriptor, line[written:])
         except BaseException as error:
-            self._undo(descriptor)
+            undone = self._undone(descriptor)
+            cause = error if isinstance(error, OSError) else InterruptedError()
+            found = refused(self._path, "cannot write the journal", cause)
+            if not undone:
+                self._broken = found
             if isinstance(error, OSError):
-                raise refused(self._path, "cannot write the journal", error) from None
+                raise found from None
             raise
         self._size += len(line)
         self._lines += 1
 
-    def _undo(self, descriptor: int) -> None:
+    def _undone(self, descriptor: int) -> bool:
         """Leave no part of a line behind; where that fails, it must stay the last one."""
         try:
             os.ftruncate(descriptor, self._size)
         except OSError:
             self._abandon()
+            return False
+        return True
 
     def __enter__(self) -> "Journal":
         return self
@@ -217,7 +227,8 @@ def _existing(directory: Path) -> Path:
     path = directory / FILE
     if not os.path.lexists(path):
         what = "holds no study" if directory.is_dir() else "is not a directory"
-        raise UserError(f"{directory}: {what}; give the directory that `autosearch run` wrote")
+        name = str(directory) if str(directory).strip() else repr(str(directory))
+        raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
     return path
 
 

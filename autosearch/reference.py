@@ -1,5 +1,6 @@
 """What a study is measured against: the fine reference, and the teacher's trajectory."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ def check_references(problem: Problem) -> None:
             raise UserError(f"reference {name}: {error}") from None
 
 
-def measured_reference(problem: Problem, executor: Executor) -> dict[str, Any]:
+def measured_reference(
+    problem: Problem, executor: Executor, *, stopping: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """The better of the reference recipes as a journal record, on a stream of its own.
 
     The better one has the lower ``fid``, or the better value of the first measured objective.
@@ -50,6 +53,7 @@ def measured_reference(problem: Problem, executor: Executor) -> dict[str, Any]:
             seed=seed,
             samples=samples,
             needs=measure.needs,
+            stopping=stopping,
         )
         for name in REFERENCES
     }
@@ -75,7 +79,13 @@ def measured_reference(problem: Problem, executor: Executor) -> dict[str, Any]:
 
 
 def teacher_ends(
-    problem: Problem, executor: Executor, *, stream: Stream, seed: int, samples: int
+    problem: Problem,
+    executor: Executor,
+    *,
+    stream: Stream,
+    seed: int,
+    samples: int,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Collected:
     """Ends of the fine trajectory from the same noise, as rows called ``final``."""
     return _sampled(
@@ -86,6 +96,7 @@ def teacher_ends(
         seed=seed,
         samples=samples,
         needs=frozenset({"final"}),
+        stopping=stopping,
     )
 
 
@@ -98,6 +109,7 @@ def _sampled(
     seed: int,
     samples: int,
     needs: frozenset[str],
+    stopping: Callable[[], bool],
 ) -> Collected:
     found = collect(
         executor,
@@ -107,6 +119,7 @@ def _sampled(
         blocks=problem.blocks(samples),
         block_size=problem.seed_block,
         needs=needs,
+        stopping=stopping,
     )
     if found.reason is not None:
         raise UserError(f"reference {name} cannot be sampled: {found.reason}")

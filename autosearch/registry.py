@@ -1,8 +1,8 @@
 """Names to things: the built-in lists, and third parties through entry points.
 
 A package adds its own by an entry point in one of the groups ``autosearch.models``,
-``autosearch.spaces``, ``autosearch.objectives`` and ``autosearch.algorithms``. They are resolved
-on the driver, when a name is looked up.
+``autosearch.spaces``, ``autosearch.objectives``, ``autosearch.algorithms`` and
+``autosearch.callbacks``. They are resolved on the driver, when a name is looked up.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from autosearch import algorithms, models, objectives, spaces
+from autosearch import algorithms, callbacks, models, objectives, spaces
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["KINDS", "construct", "find", "table"]
@@ -22,6 +22,7 @@ KINDS: Mapping[str, Sequence[type[Any]]] = {
     "space": spaces.BUILTIN,
     "objective": objectives.BUILTIN,
     "algorithm": algorithms.BUILTIN,
+    "callback": callbacks.BUILTIN,
 }
 
 

@@ -2,12 +2,15 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from autosearch._version import __version__
+from autosearch.callbacks.watching import make_callbacks
+from autosearch.collect import Stopped
 from autosearch.diffusion.noise import Stream
 from autosearch.environment import environment
 from autosearch.errors import UserError
@@ -31,7 +34,7 @@ from autosearch.study import Study
 __all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]
 
 # May differ from the first run's when a study is resumed: none of them changes a result.
-_RESUMABLE = ("budget", "workers", "validation")
+_RESUMABLE = ("budget", "workers", "validation", "loggers")
 
 
 def run_study(
@@ -57,18 +60,22 @@ def run_study(
     problem = Problem(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
+    callbacks = make_callbacks(experiment.loggers)
     check_references(problem)
     if resume:
         journal = _resumed(out, problem, overrides)
     else:
         check_starts(experiment.init)
         journal = Journal.create(out, study_header(problem, out, overrides))
-    with journal, _interrupts() as interrupted:
-        with Session(problem, journal, progress, interrupted) as session:
-            set_up(session)
-            _search(session)
-            if not interrupted():
-                validate(session)
+    with journal, _interrupts(progress) as interrupted:
+        with Session(problem, journal, progress, interrupted, callbacks=callbacks) as session:
+            try:
+                set_up(session)
+                _search(session)
+                if not interrupted():
+                    validate(session)
+            except Stopped:
+                session.write({"type": "stop", "reason": "interrupted"})
         return session.study
 
 
@@ -76,11 +83,16 @@ def validate_study(
     directory: Path, *, samples: int | None, seed: int | None, progress: Progress
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
-    with Journal.open(directory) as journal, _interrupts() as interrupted:
-        study = Study.from_records(journal.records)
+    with Journal.open(directory) as journal, _interrupts(progress) as interrupted:
+        study = Study.from_journal(journal.records)
         problem = Problem(study.experiment)
         _check_weights(directory, study, problem)
-        with Session(problem, journal, progress, interrupted) as session:
+        # Chosen for the search, perhaps on another machine: not worth refusing a measurement for.
+        callbacks = make_callbacks(study.experiment.loggers, strict=False)
+        with (
+            Session(problem, journal, progress, interrupted, callbacks=callbacks) as session,
+            contextlib.suppress(Stopped),
+        ):
             validate(session, samples=samples, seed=seed)
         return session.study
 
@@ -123,7 +135,7 @@ def _resumed(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
     """The study's journal, if the experiment is the one that it began with."""
     journal = Journal.open(out)
     try:
-        study = Study.from_records(journal.records)
+        study = Study.from_journal(journal.records)
         before, now = study.experiment.to_dict(), problem.experiment.to_dict()
         changed = [key for key in before if before[key] != now[key]]
         refused = [key for key in changed if key not in _RESUMABLE]
@@ -158,14 +170,17 @@ def _short(value: object) -> str:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[Any]:
+def _interrupts(progress: Progress) -> Iterator[Any]:
     """Ctrl-C once (or SIGTERM) asks to finish what is in flight; twice stops at once."""
+    said = "stopping: finishing what is in flight; another Ctrl-C stops at once, nothing is lost"
     asked = {"count": 0}
 
     def handle(number: int, frame: FrameType | None) -> None:
         asked["count"] += 1
         if asked["count"] > 1:
             raise KeyboardInterrupt
+        # Not here: what was interrupted may be in the middle of a line of its own.
+        threading.Thread(target=progress.message, args=(said,), daemon=True).start()
 
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are

@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch.callbacks.watching import Chosen, Watchers
 from autosearch.diffusion.noise import Stream
 from autosearch.front import make_scale
 from autosearch.journal import Journal
@@ -38,28 +39,40 @@ class Session:
     """What the phases of one run share."""
 
     def __init__(
-        self, problem: Problem, journal: Journal, progress: Progress, interrupted: Any
+        self,
+        problem: Problem,
+        journal: Journal,
+        progress: Progress,
+        interrupted: Any,
+        *,
+        callbacks: Sequence[Chosen] = (),
     ) -> None:
         self.problem = problem
         self.journal = journal
         self.progress = progress
         self.interrupted = interrupted
         self.study = Study.from_records(journal.records)
+        self._watchers = Watchers(
+            callbacks, self.study, directory=journal.directory, key=journal.study
+        )
         problem.denoiser.library.folders = [journal.directory / FOLDER]
-        self._stack = contextlib.ExitStack()
         self._started = time.monotonic()
         self._next_show = 0.0
 
     def __enter__(self) -> "Session":
-        # The driver's own arithmetic is small; its threads would take the workers' cores.
-        self._stack.enter_context(one_thread())
-        self.executor: Executor = self._stack.enter_context(
-            StoredExecutor(
-                _executor(self.problem, self.journal.directory / FOLDER),
-                BlockStore(self.journal.directory / "blocks", STORE_BYTES),
-                self.problem.denoiser.library,
+        with contextlib.ExitStack() as stack:
+            # The driver's own arithmetic is small; its threads would take the workers' cores.
+            stack.enter_context(one_thread())
+            # Before the workers, so that these are free while loggers come to their end.
+            stack.enter_context(self._watchers)
+            self.executor: Executor = stack.enter_context(
+                StoredExecutor(
+                    _executor(self.problem, self.journal.directory / FOLDER),
+                    BlockStore(self.journal.directory / "blocks", STORE_BYTES),
+                    self.problem.denoiser.library,
+                )
             )
-        )
+            self._stack = stack.pop_all()
         self.progress.start()
         return self
 
@@ -73,7 +86,14 @@ class Session:
         """Ends of the fine trajectory from the same noise, where an objective asks for them."""
         if not measure.needs_teacher:
             return None
-        found = teacher_ends(self.problem, self.executor, stream=stream, seed=seed, samples=samples)
+        found = teacher_ends(
+            self.problem,
+            self.executor,
+            stream=stream,
+            seed=seed,
+            samples=samples,
+            stopping=self.interrupted,
+        )
         what = f"teacher ({stream.name.lower()})"
         if found.forward_equivalents or what not in self.study.overheads:
             self.write(
@@ -90,6 +110,7 @@ class Session:
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""
         self.fix_scale()
+        self._watchers.look()
         start = time.monotonic()
         if start < self._next_show and not show:
             return

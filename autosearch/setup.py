@@ -1,6 +1,10 @@
 """What a study needs before its first candidate, made once and kept in its journal."""
 
+from collections.abc import Sequence
+
+from autosearch.collect import Stopped
 from autosearch.errors import UserError
+from autosearch.fits.names import check_name
 from autosearch.latency import LatencyTable
 from autosearch.recipe import Recipe
 from autosearch.reference import measured_reference
@@ -26,7 +30,9 @@ def set_up(session: Session) -> None:
             costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
             record = {**shipped, "source": "shipped", **costs}
         else:
-            record = measured_reference(session.problem, session.executor)
+            record = measured_reference(
+                session.problem, session.executor, stopping=session.interrupted
+            )
         session.write({"type": "reference", **record})
 
 
@@ -53,13 +59,10 @@ def _know_fits(session: Session) -> None:
     todo = [name for name in session.problem.fitted_names if name not in session.study.fits]
     if todo:
         with session.phase("fits"):
-            for number, name in enumerate(todo):
-                session.executor.submit(FitTask(number, name, session.problem.experiment.seed))
-            left = len(todo)
-            while left:
-                for outcome in session.executor.wait():
-                    session.write(_fit_record(todo[outcome.id], outcome))
-                    left -= 1
+            # What names share is measured for the first of them; then it is there for the others.
+            first = list({_shared(name) or name: name for name in reversed(todo)}.values())[::-1]
+            _fit(session, first)
+            _fit(session, [name for name in todo if name not in first])
     failed = {name: fit for name, fit in session.study.fits.items() if fit["recipe"] is None}
     for name, fit in failed.items():
         raise UserError(f"baselines: {name!r} cannot be fitted: {fit['reason']}; leave it out")
@@ -71,6 +74,25 @@ def _know_fits(session: Session) -> None:
     )
 
 
+def _shared(name: str) -> str:
+    """What a name's measurement is shared by: the same settings; empty where by none."""
+    parts = check_name(name).fits
+    return " ".join(f"{fit.summary} {values}" for fit, values in parts if fit.shared)
+
+
+def _fit(session: Session, names: Sequence[str]) -> None:
+    begun = done = 0
+    while done < len(names):
+        while begun < min(len(names), done + session.executor.size) and not session.interrupted():
+            session.executor.submit(FitTask(begun, names[begun], session.problem.experiment.seed))
+            begun += 1
+        if begun == done:
+            raise Stopped
+        for outcome in session.executor.wait():
+            session.write(_fit_record(names[outcome.id], outcome))
+            done += 1
+
+
 def _fit_record(name: str, outcome: Outcome) -> Record:
     """What a fit came to."""
     return {
@@ -79,7 +101,7 @@ def _fit_record(name: str, outcome: Outcome) -> Record:
         "recipe": outcome.recipe,
         "reason": outcome.reason,
         "forward_equivalents": outcome.forward_equivalents,
-        "budgeted": outcome.forward_equivalents,
+        "budgeted": outcome.nominal,
     }
 
 

@@ -1,8 +1,8 @@
 """Where a study stands, for progress displays and ``status``."""
 
 from autosearch.front import (
+    complete_validation,
     cost_groups,
-    front_table,
     non_dominated,
     objectives_of,
     ranked,
@@ -60,7 +60,7 @@ def unfinished(study: Study) -> str | None:
     if not all(candidate.finished for candidate in study.candidates.values()):
         return "search"
     measured = any(objective.needs for objective in objectives_of(study))
-    if measured and study.feasible and front_table(study)["seed"]["validated"] is None:
+    if measured and study.feasible and complete_validation(study) is None:
         return "validation"
     return None
 

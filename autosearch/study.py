@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.journal import read_journal
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
+from autosearch.records import fault, misplaced
 from autosearch.spaces.base import recipe_data
 
 __all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
@@ -102,13 +104,39 @@ class Study:
         Raises:
             UserError: when there is no study, or its journal is damaged.
         """
-        return cls.from_records(read_journal(directory))
+        return cls.from_journal(read_journal(directory))
 
     @classmethod
     def from_records(cls, records: Sequence[Record]) -> "Study":
+        """Apply records of this release's own making in order."""
         study = cls(records[0])
         for record in records[1:]:
             study.apply(record)
+        return study
+
+    @classmethod
+    def from_journal(cls, records: Sequence[Record]) -> "Study":
+        """Check and apply the records of a file in order.
+
+        Raises:
+            UserError: for one that this release does not understand or that does not belong
+                there, such as a second result of the same candidate, with its line.
+        """
+        study = cls(records[0])
+        names: set[str] = set()
+        for number, record in enumerate(records):
+            wrong = fault(record)
+            if wrong is None and number == 0:
+                names = set(study.experiment.objectives)
+            elif wrong is None:
+                wrong = misplaced(record, study.candidates, names)
+            if wrong is not None:
+                raise UserError(
+                    f"journal of {study.header.get('name')!r}, line {number + 1}: {wrong}; restore "
+                    "a copy, or use the release of autosearch that wrote it"
+                )
+            if number:
+                study.apply(record)
         return study
 
     @cached_property

@@ -87,20 +87,13 @@ class SolverChoice(Family):
         rate: float = 0.3,
     ) -> None:
         super().__init__(denoiser)
-        if not 0 < rate <= 1:
-            raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
-        if not 0 <= eta <= 1:
-            raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
-        if not 0 <= compensation <= 9:
-            raise UserError(f"{_WHERE}.compensation: {compensation:g} is outside 0 to 9")
+        _check_numbers(rate=rate, eta=eta, compensation=compensation)
         known = list(decisions.EVALUATIONS)
         if denoiser.data_mean is None:
             known.remove("average_x0")
         self.rate = rate
         known_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
         self.forms = Choice("form", "dpmsolver", _among("form", forms, known_forms))
-        if set(self.forms.values) == {_MEASURED}:
-            raise UserError(f"{_WHERE}.forms: 'v3' alone has nothing to begin with; add 'taylor'")
         self.orders = Choice("order", 1, _among("order", orders, decisions.ORDERS))
         self.predictions = Choice(
             "prediction", "data", _among("prediction", predictions, decisions.PREDICTIONS)
@@ -118,11 +111,7 @@ class SolverChoice(Family):
             ),
         )
         _among("relaxation", relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
-        least = min(self.orders.values)
-        if set(self.forms.values) <= {"dpmsolver", _MEASURED} and least == 4:
-            raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
-        if "evodiff" in self.forms.values and least > 2:
-            raise UserError(f"{_WHERE}: form 'evodiff' has orders 1 and 2; add order 2")
+        self._check_forms()
         # The order comes before what depends on it.
         self.decisions: tuple[Decision, ...] = (
             self.orders,
@@ -137,6 +126,16 @@ class SolverChoice(Family):
         if compensation:
             self.decisions = (*self.decisions, Compensation(compensation))
             self.fields = (*self.fields, "compensation")
+
+    def _check_forms(self) -> None:
+        """Forms that a step could have at no order, or with nothing measured."""
+        if set(self.forms.values) == {_MEASURED}:
+            raise UserError(f"{_WHERE}.forms: 'v3' alone has nothing to begin with; add 'taylor'")
+        least = min(self.orders.values)
+        if set(self.forms.values) <= {"dpmsolver", _MEASURED} and least == 4:
+            raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
+        if "evodiff" in self.forms.values and least > 2:
+            raise UserError(f"{_WHERE}: form 'evodiff' has orders 1 and 2; add order 2")
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """One choice for the whole recipe, drawn anew at half of the steps.
@@ -170,9 +169,9 @@ class SolverChoice(Family):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
                 self.evaluations.put(mine, self.evaluations.get(theirs))
-        theirs = other.get("artifacts", {}).get(_MEASURED)
-        if theirs is not None:
-            child["artifacts"] = {_MEASURED: theirs, **child.get("artifacts", {})}
+        table = other.get("artifacts", {}).get(_MEASURED)
+        if table is not None:
+            child["artifacts"] = {_MEASURED: table, **child.get("artifacts", {})}
 
     def repair(self, genome: Genome) -> None:
         measured = _MEASURED in genome.get("artifacts", {})
@@ -284,6 +283,15 @@ class SolverChoice(Family):
             self.orders.put(step, max(below))
         else:
             self.forms.put(step, self._plain_form())
+
+
+def _check_numbers(*, rate: float, eta: float, compensation: float) -> None:
+    if not 0 < rate <= 1:
+        raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
+    if not 0 <= eta <= 1:
+        raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
+    if not 0 <= compensation <= 9:
+        raise UserError(f"{_WHERE}.compensation: {compensation:g} is outside 0 to 9")
 
 
 def _plain(step: StepGenome) -> bool:

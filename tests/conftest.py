@@ -50,7 +50,8 @@ def random_dit() -> Callable[..., NetworkDenoiser]:
         network = DiT(DiTConfig(width=24, depth=depth, heads=3, num_classes=5))
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.15)
-        macs, modules, sites = network.site_macs(), {}, []
+        macs, sites = network.site_macs(), []
+        modules: dict[str, torch.nn.Module] = {}
         for i, block in enumerate(network.blocks):
             modules |= {f"block.{i}": block}
             modules |= {f"block.{i}.{part}": getattr(block, part) for part in ("attn", "mlp")}
@@ -88,7 +89,11 @@ def ray_cluster() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Ray, so that ``-m "not ray"`` leaves it out."""
+    """Mark what needs Ray, so that ``-m "not ray"`` leaves it out.
+
+    Where tests run in several processes, one of them has all of these: Ray is started once.
+    """
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
+            item.add_marker(pytest.mark.xdist_group("ray"))

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 the user's input is wrong, in one line; 130 interrupted; 1
 Nothing heavy is imported before a command needs it.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import typer
 from autosearch._version import __version__
 from autosearch.cli import calibrate, front, listing, recipes, report, run, study
 from autosearch.cli.output import note, quiet_logging
-from autosearch.errors import UserError
+from autosearch.errors import ClusterLost, UserError
 
 __all__ = ["app", "main"]
 
@@ -23,6 +24,17 @@ WRONG_INPUT = 2
 
 # Errors of usage: unknown commands and options, missing or unreadable values.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+# What a file system says of its own: a disk that is full, a place that may not be written.
+_REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+}
 
 app = typer.Typer(
     name="autosearch",
@@ -75,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(given or ["--help"], prog_name="autosearch", standalone_mode=False)
         sys.stdout.flush()
+    except ClusterLost as error:
+        note(f"autosearch: {error}")
+        sys.stdout.flush()
+        # Ray's threads would keep the process for minutes, then end it in a way of their own.
+        os._exit(WRONG_INPUT)
     except UserError as error:
         note(f"autosearch: {error}")
         return WRONG_INPUT
@@ -87,6 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left. Python flushes once more at exit: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        note(f"autosearch: {place}{error.strerror}; check the path, its permissions and free space")
+        return WRONG_INPUT
     if code == INTERRUPTED:
         note("autosearch: interrupted")
     return code if isinstance(code, int) else 0

@@ -1,5 +1,6 @@
 """``run``: a search from beginning to end."""
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,14 @@ def run(
         int | None, typer.Option("--budget", help="How many candidates, instead of other budgets.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search.")] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log",
+            metavar="NAME",
+            help="Log to tensorboard, wandb or mlflow, instead of the experiment's loggers.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the study in the directory.")
     ] = False,
@@ -50,7 +59,7 @@ def run(
     directory = _RUNS / Path(experiment).stem if out is None else out
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--out {directory}: is a file; give a directory")
-    changes = _changes(overrides or [], workers, budget, seed)
+    changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
         # What was changed at the first run stays changed.
         changes = [*_earlier_changes(directory), *changes]
@@ -62,7 +71,11 @@ def run(
 
 
 def _changes(
-    overrides: list[str], workers: int | None, budget: int | None, seed: int | None
+    overrides: list[str],
+    workers: int | None,
+    budget: int | None,
+    seed: int | None,
+    loggers: list[str],
 ) -> list[str]:
     """The command line's changes as ``key=value``; the short options come last."""
     changes = list(overrides)
@@ -75,6 +88,8 @@ def _changes(
         changes.append(f"budget={{candidates: {budget}}}")
     if seed is not None:
         changes.append(f"seed={seed}")
+    if loggers:
+        changes.append(f"loggers={json.dumps(loggers)}")
     return changes
 
 

@@ -66,7 +66,7 @@ def read_status(directory: Path) -> Status:
     # Asked first: a run that ends in between has then written all that it will.
     held = in_use(directory)
     records = read_journal(directory)
-    study = Study.from_records(records)
+    study = Study.from_journal(records)
     quiet = max(0.0, time.time() - (directory / FILE).stat().st_mtime)
     todo = unfinished(study)
     state = _state(study, records[-1], todo, held=held, quiet=quiet)
@@ -128,7 +128,8 @@ def _state(
         return "finished"
     interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
     # A run that ends in good order has the phase that it was in as its last word.
-    ended = last["type"] == "phase" and (interrupted or last["name"] in ("validation", "timing"))
+    phase = last["name"] if last["type"] == "phase" else None
+    ended = phase in ("validation", "timing") or (interrupted and last["type"] in ("phase", "stop"))
     if held is None and not ended and quiet <= _QUIET:
         return "running"
     return "stopped" if ended else "killed"

@@ -22,6 +22,8 @@ class Fit:
         owns: the fields that it decides; two rules of one recipe must not share any.
         repeated: whether a name may give the last setting as often as it likes.
         sites: whether the model must have blocks.
+        path: whether it takes the path of a file instead of settings, as text.
+        shared: whether all names with the same settings share one artifact, measured once.
     """
 
     summary: str
@@ -31,3 +33,4 @@ class Fit:
     repeated: bool = False
     sites: bool = False
     path: bool = False
+    shared: bool = False

@@ -36,10 +36,14 @@ _COURSES: WeakKeyDictionary[Denoiser, tuple[tuple[int, int], list["Lesson"]]] = 
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples of a network: [N, *sample_shape], labels [N], and the forwards that they took now."""
+    """Samples of a network: [N, *sample_shape], labels [N].
+
+    ``cost``: the forwards that drawing them takes; ``forwards``: those that it took now.
+    """
 
     x: Tensor
     labels: Tensor | None
+    cost: float
     forwards: float
 
 
@@ -70,10 +74,12 @@ def pool(denoiser: Denoiser, seed: int) -> Pool:
         condition = labels(indices, denoiser.classes).to(device) if denoiser.classes else None
         parts.append(sample(denoiser, plan, noise.to(device, denoiser.dtype), condition))
     # Outside inference, or nothing could be learned from them.
+    cost = POOL * plan.forward_equivalents
     known[seed] = Pool(
         torch.cat(parts).clone(),
         labels(range(POOL), denoiser.classes).to(device) if denoiser.classes else None,
-        POOL * plan.forward_equivalents,
+        cost=cost,
+        forwards=cost,
     )
     return known[seed]
 

@@ -39,6 +39,7 @@ class Lab:
         denoiser: as loaded.
         seed: of all noise and of :attr:`generator`.
         macs: multiply-accumulates run so far.
+        saved: those that were not run because an earlier fit on this worker left what was needed.
         files: artifacts kept, by their reference's key.
     """
 
@@ -46,6 +47,7 @@ class Lab:
         self.denoiser = denoiser
         self.seed = seed
         self.macs = 0.0
+        self.saved = 0.0
         self.files: dict[str, bytes] = {}
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -53,6 +55,11 @@ class Lab:
     def forward_equivalents(self) -> float:
         """What was run, in forwards of one sample."""
         return self.macs / self.denoiser.macs
+
+    @property
+    def nominal(self) -> float:
+        """What it takes where nothing is at hand: the same on any worker, in any order."""
+        return (self.macs + self.saved) / self.denoiser.macs
 
     @contextmanager
     def counting(self) -> Iterator[None]:

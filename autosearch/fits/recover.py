@@ -111,11 +111,12 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
             "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
             "in ddim+importance:2+recover@10"
         )
-    macs = lab.macs
+    macs, plan_training = lab.macs, plan.training
     plan, found = recovered_plan(plan, lab.denoiser)
     assert found is not None
     # Drawing the samples was counted as it went.
     lab.macs = macs + found.macs
+    lab.saved += plan_training.macs - found.macs
     lab.files[found.weights.key] = lab.denoiser.library.content(found.weights)
     return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
 

@@ -169,6 +169,7 @@ def _train(
     trained = [*low_rank, *gates.parameters()]
     first, last = _TEMPERATURES
     samples = pool(denoiser, lab.seed)
+    lab.saved += (samples.cost - samples.forwards) * denoiser.macs
     for i, lesson in enumerate(lessons(denoiser, samples, lab.generator, steps)):
         temperature = first + (last - first) * i / max(steps - 1, 1)
         kept = gates.draw(BATCH, temperature, lab.generator)

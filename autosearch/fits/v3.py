@@ -202,6 +202,7 @@ FITS = {
         ),
         _fit,
         "form",
+        shared=True,
     ),
     "v3_from": Fit(
         "DPM-Solver-v3 with the statistics of a file that `autosearch calibrate` wrote",

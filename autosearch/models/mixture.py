@@ -1,9 +1,11 @@
 """``mixture``: the exact denoiser of a Gaussian mixture, its own features, exact moments."""
 
 from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from autosearch.diffusion.prediction import Prediction
@@ -24,13 +26,13 @@ class MixtureModel(Model):
     def load(
         cls,
         *,
-        components: int = 6,
-        dimension: int = 8,
-        seed: int = 0,
+        components: Annotated[int, Field(ge=1, le=1000)] = 6,
+        dimension: Annotated[int, Field(ge=1, le=1000)] = 8,
+        seed: Annotated[int, Field(ge=0)] = 0,
         family: str = "vp",
         schedule: str = "linear",
         prediction: Prediction = "noise",
-        dtype: str = "float32",
+        dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
     ) -> "MixtureModel":
         """Draw a mixture from ``seed``; the options name what a recipe will name."""
         mixture = Mixture.random(components=components, dimension=dimension, seed=seed)

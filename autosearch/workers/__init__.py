@@ -3,6 +3,10 @@
 import importlib.util
 import logging
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from autosearch.errors import UserError, unknown_name
@@ -69,14 +73,28 @@ def make_executor(
         return InProcessExecutor(factory)
     if not installed:
         raise UserError("workers: Ray is not installed; pip install 'ray[tune]', or use inprocess")
-    from autosearch.workers.ray_pool import RayExecutor
+    with _own_signals():
+        from autosearch.workers.ray_pool import RayExecutor
 
-    return RayExecutor(
-        factory,
-        count=count,
-        most=most,
-        num_cpus=cpus,
-        num_gpus=gpus,
-        time_limit=time_limit,
-        address=address,
-    )
+        return RayExecutor(
+            factory,
+            count=count,
+            most=most,
+            num_cpus=cpus,
+            num_gpus=gpus,
+            time_limit=time_limit,
+            address=address,
+        )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray makes SIGTERM end the program at once when it starts: give it back to its owner."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

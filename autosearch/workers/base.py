@@ -86,6 +86,8 @@ class Outcome:
     files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
     forward_equivalents: float = 0.0
+    # Of a fit: what it takes where nothing is at hand.
+    nominal: float = 0.0
     seconds: float = 0.0
     worker: str = ""
 

@@ -105,6 +105,7 @@ class ModelEvaluator(Evaluator):
             recipe=recipe.to_dict(),
             files=lab.files,
             forward_equivalents=lab.forward_equivalents,
+            nominal=lab.nominal,
             seconds=time.perf_counter() - start,
         )
 

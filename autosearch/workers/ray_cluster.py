@@ -13,7 +13,7 @@ from ray.util.placement_group import PlacementGroup
 
 from autosearch.errors import UserError
 
-__all__ = ["connect", "reserve", "worker_count"]
+__all__ = ["connect", "free_room", "reserve", "room_on", "worker_count"]
 
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
@@ -40,7 +40,7 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
     if address == "local":
-        ray.init(address=address, include_dashboard=False, **quiet)
+        _begin(quiet)
     else:
         _join(address, quiet)
     # Ray prints a worker's death on standard output, which belongs to --json; the reason is in
@@ -59,7 +59,7 @@ def worker_count(
     """
     _check_request(count, cpus, gpus)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    room = sum(_room(node, cpus, gpus) for node in nodes)
+    room = room_on(nodes, cpus=cpus, gpus=gpus)
     cpu_total, gpu_total = _total(nodes, "CPU"), _total(nodes, "GPU")
     there = f"this cluster has {cpu_total:g} CPUs and {gpu_total:g} GPUs"
     if gpus and not gpu_total:
@@ -72,8 +72,20 @@ def worker_count(
         )
     if count != "auto":
         return count
-    free = max(1, min(room, _free(cpus, gpus)))
+    free = max(1, min(room, free_room(cpus=cpus, gpus=gpus)))
     return free if most is None else min(free, most)
+
+
+def room_on(nodes: list[dict[str, float]], *, cpus: float, gpus: float) -> int:
+    """Workers that empty nodes hold, given the resources of each."""
+    return sum(_room(node, cpus, gpus) for node in nodes)
+
+
+def free_room(*, cpus: float, gpus: float) -> int:
+    """Workers for which there are resources that nobody has now."""
+    free = ray.available_resources()
+    wanted = [("CPU", cpus), ("GPU", gpus)]
+    return min(_fits(free.get(name, 0.0), amount) for name, amount in wanted if amount)
 
 
 def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
@@ -98,6 +110,17 @@ def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
             "workers.count or wait for other runs"
         )
     return group
+
+
+def _begin(options: dict[str, Any]) -> None:
+    try:
+        ray.init(address="local", include_dashboard=False, **options)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"workers: Ray cannot start on this machine ({reason}); use workers.executor=inprocess,"
+            " or set RAY_TMPDIR to a short path that can be written"
+        ) from None
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
@@ -138,12 +161,6 @@ def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
     elif gpus:
         rooms.append(_fits(node.get("GPU", 0.0), gpus))
     return min(rooms)
-
-
-def _free(cpus: float, gpus: float) -> int:
-    free = ray.available_resources()
-    wanted = [("CPU", cpus), ("GPU", gpus)]
-    return min(_fits(free.get(name, 0.0), amount) for name, amount in wanted if amount)
 
 
 def _fits(there: float, each: float) -> int:

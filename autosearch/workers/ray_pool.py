@@ -1,6 +1,9 @@
 """Evaluation on Ray actors, one model each: on this machine, or on a cluster given by address."""
 
+import contextlib
 import dataclasses
+import logging
+import math
 import os
 import re
 import time
@@ -15,10 +18,17 @@ import ray.exceptions
 import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from autosearch.errors import UserError
+from autosearch.errors import ClusterLost, UserError
 from autosearch.workers.base import EvaluatorFactory, Executor, Job, Outcome
 from autosearch.workers.inprocess import Runner
-from autosearch.workers.ray_cluster import connect, reserve, worker_count
+from autosearch.workers.ray_cluster import (
+    connect,
+    free_room,
+    reserve,
+    room_on,
+    worker_count,
+)
+from autosearch.workers.ray_watch import Arrivals, Pulse, abandon
 
 __all__ = ["RayExecutor"]
 
@@ -30,6 +40,12 @@ _LOST = (
     ray.exceptions.NodeDiedError,
     ray.exceptions.ObjectLostError,
 )
+# Seconds between two looks at Ray itself: whether it is there, and what has joined it.
+_LOOK = 5.0
+# How often an evaluation may lose its machine before that counts as its own fault.
+_MOVES = 10
+
+_log = logging.getLogger(__name__)
 
 
 class RayExecutor(Executor):
@@ -39,6 +55,10 @@ class RayExecutor(Executor):
     worker that dies, or works on one task for longer than ``time_limit`` seconds, is started
     anew and its task queued again, ``max_retries`` times at most; then the task is infeasible.
     Building the model has no limit. Workers without a GPU see none.
+
+    A worker whose machine leaves the cluster waits for room elsewhere, and its task goes to
+    another, which does not count as the task's failure. With ``count`` auto, machines that join
+    get workers, up to ``most`` in all.
     """
 
     def __init__(
@@ -65,15 +85,18 @@ class RayExecutor(Executor):
         self._queue: deque[_Queued] = deque()
         self._done: list[Outcome] = []
         self._slots: list[_Slot] = []
-        self._group: Any = None
+        self._groups: list[Any] = []
+        # How many workers there may be in all.
+        self._most = most if most is not None else math.inf
+        self._grows = count == "auto"
+        self._next_look = time.monotonic() + _LOOK
+        self._lost = False
         self._closed = False
         self._owns_ray = connect(address=address)
         try:
             size = worker_count(count, cpus=num_cpus, gpus=num_gpus, most=most)
-            self._group = reserve(size, cpus=num_cpus, gpus=num_gpus)
-            self._slots = [_Slot(index) for index in range(size)]
-            for slot in self._slots:
-                self._start(slot)
+            self._pulse, self._arrivals = Pulse(), Arrivals()
+            self._add(size)
         except BaseException:
             self.close()
             raise
@@ -97,6 +120,7 @@ class RayExecutor(Executor):
             Exception: whatever the evaluator or its factory raised, apart from ``Infeasible`` and
                 out of memory; the worker's traceback is its cause.
             UserError: when workers die again and again while they load the model.
+            ClusterLost: when Ray itself has gone.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -112,12 +136,15 @@ class RayExecutor(Executor):
             return
         self._closed = True
         self._queue.clear()
+        if self._lost:
+            abandon()
+            return
         try:
             if ray.is_initialized():
                 for slot in self._slots:
                     slot.kill()
-                if self._group is not None:
-                    ray.util.remove_placement_group(self._group)
+                for group in self._groups:
+                    ray.util.remove_placement_group(group)
         finally:
             if self._owns_ray:
                 ray.shutdown()
@@ -126,15 +153,48 @@ class RayExecutor(Executor):
     def _pending(self) -> bool:
         return not self._closed and bool(self._queue or any(slot.job for slot in self._slots))
 
+    def _add(self, count: int) -> None:
+        """More workers, in a group of their own."""
+        resources = self._resources
+        group = reserve(count, cpus=resources["num_cpus"], gpus=resources["num_gpus"])
+        self._groups.append(group)
+        for bundle in range(count):
+            slot = _Slot(len(self._slots), group=group, bundle=bundle)
+            self._slots.append(slot)
+            self._start(slot)
+
+    def _look(self) -> None:
+        """Now and then: is Ray there, and has a machine joined it?"""
+        if time.monotonic() < self._next_look:
+            return
+        self._require_ray()
+        new = self._arrivals.take() if self._grows else []
+        if new:
+            cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
+            room = min(room_on(new, cpus=cpus, gpus=gpus), free_room(cpus=cpus, gpus=gpus))
+            more = int(min(room, self._most - len(self._slots)))
+            if more > 0:
+                with contextlib.suppress(UserError):  # others were faster
+                    self._add(more)
+                    _log.warning("workers: a machine has joined: %d more, %d now", more, self.size)
+        self._next_look = time.monotonic() + _LOOK
+
+    def _require_ray(self) -> None:
+        try:
+            self._pulse.require()
+        except ClusterLost:
+            self._lost = True
+            raise
+
     def _start(self, slot: "_Slot") -> None:
         """Start a worker afresh; until its model is built, the slot is busy without a job."""
         slot.kill()
-        strategy = PlacementGroupSchedulingStrategy(self._group, slot.index)
+        strategy = PlacementGroupSchedulingStrategy(slot.group, slot.bundle)
         actor = ray.remote(_Worker).options(
             max_restarts=0, scheduling_strategy=strategy, **self._resources
         )
         device = self._resources["num_gpus"] > 0
-        slot.actor = actor.remote(self._factory, f"ray-{slot.index}", device)
+        slot.actor = actor.remote(self._factory, slot.name, device)
         slot.begin(slot.actor.prepare.remote(), job=None, limit=None)
 
     def _dispatch(self) -> None:
@@ -150,11 +210,15 @@ class RayExecutor(Executor):
         busy = {slot.ref: slot for slot in self._slots if slot.ref is not None}
         ends = [slot.deadline for slot in busy.values() if slot.deadline is not None]
         ends += [] if end is None else [end]
-        pause = max(0.0, min(ends) - time.monotonic()) if ends else None
+        pause = max(0.0, min([*ends, self._next_look]) - time.monotonic())
         refs = list(busy)
-        ready, rest = ray.wait(refs, num_returns=1, timeout=pause)
-        if ready and rest:
-            ready, rest = ray.wait(refs, num_returns=len(refs), timeout=0)
+        try:
+            ready, rest = ray.wait(refs, num_returns=1, timeout=pause)
+            if ready and rest:
+                ready, rest = ray.wait(refs, num_returns=len(refs), timeout=0)
+        except ray.exceptions.RayError:
+            self._require_ray()
+            raise
         for ref in ready:
             self._collect(busy[ref])
         for ref in rest:
@@ -162,6 +226,7 @@ class RayExecutor(Executor):
             if slot.deadline is not None and time.monotonic() >= slot.deadline:
                 self._retry(slot, slot.job, f"ran for longer than {self._time_limit:g} s")
         self._dispatch()
+        self._look()
 
     def _collect(self, slot: "_Slot") -> None:
         # The slot is freed last, so that an interrupt in between loses nothing.
@@ -174,14 +239,29 @@ class RayExecutor(Executor):
         except ray.exceptions.UnserializableException as error:
             slot.finish()
             raise RuntimeError("the evaluator raised what cannot be sent here") from error
-        except _LOST as error:
-            self._retry(slot, job, f"worker died: {_exit_detail(error)}")
+        except ray.exceptions.RayError as error:
+            self._require_ray()
+            if not isinstance(error, _LOST):
+                raise
+            if _machine_left(error) and (job is None or job.moves < _MOVES):
+                self._move(slot, job)
+            else:
+                self._retry(slot, job, f"worker died: {_exit_detail(error)}")
             return
         if job is None:
             slot.failures = 0
         else:
             self._done.append(_owned(result))
         slot.finish()
+
+    def _move(self, slot: "_Slot", job: "_Queued | None") -> None:
+        """Its machine has gone: the worker waits for room, its task for another worker."""
+        if job is not None:
+            job.moves += 1
+            self._queue.appendleft(job)
+        again = "" if job is None else "; what it was evaluating is evaluated again"
+        _log.warning("workers: %s has left with its machine%s", slot.name, again)
+        self._start(slot)
 
     def _retry(self, slot: "_Slot", job: "_Queued | None", reason: str) -> None:
         """Start the worker again, and let its task run again unless it had its chances."""
@@ -196,6 +276,7 @@ class RayExecutor(Executor):
             job.failures += 1
             if job.failures <= self._max_retries:
                 self._queue.appendleft(job)
+                _log.warning("workers: %s: %s; its evaluation is begun again", slot.name, reason)
             else:
                 cost = job.task.nominal
                 reason = f"{reason} ({job.failures} times)"
@@ -225,6 +306,7 @@ class _Worker:
 class _Queued:
     task: Job
     failures: int = 0
+    moves: int = 0
 
 
 @dataclass
@@ -232,6 +314,8 @@ class _Slot:
     """A worker's place: ``ref`` is what it is doing, ``job`` None while it builds its model."""
 
     index: int
+    group: Any
+    bundle: int
     actor: Any = None
     ref: Any = None
     job: _Queued | None = None
@@ -260,6 +344,10 @@ def _owned(outcome: Outcome) -> Outcome:
     """With rows of its own: those from Ray are read-only and lie in its shared memory."""
     rows = {name: np.array(array) for name, array in outcome.rows.items()}
     return dataclasses.replace(outcome, rows=rows)
+
+
+def _machine_left(error: Exception) -> bool:
+    return isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error)
 
 
 def _exit_detail(error: Exception) -> str:

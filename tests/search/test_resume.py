@@ -104,7 +104,7 @@ def test_another_experiment_is_refused_by_the_name_of_the_key(
         run_study(
             tools.experiment(**small, **keys), tmp_path / "a", resume=True, progress=Progress()
         )
-    assert "only budget, workers, validation may change" in str(caught.value)
+    assert "only budget, workers, validation, loggers may change" in str(caught.value)
     assert (tmp_path / "a" / "journal.jsonl").read_bytes() == before
 
 

@@ -1,0 +1,57 @@
+"""What a callback has been told of a study, kept beside it in a small file."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FOLDER", "Marks"]
+
+FOLDER = "callbacks"
+
+
+@dataclass
+class Marks:
+    """How far a callback has been told.
+
+    Attributes:
+        path: the file; delete it to have everything told anew.
+        settings: the callback's own; with others it begins anew.
+        results: how many candidates, in the order of their numbers.
+        validations: ``seed/samples/candidate`` of each.
+        ended: results and validations at the last end.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    results: int = 0
+    validations: set[str] = field(default_factory=set)
+    ended: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def load(cls, directory: Path, name: str, settings: Mapping[str, Any]) -> "Marks":
+        """Those of an earlier process; none where the file is missing or damaged."""
+        marks = cls(directory / FOLDER / f"{name}.json", settings)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            data = json.loads(marks.path.read_text(encoding="utf-8"))
+            if data["settings"] == settings:
+                results, ended = int(data["results"]), data["ended"]
+                marks.validations = set(map(str, data["validations"]))
+                marks.ended = int(ended[0]), int(ended[1])
+                marks.results = results
+        return marks
+
+    def save(self) -> None:
+        """Replace the file, whole or not at all."""
+        data = {
+            "settings": self.settings,
+            "results": self.results,
+            "validations": sorted(self.validations),
+            "ended": self.ended,
+        }
+        self.path.parent.mkdir(exist_ok=True)
+        fresh = self.path.with_suffix(".tmp")
+        fresh.write_text(json.dumps(data) + "\n", encoding="utf-8")
+        fresh.replace(self.path)

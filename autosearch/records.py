@@ -1,0 +1,241 @@
+"""What the records of a journal must hold, checked when a study is read.
+
+A record's own checksum says that nobody changed it since it was written, not that this release
+understands it. Keys that are not named here may be there.
+"""
+
+from collections.abc import Callable, Mapping, Set
+from typing import Annotated, Any, Literal, NotRequired, Protocol
+
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+__all__ = ["fault", "misplaced"]
+
+# Squares and sums of what is measured stay finite.
+_LARGEST = 1e150
+
+Number = Annotated[FiniteFloat, Field(ge=-_LARGEST, le=_LARGEST)]
+Amount = Annotated[FiniteFloat, Field(ge=0, le=_LARGEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[FiniteFloat, Field(gt=0, le=_LARGEST)]
+
+
+class _Estimate(TypedDict):
+    value: Number
+    pseudo: list[Number]
+
+
+class _Axis(TypedDict):
+    zero: Number
+    one: Number
+    log: bool
+    floor: NotRequired[Positive]
+
+
+class _Table(TypedDict):
+    evaluation: Amount
+    branch: Amount
+    sites: dict[str, Any]
+    features: dict[str, Any]
+
+
+_Estimates = dict[str, _Estimate]
+
+
+class _Header(TypedDict):
+    name: str
+    model_name: str
+    model: dict[str, Any]
+    experiment: dict[str, Any]
+    overrides: list[str]
+
+
+class _Ask(TypedDict):
+    id: Count
+    kind: Literal["baseline", "init", "search"]
+    name: str | None
+    genome: dict[str, Any]
+    identity: str
+    nominal: Amount
+    duplicates: Count
+    told: Count
+    point: NotRequired[dict[str, Any] | None]
+    foreign: NotRequired[bool]
+    once: NotRequired[Amount]
+
+
+class _Result(TypedDict):
+    id: Count
+    status: Literal["ok", "infeasible"]
+    reason: str | None
+    values: _Estimates
+    samples: Count
+    forward_equivalents: Amount
+    seconds: Amount
+    rungs: NotRequired[list[_Estimates]]
+    saved: NotRequired[Share]
+    proposing: NotRequired[Amount]
+    worker: NotRequired[str]
+
+
+class _Resume(TypedDict):
+    experiment: dict[str, Any]
+    overrides: list[str]
+
+
+class _LatencyTable(TypedDict):
+    table: _Table
+    forward_equivalents: Amount
+    budgeted: Amount
+
+
+class _Timing(TypedDict):
+    identity: str
+    seconds: Annotated[list[Positive], Field(min_length=1)]
+    forward_equivalents: Amount
+
+
+class _Starts(TypedDict):
+    recipes: dict[str, dict[str, Any]]
+
+
+class _Fit(TypedDict):
+    name: str
+    recipe: dict[str, Any] | None
+    reason: str | None
+    forward_equivalents: Amount
+    budgeted: Amount
+
+
+class _Reference(TypedDict):
+    recipe: str
+    source: str
+    samples: Count
+    values: _Estimates
+    forward_equivalents: Amount
+    budgeted: Amount
+
+
+class _Cost(TypedDict):
+    what: str
+    forward_equivalents: Amount
+    budgeted: Amount
+
+
+class _Scale(TypedDict):
+    axes: dict[str, _Axis]
+
+
+class _Validation(TypedDict):
+    id: Count
+    identity: str
+    seed: Count
+    samples: Count
+    values: _Estimates
+    forward_equivalents: Amount
+
+
+class _Phase(TypedDict):
+    name: str
+    seconds: Amount
+
+
+class _Stop(TypedDict):
+    reason: str
+
+
+_KINDS: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind)
+    for name, kind in {
+        "header": _Header,
+        "ask": _Ask,
+        "result": _Result,
+        "resume": _Resume,
+        "latency_table": _LatencyTable,
+        "timing": _Timing,
+        "starts": _Starts,
+        "fit": _Fit,
+        "reference": _Reference,
+        "cost": _Cost,
+        "scale": _Scale,
+        "validation": _Validation,
+        "phase": _Phase,
+        "stop": _Stop,
+    }.items()
+}
+
+
+def fault(record: Mapping[str, Any]) -> str | None:
+    """What is wrong with a record in a few words, None for nothing; an unknown type is skipped."""
+    adapter = _KINDS.get(record["type"])
+    if adapter is None:
+        return None
+    try:
+        adapter.validate_python(record, strict=True)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in detail["loc"])
+        return f"{record['type']}: {place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return None
+
+
+class _Asked(Protocol):
+    @property
+    def finished(self) -> bool: ...
+
+
+Known = Mapping[int, _Asked]
+
+
+def misplaced(record: Mapping[str, Any], known: Known, objectives: Set[str]) -> str | None:
+    """Why a record without fault cannot follow the records before it, None where it can.
+
+    Args:
+        record: the next one.
+        known: the candidates that were asked for before, by id.
+        objectives: the study's, of which a measurement has all.
+    """
+    check = _PLACES.get(record["type"])
+    return None if check is None else check(record, known, objectives)
+
+
+def _misplaced_ask(record: Mapping[str, Any], known: Known, _: Set[str]) -> str | None:
+    number, told = record["id"], record["told"]
+    if number != len(known):
+        return f"ask: candidate {number} where {len(known)} is due"
+    return f"ask: candidate {number} knows {told} results" if told > number else None
+
+
+def _misplaced_result(record: Mapping[str, Any], known: Known, objectives: Set[str]) -> str | None:
+    candidate = known.get(record["id"])
+    if candidate is None:
+        return f"result: candidate {record['id']} was not asked for"
+    if candidate.finished:
+        return f"result: candidate {record['id']} has one already"
+    if record["status"] == "ok" and not objectives <= record["values"].keys():
+        return "result: an objective has no value"
+    return None
+
+
+def _misplaced_validation(
+    record: Mapping[str, Any], known: Known, objectives: Set[str]
+) -> str | None:
+    if record["id"] not in known:
+        return f"validation: candidate {record['id']} was not asked for"
+    if record["values"] and not objectives <= record["values"].keys():
+        return "validation: an objective has no value"
+    return None
+
+
+def _misplaced_scale(record: Mapping[str, Any], _: Known, objectives: Set[str]) -> str | None:
+    return None if objectives <= record["axes"].keys() else "scale: an objective has no axis"
+
+
+_PLACES: Mapping[str, Callable[[Mapping[str, Any], Known, Set[str]], str | None]] = {
+    "ask": _misplaced_ask,
+    "result": _misplaced_result,
+    "validation": _misplaced_validation,
+    "scale": _misplaced_scale,
+}

@@ -1,0 +1,148 @@
+"""A study of seconds that faults are injected into, and what must hold after each of them."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autosearch import session as session_module
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment, experiment_from_dict
+from autosearch.front import front_table
+from autosearch.journal import FILE, read_journal
+from autosearch.progress import Progress
+from autosearch.run import run_study
+from autosearch.study import Study
+from autosearch.workers import Evaluator, InProcessExecutor, Outcome, Task
+
+BASE: Mapping[str, Any] = {
+    "model": {"name": "mixture", "dimension": 2, "components": 2},
+    "space": {"timesteps": {"steps": [2, 6]}, "solver": {}},
+    "objectives": ["fid", "teacher_mse", "nfe"],
+    "baselines": ["ddim"],
+    "samples": 100,
+    "validation": {"samples": 100},
+    "algorithm": {"name": "nsga2", "population": 8},
+    "budget": {"candidates": 16},
+}
+
+
+class Counted(Evaluator):
+    """Rows that depend on the task alone, without any sampling; counts what it finishes."""
+
+    def __init__(self) -> None:
+        self.finished: Counter[str] = Counter()
+        # Called before each evaluation with its running number, to do harm.
+        self.harm: Callable[[int], None] = lambda number: None
+        self.begun = 0
+
+    def evaluate(self, task: Task) -> Outcome:
+        self.begun += 1
+        self.harm(self.begun)
+        key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream), *task.blocks]
+        rng = np.random.default_rng(key)
+        count = len(task.blocks) * task.block_size
+        rows = {
+            need: rng.normal(rng.normal(), 1, (count, 2)).astype(np.float32)
+            for need in sorted(task.needs)
+        }
+        self.finished[f"{task.plan.identity} {int(task.stream)} {task.blocks}"] += 1
+        return Outcome(task.id, rows=rows, forward_equivalents=task.nominal)
+
+
+class Said(Progress):
+    """Keeps what it is told to say."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@dataclass
+class Lab:
+    """Runs a study, hurt or not, with an evaluator that counts."""
+
+    folder: Path
+    evaluator: Counted
+    wanted: dict[str, Any] = field(default_factory=dict)
+    experiment: Experiment = field(
+        default_factory=lambda: experiment_from_dict(BASE, where="faults")
+    )
+
+    def run(self, name: str = "hurt", progress: Progress | None = None) -> Study:
+        """Begin a study, or go on with it."""
+        out = self.folder / name
+        resume = (out / FILE).exists()
+        return run_study(self.experiment, out, resume=resume, progress=progress or Progress())
+
+    def refusal(self, name: str = "hurt") -> str:
+        """The one line that a run ends with."""
+        with pytest.raises(UserError) as caught:
+            self.run(name)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def journal(self, name: str = "hurt") -> Path:
+        return self.folder / name / FILE
+
+    def check(self, name: str = "hurt", *, lost: int = 0) -> None:
+        """As if nothing had happened: no result twice, ``lost`` evaluations at most done again."""
+        assert summary(self.folder / name) == self.wanted
+        again = sum(self.evaluator.finished.values()) - len(self.evaluator.finished)
+        assert again <= lost, self.evaluator.finished
+
+
+def summary(directory: Path) -> dict[str, Any]:
+    """Everything that a study found, without what it took; fails where something is there twice."""
+    records = read_journal(directory)
+    results = [record for record in records if record["type"] == "result"]
+    validated = [record for record in records if record["type"] == "validation"]
+    assert len({record["id"] for record in results}) == len(results)
+    assert len({record["identity"] for record in validated}) == len(validated)
+    table = front_table(Study.read(directory))
+    kept = {key: value for key, value in table.items() if key not in ("cost", "study")}
+    return {
+        "front": kept,
+        "asks": [record for record in records if record["type"] == "ask"],
+        "results": {record["id"]: record["values"] for record in results},
+        "planned": Study.read(directory).planned,
+    }
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study that every other one has to equal."""
+    folder = tmp_path_factory.mktemp("faults")
+    with pytest.MonkeyPatch.context() as patch:
+        found = _lab(folder, patch)
+        found.run("whole")
+    return folder / "whole"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    found = _lab(tmp_path, monkeypatch)
+    found.wanted = summary(undisturbed)
+    return found
+
+
+def _lab(folder: Path, patch: pytest.MonkeyPatch) -> Lab:
+    evaluator = Counted()
+    patch.setattr(
+        session_module,
+        "make_executor",
+        lambda factory, **options: InProcessExecutor(lambda: evaluator),
+    )
+    return Lab(folder, evaluator)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()

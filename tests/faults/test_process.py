@@ -1,0 +1,178 @@
+"""Signals, a clock that is set back, a second driver, memory that runs out."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autosearch.cli.status import read_status, status_data
+from autosearch.errors import UserError
+from autosearch.front import front_table
+from autosearch.journal import read_journal
+from autosearch.study import Study
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# References and teachers, then 16 candidates, then validation.
+POINTS = (1, 2, 4, 9, 17, 22)
+
+
+def at(number: int, act) -> object:
+    """Harm once, before an evaluation."""
+
+    def harm(begun: int) -> None:
+        if begun == number:
+            act()
+
+    return harm
+
+
+def send(number: int, times: int = 1) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), number)
+        time.sleep(0.002)
+
+
+def begun_by_a_whole_run(lab) -> int:
+    lab.run("count")
+    return lab.evaluator.begun
+
+
+def once(lab, said, number: int, point: int) -> None:
+    """One signal: what is in flight is finished and saved, and that is said."""
+    lab.evaluator.finished.clear()
+    lab.evaluator.begun, lab.evaluator.harm = 0, at(point, lambda: send(number))
+    name = f"once{number}-{point}"
+    study = lab.run(name, said)
+    time.sleep(0.01)
+    assert len(said.lines) == 1
+    assert "finishing what is in flight; another Ctrl-C stops at once" in said.lines[0]
+    assert "\n" not in said.lines[0]
+    assert sum(lab.evaluator.finished.values()) >= point
+    front_table(study)
+    status = status_data(read_status(lab.folder / name))
+    assert status["state"] == "stopped"
+    # All that was begun has been written, or is in the store.
+    done = len(study.candidates)
+    assert all(candidate.finished for candidate in study.candidates.values())
+    lab.evaluator.harm = lambda begun: None
+    lab.run(name)
+    lab.check(name)
+    assert len(Study.read(lab.folder / name).candidates) >= done
+
+
+def twice(lab, said, number: int, point: int) -> None:
+    """Two signals: it stops in the middle, and only what was in flight is done again."""
+    lab.evaluator.finished.clear()
+    lab.evaluator.begun, lab.evaluator.harm = 0, at(point, lambda: send(number, 2))
+    name = f"twice{number}-{point}"
+    with pytest.raises(KeyboardInterrupt):
+        lab.run(name, said)
+    assert lab.evaluator.begun == point
+    lab.evaluator.harm = lambda begun: None
+    lab.run(name)
+    lab.check(name)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("point", [1, 9])
+@pytest.mark.parametrize("act", [once, twice])
+def test_a_signal(lab, said, number, point, act):
+    act(lab, said, number, point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("act", [once, twice])
+def test_a_signal_before_any_evaluation(lab, said, number, act):
+    total = begun_by_a_whole_run(lab)
+    for point in range(1, total):  # the last one has nothing after it to stop
+        said.lines.clear()
+        act(lab, said, number, point)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The handlers of this process are its own again afterwards."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_handlers_come_back(lab, said, handlers):
+    once(lab, said, signal.SIGTERM, 5)
+
+
+YEAR = 365 * 86400.0
+
+
+@pytest.mark.parametrize("jump", [-YEAR, YEAR])
+@pytest.mark.parametrize("point", [3, 12])
+def test_a_clock_that_is_set(lab, monkeypatch, jump, point):
+    clock, clock_ns = time.time, time.time_ns
+
+    def set_clock() -> None:
+        monkeypatch.setattr(time, "time", lambda: clock() + jump)
+        monkeypatch.setattr(time, "time_ns", lambda: clock_ns() + int(jump * 1e9))
+
+    lab.evaluator.harm = at(point, set_clock)
+    lab.run()
+    lab.check()
+    data = status_data(read_status(lab.folder / "hurt"))
+    assert data["last_write_seconds_ago"] >= 0
+    assert data["seconds"] >= 0
+    assert data["state"] == "finished"
+    # Entries of a store that were used in another year are found again all the same.
+    lab.journal().write_bytes(lab.journal().read_bytes().splitlines(keepends=True)[0])
+    lab.run()
+    lab.check()
+
+
+def test_a_second_driver(lab):
+    refusals: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(UserError) as caught:
+            lab.run()
+        refusals.append(str(caught.value))
+
+    lab.evaluator.harm = at(9, second)
+    lab.run()
+    assert len(refusals) == 1
+    assert f"{lab.folder / 'hurt'}: in use by another run; wait for its end" in refusals[0]
+    lab.check()
+
+
+@pytest.mark.parametrize("point", [8, 22])
+def test_memory_that_runs_out_is_the_candidates_own(lab, point):
+    def exhaust() -> None:
+        raise MemoryError("no more")
+
+    lab.evaluator.harm = at(point, exhaust)
+    study = lab.run()
+    full = [c for c in study.candidates.values() if c.reason == "out of memory: no more"]
+    records = read_journal(lab.folder / "hurt")
+    lost = [r for r in records if r["type"] == "validation" and not r["values"]]
+    assert len(full) + len(lost) == 1
+    assert all(c.failed for c in full)
+    assert len(study.candidates) == 16
+
+
+def test_a_journal_that_is_taken_away(lab):
+    def remove() -> None:
+        lab.journal().unlink()
+
+    lab.evaluator.harm = at(9, remove)
+    assert "deleted while in use; start again with another --out" in lab.refusal()
+
+
+def test_a_folder_that_is_taken_away(lab, tmp_path: Path):
+    def move() -> None:
+        (tmp_path / "hurt").rename(tmp_path / "elsewhere")
+
+    lab.evaluator.harm = at(9, move)
+    lab.run()
+    # The open file goes with the folder; only the store was begun anew.
+    lab.check("elsewhere")
