@@ -43,7 +43,7 @@ class Training:
     def provenance(self) -> Provenance:
         """What decides the weights; its key is part of a plan's identity."""
         settings = {
-            **self.settings.model_dump(exclude={"seed"}),
+            **self.settings.model_dump(exclude={"seed"}, exclude_none=True),
             "pruned": list(self.pruned),
             "batch": BATCH,
             "pool": POOL,

@@ -71,9 +71,11 @@ def run_study(
         with Session(problem, journal, progress, interrupted, callbacks=callbacks) as session:
             try:
                 set_up(session)
-                _search(session)
+                ended = _search(session)
                 if not interrupted():
                     validate(session)
+                elif ended != "interrupted":  # asked too late to stop the search, but not this
+                    raise Stopped
             except Stopped:
                 session.write({"type": "stop", "reason": "interrupted"})
         return session.study
@@ -97,8 +99,8 @@ def validate_study(
         return session.study
 
 
-def _search(session: Session) -> None:
-    """Baselines, the hypervolume's axes, then the search proper."""
+def _search(session: Session) -> str:
+    """Baselines, the hypervolume's axes, then the search proper; returns why it ended."""
     experiment = session.problem.experiment
     teacher = session.teacher(
         Stream.SEARCH, experiment.seed, experiment.samples, session.problem.measure
@@ -114,8 +116,9 @@ def _search(session: Session) -> None:
             on_change=session.changed,
             stopping=session.interrupted,
         )
-        search.run()
+        reason = search.run()
         session.changed(show=True)
+    return reason
 
 
 def study_header(problem: Problem, out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

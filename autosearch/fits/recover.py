@@ -1,8 +1,9 @@
-"""Recovery: all weights of a pruned network, fine-tuned to say what the whole one says.
+"""Recovery: a pruned network, fine-tuned to say what the whole one says.
 
 TinyFusion (Fang et al. 2025) fine-tunes for 100,000 steps and more, on its training data, with an
 average of the weights. Here a few hundred steps of Adam on the network's own samples (see
-:mod:`autosearch.fits.distil`), without an average: enough to rank masks by what they become.
+:mod:`autosearch.fits.distil`), without an average: enough to rank masks by what they become. All
+weights learn, or low-rank updates of the linear maps alone, which are part of them in the end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
 from autosearch.compiler import compile_recipe
@@ -19,6 +20,7 @@ from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.distil import Lesson, cosine, course
 from autosearch.fits.lab import Lab
+from autosearch.fits.low_rank import adapt, merge
 from autosearch.library import packed
 from autosearch.plan import Plan
 from autosearch.recipe import Artifact, Recipe, Recovery
@@ -87,8 +89,8 @@ def _trained(
     settings = wanted.settings
     own = dict(denoiser.network.named_parameters())
     student = denoiser.variant({name: tensor.detach().clone() for name, tensor in own.items()})
-    learned = dict(student.network.requires_grad_(True).named_parameters())
-    optimizer = torch.optim.Adam(learned.values(), lr=settings.rate, betas=_BETAS)
+    learned = _learned(student.network, settings)
+    optimizer = torch.optim.Adam(learned, lr=settings.rate, betas=_BETAS)
     schedule = cosine(optimizer, settings.steps)
     for lesson in taught:
         with denoiser.using(student):
@@ -97,14 +99,25 @@ def _trained(
             )
         optimizer.zero_grad()
         lesson.loss(said).backward()
-        torch.nn.utils.clip_grad_norm_(learned.values(), _LARGEST_NORM)
+        torch.nn.utils.clip_grad_norm_(learned, _LARGEST_NORM)
         optimizer.step()
         schedule.step()
-    return {name: new.detach() for name, new in learned.items() if not new.equal(own[name])}
+    merge(student.network)
+    after = student.network.named_parameters()
+    return {name: new.detach() for name, new in after if not new.equal(own[name])}
+
+
+def _learned(network: nn.Module, settings: Recovery) -> list[nn.Parameter]:
+    """What is trained: everything, or updates."""
+    if settings.rank is None:
+        return list(network.requires_grad_(True).parameters())
+    network.requires_grad_(False)
+    return adapt(network, settings.rank, torch.Generator().manual_seed(settings.seed))
 
 
 def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    asked = Recovery(steps=int(values[0]), rate=float(values[1]), seed=int(values[2]))
+    steps, rate, seed, rank = values
+    asked = Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
     plan = lab.plan(recipe.model_copy(update={"recovery": asked}))
     if plan.training is None:
         raise UserError(
@@ -123,11 +136,12 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
 
 FITS = {
     "recover": Fit(
-        "all weights, fine-tuned for what was pruned before it, on the network's own samples",
+        "weights, fine-tuned for what was pruned before it; rank: of updates, 0 for all weights",
         (
             Setting("steps", 200, 1, 1_000_000),
             Setting("rate", 3e-3, 1e-9, 1.0, whole=False),
             Setting("seed", 0, 0, 10**9 - 1),
+            Setting("rank", 0, 0, 1024),
         ),
         _fit,
         "weights",

@@ -11,13 +11,11 @@ at the published ratio; no average of the weights.
 """
 
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.denoiser import NetworkDenoiser, Variant
@@ -27,15 +25,15 @@ from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.distil import lessons, pool
 from autosearch.fits.lab import Lab
+from autosearch.fits.low_rank import adapt
 from autosearch.recipe import Recipe
 from autosearch.recovery import BATCH
 from autosearch.threads import one_thread
 
 __all__ = ["FITS", "Gates", "learned_mask"]
 
-# Published: rank 8, alpha 16; temperature 4 to 0.1; logits times 100 from 0.02.
+# Published: rank 8; temperature 4 to 0.1; logits times 100 from 0.02.
 _RANK = 8
-_LOW_RANK_SCALE = 2.0
 _TEMPERATURES = (4.0, 0.1)
 _LOGIT_SCALE = 100.0
 _FIRST_LOGIT = 0.02
@@ -84,20 +82,6 @@ class Gates(nn.Module):
         return [name for name, stays in zip(self.names, kept, strict=True) if not stays]
 
 
-class _LowRank(nn.Module):
-    """A weight [out, in] and its low-rank update, 0 at first."""
-
-    def __init__(self, weight: Tensor, generator: torch.Generator) -> None:
-        super().__init__()
-        out, width = weight.shape
-        down = (2 * torch.rand(_RANK, width, generator=generator) - 1) / math.sqrt(width)
-        self.down = nn.Parameter(down.to(weight))
-        self.up = nn.Parameter(torch.zeros(out, _RANK).to(weight))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + _LOW_RANK_SCALE * (self.up @ self.down)
-
-
 def learned_mask(lab: Lab, *, remove: int, group: int, steps: int) -> list[str]:
     """The blocks to prune.
 
@@ -120,7 +104,8 @@ def learned_mask(lab: Lab, *, remove: int, group: int, steps: int) -> list[str]:
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
         gates = Gates(names, group=group, keep=keep).to(denoiser.device)
         student = denoiser.variant({})
-        low_rank = list(_adapted(student, names, lab.generator))
+        updates = [adapt(student.modules[name], _RANK, lab.generator) for name in names]
+        low_rank = [parameter for update in updates for parameter in update]
         _train(lab, student, gates, low_rank, steps=steps)
     return gates.pruned
 
@@ -140,18 +125,6 @@ def _kept(count: int, remove: int, group: int) -> int:
             f"same number of each and not all; use a multiple of {groups} below {count}"
         )
     return group - remove // groups
-
-
-def _adapted(
-    student: Variant, names: Sequence[str], generator: torch.Generator
-) -> Iterator[nn.Parameter]:
-    """Give every linear map of the blocks a low-rank update; yields what is to be trained."""
-    for name in names:
-        for module in student.modules[name].modules():
-            if isinstance(module, nn.Linear):
-                update = _LowRank(module.weight, generator)
-                parametrize.register_parametrization(module, "weight", update)
-                yield from update.parameters()
 
 
 def _train(

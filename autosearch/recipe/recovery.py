@@ -16,8 +16,10 @@ class Recovery(Strict):
         steps: of training.
         rate: the learning rate at first.
         seed: of everything random in it.
+        rank: of the updates of the linear maps, which are trained alone; None: all weights are.
     """
 
     steps: Annotated[int, Field(ge=1, le=1_000_000)]
     rate: Annotated[float, Field(gt=0, le=1)]
     seed: Annotated[int, Field(ge=0, lt=10**9)] = 0
+    rank: Annotated[int, Field(ge=1, le=1024)] | None = None

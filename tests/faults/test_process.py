@@ -77,7 +77,7 @@ def twice(lab, said, number: int, point: int) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("point", [1, 9])
+@pytest.mark.parametrize("point", [1, 9, 19])
 @pytest.mark.parametrize("act", [once, twice])
 def test_a_signal(lab, said, number, point, act):
     act(lab, said, number, point)

@@ -60,6 +60,23 @@ def test_it_recovers(dit: NetworkDenoiser) -> None:
     assert "blocks.0.attn.qkv.weight" in dit.library.tensors(found.weights)
 
 
+def test_low_rank_updates_are_part_of_the_weights_in_the_end(dit: NetworkDenoiser) -> None:
+    rank = 2
+    asked = compile_recipe(asking(dit, ["block.1"], steps=40, rank=rank), dit)
+    plan, found = recovered_plan(asked, dit)
+    assert found is not None
+    assert error(dit, plan) < 0.9 * error(dit, replace(asked, training=None))
+    own = dict(dit.network.named_parameters())
+    changed = dit.library.tensors(found.weights)
+    assert "blocks.0.attn.qkv.weight" in changed
+    for name, new in changed.items():
+        assert name.endswith(".weight")
+        assert not name.startswith("blocks.1.")
+        assert int(torch.linalg.matrix_rank((new - own[name]).double(), rtol=1e-3)) <= rank
+    # Nothing of the updates stays on the network itself.
+    assert not any("parametrizations" in name for name in own)
+
+
 def test_equal_everywhere(random_dit: Callable[..., NetworkDenoiser]) -> None:
     """Another process has another pool, random state and number of threads."""
     found = []
@@ -86,6 +103,7 @@ def test_the_identity_says_what_decides_the_weights(dit: NetworkDenoiser) -> Non
             asking(dit, ["block.1"], steps=7),
             asking(dit, ["block.1"], rate=0.004),
             asking(dit, ["block.1"], seed=1),
+            asking(dit, ["block.1"], rank=2),
             asking(dit, ["block.1"]).model_copy(update={"recovery": None}),
         )
     ]

@@ -273,11 +273,11 @@ def test_progress_stops_also_when_the_run_fails(tmp_path, tools, fake_workers):
         raise ZeroDivisionError("a bug")
 
     fake_workers.evaluate = broken
-    progress = Recorder()
+    progress, before = Recorder(), signal.getsignal(signal.SIGINT)
     with pytest.raises(ZeroDivisionError):
         started(tools, tmp_path / "a", progress=progress)
     assert progress.calls == ["start", "stop"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
