@@ -10,7 +10,7 @@ from autosearch.algorithms.base import Proposal, Result
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.models.mixture import MixtureModel
-from autosearch.spaces import SolverChoice, Space, Timesteps
+from autosearch.spaces import Cache, SolverChoice, Space, Timesteps
 
 STEPS = 5
 TARGET = np.array([900.0, 500.0, 300.0, 120.0, 20.0])
@@ -32,7 +32,9 @@ def others(genome: dict[str, Any]) -> str:
 
 
 def score(genome: dict[str, Any]) -> float:
-    return float(np.abs(np.array(times(genome)) - TARGET).sum())
+    found = np.array(times(genome))
+    places = np.linspace(0, 1, len(found))
+    return float(np.abs(found - np.interp(places, np.linspace(0, 1, STEPS), TARGET)).sum())
 
 
 def searched(
@@ -170,3 +172,24 @@ def test_evolution_beats_random_draws_at_equal_evaluations(fixed):
 def test_impossible_settings_are_refused(fixed, settings, message):
     with pytest.raises(UserError, match=message):
         small(fixed, **settings)
+
+
+def test_layers_are_skipped_from_the_second_stage_on_under_one_budget(random_dit):
+    """The joint search: what skipped blocks save buys further steps."""
+    denoiser = random_dit(seed=3)
+    families = [
+        Timesteps(denoiser, steps=(2, 4)),
+        Cache(denoiser, sites="blocks", actions=["skip"], share=(0.0, 0.3)),
+    ]
+    space = Space(denoiser, families, baseline("ddim@2", denoiser))
+    budget = 2.6 * denoiser.macs
+    algorithm = small(space, generations=12, timesteps_only_generations=3)
+    algorithm.permits = lambda genome: space.plan(genome).macs <= budget
+    genomes = searched(algorithm)
+    plans = [space.plan(genome) for genome in genomes]
+    whole = [plan.macs == len(plan.steps) * denoiser.macs for plan in plans]
+    times_alone = 1 + 11 + 12 + 12
+    assert all(whole[:times_alone])
+    assert not all(whole[times_alone:])
+    within = [plan for plan in plans[times_alone:] if plan.macs <= budget]
+    assert any(len(plan.steps) > 2 for plan in within)

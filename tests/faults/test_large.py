@@ -41,7 +41,8 @@ def test_a_thousand_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         plan = compile_recipe(loaded, denoiser)
     assert plan.nfe == STEPS
     with within(120):
-        arguments = ["run", "mixture", "--dry-run", "--set", f"space.timesteps.steps=[2, {STEPS}]"]
+        space = f"space.timesteps={{steps: [2, {STEPS}], min_gap: 0.5}}"
+        arguments = ["run", "mixture", "--dry-run", "--set", space]
         assert main([*arguments, "--set", "baselines=[ddim-trailing@1000]"]) == 0
     assert "candidates" in capsys.readouterr().out
 
