@@ -259,18 +259,22 @@ def extrapolate(
     if len(entries) == 1:
         feature = entries[0][1]
         return feature if onto is None else onto + feature
-    total = onto
-    for i, (at, feature) in enumerate(entries):
-        weight = 1.0
-        for j, (other, _) in enumerate(entries):
-            if i != j:
-                weight *= (coordinate - other) / (at - other)
-        # What is passed over is added in place, so that nothing is moved that need not be.
-        if total is None:
-            total = feature * weight
-        elif i == 0:
-            total = torch.add(total, feature, alpha=weight)
-        else:
-            total.add_(feature, alpha=weight)
-    assert total is not None
+    coordinates = [at for at, _ in entries]
+    weights = [_lagrange(coordinates, i, coordinate) for i in range(len(entries))]
+    features = [feature for _, feature in entries]
+    # As few passes over memory as there can be: on a CPU they are what a forecast costs.
+    if onto is None and len(entries) == 2:
+        return torch.lerp(features[0], features[1], weights[1])
+    total = features[0] * weights[0] if onto is None else onto.add(features[0], alpha=weights[0])
+    for weight, feature in zip(weights[1:], features[1:], strict=True):
+        total.add_(feature, alpha=weight)
     return total
+
+
+def _lagrange(coordinates: Sequence[float], which: int, coordinate: float) -> float:
+    """Value at a coordinate of the polynomial that is 1 at one of the others and 0 at the rest."""
+    weight = 1.0
+    for i, other in enumerate(coordinates):
+        if i != which:
+            weight *= (coordinate - other) / (coordinates[which] - other)
+    return weight

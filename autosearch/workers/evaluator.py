@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autosearch.allocator import keep_freed_memory
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampler import State, last_state
 from autosearch.errors import UserError
@@ -62,6 +63,7 @@ class ModelEvaluator(Evaluator):
     def __init__(
         self, spec: ModelSpec, *, device: str = "cpu", library: Library | None = None
     ) -> None:
+        keep_freed_memory()
         self.model = spec.load().to(device)
         if library is not None:
             self.model.denoiser.library = library

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from autosearch.allocator import keep_freed_memory
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
@@ -47,6 +48,7 @@ _LARGE = 32 * 2**20
 def caches() -> dict[str, Any]:
     """Ratios of each recipe, measured in turns with the one that computes everything."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     denoiser = DigitsModel.load().denoiser
     bandwidth = _bandwidth()
     return {

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from autosearch.allocator import keep_freed_memory
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
@@ -28,6 +29,7 @@ _SOLVERS = ("dpmpp_2m", "unipc_3", "taylor_4m", "deis_t_3", "heun")
 def sampler() -> dict[str, Any]:
     """Of each solver, the median ratio of sampler and bare forwards, measured side by side."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     denoiser = DigitsModel.load().denoiser
     return {name: _measured(f"{name}@10", denoiser) for name in _SOLVERS}
 
