@@ -365,7 +365,10 @@ def command_case(fuzz: Fuzz, number: int, rng: random.Random) -> None:
         arguments.append(rng.choice(WORDS))
     if command == "validate" or (command == "list" and rng.random() < 0.5):
         arguments = arguments[:3]
-    fuzz.run(number, arguments, (*PLACES, *(word for word in arguments if word.strip())))
+    # Blank words are named between quotes, or as the folder that an empty path is.
+    blank = {" ": ("' '",), "": ("''", "autosearch: .: ")}
+    named = [name for word in arguments for name in blank.get(word, (word,))]
+    fuzz.run(number, arguments, (*PLACES, *named))
 
 
 def test_commands(fuzz: Fuzz, place: Path) -> None:
