@@ -216,6 +216,7 @@ class RecipeEvaluator:
                 self._spec,
                 device=self._device,
                 library=self.model.denoiser.library,
+                trajectories="auto",
             ),
             count=self._workers or 1,
             cpus=1,

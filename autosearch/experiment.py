@@ -54,6 +54,15 @@ class Workers(_Strict):
     executor: Literal["auto", "ray", "inprocess"] = "auto"
     address: str | None = None
     time_limit: Annotated[float | None, Field(gt=0)] = None
+    # What each worker keeps of the plans that it sampled, for later ones that begin alike: a
+    # number is so many bytes. Changes no result.
+    trajectories: Literal["auto", "off"] | Annotated[int, Field(ge=1, le=2**50)] = "auto"
+
+    @field_validator("trajectories", mode="before")
+    @classmethod
+    def _switched(cls, value: Any) -> Any:
+        """YAML reads ``off`` as false."""
+        return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
 class Experiment(_Strict):

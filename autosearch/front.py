@@ -346,7 +346,7 @@ def _cost(study: Study) -> dict[str, Any]:
         "candidates": len(finished),
         "duplicates_avoided": study.duplicates,
         "forward_equivalents": study.spent,
-        "forward_equivalents_nominal": study.other_cost + study.nominal,
+        "forward_equivalents_nominal": study.nominal_spent,
         "failed": sum(c.failed for c in infeasible),
         "infeasible": len(infeasible),
         "seconds_proposing": round(study.proposing, 3),

@@ -6,7 +6,15 @@ from typing import Any
 
 from autosearch.front_view import Axis, FrontView, Point, number, with_error
 
-__all__ = ["HEADINGS_NOTE", "columns", "front_text", "rows", "summary_lines", "title"]
+__all__ = [
+    "HEADINGS_NOTE",
+    "columns",
+    "executed",
+    "front_text",
+    "rows",
+    "summary_lines",
+    "title",
+]
 
 WIDTH = 100
 _NAME_WIDTH = 24
@@ -181,9 +189,9 @@ def _latency_line(latency: Mapping[str, Any]) -> str:
 
 
 def _cost_line(cost: Mapping[str, Any]) -> str:
+    spent = executed(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
     text = (
-        f"{cost['candidates']} candidates, {cost['forward_equivalents']:,.0f} forward equivalents, "
-        f"{cost['duplicates_avoided']} duplicates avoided"
+        f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
     )
     if cost["infeasible"]:
         text += f", {cost['infeasible']} infeasible"
@@ -192,6 +200,12 @@ def _cost_line(cost: Mapping[str, Any]) -> str:
     if cost["failed"]:
         text += f", {cost['failed']} failed"
     return text
+
+
+def executed(spent: float, nominal: float) -> str:
+    """What was executed, beside what it would be if nothing were reused or cut short."""
+    text = f"{spent:,.0f} forward equivalents"
+    return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -22,7 +22,15 @@ from autosearch.errors import UserError
 from autosearch.recipe import Artifact, ModelKey, Recipe, round_float
 from autosearch.recovery import WEIGHTS, Training
 
-__all__ = ["Plan", "StepPlan", "check_compatible", "evaluations", "kept_features", "model_key"]
+__all__ = [
+    "Plan",
+    "StepPlan",
+    "check_compatible",
+    "evaluations",
+    "kept_features",
+    "looked_up",
+    "model_key",
+]
 
 
 @dataclass(frozen=True)
@@ -216,20 +224,20 @@ def evaluations(steps: Sequence[StepPlan]) -> list[int]:
 def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:
     """How many computed ones of each feature must be held, by the feature's name."""
     keep: dict[str, int] = {}
-    for feature, order in (item for step in steps for item in _features(step)):
-        keep[feature] = max(keep.get(feature, 0), order + 1)
+    for branch in (branch for step in steps for branch in step.branches):
+        for feature, order in looked_up(branch):
+            keep[feature] = max(keep.get(feature, 0), order + 1)
     return keep
 
 
-def _features(step: StepPlan) -> Iterator[tuple[str, int]]:
-    """What a step looks up, and how far back."""
-    for branch in step.branches:
-        gate = branch.gate
-        for name, action in (*branch.sites, *(gate.sites if gate else ())):
-            if action.remembers:
-                yield action.feature(name), action.order
-        if gate is not None:
-            yield gate.feature, gate.order
+def looked_up(branch: Branch) -> Iterator[tuple[str, int]]:
+    """The features that a branch looks up, each with the order of its extrapolation."""
+    gate = branch.gate
+    for name, action in (*branch.sites, *(gate.sites if gate else ())):
+        if action.remembers:
+            yield action.feature(name), action.order
+    if gate is not None:
+        yield gate.feature, gate.order
 
 
 def _plain(value: float) -> float | str:

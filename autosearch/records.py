@@ -122,6 +122,7 @@ class _Cost(TypedDict):
     what: str
     forward_equivalents: Amount
     budgeted: Amount
+    nominal: NotRequired[Amount]
 
 
 class _Scale(TypedDict):
@@ -135,6 +136,7 @@ class _Validation(TypedDict):
     samples: Count
     values: _Estimates
     forward_equivalents: Amount
+    nominal: NotRequired[Amount]
 
 
 class _Phase(TypedDict):

@@ -78,6 +78,7 @@ def _measure(
                     "samples": count,
                     "values": estimates_to_record(values),
                     "forward_equivalents": outcome.forward_equivalents,
+                    "nominal": plans[outcome.id].cost(count),
                 },
                 sync=True,
             )

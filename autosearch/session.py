@@ -103,6 +103,7 @@ class Session:
                     "forward_equivalents": found.forward_equivalents,
                     # As for candidates, validation is no part of the search's budget.
                     "budgeted": 0.0 if stream is Stream.VALIDATION else found.nominal,
+                    "nominal": found.nominal,
                 }
             )
         return found.rows["final"]
@@ -148,7 +149,11 @@ def _executor(problem: Problem, folder: Path) -> Executor:
     device = "cuda" if workers.gpus > 0 else "cpu"
     return make_executor(
         functools.partial(
-            ModelEvaluator, problem.spec, device=device, library=Library([folder.absolute()])
+            ModelEvaluator,
+            problem.spec,
+            device=device,
+            library=Library([folder.absolute()]),
+            trajectories=workers.trajectories,
         ),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.

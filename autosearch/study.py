@@ -80,6 +80,8 @@ class Study:
     # By seed and samples, the latest last; then by identity, empty where it was not possible.
     validations: dict[Noise, dict[str, Estimates]] = field(default_factory=dict)
     other_cost: float = 0.0
+    # The same without anything that was at hand already.
+    other_nominal: float = 0.0
     # What the budget counts besides candidates, by what it was spent for.
     overheads: dict[str, float] = field(default_factory=dict)
     nominal: float = 0.0
@@ -171,6 +173,11 @@ class Study:
         return self.other_cost + self.executed
 
     @property
+    def nominal_spent(self) -> float:
+        """What everything would have taken if nothing had been at hand already."""
+        return self.other_nominal + self.nominal
+
+    @property
     def planned(self) -> float:
         """Forward equivalents that a budget counts: every plan asked for, reference and teacher.
 
@@ -230,7 +237,7 @@ class Study:
     def _apply_timing(self, record: Record) -> None:
         seconds = tuple(record["seconds"])
         self.timings[record["identity"]] = Estimate(sum(seconds) / len(seconds), seconds)
-        self.other_cost += record["forward_equivalents"]
+        self._spend(record)
 
     def _apply_starts(self, record: Record) -> None:
         self.starts = record["recipes"]
@@ -244,8 +251,13 @@ class Study:
         self._apply_cost({"what": "reference", **record})
 
     def _apply_cost(self, record: Record) -> None:
-        self.other_cost += record["forward_equivalents"]
+        self._spend(record)
         self.overheads[record["what"]] = record["budgeted"]
+
+    def _spend(self, record: Record) -> None:
+        executed = record["forward_equivalents"]
+        self.other_cost += executed
+        self.other_nominal += max(record.get("nominal", record.get("budgeted", 0.0)), executed)
 
     def _apply_scale(self, record: Record) -> None:
         self.scale = record
@@ -255,7 +267,7 @@ class Study:
         found = self.validations.pop(noise, {})
         found[record["identity"]] = estimates_from_record(record["values"])
         self.validations[noise] = found
-        self.other_cost += record["forward_equivalents"]
+        self._spend(record)
 
     def _apply_phase(self, record: Record) -> None:
         name = record["name"]

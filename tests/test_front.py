@@ -458,7 +458,7 @@ def test_the_keys_of_the_table():
         "candidates": 8,
         "duplicates_avoided": 9,
         "forward_equivalents": 100.0 + 8 * 9.0,
-        "forward_equivalents_nominal": 100.0 + 9 * 10.0,
+        "forward_equivalents_nominal": 110.0 + 9 * 10.0,
         "failed": 2,
         "infeasible": 3,
         "seconds_proposing": 0.0,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from autosearch.cli.view import duration, standing_lines
 from autosearch.front import selection
+from autosearch.front_text import executed
 from autosearch.journal import FILE, read_journal
 from autosearch.liveness import in_use
 from autosearch.progress import Snapshot
@@ -89,6 +90,7 @@ def status_data(status: Status) -> dict[str, Any]:
         "infeasible": shown.infeasible,
         "duplicates_avoided": shown.duplicates,
         "forward_equivalents": study.spent,
+        "forward_equivalents_nominal": study.nominal_spent,
         "budget_share": shown.budget_share,
         "seconds": round(sum(study.phases.values()), 3),
         "seconds_left": None if status.left is None else round(status.left, 3),
@@ -114,8 +116,9 @@ def status_text(status: Status) -> str:
 
 
 def _written(status: Status) -> str:
-    spent, proposing = status.study.spent, status.study.proposing
-    text = f"{spent:,.0f} forward equivalents; last written {duration(status.quiet)} ago"
+    study, proposing = status.study, status.study.proposing
+    spent = executed(study.spent, study.nominal_spent)
+    text = f"{spent}; last written {duration(status.quiet)} ago"
     return f"{text}; proposing took {duration(proposing)}" if proposing >= 1 else text
 
 

@@ -1,14 +1,14 @@
 """Gates: whether a row may do without most of the network, decided from features at hand."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.sites import Action, FeatureMemory, output_feature
+from autosearch.diffusion.sites import Action, FeatureMemory, Put, output_feature
 
-__all__ = ["Gate", "RowMemory"]
+__all__ = ["Gate", "Passed", "RowMemory"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Gate:
         return error < self.threshold * scale
 
 
+class Passed(NamedTuple):
+    """What one call of :meth:`RowMemory.passed` was told."""
+
+    mask: Tensor
+    saves: int
+
+
 class RowMemory(FeatureMemory):
     """Features of each row at its own coordinates, and what gates saved it; for gated plans.
 
@@ -79,6 +86,8 @@ class RowMemory(FeatureMemory):
         feature: Tensor,
         rows: Tensor | None = None,
     ) -> None:
+        if self.told is not None:
+            self.told.append(Put(branch, name, coordinate, feature, rows))
         if (branch, name) not in self._rings:
             shape = (self.keep[name], len(self.saved), *feature.shape[1:])
             self._rings[branch, name] = _Ring(feature.new_zeros(shape))
@@ -100,6 +109,8 @@ class RowMemory(FeatureMemory):
 
     def passed(self, mask: Tensor, saves: int) -> None:
         """Note the rows [N] that passed a gate."""
+        if self.told is not None:
+            self.told.append(Passed(mask, saves))
         self.saved += saves * mask.to(device="cpu", dtype=torch.int64)
 
     @property

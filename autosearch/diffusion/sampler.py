@@ -1,7 +1,7 @@
 """The sampling loop: one generator that yields each state."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,19 @@ from autosearch.errors import UserError
 from autosearch.plan import Plan, StepPlan
 from autosearch.recipe import Artifact
 
-__all__ = ["Network", "State", "last_state", "sample", "sample_indices", "trajectory"]
+__all__ = [
+    "Network",
+    "Recall",
+    "State",
+    "last_state",
+    "sample",
+    "sample_indices",
+    "trajectory",
+]
+
+# Gives what a call of the network returns, by its branches: from an earlier run of the same call,
+# with what that one stored in the memory, or by making it.
+Recall = Callable[[Callable[[], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ def trajectory(
     *,
     step_noise: StepNoise | None = None,
     history: Sequence[Evaluation] = (),
+    recall: Recall | None = None,
 ) -> Iterator[State]:
     """Run a plan, yielding the start and the state after each step.
 
@@ -53,9 +66,10 @@ def trajectory(
         condition: [N] labels or None.
         step_noise: noise of stochastic steps; needed when the plan has any.
         history: evaluations before the first step, oldest first, for exact starting values.
+        recall: asked in place of the network, once for each call of it in order.
     """
     memory = plan.new_memory(len(noise))
-    network = Network(denoiser, condition, memory, _weights(denoiser, plan))
+    network = Network(denoiser, condition, memory, _weights(denoiser, plan), recall)
     start = plan.start_scale * noise
     march = March(
         plan,
@@ -104,9 +118,10 @@ def last_state(
     condition: Tensor | None,
     *,
     step_noise: StepNoise | None = None,
+    recall: Recall | None = None,
 ) -> State:
     """The last state of :func:`trajectory`."""
-    states = trajectory(denoiser, plan, noise, condition, step_noise=step_noise)
+    states = trajectory(denoiser, plan, noise, condition, step_noise=step_noise, recall=recall)
     return deque(states, maxlen=1)[0]
 
 
@@ -135,6 +150,7 @@ class Network:
     condition: Tensor | None
     memory: FeatureMemory | None
     weights: Artifact | None = None
+    recall: Recall | None = None
 
     def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
         """Clean data and noise at the start of a step."""
@@ -143,10 +159,7 @@ class Network:
         if step.evaluate != "network":
             data = self._known_data(step, x)
             return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
-        with self.denoiser.weighted(self.weights):
-            outputs = self.denoiser.denoise(
-                x, step.time, self.condition, branches=step.branches, memory=self.memory
-            )
+        outputs = self._outputs(step, x)
         if step.rectify is not None:
             factor, offset = step.rectify
             outputs = {name: factor * output + offset for name, output in outputs.items()}
@@ -169,6 +182,17 @@ class Network:
             other = to_data_and_noise(kind, outputs[step.renoise], x, alpha, sigma)
             unguided = Evaluation(step.log_snr, x, *other)
         return Evaluation(step.log_snr, x, data, noise, unguided)
+
+    def _outputs(self, step: StepPlan, x: Tensor) -> dict[str, Tensor]:
+        """What the network says of each branch, run now or before."""
+
+        def ask() -> dict[str, Tensor]:
+            with self.denoiser.weighted(self.weights):
+                return self.denoiser.denoise(
+                    x, step.time, self.condition, branches=step.branches, memory=self.memory
+                )
+
+        return ask() if self.recall is None else self.recall(ask, self.memory)
 
     def _classified(self, step: StepPlan, data: Tensor, alpha: float, sigma: float) -> Tensor:
         """How far the classifier moves the data."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ __all__ = [
     "RANGE",
     "Action",
     "FeatureMemory",
+    "Put",
     "Site",
     "SiteTable",
     "extrapolate",
@@ -191,15 +192,28 @@ class SiteTable(Mapping[str, Site]):
         )
 
 
+class Put(NamedTuple):
+    """What one call of :meth:`FeatureMemory.put` was told."""
+
+    branch: str
+    name: str
+    coordinate: float
+    feature: Tensor
+    rows: Tensor | None
+
+
 @dataclass
 class FeatureMemory:
     """Features of past steps, keyed by (branch, feature); rows of two branches never mix.
 
     ``keep`` gives, for each feature worth storing, how many computed ones are held. The rows of a
     branch are all alike: what is stored of one is stored of all, at the same coordinate.
+
+    ``told``, where it is a list, gets everything that changes the memory, in order.
     """
 
     keep: Mapping[str, int]
+    told: list[Any] | None = None
     _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
 
     def put(
@@ -215,6 +229,8 @@ class FeatureMemory:
         A second one at the same coordinate, as an implicit corrector computes, takes its place.
         """
         assert rows is None
+        if self.told is not None:
+            self.told.append(Put(branch, name, coordinate, feature, rows))
         entries = self._stored.setdefault((branch, name), [])
         if entries and entries[-1][0] == coordinate:
             entries.pop()

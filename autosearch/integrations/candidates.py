@@ -83,7 +83,8 @@ class CandidateEvaluator:
 
     def _make(self) -> ModelEvaluator:
         spec = _Loaded(self.problem.spec.name, model=self.problem.model)
-        return ModelEvaluator(spec, device=self._device)
+        keep = self.problem.experiment.workers.trajectories
+        return ModelEvaluator(spec, device=self._device, trajectories=keep)
 
     def _task(self, plan: Plan, first_block: int) -> Task:
         problem = self.problem

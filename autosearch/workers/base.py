@@ -67,7 +67,14 @@ Job = Task | FitTask
 
 
 class Infeasible(Exception):
-    """The plan cannot be measured, for a reason that is the plan's own."""
+    """The plan cannot be measured, for a reason that is the plan's own.
+
+    ``forward_equivalents``: what was executed until then, where that is known.
+    """
+
+    def __init__(self, reason: str = "", *, forward_equivalents: float | None = None) -> None:
+        super().__init__(reason)
+        self.forward_equivalents = forward_equivalents
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autosearch.allocator import keep_freed_memory
+from autosearch.calls import Call, calls_of
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampler import State, last_state
 from autosearch.errors import UserError
@@ -21,6 +22,7 @@ from autosearch.library import Library
 from autosearch.models.base import Model, Rows
 from autosearch.registry import construct, find
 from autosearch.rewards import attach_bounds, attach_rewards
+from autosearch.trajectories import Keep, Recaller, TrajectoryStore, make_store
 from autosearch.workers.base import Evaluator, FitTask, Infeasible, Outcome, Task
 
 __all__ = ["ModelEvaluator", "ModelSpec"]
@@ -58,15 +60,23 @@ class ModelEvaluator(Evaluator):
 
     Args:
         library: where the artifacts of recipes are found, and kept; by default in memory.
+        trajectories: what is kept of the plans' ways, for plans that begin alike; see
+            :func:`autosearch.trajectories.make_store`. It changes no row.
     """
 
     def __init__(
-        self, spec: ModelSpec, *, device: str = "cpu", library: Library | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        device: str = "cpu",
+        library: Library | None = None,
+        trajectories: Keep = "off",
     ) -> None:
         keep_freed_memory()
         self.model = spec.load().to(device)
         if library is not None:
             self.model.denoiser.library = library
+        self.trajectories: TrajectoryStore | None = make_store(trajectories)
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
@@ -75,8 +85,13 @@ class ModelEvaluator(Evaluator):
             plan, recovered = recovered_plan(task.plan, self.model.denoiser)
         except UserError as error:
             raise Infeasible(str(error)) from None
-        done = self._evaluated(replace(task, plan=plan))
         trained = recovered.macs / plan.full_macs if recovered else 0.0
+        try:
+            done = self._evaluated(replace(task, plan=plan))
+        except Infeasible as error:
+            if error.forward_equivalents is not None:
+                error.forward_equivalents += trained
+            raise
         return replace(
             done,
             files=recovered.files if recovered else {},
@@ -87,13 +102,20 @@ class ModelEvaluator(Evaluator):
     def _evaluated(self, task: Task) -> Outcome:
         if "latency" in task.needs:
             return self._timed(task)
-        parts = [self._block(task, block) for block in task.blocks]
+        calls = calls_of(task.plan, self.model.denoiser) if self.trajectories is not None else ()
+        parts: list[Rows] = []
+        executed = 0
+        for block in task.blocks:
+            run = self._sampled(task, block, self._recall(task, block, calls))
+            executed += run.executed
+            if not bool(torch.isfinite(run.state.x).all()):
+                raise Infeasible(
+                    f"non-finite samples in seed block {block}",
+                    forward_equivalents=executed / task.plan.full_macs,
+                )
+            parts.append(self._rows(task, run))
         rows = {need: np.concatenate([part[need] for part in parts]) for need in task.needs}
-        samples = len(task.blocks) * task.block_size
-        executed = rows["macs"].sum() if "macs" in rows else task.plan.macs * samples
-        return Outcome(
-            id=task.id, rows=rows, forward_equivalents=float(executed) / task.plan.full_macs
-        )
+        return Outcome(id=task.id, rows=rows, forward_equivalents=executed / task.plan.full_macs)
 
     def fit(self, task: FitTask) -> Outcome:
         start = time.perf_counter()
@@ -130,8 +152,19 @@ class ModelEvaluator(Evaluator):
             torch.cuda.synchronize(self.model.denoiser.device)
         return time.perf_counter()
 
-    def _sampled(self, task: Task, block: int) -> tuple[State, Tensor]:
-        """The last state of a block, and its labels."""
+    def _recall(self, task: Task, block: int, calls: Sequence[Call]) -> Recaller | None:
+        store, device = self.trajectories, self.model.denoiser.device
+        if store is None:
+            return None
+        return Recaller(store, calls, self._batch(task, block), device=device)
+
+    def _batch(self, task: Task, block: int) -> object:
+        """What decides the samples of a block beside the plan."""
+        denoiser = self.model.denoiser
+        of_model = (denoiser.weights, str(denoiser.device), str(denoiser.dtype))
+        return task.seed, task.stream, block, task.block_size, of_model
+
+    def _sampled(self, task: Task, block: int, recall: Recaller | None = None) -> "_Run":
         denoiser = self.model.denoiser
         indices = range(block * task.block_size, (block + 1) * task.block_size)
 
@@ -146,21 +179,21 @@ class ModelEvaluator(Evaluator):
                 noise(0),
                 condition if denoiser.classes else None,
                 step_noise=noise,
+                recall=recall,
             )
-        return state, condition
+        macs = task.plan.macs * task.block_size
+        macs -= 0 if state.saved is None else int(state.saved.sum())
+        return _Run(state, condition, macs - (recall.avoided if recall else 0))
 
-    def _block(self, task: Task, block: int) -> Rows:
-        state, condition = self._sampled(task, block)
-        x = state.x
-        if not bool(torch.isfinite(x).all()):
-            raise Infeasible(f"non-finite samples in seed block {block}")
+    def _rows(self, task: Task, run: "_Run") -> Rows:
+        x, condition = run.state.x, run.condition
         rewards = self.model.rewards
         rows = self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys())
         rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
         if "labels" in task.needs:
             rows["labels"] = condition.cpu().numpy()
-        if state.saved is not None:
-            rows["macs"] = (task.plan.macs - state.saved).double().numpy()
+        if run.state.saved is not None:
+            rows["macs"] = (task.plan.macs - run.state.saved).double().numpy()
         if "final" in task.needs:
             rows["final"] = x.flatten(1).float().cpu().numpy()
         return rows
@@ -176,3 +209,17 @@ class ModelEvaluator(Evaluator):
                 self._noise.popitem(last=False)
         self._noise.move_to_end(key)
         return self._noise[key]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A sampled block.
+
+    Attributes:
+        condition: its labels or prompts.
+        executed: multiply-accumulates.
+    """
+
+    state: State
+    condition: Tensor
+    executed: int

@@ -68,7 +68,8 @@ class Runner:
                 else:
                     outcome = evaluator.evaluate(task)
         except Infeasible as error:
-            outcome = _without_rows(task, _one_line(error) or "infeasible")
+            reason = _one_line(error) or "infeasible"
+            outcome = _without_rows(task, reason, error.forward_equivalents)
         except (torch.OutOfMemoryError, MemoryError) as error:
             outcome = _without_rows(task, f"out of memory: {_one_line(error)}")
             full = True
@@ -119,8 +120,9 @@ class InProcessExecutor(Executor):
         self._runner = None
 
 
-def _without_rows(task: Job, reason: str) -> Outcome:
-    return Outcome(id=task.id, reason=reason, forward_equivalents=task.nominal)
+def _without_rows(task: Job, reason: str, executed: float | None = None) -> Outcome:
+    cost = task.nominal if executed is None else executed
+    return Outcome(id=task.id, reason=reason, forward_equivalents=cost)
 
 
 def _one_line(error: BaseException) -> str:

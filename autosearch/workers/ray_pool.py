@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import math
 import os
@@ -9,7 +10,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.errors import ClusterLost, UserError
+from autosearch.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 from autosearch.workers.base import EvaluatorFactory, Executor, Job, Outcome
 from autosearch.workers.inprocess import Runner
 from autosearch.workers.ray_cluster import (
@@ -59,6 +61,9 @@ class RayExecutor(Executor):
     A worker whose machine leaves the cluster waits for room elsewhere, and its task goes to
     another, which does not count as the task's failure. With ``count`` auto, machines that join
     get workers, up to ``most`` in all.
+
+    An idle worker is given, of the tasks that wait, the one whose plan begins as those that it had
+    before; none waits for another worker, and none stays idle for it.
     """
 
     def __init__(
@@ -110,7 +115,7 @@ class RayExecutor(Executor):
         """Queue a task; it starts as soon as a worker is idle."""
         if self._closed:
             raise RuntimeError("the executor is closed")
-        self._queue.append(_Queued(task))
+        self._queue.append(_Queued(task=task, keys=task_keys(task)))
         self._dispatch()
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
@@ -198,12 +203,17 @@ class RayExecutor(Executor):
         slot.begin(slot.actor.prepare.remote(), job=None, limit=None)
 
     def _dispatch(self) -> None:
-        for slot in self._slots:
-            if not self._queue:
+        while self._queue:
+            idle = [slot for slot in self._slots if slot.ref is None]
+            if not idle:
                 return
-            if slot.ref is None:
-                job = self._queue.popleft()
-                slot.begin(slot.actor.run.remote(job.task), job=job, limit=self._time_limit)
+            # Who submits more than this at once is in no hurry.
+            waiting = list(itertools.islice(self._queue, 2 * len(self._slots)))
+            task, worker = waiting_choice(waiting, [slot.seen for slot in idle])
+            job, slot = waiting[task], idle[worker]
+            self._queue.remove(job)
+            slot.seen.add(job.keys)
+            slot.begin(slot.actor.run.remote(job.task), job=job, limit=self._time_limit)
 
     def _advance(self, end: float | None) -> None:
         """Wait for something to happen, until ``end`` or the first time limit; deal with it."""
@@ -302,8 +312,8 @@ class _Worker:
         return self._runner.run(task)
 
 
-@dataclass
-class _Queued:
+@dataclass(eq=False, kw_only=True)
+class _Queued(Waiting):
     task: Job
     failures: int = 0
     moves: int = 0
@@ -321,6 +331,7 @@ class _Slot:
     job: _Queued | None = None
     deadline: float | None = None
     failures: int = 0
+    seen: Seen = field(default_factory=Seen)
 
     @property
     def name(self) -> str:
@@ -338,6 +349,7 @@ class _Slot:
         if self.actor is not None:
             ray.kill(self.actor)
             self.actor = None
+            self.seen = Seen()
 
 
 def _owned(outcome: Outcome) -> Outcome:

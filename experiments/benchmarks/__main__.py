@@ -11,6 +11,7 @@ from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine
 from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.pipelines import pipelines
+from autosearch.experiments.benchmarks.reuse import reuse
 from autosearch.experiments.benchmarks.sampler import sampler
 from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 
@@ -21,6 +22,7 @@ LONG: dict[str, Benchmark] = {
     "coverage": coverage,
     "diffusers": pipelines,
     "orders": orders,
+    "reuse": reuse,
     "zdt": zdt,
     "zdt_generations": zdt_generations,
 }

@@ -163,6 +163,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
     folder = tmp_path / "a"
     with started(folder) as process:
         until_results(folder, 12, process)
+        (folder / "slow").touch()  # the run must not end before Ray does
         listed = subprocess.run(
             ["ps", "--ppid", str(process.pid), "-o", "pid=,args="],
             capture_output=True,
@@ -182,6 +183,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
     assert line.startswith("autosearch: workers: ")
     assert "continue with --resume" in line
     assert took < 55  # Ray itself would take a minute, and end the process in its own way
+    (folder / "slow").unlink()
     go_on(folder)
     check(folder, whole, lost=4)
 

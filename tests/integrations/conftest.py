@@ -32,7 +32,8 @@ BASE: dict[str, Any] = {
     "validation": {"samples": 200},
     "algorithm": {"name": "nsga2", "population": 6},
     "budget": {"candidates": 20},
-    "workers": {"executor": "inprocess"},
+    # What is executed would depend on who evaluates.
+    "workers": {"executor": "inprocess", "trajectories": "off"},
     "lag": 4,
 }
 

@@ -26,7 +26,8 @@ SETTINGS = {
     "samples": 400,
     "validation": {"samples": 400},
     "budget": {"candidates": 5},
-    "workers": {"executor": "inprocess"},
+    # So that all of a candidate's samples are executed.
+    "workers": {"executor": "inprocess", "trajectories": "off"},
 }
 
 

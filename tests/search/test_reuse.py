@@ -1,0 +1,160 @@
+"""Whole studies with trajectory reuse: the same journal but for what was executed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autosearch import session as session_module
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
+from autosearch.journal import read_journal
+from autosearch.progress import Progress
+from autosearch.run import run_study
+from autosearch.study import Study
+from autosearch.workers import Executor, Job, Outcome
+from autosearch.workers.inprocess import Runner
+
+# What may differ: how much was executed, by whom, and how long it took.
+VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")
+
+DIGITS: dict[str, Any] = {
+    "model": "digits",
+    "objectives": ["fid", "macs"],
+    "samples": 400,
+    "validation": {"samples": 400},
+    "algorithm": {"name": "nsga2", "population": 4, "initial": 0},
+    "workers": {"executor": "inprocess"},
+}
+CASES: dict[str, dict[str, Any]] = {
+    "times": {
+        "space": {"named": {"recipes": ["ddim@3"], "solver": False}, "solver": {"eta": 0.5}},
+        "baselines": ["ddim@3"],
+        "budget": {"candidates": 5},
+    },
+    "gates": {
+        "space": {"named": {"recipes": ["ddim@4"]}, "gate": {"threshold": [0.1, 0.5]}},
+        "baselines": ["ddim@4", "ddim+fbc:0.2@4"],
+        "budget": {"candidates": 5},
+    },
+}
+
+
+class Mortal(Executor):
+    """Three workers with a store each, in this process; tasks go to any, and some workers die."""
+
+    def __init__(self, factory: Any, *, seed: int) -> None:
+        self._factory = factory
+        self._rng = np.random.default_rng(seed)
+        self._workers = [self._begun(i) for i in range(3)]
+        self._queue: list[Job] = []
+
+    def _begun(self, i: int) -> Runner:
+        return Runner(self._factory, name=f"worker-{i}")
+
+    @property
+    def size(self) -> int:
+        return len(self._workers)
+
+    def submit(self, task: Job) -> None:
+        self._queue.append(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        if not self._queue:
+            return []
+        task = self._queue.pop(int(self._rng.integers(min(3, len(self._queue)))))
+        worker = int(self._rng.integers(3))
+        if self._rng.random() < 0.2:
+            self._workers[worker] = self._begun(worker)
+        return [self._workers[worker].run(task)]
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+def records(directory: Path, *, ordered: bool = True) -> list[dict[str, Any]]:
+    found = [
+        {key: value for key, value in record.items() if key not in VARYING}
+        for record in read_journal(directory)
+        if record["type"] not in ("header", "phase", "resume")
+    ]
+    return found if ordered else sorted(found, key=lambda r: (r["type"], r.get("id", -1)))
+
+
+def searched(experiment: Experiment, out: Path, keep: Any) -> Study:
+    workers = {**experiment.to_dict()["workers"], "trajectories": keep, "executor": "inprocess"}
+    changed = experiment_from_dict({**experiment.to_dict(), "workers": workers}, where="test")
+    return run_study(changed, out, resume=False, progress=Progress())
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
+    experiment = experiment_from_dict({**DIGITS, **CASES[name]}, where="test")
+    off = searched(experiment, tmp_path / "off", "off")
+    sparing = searched(experiment, tmp_path / "all", 2**30)
+    assert records(tmp_path / "all") == records(tmp_path / "off")
+    assert sparing.executed < off.executed
+    assert sparing.nominal == off.nominal
+    assert sparing.planned == off.planned
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"rungs": [100, 200, 400]},
+        {"budget": {"forward_equivalents": 50_000}},
+        {"objectives": ["teacher_mse", "nfe"], "space": {"timesteps": {"steps": [2, 6]}}},
+    ],
+)
+def test_journals_on_the_mixture_are_equal(tmp_path: Path, tools, monkeypatch, keys) -> None:
+    # Children begin as their parents do; random recipes share nothing.
+    evolution = {"name": "nsga2", "population": 8, "initial": 2}
+    given = {"budget": {"candidates": 80}, "algorithm": evolution, "lag": 4, **keys}
+    experiment = tools.experiment(**given)
+    off = searched(experiment, tmp_path / "off", "off")
+    sparing = searched(experiment, tmp_path / "auto", "auto")
+    assert records(tmp_path / "auto") == records(tmp_path / "off")
+    assert sparing.executed < off.executed
+    assert sparing.spent < off.spent
+    assert sparing.nominal_spent == pytest.approx(off.nominal_spent)
+    for candidate in sparing.candidates.values():
+        assert candidate.executed <= off.candidates[candidate.id].executed
+
+    monkeypatch.setattr(
+        session_module, "make_executor", lambda factory, **options: Mortal(factory, seed=1)
+    )
+    several = searched(experiment, tmp_path / "several", "auto")
+    unordered = [records(tmp_path / name, ordered=False) for name in ("several", "off")]
+    assert unordered[0] == unordered[1]
+    assert sparing.executed <= several.executed < off.executed
+
+
+def test_the_setting_may_change_when_a_study_is_resumed(tmp_path: Path, tools) -> None:
+    first = tools.experiment(
+        budget={"candidates": 6}, workers={"trajectories": "off", "executor": "inprocess"}
+    )
+    run_study(first, tmp_path / "s", resume=False, progress=Progress())
+    more = tools.experiment(
+        budget={"candidates": 9}, workers={"trajectories": 1_000_000, "executor": "inprocess"}
+    )
+    study = run_study(more, tmp_path / "s", resume=True, progress=Progress())
+    assert len(study.candidates) == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("off", "off"), ("auto", "auto"), ("on", "auto"), ("1000000", 1_000_000)],
+)
+def test_how_the_setting_is_written(text: str, value: Any) -> None:
+    experiment = load_experiment("mixture", [f"workers.trajectories={text}"])
+    assert experiment.workers.trajectories == value
+    assert load_experiment("mixture").workers.trajectories == "auto"
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "some", "1.5"])
+def test_what_the_setting_cannot_be(text: str) -> None:
+    with pytest.raises(UserError, match=r"workers\.trajectories"):
+        load_experiment("mixture", [f"workers.trajectories={text}"])
