@@ -25,11 +25,12 @@ DIGITS: dict[str, Any] = {
     "objectives": ["fid", "macs"],
     "samples": 400,
     "validation": {"samples": 400},
-    "algorithm": {"name": "nsga2", "population": 4, "initial": 0},
     "workers": {"executor": "inprocess"},
 }
+# Children from the start: random recipes have little in common.
+BREEDING = {"name": "nsga2", "population": 8, "initial": 0, "fresh": 0.0}
 CASES: dict[str, dict[str, Any]] = {
-    "times": {
+    "solvers": {
         "space": {"named": {"recipes": ["ddim@3"], "solver": False}, "solver": {"eta": 0.5}},
         "baselines": ["ddim@3"],
         "budget": {"candidates": 5},
@@ -37,7 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gates": {
         "space": {"named": {"recipes": ["ddim@4"]}, "gate": {"threshold": [0.1, 0.5]}},
         "baselines": ["ddim@4", "ddim+fbc:0.2@4"],
-        "budget": {"candidates": 5},
+        "budget": {"candidates": 4},
     },
 }
 
@@ -91,7 +92,9 @@ def searched(experiment: Experiment, out: Path, keep: Any) -> Study:
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
-    experiment = experiment_from_dict({**DIGITS, **CASES[name]}, where="test")
+    experiment = experiment_from_dict(
+        {**DIGITS, **CASES[name], "algorithm": BREEDING}, where="test"
+    )
     off = searched(experiment, tmp_path / "off", "off")
     sparing = searched(experiment, tmp_path / "all", 2**30)
     assert records(tmp_path / "all") == records(tmp_path / "off")
@@ -110,9 +113,7 @@ def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_journals_on_the_mixture_are_equal(tmp_path: Path, tools, monkeypatch, keys) -> None:
-    # Children begin as their parents do; random recipes share nothing.
-    evolution = {"name": "nsga2", "population": 8, "initial": 2}
-    given = {"budget": {"candidates": 80}, "algorithm": evolution, "lag": 4, **keys}
+    given = {"budget": {"candidates": 80}, "algorithm": BREEDING, "lag": 4, **keys}
     experiment = tools.experiment(**given)
     off = searched(experiment, tmp_path / "off", "off")
     sparing = searched(experiment, tmp_path / "auto", "auto")
@@ -133,13 +134,11 @@ def test_journals_on_the_mixture_are_equal(tmp_path: Path, tools, monkeypatch, k
 
 
 def test_the_setting_may_change_when_a_study_is_resumed(tmp_path: Path, tools) -> None:
-    first = tools.experiment(
-        budget={"candidates": 6}, workers={"trajectories": "off", "executor": "inprocess"}
-    )
+    before = {"executor": "inprocess", "trajectories": "off"}
+    first = tools.experiment(budget={"candidates": 6}, workers=before)
     run_study(first, tmp_path / "s", resume=False, progress=Progress())
-    more = tools.experiment(
-        budget={"candidates": 9}, workers={"trajectories": 1_000_000, "executor": "inprocess"}
-    )
+    again = {"executor": "inprocess", "trajectories": 1_000_000}
+    more = tools.experiment(budget={"candidates": 9}, workers=again)
     study = run_study(more, tmp_path / "s", resume=True, progress=Progress())
     assert len(study.candidates) == 9
 
