@@ -134,7 +134,11 @@ class Block(nn.Module):
         modulation = self.modulation(conditioning).unsqueeze(1)
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.chunk(6, dim=-1)
         hidden = torch.addcmul(hidden, gate_a, self.attn(hidden, shift_a, scale_a))
-        return torch.addcmul(hidden, gate_m, self.mlp(hidden, shift_m, scale_m))
+        change = self.mlp(hidden, shift_m, scale_m)
+        if torch.is_grad_enabled():
+            return torch.addcmul(hidden, gate_m, change)
+        # This sum is nobody else's; written over, it takes a third less of memory's time.
+        return hidden.addcmul_(gate_m, change)
 
 
 def _time_waves(times: Tensor) -> Tensor:
