@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.compiler import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.evaluate import Evaluation, RecipeEvaluator
 from autosearch.fits.lab import Lab
@@ -79,9 +81,9 @@ def calibrated_rows(
             cost += lab.forward_equivalents
         rows.append({"method": method, "cost": cost})
     for label, directory in searched.items():
-        found = _searched(directory, counts)
         library = evaluator.model.denoiser.library
         library.folders = [*library.folders, directory.absolute() / FOLDER]
+        found = _searched(directory, counts, evaluator.model.denoiser)
         recipes |= {f"{label}@{count}": recipe for count, recipe in found.items()}
         spent = front_table(Study.read(directory))["cost"]["forward_equivalents"]
         rows.append({"method": label, "cost": spent})
@@ -101,20 +103,15 @@ def _name(method: str, grid: str | None, count: int) -> str:
     return f"{solver}{on}{'+' if fit else ''}{fit}@{count}"
 
 
-def _searched(directory: Path, counts: Sequence[int]) -> dict[int, Recipe]:
+def _searched(directory: Path, counts: Sequence[int], denoiser: Denoiser) -> dict[int, Recipe]:
     """The best recipe of a study at each number of evaluations that it has."""
-    best = {}
-    for count in counts:
-        points = [
-            point
-            for point in front_table(Study.read(directory))["points"]
-            if point["values"]["nfe"]["search"] == count
-            and point["values"]["fid"]["validated"] is not None
-        ]
-        if points:
-            point = min(points, key=lambda p: p["values"]["fid"]["validated"])
-            best[count] = Recipe.from_dict(point["recipe"], where=f"point {point['id']}")
-    return best
+    best: dict[int, tuple[float, Recipe]] = {}
+    for point in front_table(Study.read(directory))["points"]:
+        recipe = Recipe.from_dict(point["recipe"], where=f"point {point['id']}")
+        count, fid = compile_recipe(recipe, denoiser).nfe, point["values"]["fid"]["validated"]
+        if fid is not None and count in counts and (count not in best or fid < best[count][0]):
+            best[count] = fid, recipe
+    return {count: recipe for count, (_, recipe) in best.items()}
 
 
 def _values(found: Evaluation) -> dict[str, Any]:
