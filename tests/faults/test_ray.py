@@ -165,7 +165,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
         until_results(folder, 12, process)
         (folder / "slow").touch()  # the run must not end before Ray does
         listed = subprocess.run(
-            ["ps", "--ppid", str(process.pid), "-o", "pid=,args="],
+            ["ps", "-ww", "--ppid", str(process.pid), "-o", "pid=,args="],
             capture_output=True,
             text=True,
             check=True,
@@ -173,8 +173,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
         for line in listed.stdout.splitlines():
             pid, text = line.split(None, 1)
             if "/gcs_server" in text or "/raylet/raylet" in text:
-                # `ray stop` asks first; how long Ray then takes is its own affair.
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(int(pid), signal.SIGTERM)  # as `ray stop` does
         start = time.monotonic()
         out, err = process.communicate(timeout=200)
         took = time.monotonic() - start
