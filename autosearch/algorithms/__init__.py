@@ -11,6 +11,7 @@ from autosearch.algorithms.greedy import Greedy
 from autosearch.algorithms.nsga2 import NSGA2
 from autosearch.algorithms.nsga3 import NSGA3
 from autosearch.algorithms.random_search import RandomSearch
+from autosearch.algorithms.screened import Screened
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.algorithms.tpe import TPE
 from autosearch.algorithms.usf import USF
@@ -33,12 +34,14 @@ __all__ = [
     "Proposal",
     "RandomSearch",
     "Result",
+    "Screened",
 ]
 
 BUILTIN: tuple[type[Algorithm], ...] = (
     RandomSearch,
     NSGA2,
     SMSEMOA,
+    Screened,
     NSGA3,
     TPE,
     GP,

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from autosearch.experiments.benchmarks.busy import busy
 from autosearch.experiments.benchmarks.caches import caches
 from autosearch.experiments.benchmarks.coverage import coverage
-from autosearch.experiments.benchmarks.engine import engine
+from autosearch.experiments.benchmarks.engine import engine, engine_long
 from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.pipelines import pipelines
 from autosearch.experiments.benchmarks.reuse import reuse
@@ -18,9 +19,11 @@ from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 Benchmark = Callable[[], dict[str, Any]]
 QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
 LONG: dict[str, Benchmark] = {
+    "busy": busy,
     "caches": caches,
     "coverage": coverage,
     "diffusers": pipelines,
+    "engine_long": engine_long,
     "orders": orders,
     "reuse": reuse,
     "zdt": zdt,

@@ -22,6 +22,7 @@ from autosearch.algorithms import (
     Exhaustive,
     Greedy,
     RandomSearch,
+    Screened,
 )
 from autosearch.spaces import Genome, Space
 from autosearch.testing import AlgorithmContract
@@ -72,6 +73,13 @@ class TestCMAES(AlgorithmContract):
 
 class TestSMSEMOA(AlgorithmContract):
     make = SMSEMOA
+    objectives = (2, 3)
+    many = 2000
+
+
+class TestScreened(AlgorithmContract):
+    # Trusts its model blindly, so that the model is in all that is compared.
+    make = functools.partial(Screened, agreement=0.0, blind=0.0, initial=4)
     objectives = (2, 3)
     many = 2000
 

@@ -1,0 +1,197 @@
+"""How busy workers are kept when evaluations differ in length tenfold; aim 95%.
+
+Two real workers of Ray, which sleep for each evaluation's length; and 256 simulated ones on a clock
+of their own, which the engine's processor time moves forward as it would a real one.
+"""
+
+import functools
+import heapq
+import tempfile
+import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autosearch.experiment import Budget
+from autosearch.experiments.benchmarks.engine import begun, problem_of
+from autosearch.workers import make_executor
+from autosearch.workers.base import Evaluator, Executor, Job, Outcome, Task
+
+__all__ = ["Simulated", "busy", "length"]
+
+_SPREAD = 10.0
+_ALGORITHM = "smsemoa"
+
+
+def busy() -> dict[str, Any]:
+    """Shares of the workers' time in which they evaluate, while there is something to search."""
+    return {
+        "2 real workers": real(workers=2, shortest=0.1, candidates=150),
+        "256 simulated workers": simulated(workers=256, shortest=1.0, candidates=10_000),
+    }
+
+
+def length(task: Task, shortest: float) -> float:
+    """Seconds of an evaluation, evenly spread on a logarithmic scale, the plan's own."""
+    share = zlib.crc32(task.plan.identity.encode()) / 2**32
+    return float(shortest * _SPREAD**share)
+
+
+def simulated(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
+    """Busy share of simulated workers until the last evaluation is asked for."""
+    executor = Simulated(workers, shortest)
+    _search(executor, workers, candidates)
+    return {"busy": round(executor.busy(), 4), "engine_ms": round(executor.engine_ms(), 3)}
+
+
+def real(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
+    """Busy share of workers of Ray, from the first result to the last evaluation asked for."""
+    factory = functools.partial(Sleeper, shortest)
+    made = make_executor(factory, count=workers, cpus=0.5, gpus=0, kind="ray")
+    with Watched(made) as executor:
+        _search(executor, workers, candidates)
+        return {"busy": round(executor.busy(), 4)}
+
+
+def _search(executor: Executor, workers: int, candidates: int) -> None:
+    budget = Budget(candidates=candidates)
+    problem = problem_of(_ALGORITHM, budget, order="arrival", lag=2 * workers)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        begun(problem, Path(folder), executor) as search,
+    ):
+        search.run()
+
+
+class Sleeper(Evaluator):
+    """Takes as long as a plan's evaluation is said to take."""
+
+    def __init__(self, shortest: float) -> None:
+        self._shortest = shortest
+
+    def evaluate(self, task: Task) -> Outcome:
+        time.sleep(length(task, self._shortest))
+        return Outcome(task.id)
+
+
+class Watched(Executor):
+    """Any executor, and how much of its workers' time went into evaluations."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner = inner
+        self._first: float | None = None
+        self._last = 0.0
+        # When each result came and how long it had taken.
+        self._ends: list[tuple[float, float]] = []
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def submit(self, task: Job) -> None:
+        self._last = time.perf_counter()
+        self._inner.submit(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        outcomes = self._inner.wait(timeout)
+        now = time.perf_counter()
+        # The first results tell that workers are up.
+        self._first = self._first or now
+        self._ends += [(now, outcome.seconds) for outcome in outcomes]
+        return outcomes
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def busy(self) -> float:
+        """The share between the first result and the last submission."""
+        assert self._first is not None
+        within = sum(
+            max(min(end, self._last) - max(end - seconds, self._first), 0.0)
+            for end, seconds in self._ends
+        )
+        return within / ((self._last - self._first) * self.size)
+
+
+@dataclass(frozen=True, order=True)
+class _Running:
+    end: float
+    id: int
+
+
+class Simulated(Executor):
+    """Workers on a clock of their own, which processor time between two calls moves too.
+
+    A worker that is free takes the oldest waiting task, at once.
+    """
+
+    def __init__(self, size: int, shortest: float) -> None:
+        self._size = size
+        self._shortest = shortest
+        self._now = 0.0
+        self._since = time.process_time()
+        self._waiting: deque[tuple[int, float]] = deque()
+        self._running: list[_Running] = []
+        self._done: list[Outcome] = []
+        self._spans: list[tuple[float, float]] = []
+        self._submitted = 0
+        self._last = 0.0
+        self._engine = 0.0
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def submit(self, task: Job) -> None:
+        assert isinstance(task, Task)
+        self._pass()
+        self._waiting.append((task.id, length(task, self._shortest)))
+        self._submitted += 1
+        self._last = self._now
+        self._start(self._now)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        self._pass()
+        if not self._done and self._running:
+            self._now = self._running[0].end
+            self._settle()
+        ready, self._done = self._done, []
+        return ready
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+    def busy(self) -> float:
+        """The share until the last submission."""
+        within = sum(
+            min(end, self._last) - start for start, end in self._spans if start < self._last
+        )
+        return within / (self._last * self._size)
+
+    def engine_ms(self) -> float:
+        """Processor time of the engine for each candidate."""
+        return 1e3 * self._engine / max(self._submitted, 1)
+
+    def _pass(self) -> None:
+        """What the engine has computed since the last call took time here too."""
+        now = time.process_time()
+        self._engine += now - self._since
+        self._now += now - self._since
+        self._since = now
+        self._settle()
+
+    def _settle(self) -> None:
+        """End what is over by now; those who are free go on with what was waiting then."""
+        while self._running and self._running[0].end <= self._now:
+            over = heapq.heappop(self._running)
+            self._done.append(Outcome(over.id))
+            self._start(over.end)
+
+    def _start(self, at: float) -> None:
+        while self._waiting and len(self._running) < self._size:
+            number, seconds = self._waiting.popleft()
+            heapq.heappush(self._running, _Running(at + seconds, number))
+            self._spans.append((at, at + seconds))

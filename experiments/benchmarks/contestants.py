@@ -1,0 +1,230 @@
+"""Who is compared by cost to front: the settings of each search, on each space."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autosearch.algorithms.base import Algorithm
+from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
+from autosearch.experiments.benchmarks.contestants_hosted import (
+    OptunaNSGA2,
+    StockNSGA2,
+    StockSMSEMOA,
+)
+from autosearch.registry import construct, find
+from autosearch.spaces.product import Space
+
+__all__ = ["ABLATION", "CONTESTANTS", "OURS", "SPACES", "Contestant", "Course"]
+
+_MIXTURE = load_experiment("mixture")
+_JOINT = load_experiment("joint")
+# Those of this benchmark alone, which no experiment can name.
+_HOSTED: Mapping[str, type[Algorithm]] = {
+    one.name: one for one in (StockNSGA2, StockSMSEMOA, OptunaNSGA2)
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is searched: the same for all contestants but for where they start and how they race.
+
+    Attributes:
+        keys: of the experiment.
+        given: our baselines; without ``fits``, those that cost no calibration.
+        rungs: of those who race; the last one is the samples of all others.
+        validation: fresh samples of each plan on a front.
+    """
+
+    name: str
+    keys: Mapping[str, Any]
+    named: Sequence[str]
+    fits: Sequence[str]
+    rungs: Sequence[int]
+    validation: int
+
+    def experiment(self, contestant: "Contestant", seed: int, *, share: float = 1.0) -> Experiment:
+        """One contestant's; ``share`` of the budget."""
+        budget = {
+            name: value * share if name == "forward_equivalents" else value
+            for name, value in self.keys["budget"].items()
+        }
+        baselines = [
+            *(self.named if contestant.named else ()),
+            *(self.fits if contestant.fits else ()),
+        ]
+        return experiment_from_dict(
+            {
+                **self.keys,
+                "budget": budget,
+                "baselines": baselines,
+                "algorithm": dict(contestant.algorithm),
+                "samples": self.rungs[-1],
+                "rungs": list(self.rungs) if contestant.races else [],
+                "seed": seed,
+            },
+            where=f"yardstick {self.name}, {contestant.name}",
+        )
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One search.
+
+    Attributes:
+        algorithm: as an experiment has it.
+        named, fits: whether it starts from our named, and from our fitted baselines.
+        races: whether candidates get their samples in rungs.
+    """
+
+    name: str
+    summary: str
+    algorithm: Mapping[str, Any]
+    named: bool = False
+    fits: bool = False
+    races: bool = False
+
+    def make(self, space: Space, experiment: Experiment) -> Algorithm:
+        """Knowing nothing yet."""
+        settings = dict(experiment.algorithm)
+        name = settings.pop("name")
+        more = {"seed": experiment.seed} if name in _HOSTED else {}
+        kind: type[Algorithm] = _HOSTED[name] if name in _HOSTED else find("algorithm", name)
+        made: Algorithm = construct(
+            kind,
+            settings,
+            space,
+            where="algorithm",
+            objectives=len(experiment.objectives),
+            **more,
+        )
+        return made
+
+
+_FREE = _MIXTURE.space["solver"]
+# The second-order DPM-Solver++ at every step, of its first and last where order has an effect.
+_FIXED = {**_FREE, "orders": [2], "predictions": ["data"], "forms": ["dpmsolver"]}
+_FAST: Mapping[str, Any] = {
+    "model": {"name": "mixture"},
+    "objectives": ["fid", "nfe"],
+    "budget": {"forward_equivalents": 4_000_000},
+    "validation": {"samples": 1000},
+    "workers": {"executor": "inprocess"},
+    "lag": 1,
+}
+
+SPACES: Mapping[str, Course] = {
+    "timesteps": Course(
+        name="timesteps",
+        keys={**_FAST, "space": {"timesteps": _MIXTURE.space["timesteps"], "solver": _FIXED}},
+        named=("dpmpp_2m-logsnr",),
+        fits=("dpmpp_2m+boss:50:50",),
+        rungs=(200, 600, 2000),
+        validation=10_000,
+    ),
+    "solver": Course(
+        name="solver",
+        keys={**_FAST, "space": dict(_MIXTURE.space)},
+        named=("dpmpp_2m-logsnr",),
+        fits=("dpmpp_2m+boss:50:50",),
+        rungs=(200, 600, 2000),
+        validation=10_000,
+    ),
+    "joint": Course(
+        name="joint",
+        keys={key: value for key, value in _JOINT.to_dict().items() if key not in ("baselines",)},
+        named=tuple(_JOINT.baselines or ()),
+        fits=(),
+        rungs=(200, 400),
+        validation=_JOINT.validation.samples,
+    ),
+}
+
+# The paper's NSGA-II over this project's genomes and operators, as pymoo has it.
+_PAPER: Mapping[str, Any] = {
+    "name": "nsga2",
+    "population": 40,
+    "generational": True,
+    "favour_ends": True,
+    "fresh": 0.0,
+    "tournament": 2,
+    "mate": "tournament",
+    "crossover": 0.9,
+    "mutation": 1.0,
+    "initial": 0,
+}
+_STOCK: Mapping[str, Any] = {"name": "stock_nsga2", "population": 40}
+_OURS: Mapping[str, Any] = {"name": "smsemoa", "initial": 0}
+
+OURS = Contestant("ours", "this project's search", _OURS, named=True, fits=True, races=True)
+
+CONTESTANTS: tuple[Contestant, ...] = (
+    OURS,
+    Contestant("random", "random recipes", {"name": "random"}),
+    Contestant("nsga2", "pymoo's NSGA-II on the box, random start", _STOCK),
+    Contestant(
+        "nsga2-given-box",
+        "pymoo's NSGA-II on the box, from our baselines' nearest points",
+        {**_STOCK, "given": True},
+        named=True,
+        fits=True,
+    ),
+    Contestant(
+        "nsga2-given",
+        "the paper's NSGA-II on our genomes and operators, from our baselines",
+        _PAPER,
+        named=True,
+        fits=True,
+    ),
+    Contestant("tpe", "Optuna's TPE on the box", {"name": "tpe"}),
+    Contestant("gp", "Optuna's GP on the box, at most 200 candidates", {"name": "gp"}),
+    Contestant(
+        "optuna-nsga2", "Optuna's NSGA-II on the box", {"name": "optuna_nsga2", "population": 50}
+    ),
+    Contestant("autodiffusion", "AutoDiffusion's evolution", {"name": "autodiffusion"}, named=True),
+    Contestant("ecad", "ECAD's evolution", {"name": "ecad"}, named=True),
+    Contestant("usf", "USF's evolution", {"name": "usf"}, named=True),
+)
+
+# Ours without one of its parts, and pymoo's NSGA-II on the box with one of them.
+ABLATION: tuple[Contestant, ...] = (
+    OURS,
+    replace(
+        OURS,
+        name="no-operators",
+        summary="ours on the box, with SBX and polynomial mutation",
+        algorithm={**_STOCK, "given": True},
+    ),
+    replace(OURS, name="no-fits", summary="ours from named baselines alone", fits=False),
+    replace(
+        OURS,
+        name="no-starts",
+        summary="ours from 16 random recipes",
+        algorithm={**_OURS, "initial": 16},
+        named=False,
+        fits=False,
+    ),
+    replace(OURS, name="no-racing", summary="ours with all samples for all", races=False),
+    replace(
+        OURS,
+        name="no-indicator",
+        summary="ours with NSGA-II's survival",
+        algorithm={**_OURS, "name": "nsga2"},
+    ),
+    replace(
+        OURS,
+        name="no-initial-choice",
+        summary="ours with 16 random recipes beside its starts",
+        algorithm={**_OURS, "initial": 16},
+    ),
+    replace(
+        OURS,
+        name="and-surrogate",
+        summary="ours with screened children",
+        algorithm={**_OURS, "name": "screened"},
+    ),
+    Contestant("only-operators", "the paper's NSGA-II on our genomes and operators", _PAPER),
+    Contestant("only-racing", "pymoo's NSGA-II on the box, in rungs", _STOCK, races=True),
+    Contestant(
+        "only-indicator", "pymoo's SMS-EMOA on the box", {**_STOCK, "name": "stock_smsemoa"}
+    ),
+)

@@ -1,0 +1,88 @@
+"""The studies of a comparison: each is run once, goes on where it was interrupted, and is read."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.experiments.benchmarks.contestants import Contestant
+from autosearch.experiments.benchmarks.yardstick_merged import Merged
+from autosearch.journal import Journal
+from autosearch.problem import Baseline, Problem
+from autosearch.progress import Progress
+from autosearch.run import study_header
+from autosearch.search import Search
+from autosearch.session import Session
+from autosearch.setup import set_up
+from autosearch.spaces.product import Space, fragment
+from autosearch.study import Study
+
+__all__ = ["searched"]
+
+_MAY_DIFFER = ("workers", "loggers")
+
+
+def searched(contestant: Contestant, experiment: Experiment, directory: Path) -> Study:
+    """The study in a directory, run to its end if it is not there yet.
+
+    The front is not measured again: the comparison does that, once for all studies.
+
+    Raises:
+        UserError: when the directory holds another study.
+    """
+    if directory.exists():
+        study = Study.read(directory)
+        _check(study, experiment, directory)
+        if study.stops and study.stops[-1] != "interrupted":
+            return study
+    problem = Problem(experiment)
+    fresh = not directory.exists()
+    header = study_header(problem, directory)
+    journal = Journal.create(directory, header) if fresh else Journal.open(directory)
+    with journal, Session(problem, journal, Progress(), lambda: False) as session:
+        if experiment.workers.executor == "inprocess":
+            session.executor = Merged(session.executor)
+        if not experiment.baselines:
+            _without_reference(session)
+        set_up(session)
+        problem.baselines = [expressed(one, problem.space) for one in problem.baselines]
+        Search(
+            problem,
+            journal,
+            session.study,
+            session.executor,
+            algorithm=contestant.make(problem.space, experiment),
+            on_change=session.changed,
+        ).run()
+        study = session.study
+    shutil.rmtree(directory / "blocks", ignore_errors=True)
+    return study
+
+
+def expressed(known: Baseline, space: Space) -> Baseline:
+    """A baseline that the space can express in other words: what differs has no effect."""
+    if not known.foreign:
+        return known
+    genome = space.repair(fragment(known.recipe))
+    if space.plan(genome).identity != known.plan.identity:
+        return known
+    return replace(known, genome=genome, foreign=False)
+
+
+def _without_reference(session: Session) -> None:
+    """Who starts without baselines needs no reference either, and does not pay for one."""
+    if session.study.reference is None:
+        costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
+        none = {"recipe": "none", "source": "not needed", "samples": 0, "values": {}}
+        session.write({"type": "reference", **none, **costs})
+
+
+def _check(study: Study, experiment: Experiment, directory: Path) -> None:
+    before, now = study.experiment.to_dict(), experiment.to_dict()
+    changed = [key for key in before if before[key] != now[key] and key not in _MAY_DIFFER]
+    if changed:
+        raise UserError(
+            f"{directory}: holds a study with another {changed[0]!r}; remove it, or give another "
+            "--out"
+        )

@@ -1,0 +1,183 @@
+"""Fresh measurements of the plans on any study's front: each distinct plan once, kept on disk."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.experiments.benchmarks.yardstick_merged import Merged
+from autosearch.front import make_scale
+from autosearch.objectives import Estimate
+from autosearch.plan import Plan
+from autosearch.problem import Problem
+from autosearch.reference import measured_reference
+from autosearch.study import (
+    Candidate,
+    Study,
+    estimates_from_record,
+    estimates_to_record,
+)
+from autosearch.workers import Executor, Infeasible, Task, make_executor
+from autosearch.workers.evaluator import ModelEvaluator
+
+__all__ = ["Validator"]
+
+_SEED = 0
+_FEWEST = "ddim"
+
+Values = dict[str, Estimate]
+
+
+class Validator:
+    """Measures plans on the validation stream, whose noise no search has seen.
+
+    Used as a context manager. What was measured is a line of ``validated.jsonl`` in the folder,
+    by the plan's identity, and is not measured again.
+
+    Args:
+        experiment: gives model, objectives and workers.
+        samples: of each plan.
+    """
+
+    def __init__(self, experiment: Experiment, folder: Path, samples: int) -> None:
+        validation = experiment.validation.model_copy(update={"samples": samples})
+        self.problem = Problem(experiment.model_copy(update={"validation": validation}))
+        self.samples = samples
+        self._folder = folder
+        self._path = folder / "validated.jsonl"
+        self._known: dict[str, Values] = {}
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> "Validator":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._known = dict(self._read())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._executor is not None:
+            self._executor.close()
+
+    def measure(self, plans: Mapping[str, Plan]) -> dict[str, Values]:
+        """Values by identity; empty for a plan that cannot be measured."""
+        todo = {one: plan for one, plan in plans.items() if one not in self._known}
+        for identity, values in self._measured(todo):
+            self._known[identity] = values
+            line = {
+                "identity": identity,
+                "samples": self.samples,
+                "values": estimates_to_record(values),
+            }
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        return {one: self._known[one] for one in plans}
+
+    def axes(self) -> dict[str, Any]:
+        """The axes of the hypervolume: the model's reference, and ``ddim`` at each step count."""
+        path = self._folder / "axes.json"
+        if path.exists():
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        shipped = self.problem.model.figures.get("reference")
+        study = Study({})
+        study.reference = shipped or measured_reference(self.problem, self._workers())
+        study.candidates = {known.id: known for known in self._fixed()}
+        axes = make_scale(study, self.problem.objectives)
+        path.write_text(json.dumps(axes, indent=1) + "\n", encoding="utf-8")
+        return axes
+
+    def _fixed(self) -> list[Candidate]:
+        """``ddim`` at all step counts, fresh, as baselines of a study."""
+        ddim = self.problem.experiment.model_copy(update={"baselines": [_FEWEST]})
+        baselines = Problem(ddim).baselines
+        plans = {one.plan.identity: one.plan for one in baselines}
+        values = self.measure(plans)
+        return [
+            Candidate(
+                id=number,
+                kind="baseline",
+                name=one.name,
+                genome=one.genome,
+                identity=one.plan.identity,
+                nominal=0.0,
+                status="ok",
+                values=values[one.plan.identity],
+            )
+            for number, one in enumerate(baselines)
+        ]
+
+    def _measured(self, plans: Mapping[str, Plan]) -> Iterator[tuple[str, Values]]:
+        """Identity and values, as they come."""
+        waiting = list(enumerate(plans.values()))[::-1]
+        names = list(plans)
+        measure = self.problem.measure
+        pending = 0
+        while waiting or pending:
+            executor = self._workers()
+            while waiting and pending < 2 * executor.size:
+                executor.submit(self._task(*waiting.pop()))
+                pending += 1
+            for outcome in executor.wait():
+                pending -= 1
+                values: Values = {}
+                if outcome.reason is None:
+                    with contextlib.suppress(Infeasible):
+                        plan = plans[names[outcome.id]]
+                        values = measure.estimates(plan, outcome.rows, samples=self.samples)
+                yield names[outcome.id], values
+
+    def _task(self, number: int, plan: Plan) -> Task:
+        return Task(
+            id=number,
+            plan=plan,
+            seed=_SEED,
+            stream=Stream.VALIDATION,
+            blocks=self.problem.blocks(self.samples),
+            block_size=self.problem.seed_block,
+            needs=self.problem.measure.needs,
+        )
+
+    def _workers(self) -> Executor:
+        if self._executor is None:
+            workers = self.problem.experiment.workers
+            made = make_executor(
+                functools.partial(ModelEvaluator, self.problem.spec),
+                count=workers.count,
+                cpus=workers.cpus,
+                gpus=workers.gpus,
+                kind=workers.executor,
+            )
+            self._executor = Merged(made) if workers.executor == "inprocess" else made
+        return self._executor
+
+    def _read(self) -> Iterator[tuple[str, Values]]:
+        """What was measured before; an incomplete last line is cut off."""
+        if not self._path.exists():
+            return
+        text = self._path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            self._path.write_text(whole, encoding="utf-8")
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                samples, identity = entry["samples"], entry["identity"]
+                values = estimates_from_record(entry["values"])
+            except (ValueError, KeyError, TypeError):
+                raise UserError(f"{self._path}, line {number}: damaged; remove the file") from None
+            if samples != self.samples:
+                raise UserError(
+                    f"{self._path}: holds measurements of {samples} samples, not {self.samples}; "
+                    "remove it, or give another --out"
+                )
+            yield identity, values

@@ -1,0 +1,24 @@
+"""The simulated workers behind the benchmark of busy shares."""
+
+import pytest
+
+from autosearch.experiments.benchmarks import busy
+from autosearch.experiments.benchmarks.engine import grown
+
+
+def test_simulated_workers_are_kept_busy() -> None:
+    found = busy.simulated(workers=8, shortest=1.0, candidates=120)
+    assert 0.9 < found["busy"] <= 1.0
+    assert found["engine_ms"] > 0
+
+
+def test_workers_with_nothing_to_do_count_as_idle() -> None:
+    # Evaluations so short that the engine cannot keep up.
+    assert busy.simulated(workers=64, shortest=1e-4, candidates=200)["busy"] < 0.7
+
+
+def test_the_engine_is_timed_at_each_size() -> None:
+    found = grown("random", (20, 60))
+    assert set(found) == {"20", "60", "opening"}
+    assert all(0 < found[size]["cpu_ms"] < 100 for size in ("20", "60"))
+    assert found["opening"]["cpu_s"] == pytest.approx(0.1, abs=0.5)
