@@ -21,20 +21,21 @@ Array = NDArray[np.float64]
 
 
 class Screened(SMSEMOA):
-    """SMS-EMOA that makes several children and proposes the most promising one.
+    """SMS-EMOA whose children are improved on a model of the results before one is asked for.
 
-    In the spirit of S3 (USF, ICLR 2024), whose predictor is trained with a ranking loss in stages:
-    a cheap model of what was told orders the children, and the one proposed adds most to the
-    front, on the scale of ranks. Objectives that plans declare are read from them. The model is
-    used only while the order in which it foresaw the latest results agrees with theirs; otherwise
-    this is SMS-EMOA, proposal by proposal.
+    In the spirit of S3 (USF, ICLR 2024), whose predictor is trained with a ranking loss in stages
+    and whose candidates evolve on the predictor: a cheap model of what was told orders children.
+    The first one decides what a proposal may cost; of several more, and of mutants of the best of
+    them, the one is asked for that is expected to be best on what is measured. Objectives that
+    plans declare are read from them. The model is used only while the order in which it foresaw
+    the latest results agrees with theirs; otherwise this is SMS-EMOA, proposal by proposal.
 
-    Deviates from S3 in its model (kernel regression of normal scores instead of a network), in
-    screening a few children of one parent generation instead of searching on the predictor, and
-    in having several objectives.
+    Deviates from S3 in its model (kernel regression of normal scores instead of a network) and in
+    having several objectives.
 
     Args:
-        screen: children of which one is proposed.
+        screen: children in each round.
+        rounds: the first one from the population, the others from the best child so far.
         agreement: how well the latest results must have been foreseen, from 0 to 1 (all).
         blind: share of proposals that are not screened.
         population, crossover, fresh, tournament, mutation, mate, initial, generational: see
@@ -50,6 +51,7 @@ class Screened(SMSEMOA):
         *,
         objectives: int,
         screen: int = 8,
+        rounds: int = 3,
         agreement: float = 0.3,
         blind: float = 0.2,
         population: int = 24,
@@ -74,6 +76,7 @@ class Screened(SMSEMOA):
             generational=generational,
         )
         self.screen = at_least("screen", screen, 1)
+        self.rounds = at_least("rounds", rounds, 1)
         self.agreement = share("agreement", agreement)
         self.blind = share("blind", blind)
         self._models = [RankModel() for _ in range(objectives)]
@@ -85,19 +88,39 @@ class Screened(SMSEMOA):
         first = super().ask(rng, pending)
         if first is None or not self.pays or rng.random() < self.blind:
             return first
-        known = self._seen.union(self.space.plan(one.genome).identity for one in pending)
-        children: dict[str, tuple[Genome, Plan]] = {}
-        for number in range(self.screen):
-            genome = first if number == 0 else super().ask(rng, pending)
-            if genome is None:
-                break
-            plan = self.space.plan(genome)
-            if plan.identity not in known and self.permits(genome):
-                children.setdefault(plan.identity, (genome, plan))
-        if not children:
-            return first
-        gains = self._gains([plan for _, plan in children.values()])
-        return list(children.values())[int(np.argmax(gains))][0]
+        taken = self._seen.union(self.space.plan(one.genome).identity for one in pending)
+        limits = self._costs(self.space.plan(first))
+        best, least = first, np.inf
+        for number in range(self.rounds):
+            found: list[Genome] = []
+            for turn in range(self.screen):
+                child = self._another(number, turn, first, best, rng, pending)
+                if child is None:
+                    break
+                plan = self.space.plan(child)
+                fits = bool((self._costs(plan) <= limits).all()) and self.permits(child)
+                if fits and plan.identity not in taken:
+                    taken.add(plan.identity)
+                    found.append(child)
+            if found:
+                expected = self._expected([self.space.plan(child) for child in found])
+                at = int(np.argmin(expected))
+                if expected[at] < least:
+                    best, least = found[at], float(expected[at])
+        return best
+
+    def _another(
+        self,
+        number: int,
+        turn: int,
+        first: Genome,
+        best: Genome,
+        rng: Rng,
+        pending: Sequence[Proposal],
+    ) -> Genome | None:
+        if number:
+            return self.space.mutate(best, rng)
+        return first if turn == 0 else super().ask(rng, pending)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
@@ -109,9 +132,7 @@ class Screened(SMSEMOA):
     def pays(self) -> bool:
         """Whether the model has foreseen the latest results well enough to be asked."""
         models = [self._models[i] for i in self._measured]
-        if not models or len(self._alive) < 2:
-            return False
-        return all(model.ready and model.agreement >= self.agreement for model in models)
+        return bool(models) and all(one.ready and one.agreement >= self.agreement for one in models)
 
     @property
     def _measured(self) -> list[int]:
@@ -130,25 +151,12 @@ class Screened(SMSEMOA):
             if not known:
                 self._models[i].learn(vector, value, cost=float(plan.macs))
 
-    def _gains(self, plans: Sequence[Plan]) -> Array:
-        """[N] how far each plan is expected to go beyond the population, all objectives as scores.
+    def _costs(self, plan: Plan) -> Array:
+        """What a plan declares of the objectives."""
+        return np.array([float(getattr(plan, min(names))) for names in self._declared if names])
 
-        The least, over the population, of the most that it is better by in any objective.
-        """
+    def _expected(self, plans: Sequence[Plan]) -> Array:
+        """[N] the sum of what is expected of the measured objectives, as normal scores."""
         vectors = np.array([descriptor(plan) for plan in plans])
-        alive = self.survivors
-        expected = np.empty((len(plans), self.objectives))
-        reached = np.empty_like(alive)
-        for i, names in enumerate(self._declared):
-            if names:
-                name = min(names)
-                own = np.array([float(getattr(plan, name)) for plan in plans])
-                span = max(float(np.ptp(np.concatenate([own, alive[:, i]]))), 1e-12)
-                expected[:, i], reached[:, i] = own / span, alive[:, i] / span
-            else:
-                model = self._models[i]
-                expected[:, i] = model.scores(vectors)
-                reached[:, i] = model.score(alive[:, i])
-        better = reached[None] - expected[:, None]
-        gains: Array = better.max(axis=2).min(axis=1)
-        return gains
+        found: Array = np.sum([self._models[i].scores(vectors) for i in self._measured], axis=0)
+        return found
