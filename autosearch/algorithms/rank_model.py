@@ -14,9 +14,9 @@ Array = NDArray[np.float64]
 # Results that a fit looks at, the latest: its time grows with the cube.
 _MEMORY = 240
 # Results between two fits: the stages in which it learns.
-_STAGE = 8
+_STAGE = 4
 # A fit needs so many results, and a record so many forecasts.
-_FEWEST = 24
+_FEWEST = 16
 # The forecasts that the record is made of.
 _RECORD = 48
 # The kernel's width as a share of the median squared distance, and its ridge: so that the order
