@@ -29,10 +29,12 @@ __all__ = ["FITS", "matched"]
 _SAMPLES = 32
 _ROUNDS = 8
 _FINE = 100
-# A finite difference, as a share of a number that is about 1: times are rounded below that.
+# Of finite differences, in logarithms of gaps.
 _STEP = 1e-2
 # The least share of the whole range between two times to begin with.
-_LEAST = 1e-3
+_LEAST = 1e-2
+# A difference that is no improvement on any.
+_FAR = 10.0
 
 Array = NDArray[np.float64]
 
@@ -59,24 +61,62 @@ def matched(
         raise UserError("matched: ends are compared without noise on the way; set eta to 0")
     if any(step.weights is not None for step in recipe.steps):
         raise UserError("matched: the recipe's weights belong to its times; leave one of them out")
-    axis = _Axis(lab.denoiser.schedule)
-    first = recipe.steps[0].model_copy(update={"time": axis.first, "log_snr": None})
+    first = recipe.steps[0].model_copy(update={"time": lab.denoiser.schedule.first, "log_snr": None})
     whole = recipe.model_copy(update={"steps": [first, *recipe.steps[1:]]})
-    wanted = _flat(fine_states(whole, lab, steps=fine, samples=samples)[-1])
+    wanted = fine_states(whole, lab, steps=fine, samples=samples)[-1]
+    distance = _Distance(recipe, lab, wanted)
+    start = distance.axis.gaps([step.time for step in recipe.steps])
+    found = least_squares(distance.missed, start, jac=distance.slopes, max_nfev=rounds)
+    return distance.recipe(found.x)
 
-    def missed(gaps: Array) -> Array:
-        return _flat(lab.states(_at(recipe, axis.times(gaps)), samples)[-1].x) - wanted
 
-    start = axis.gaps([step.time for step in recipe.steps])
-    found = least_squares(missed, start, diff_step=_STEP, max_nfev=rounds)
-    return _at(recipe, axis.times(found.x))
+class _Distance:
+    """How far a recipe ends from where it should, as a function of its gaps."""
+
+    def __init__(self, recipe: Recipe, lab: Lab, wanted: torch.Tensor) -> None:
+        self.axis = _Axis(lab.denoiser.schedule)
+        self._recipe = recipe
+        self._lab = lab
+        self._wanted = wanted
+        self._last: tuple[Array, Array] | None = None
+
+    def recipe(self, gaps: Array) -> Recipe:
+        """The recipe with these gaps between its times."""
+        steps = [
+            step.model_copy(update={"time": time, "log_snr": None})
+            for step, time in zip(self._recipe.steps, self.axis.times(gaps), strict=True)
+        ]
+        return self._recipe.model_copy(update={"steps": steps, "end": "clean"})
+
+    def missed(self, gaps: Array) -> Array:
+        """[samples * size] differences; far ones for gaps that times cannot have."""
+        if self._last is None or not np.array_equal(self._last[0], gaps):
+            self._last = gaps.copy(), self._ends(gaps)
+        return self._last[1]
+
+    def slopes(self, gaps: Array) -> Array:
+        """[samples * size, K] by finite differences."""
+        here = self.missed(gaps)
+        there = [self._ends(gaps + _STEP * unit) for unit in np.eye(len(gaps))]
+        found: Array = (np.stack(there, axis=1) - here[:, None]) / _STEP
+        return found
+
+    def _ends(self, gaps: Array) -> Array:
+        try:
+            end = self._lab.states(self.recipe(gaps), len(self._wanted))[-1].x
+        except UserError:  # equal times
+            return np.full(self._wanted.numel(), _FAR)
+        found: Array = (end - self._wanted).double().flatten().cpu().numpy()
+        return found
 
 
 class _Axis:
-    """Decreasing times as free numbers: logarithms of the gaps between them in log-SNR."""
+    """Decreasing times as free numbers: gaps between them in log-SNR, which add up to the range.
+
+    Both ends of the range have a gap too. Gaps are logarithms, relative to the last one.
+    """
 
     def __init__(self, schedule: NoiseSchedule) -> None:
-        self.first = schedule.first
         self._schedule = schedule
         low = schedule.log_snr(schedule.first)
         if not math.isfinite(low):
@@ -85,8 +125,8 @@ class _Axis:
         self._low, self._high = low, schedule.log_snr(schedule.last)
 
     def times(self, gaps: Array) -> list[float]:
-        """[K] times of [K + 1] numbers; both ends of the range have a gap too."""
-        sizes = np.exp(gaps - gaps.max())
+        """[K] times of [K] numbers."""
+        sizes = np.exp(np.append(gaps, 0.0) - max(gaps.max(), 0.0))
         places = np.cumsum(sizes)[:-1] / sizes.sum()
         levels = self._low + (self._high - self._low) * places
         return [self._schedule.rounded(self._schedule.time(level)) for level in levels.tolist()]
@@ -95,22 +135,9 @@ class _Axis:
         """The inverse, but for times too near to one another or to an end."""
         levels = np.array([self._schedule.log_snr(time) for time in times])
         places = np.clip((levels - self._low) / (self._high - self._low), 0.0, 1.0)
-        sizes = np.maximum(np.diff([0.0, *places, 1.0]), _LEAST)
-        found: Array = np.log(sizes / sizes.mean())
+        sizes = np.log(np.maximum(np.diff([0.0, *places, 1.0]), _LEAST))
+        found: Array = sizes[:-1] - sizes[-1]
         return found
-
-
-def _at(recipe: Recipe, times: Sequence[float]) -> Recipe:
-    steps = [
-        step.model_copy(update={"time": time, "log_snr": None})
-        for step, time in zip(recipe.steps, times, strict=True)
-    ]
-    return recipe.model_copy(update={"steps": steps, "end": "clean"})
-
-
-def _flat(x: torch.Tensor) -> Array:
-    found: Array = x.double().flatten().cpu().numpy()
-    return found
 
 
 def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:

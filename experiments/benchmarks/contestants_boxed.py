@@ -18,6 +18,9 @@ __all__ = ["boxed"]
 
 Array = NDArray[np.float64]
 _LEVELS = 9
+# In the unit cube. Times are rounded: smaller differences than this would show nothing.
+_STEP = 1e-2
+_STARTS = (0.5, 0.3, 0.7)
 
 
 def boxed(space: Space, genome: Genome) -> Point:
@@ -50,17 +53,20 @@ def _nearest_times(
 ) -> dict[str, float]:
     wanted = _levels(space, genome)
     low = np.array([p.low for p in numbers])
-    high = np.array([p.high for p in numbers])
+    span = np.array([p.high for p in numbers]) - low
 
-    def named(x: Array) -> dict[str, float]:
-        return dict(zip([p.name for p in numbers], x.tolist(), strict=True))
+    def named(unit: Array) -> dict[str, float]:
+        return dict(zip([p.name for p in numbers], (low + unit * span).tolist(), strict=True))
 
-    def missed(x: Array) -> Array:
-        return _levels(space, space.from_box({**point, **named(x)})) - wanted
+    def missed(unit: Array) -> Array:
+        return _levels(space, space.from_box({**point, **named(unit)})) - wanted
 
-    # Times are rounded: smaller differences than this would show nothing.
-    found = least_squares(missed, (low + high) / 2, bounds=(low, high), diff_step=1e-2, max_nfev=40)
-    return named(found.x)
+    starts = (np.full(len(numbers), middle) for middle in _STARTS)
+    found = [
+        least_squares(missed, start, bounds=(0.0, 1.0), diff_step=_STEP, max_nfev=60)
+        for start in starts
+    ]
+    return named(min(found, key=lambda one: float(one.cost)).x)
 
 
 def _levels(space: Space, genome: Genome) -> Array:
