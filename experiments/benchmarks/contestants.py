@@ -33,6 +33,7 @@ class Course:
         given: our baselines; without ``fits``, those that cost no calibration.
         rungs: of those who race; the last one is the samples of all others.
         validation: fresh samples of each plan on a front.
+        contestants: their names.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Course:
     fits: Sequence[str]
     rungs: Sequence[int]
     validation: int
+    contestants: Sequence[str]
 
     def experiment(self, contestant: "Contestant", seed: int, *, share: float = 1.0) -> Experiment:
         """One contestant's; ``share`` of the budget."""
@@ -112,30 +114,56 @@ _FAST: Mapping[str, Any] = {
     "lag": 1,
 }
 
+_ALL = (
+    "ours",
+    "random",
+    "nsga2",
+    "nsga2-genomes",
+    "nsga2-given-box",
+    "nsga2-given",
+    "tpe",
+    "gp",
+    "optuna-nsga2",
+    "autodiffusion",
+    "ecad",
+    "usf",
+)
+
 SPACES: Mapping[str, Course] = {
     "timesteps": Course(
         name="timesteps",
         keys={**_FAST, "space": {"timesteps": _MIXTURE.space["timesteps"], "solver": _FIXED}},
         named=("dpmpp_2m-logsnr",),
-        fits=("dpmpp_2m-logsnr+matched",),
+        fits=("dpmpp_2m-logsnr+moments",),
         rungs=(400, 1200, 4000),
         validation=20_000,
+        contestants=_ALL,
     ),
     "solver": Course(
         name="solver",
         keys={**_FAST, "space": dict(_MIXTURE.space)},
         named=("dpmpp_2m-logsnr",),
-        fits=("dpmpp_2m-logsnr+matched",),
+        fits=("dpmpp_2m-logsnr+moments",),
         rungs=(400, 1200, 4000),
         validation=20_000,
+        contestants=_ALL,
     ),
     "joint": Course(
         name="joint",
-        keys={key: value for key, value in _JOINT.to_dict().items() if key not in ("baselines",)},
-        named=tuple(_JOINT.baselines or ()),
-        fits=(),
-        rungs=(200, 400),
-        validation=_JOINT.validation.samples,
+        keys={
+            "model": "digits",
+            "space": dict(_JOINT.space),
+            "objectives": list(_JOINT.objectives),
+            "budget": {"forward_equivalents": 600_000},
+            "workers": {"executor": "inprocess"},
+            "lag": 1,
+        },
+        named=(),
+        fits=tuple(_JOINT.baselines or ()),
+        rungs=(400, 800),
+        validation=2000,
+        # Caches have no box.
+        contestants=("ours", "random", "nsga2-genomes", "nsga2-given"),
     ),
 }
 
@@ -153,7 +181,7 @@ _PAPER: Mapping[str, Any] = {
     "initial": 0,
 }
 _STOCK: Mapping[str, Any] = {"name": "stock_nsga2", "population": 40}
-_OURS: Mapping[str, Any] = {"name": "screened", "initial": 0}
+_OURS: Mapping[str, Any] = {"name": "screened", "initial": 0, "fresh": 0.05}
 
 OURS = Contestant("ours", "this project's search", _OURS, fits=True, races=True)
 
@@ -161,6 +189,11 @@ CONTESTANTS: tuple[Contestant, ...] = (
     OURS,
     Contestant("random", "random recipes", {"name": "random"}),
     Contestant("nsga2", "pymoo's NSGA-II on the box, random start", _STOCK),
+    Contestant(
+        "nsga2-genomes",
+        "the paper's NSGA-II on our genomes and operators, random start",
+        _PAPER,
+    ),
     Contestant(
         "nsga2-given-box",
         "pymoo's NSGA-II on the box, from our baselines' nearest points",
@@ -227,7 +260,9 @@ ABLATION: tuple[Contestant, ...] = (
         algorithm={**_OURS, "initial": 16},
     ),
     Contestant("nsga2", "pymoo's NSGA-II on the box, random start", _STOCK),
-    Contestant("only-operators", "the paper's NSGA-II on our genomes and operators", _PAPER),
+    Contestant(
+        "nsga2-genomes", "with our genomes and operators: the paper's NSGA-II on them", _PAPER
+    ),
     Contestant("only-racing", "pymoo's NSGA-II on the box, in rungs", _STOCK, races=True),
     Contestant(
         "only-indicator", "pymoo's SMS-EMOA on the box", {**_STOCK, "name": "stock_smsemoa"}

@@ -121,11 +121,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the budget, for a try")
     options = parser.parse_args()
     folder = options.out / options.space
+    course = SPACES[options.space]
+    known, default = (ABLATION, ()) if options.ablation else (CONTESTANTS, course.contestants)
     try:
-        contestants = chosen(options.contestants, ABLATION if options.ablation else CONTESTANTS)
-        runs = compare(
-            SPACES[options.space], contestants, options.seeds, folder, share=options.share
-        )
+        contestants = chosen(options.contestants or default, known)
+        runs = compare(course, contestants, options.seeds, folder, share=options.share)
     except UserError as error:
         parser.error(str(error))
     save_runs(runs, folder, _ABLATION if options.ablation else _REPORT)

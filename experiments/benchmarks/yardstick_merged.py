@@ -8,12 +8,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autosearch.experiment import Experiment
 from autosearch.workers.base import Executor, Job, Outcome, Task
 
-__all__ = ["Merged", "merged"]
+__all__ = ["Merged", "merged", "small"]
 
 # Larger batches leave the processor's cache.
 _LARGEST = 4000
+
+
+def small(experiment: Experiment) -> bool:
+    """Whether larger batches pay: not for networks, whose features leave the cache."""
+    return experiment.model["name"] == "mixture" and experiment.workers.executor == "inprocess"
 
 
 class Merged(Executor):

@@ -7,7 +7,7 @@ from pathlib import Path
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
-from autosearch.experiments.benchmarks.yardstick_merged import Merged
+from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.journal import Journal
 from autosearch.problem import Baseline, Problem
 from autosearch.progress import Progress
@@ -41,7 +41,7 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
     header = study_header(problem, directory)
     journal = Journal.create(directory, header) if fresh else Journal.open(directory)
     with journal, Session(problem, journal, Progress(), lambda: False) as session:
-        if experiment.workers.executor == "inprocess":
+        if small(experiment):
             session.executor = Merged(session.executor)
         if not experiment.baselines:
             _without_reference(session)

@@ -11,7 +11,7 @@ from typing import Any
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
-from autosearch.experiments.benchmarks.yardstick_merged import Merged
+from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.front import make_scale
 from autosearch.objectives import Estimate
 from autosearch.plan import Plan
@@ -47,7 +47,9 @@ class Validator:
 
     def __init__(self, experiment: Experiment, folder: Path, samples: int) -> None:
         validation = experiment.validation.model_copy(update={"samples": samples})
-        self.problem = Problem(experiment.model_copy(update={"validation": validation}))
+        # The reference is measured on the seed too: the axes are the same whoever comes first.
+        same = {"validation": validation, "seed": _SEED}
+        self.problem = Problem(experiment.model_copy(update=same))
         self.samples = samples
         self._folder = folder
         self._path = folder / "validated.jsonl"
@@ -157,7 +159,7 @@ class Validator:
                 gpus=workers.gpus,
                 kind=workers.executor,
             )
-            self._executor = Merged(made) if workers.executor == "inprocess" else made
+            self._executor = Merged(made) if small(self.problem.experiment) else made
         return self._executor
 
     def _read(self) -> Iterator[tuple[str, Values]]:
