@@ -181,7 +181,7 @@ _PAPER: Mapping[str, Any] = {
     "initial": 0,
 }
 _STOCK: Mapping[str, Any] = {"name": "stock_nsga2", "population": 40}
-_OURS: Mapping[str, Any] = {"name": "screened", "initial": 0, "fresh": 0.05}
+_OURS: Mapping[str, Any] = {"name": "screened", "initial": 0}
 
 OURS = Contestant("ours", "this project's search", _OURS, fits=True, races=True)
 

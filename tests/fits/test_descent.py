@@ -46,7 +46,7 @@ def test_more_rounds_are_never_worse() -> None:
     assert sums[-1] < 1e-8
 
 
-@pytest.mark.parametrize("family", [("vp", "linear"), ("edm", "edm"), ("flow", "flow")])
+@pytest.mark.parametrize("family", [("vp", "linear"), ("edm", "edm"), ("flow", "rectified")])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_gaps_are_times_and_times_gaps(family: tuple[str, str], data: st.DataObject) -> None:
