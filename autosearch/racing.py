@@ -22,8 +22,9 @@ _SPENT = 0.5
 # So many of the rivals that look best are looked at; the level is shared among all there are, since
 # the best looking of many owe some of their looks to luck.
 _RIVALS = 3
-# Of each cost so many are never stopped.
+# Of each cost so many are never stopped; costs this near to one another, as a share, are one.
 _KEPT = 2
+_NEAR = 0.05
 
 Estimates = Mapping[str, Estimate]
 Array = NDArray[np.float64]
@@ -66,7 +67,8 @@ class Race:
         declared = np.array([not o.needs for o in self._objectives])
         told = table.ids < before
         cheap = told & (values[:, declared] <= own[declared]).all(axis=1)
-        equal = cheap & (values[:, declared] >= own[declared]).all(axis=1)
+        near = own[declared] - _NEAR * np.abs(own[declared])
+        equal = cheap & (values[:, declared] >= near).all(axis=1)
         better = equal & (values[:, ~declared] < own[~declared]).all(axis=1)
         if better.sum() < _KEPT:
             return False

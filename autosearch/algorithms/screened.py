@@ -88,7 +88,7 @@ class Screened(SMSEMOA):
         first = super().ask(rng, pending)
         if first is None or not self.pays or rng.random() < self.blind:
             return first
-        taken = self._seen.union(self.space.plan(one.genome).identity for one in pending)
+        asked = {self.space.plan(one.genome).identity for one in pending}
         limits = self._costs(self.space.plan(first))
         best, least = first, np.inf
         for number in range(self.rounds):
@@ -99,8 +99,8 @@ class Screened(SMSEMOA):
                     break
                 plan = self.space.plan(child)
                 fits = bool((self._costs(plan) <= limits).all()) and self.permits(child)
-                if fits and plan.identity not in taken:
-                    taken.add(plan.identity)
+                if fits and plan.identity not in self._seen and plan.identity not in asked:
+                    asked.add(plan.identity)
                     found.append(child)
             if found:
                 expected = self._expected([self.space.plan(child) for child in found])
