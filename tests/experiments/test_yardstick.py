@@ -33,7 +33,7 @@ TINY = replace(
         "budget": {"forward_equivalents": 70_000},
         "validation": {"samples": 100},
     },
-    fits=("dpmpp_2m-logsnr+matched:8:3:20",),
+    fits=("dpmpp_2m-logsnr+matched:4:1:10",),
     rungs=(100, 200),
     validation=200,
 )
@@ -68,7 +68,7 @@ def test_ours_pays_for_reference_fits_and_baselines_and_the_others_for_what_they
     for name in ("ours", "nsga2-given"):
         study = studies[name]
         assert study.overheads["reference"] == 2 * 100 * 100
-        assert study.overheads["dpmpp_2m-logsnr+matched:8:3:20@5"] > 0
+        assert study.overheads["dpmpp_2m-logsnr+matched:4:1:10@5"] > 0
         kinds = [candidate.kind for candidate in study.candidates.values()]
         assert kinds.count("baseline") > 5
         # In the fixed solver's space too, since what differs has no effect.

@@ -1,0 +1,141 @@
+"""What another model's front is worth: cost to 95% of the hypervolume, with ``init`` and without.
+
+``python -m autosearch.experiments.benchmarks.transfer --out runs/transfer``
+
+A search of times and solver on the bundled digits model; a digits model of half the size, trained
+here; and searches on that one, some of which begin with the other's front. Everything that they
+measure is counted, the recipes that they begin with among it; the first search is not, being there
+already. Fronts are measured again on fresh noise (:mod:`..yardstick`).
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autosearch.errors import UserError
+from autosearch.experiment import load_experiment
+from autosearch.experiments.benchmarks.contestants import Contestant, Course
+from autosearch.experiments.benchmarks.yardstick import compare, save_runs
+from autosearch.experiments.benchmarks.yardstick_fronts import Run
+from autosearch.experiments.benchmarks.yardstick_studies import searched
+from autosearch.models.dit import DiTConfig
+from autosearch.models.subjects import SUBJECTS
+from autosearch.models.train_network import train_network
+
+__all__ = ["small_model", "table", "transfer"]
+
+_DIGITS = load_experiment("digits")
+# Half as deep and two thirds as wide as the bundled one: a fifth of its work.
+_SMALL = DiTConfig(width=64, depth=4, heads=4)
+_STEPS = 3000
+_SHARE = 0.95
+_POINTS = 48
+_SEARCH = Contestant("search", "NSGA-II as the demo has it", {**_DIGITS.algorithm}, fits=True)
+_COURSE = Course(
+    name="transfer",
+    keys={
+        "space": dict(_DIGITS.space),
+        "objectives": list(_DIGITS.objectives),
+        "budget": {"forward_equivalents": 300_000},
+        "workers": {"executor": "inprocess"},
+        "lag": 1,
+    },
+    named=(),
+    fits=("ddim", "dpmpp_2m"),
+    rungs=(400,),
+    validation=4000,
+    contestants=("search",),
+)
+
+
+def small_model(folder: Path, *, steps: int = _STEPS) -> Path:
+    """The smaller model's weights, trained unless they are there."""
+    found = sorted(folder.glob("digits_*.safetensors"))
+    if found:
+        return found[-1]
+    subject = SUBJECTS["digits"]
+    training = replace(subject.training, steps=2 * steps, stop=steps)
+    return train_network(
+        subject.real(), _SMALL, name="digits", out=folder, config=training, snapshots=()
+    )
+
+
+def transfer(
+    out: Path,
+    seeds: Sequence[int],
+    *,
+    weights: Path,
+    share: float = 1.0,
+    course: Course = _COURSE,
+) -> list[Run]:
+    """Runs named ``without`` and ``with``; finished studies are read.
+
+    Args:
+        weights: of the model searched twice.
+        share: of the budget, for a try.
+    """
+    large = _of(course, {"name": "digits"})
+    first = out / "first"
+    searched(_SEARCH, large.experiment(_SEARCH, 0, share=share), first)
+    small = _of(course, {"name": "digits", "path": str(weights.resolve())})
+    again = replace(small, keys={**small.keys, "init": [str(first.resolve())]})
+    runs: list[Run] = []
+    for way, name in ((small, "without"), (again, "with")):
+        one = replace(_SEARCH, name=name)
+        runs += compare(way, [one], seeds, out / "small", share=share, points=_POINTS)
+    return runs
+
+
+def table(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
+    """One row for each seed: both costs to 95% of what the search without ends with."""
+    by = {(run.contestant, run.seed): run for run in runs}
+    rows = []
+    for seed in dict.fromkeys(run.seed for run in runs):
+        plain, given = by["without", seed], by["with", seed]
+        wanted = _SHARE * plain.final
+        rows.append(
+            {
+                "seed": seed,
+                "without": plain.reaches(wanted),
+                "with": given.reaches(wanted),
+                "volume without": plain.final,
+                "volume with": given.final,
+            }
+        )
+    return rows
+
+
+def _of(course: Course, model: Mapping[str, Any]) -> Course:
+    return replace(course, keys={"model": dict(model), **course.keys})
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/transfer"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--share", type=float, default=1.0, help="of the budget, for a try")
+    options = parser.parse_args()
+    try:
+        weights = small_model(options.out / "model")
+        runs = transfer(options.out, options.seeds, weights=weights, share=options.share)
+    except UserError as error:
+        parser.error(str(error))
+    save_runs(runs, options.out)
+    for row in table(runs):
+        sys.stdout.write(
+            f"seed {row['seed']}: 95% of {row['volume without']:.4f} for "
+            f"{_said(row['without'])} without, {_said(row['with'])} with; "
+            f"ends at {row['volume with']:.4f} with\n"
+        )
+
+
+def _said(cost: float | None) -> str:
+    return "never" if cost is None else f"{cost:,.0f}"
+
+
+if __name__ == "__main__":
+    main()
