@@ -31,7 +31,7 @@ from autosearch.experiments.benchmarks.yardstick_validation import Validator
 
 __all__ = ["chosen", "compare", "load_runs", "save_runs"]
 
-_CHECKPOINTS = 12
+_CHECKPOINTS = 8
 # Ours is looked at this many times as often, since the others' costs are told in its own.
 _FINER = 4
 _REPORT = "report.json"

@@ -13,7 +13,7 @@ from autosearch.study import Candidate, Study
 __all__ = ["Run", "checkpoints", "cost_of", "followed"]
 
 # The first checkpoint, as a share of the budget.
-_FIRST = 1 / 64
+_FIRST = 1 / 16
 
 
 @dataclass(frozen=True)
