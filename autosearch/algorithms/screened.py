@@ -94,9 +94,14 @@ class Screened(SMSEMOA):
         for number in range(self.rounds):
             found: list[Genome] = []
             for turn in range(self.screen):
-                child = self._another(number, turn, first, best, rng, pending)
-                if child is None:
-                    break
+                child = first
+                if number:
+                    child = self.space.mutate(best, rng)
+                elif turn:
+                    other = super().ask(rng, pending)
+                    if other is None:
+                        break
+                    child = other
                 plan = self.space.plan(child)
                 fits = bool((self._costs(plan) <= limits).all()) and self.permits(child)
                 if fits and plan.identity not in self._seen and plan.identity not in asked:
@@ -108,19 +113,6 @@ class Screened(SMSEMOA):
                 if expected[at] < least:
                     best, least = found[at], float(expected[at])
         return best
-
-    def _another(
-        self,
-        number: int,
-        turn: int,
-        first: Genome,
-        best: Genome,
-        rng: Rng,
-        pending: Sequence[Proposal],
-    ) -> Genome | None:
-        if number:
-            return self.space.mutate(best, rng)
-        return first if turn == 0 else super().ask(rng, pending)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:

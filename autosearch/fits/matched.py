@@ -2,8 +2,8 @@
 
 The distance between where a recipe and a fine trajectory lead from the same noise is precise on a
 few samples, where a quality such as FID takes thousands; so a fit of all times costs about as much
-as a candidate of a search. In the spirit of LD3 (ICLR 2025), which learns times by gradients through
-the sampler. Here forwards alone are needed.
+as a candidate of a search. In the spirit of LD3 (ICLR 2025), which learns times by gradients
+through the sampler. Here forwards alone are needed.
 """
 
 from collections.abc import Sequence

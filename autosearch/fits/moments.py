@@ -89,7 +89,7 @@ def moments(
     rounds: int = _ROUNDS,
     fine: int = _FINE,
 ) -> Recipe:
-    """The recipe at the times whose ends have the moments of a fine trajectory's, all else as it was.
+    """The recipe at the times whose ends have the moments of a fine trajectory's.
 
     Args:
         samples: to measure distances on.

@@ -20,6 +20,19 @@ from autosearch.fits.base import Fit
 
 __all__ = ["FITS"]
 
-_MODULES = (boss, dc, dpcache, erta, harmonica, importance, matched, moments, olss, recover, tinyfusion, v3)
+_MODULES = (
+    boss,
+    dc,
+    dpcache,
+    erta,
+    harmonica,
+    importance,
+    matched,
+    moments,
+    olss,
+    recover,
+    tinyfusion,
+    v3,
+)
 
 FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}

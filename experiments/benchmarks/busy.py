@@ -51,7 +51,8 @@ def real(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
     """Busy share of workers of Ray, from the first result to the last evaluation asked for."""
     factory = functools.partial(Sleeper, shortest)
     made = make_executor(factory, count=workers, cpus=0.5, gpus=0, kind="ray")
-    with Watched(made) as executor:
+    executor = Watched(made)
+    with executor:
         _search(executor, workers, candidates)
         return {"busy": round(executor.busy(), 4)}
 

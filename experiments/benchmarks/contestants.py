@@ -205,8 +205,8 @@ CONTESTANTS: tuple[Contestant, ...] = (
     Contestant("usf", "USF's evolution", {"name": "usf"}, named=True),
 )
 
-# Ours without one of its parts, and pymoo's NSGA-II on the box with one of them. (From our baselines
-# it is among the contestants.)
+# Ours without one of its parts, and pymoo's NSGA-II on the box with one of them. (From our
+# baselines it is among the contestants.)
 ABLATION: tuple[Contestant, ...] = (
     OURS,
     replace(
@@ -249,9 +249,7 @@ ABLATION: tuple[Contestant, ...] = (
         algorithm={**_OURS, "initial": 16},
     ),
     Contestant("nsga2", "pymoo's NSGA-II on the box, random start", _STOCK),
-    Contestant(
-        "nsga2-genomes", "pymoo's NSGA-II with our genomes and operators", _GENOMES
-    ),
+    Contestant("nsga2-genomes", "pymoo's NSGA-II with our genomes and operators", _GENOMES),
     Contestant("only-racing", "pymoo's NSGA-II on the box, in rungs", _STOCK, races=True),
     Contestant(
         "only-indicator", "pymoo's SMS-EMOA on the box", {**_STOCK, "name": "stock_smsemoa"}

@@ -63,7 +63,7 @@ def _nearest_times(
 
     starts = (np.full(len(numbers), middle) for middle in _STARTS)
     found = [
-        least_squares(missed, start, bounds=(0.0, 1.0), diff_step=_STEP, max_nfev=60)
+        least_squares(missed, start, bounds=(0.0, 1.0), diff_step=[_STEP], max_nfev=60)
         for start in starts
     ]
     return named(min(found, key=lambda one: float(one.cost)).x)

@@ -58,6 +58,7 @@ def started(
     problem: PymooProblem,
     points: NDArray[Any],
     given: Sequence[Given],
+    *,
     sampling: Sampling,
     population: int,
     seed: int,
@@ -214,7 +215,14 @@ class StockNSGA2(Boxed):
             n_var=size, n_obj=self.objectives, xl=np.zeros(size), xu=np.ones(size)
         )
         units = np.array([self._box.unit(one.point) for one in given])
-        start = started(problem, units, given, FloatRandomSampling(), self.population, self.seed)
+        start = started(
+            problem,
+            units,
+            given,
+            sampling=FloatRandomSampling(),
+            population=self.population,
+            seed=self.seed,
+        )
         algorithm = self.kind(pop_size=self.population, sampling=start)
         return pymoo_loop(algorithm, problem, seed=self.seed, point=self._box.point)
 
@@ -263,8 +271,14 @@ class GenomeNSGA2(Hosted):
     def loop(self, given: Sequence[Given]) -> Loop:
         problem = PymooProblem(n_var=1, n_obj=self.objectives)
         genomes = _column([one.point for one in given])
-        sampling = _Sampling(self.space)
-        start = started(problem, genomes, given, sampling, self.population, self.seed)
+        start = started(
+            problem,
+            genomes,
+            given,
+            sampling=_Sampling(self.space),
+            population=self.population,
+            seed=self.seed,
+        )
         algorithm = PymooNSGA2(
             pop_size=self.population,
             sampling=start,
@@ -275,7 +289,7 @@ class GenomeNSGA2(Hosted):
         return pymoo_loop(algorithm, problem, seed=self.seed, point=lambda x: x[0])
 
 
-class _Sampling(Sampling):  # type: ignore[misc]
+class _Sampling(Sampling):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self._space = space
@@ -284,7 +298,7 @@ class _Sampling(Sampling):  # type: ignore[misc]
         return _column([self._space.sample(random_state) for _ in range(n_samples)])
 
 
-class _Crossover(Crossover):  # type: ignore[misc]
+class _Crossover(Crossover):
     def __init__(self, space: Space, share: float) -> None:
         super().__init__(2, 2, prob=share)
         self._space = space
@@ -298,7 +312,7 @@ class _Crossover(Crossover):  # type: ignore[misc]
         return children
 
 
-class _Mutation(Mutation):  # type: ignore[misc]
+class _Mutation(Mutation):
     def __init__(self, space: Space) -> None:
         super().__init__(prob=1.0)
         self._space = space
@@ -307,7 +321,7 @@ class _Mutation(Mutation):  # type: ignore[misc]
         return _column([self._space.mutate(row[0], random_state) for row in x])
 
 
-class _Duplicates(ElementwiseDuplicateElimination):  # type: ignore[misc]
+class _Duplicates(ElementwiseDuplicateElimination):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self._space = space

@@ -67,32 +67,32 @@ def transfer(
     out: Path,
     seeds: Sequence[int],
     *,
-    weights: Path,
+    known: Mapping[str, Any],
+    other: Mapping[str, Any],
     share: float = 1.0,
     course: Course = _COURSE,
 ) -> list[Run]:
     """Runs named ``without`` and ``with``; finished studies are read.
 
     Args:
-        weights: of the model searched twice.
+        known, other: the model searched first, and the one searched with its front and without.
         share: of the budget, for a try.
     """
-    large = _of(course, {"name": "digits"})
     first = out / "first"
-    searched(_SEARCH, large.experiment(_SEARCH, 0, share=share), first)
-    small = _of(course, {"name": "digits", "path": str(weights.resolve())})
-    again = replace(small, keys={**small.keys, "init": [str(first.resolve())]})
+    searched(_SEARCH, _of(course, known).experiment(_SEARCH, 0, share=share), first)
+    plain = _of(course, other)
+    given = replace(plain, keys={**plain.keys, "init": [str(first.resolve())]})
     runs: list[Run] = []
-    for way, name in ((small, "without"), (again, "with")):
+    for way, name in ((plain, "without"), (given, "with")):
         one = replace(_SEARCH, name=name)
-        runs += compare(way, [one], seeds, out / "small", share=share, points=_POINTS)
+        runs += compare(way, [one], seeds, out / "other", share=share, points=_POINTS)
     return runs
 
 
 def table(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
     """One row for each seed: both costs to 95% of what the search without ends with."""
     by = {(run.contestant, run.seed): run for run in runs}
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     for seed in dict.fromkeys(run.seed for run in runs):
         plain, given = by["without", seed], by["with", seed]
         wanted = _SHARE * plain.final
@@ -109,7 +109,7 @@ def table(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
 
 
 def _of(course: Course, model: Mapping[str, Any]) -> Course:
-    return replace(course, keys={"model": dict(model), **course.keys})
+    return replace(course, keys={**course.keys, "model": dict(model)})
 
 
 def main() -> None:
@@ -120,8 +120,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the budget, for a try")
     options = parser.parse_args()
     try:
-        weights = small_model(options.out / "model")
-        runs = transfer(options.out, options.seeds, weights=weights, share=options.share)
+        small = {"name": "digits", "path": str(small_model(options.out / "model").resolve())}
+        runs = transfer(
+            options.out, options.seeds, known={"name": "digits"}, other=small, share=options.share
+        )
     except UserError as error:
         parser.error(str(error))
     save_runs(runs, options.out)

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiments.benchmarks.contestants import (
@@ -93,7 +94,7 @@ def load_runs(out: Path) -> dict[str, list[Run]]:
     return found
 
 
-def _tuples(value: object) -> object:
+def _tuples(value: Any) -> Any:
     return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
 
 

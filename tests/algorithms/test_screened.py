@@ -35,7 +35,9 @@ def test_nothing_is_said_before_there_is_a_record():
 
 
 def test_only_the_order_of_values_counts():
-    plain, bent = (learnt(100, noise=0.1, transform=f) for f in (lambda v: v, lambda v: np.exp(5 * v)))
+    plain, bent = (
+        learnt(100, noise=0.1, transform=f) for f in (lambda v: v, lambda v: np.exp(5 * v))
+    )
     x = np.random.default_rng(1).random((20, 4))
     np.testing.assert_allclose(plain.scores(x), bent.scores(x), atol=1e-9)
     assert plain.agreement == bent.agreement

@@ -21,7 +21,9 @@ def test_residuals_add_up_to_the_frechet_distance(dimension: int) -> None:
     mixing = rng.standard_normal((dimension, dimension))
     a = rng.standard_normal((400, dimension)) @ mixing
     b = 0.7 * rng.standard_normal((300, dimension)) + rng.standard_normal(dimension)
-    statistics = [{"mu": x.mean(axis=0), "sigma": np.cov(x.T).reshape(dimension, -1)} for x in (a, b)]
+    statistics = [
+        {"mu": x.mean(axis=0), "sigma": np.cov(x.T).reshape(dimension, -1)} for x in (a, b)
+    ]
     known = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert Moments(a).distance(b) == pytest.approx(known, rel=1e-6)
     assert Moments(a).distance(a) == pytest.approx(0, abs=1e-9)
@@ -119,5 +121,3 @@ def test_noise_on_the_way_is_refused(make, fit) -> None:
     )
     with pytest.raises(UserError, match="set eta to 0"):
         fit(noisy, lab)
-
-
