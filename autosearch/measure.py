@@ -15,6 +15,9 @@ from autosearch.workers.base import Infeasible
 
 __all__ = ["Measure", "make_objectives"]
 
+# Rows that are made here, of the samples and the fine trajectory's.
+_TEACHER = frozenset({"teacher", "teacher_mse"})
+
 Rows = Mapping[str, NDArray[np.generic]]
 
 
@@ -41,7 +44,7 @@ class Measure:
         self.objectives = list(objectives)
         self._model = model
         self._multiple = max(model.denoiser.classes, 1)
-        gives = {*model.widths, *model.rewards, "teacher_mse"}
+        gives = {*model.widths, *model.rewards, *_TEACHER}
         gives |= {"labels"} if model.denoiser.classes else set()
         for objective in objectives:
             lacking = sorted(objective.needs - gives)
@@ -54,13 +57,13 @@ class Measure:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Rows that workers must return; the distance to the teacher needs the samples."""
+        """Rows that workers must return; distances to the teacher need the samples."""
         needs = frozenset().union(*(objective.needs for objective in self.objectives))
-        return frozenset("final" if need == "teacher_mse" else need for need in needs)
+        return frozenset("final" if need in _TEACHER else need for need in needs)
 
     @property
     def needs_teacher(self) -> bool:
-        return any("teacher_mse" in objective.needs for objective in self.objectives)
+        return any(objective.needs & _TEACHER for objective in self.objectives)
 
     def check_samples(self, samples: int, *, where: str) -> None:
         """Refuse a number of samples that is not whole seed blocks, or means nothing.
@@ -104,6 +107,7 @@ class Measure:
             assert teacher is not None
             distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
             given["teacher_mse"] = (distance**2).mean(axis=1)
+            given["teacher"] = teacher
         blocks = block_count(samples, self._multiple) if self.needs else 0
         return {
             objective.name: self._estimate(objective, plan, given, blocks)

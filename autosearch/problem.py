@@ -83,7 +83,7 @@ class Problem:
         self._starts: dict[str, Recipe] = {}
         if self.measure.needs_teacher and experiment.noise == "fresh":
             raise UserError(
-                "noise: 'teacher_mse' is a distance to what the same noise leads to; use "
+                "noise: a distance to the teacher is one to what the same noise leads to; use "
                 "noise: common"
             )
         if experiment.rungs and (experiment.noise == "fresh" or not self.measure.needs):

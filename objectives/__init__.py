@@ -12,6 +12,7 @@ from autosearch.objectives.latency import Latency
 from autosearch.objectives.mmhm import Mmhm, MmhmText
 from autosearch.objectives.precision_recall import Precision, Recall
 from autosearch.objectives.rewards import Reward, RewardObjective
+from autosearch.objectives.teacher_fd import TeacherFd
 from autosearch.objectives.teacher_mse import TeacherMse
 from autosearch.objectives.text_rewards import ClipScore, ImageRewardScore, PickScore
 
@@ -40,6 +41,7 @@ __all__ = [
     "Recall",
     "Reward",
     "RewardObjective",
+    "TeacherFd",
     "TeacherMse",
     "block_count",
     "compare",
@@ -61,6 +63,7 @@ BUILTIN: tuple[type[Objective], ...] = (
     Mmhm,
     MmhmText,
     TeacherMse,
+    TeacherFd,
     Nfe,
     Forwards,
     Macs,

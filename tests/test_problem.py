@@ -174,7 +174,7 @@ def test_reported_objectives_are_measured_once_and_at_validation_only():
         ),
         (
             {"objectives": ["teacher_mse", "nfe"], "noise": "fresh"},
-            "noise: 'teacher_mse' is a distance to what the same noise leads to",
+            "noise: a distance to the teacher is one to what the same noise leads to",
         ),
         (
             {"objectives": ["nfe"], "budget": {"forward_equivalents": 100}},

@@ -23,6 +23,7 @@ from autosearch.fits.descent import descend
 from autosearch.fits.ends import Ends
 from autosearch.fits.lab import Lab
 from autosearch.fits.matched import nearest
+from autosearch.objectives.teacher_fd import components
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "Moments", "moments"]
@@ -31,10 +32,6 @@ _SAMPLES = 160
 _ROUNDS = 2
 _TRIES = 8
 _FINE = 50
-# So many samples for each principal component.
-_EACH = 8
-# A component with less than this share of the largest variance says nothing.
-_LEAST = 1e-6
 # Recipes of so few times have several basins, and random search finds them: among so many draws,
 # on a share of the samples, the best ones are descended from.
 _FEW = 4
@@ -56,11 +53,8 @@ class Moments:
 
     def __init__(self, wanted: Array) -> None:
         self._mean = wanted.mean(axis=0)
-        variances, axes = np.linalg.eigh(np.cov(wanted.T).reshape(wanted.shape[1], -1))
-        most = max(len(wanted) // _EACH, 1)
-        kept = np.flatnonzero(variances > _LEAST * variances[-1])[-most:]
-        self._axes = axes[:, kept]
-        self._scales = np.sqrt(variances[kept])
+        self._axes, variances = components(wanted)
+        self._scales = np.sqrt(variances)
 
     def missed(self, x: Array | None) -> Array:
         """[D' + D'^2] residuals of samples [N, D]; far ones for none."""

@@ -15,7 +15,7 @@ from autosearch.experiments.benchmarks.contestants_hosted import (
 from autosearch.registry import construct, find
 from autosearch.spaces.product import Space
 
-__all__ = ["ABLATION", "CONTESTANTS", "OURS", "SPACES", "Contestant", "Course"]
+__all__ = ["ABLATION", "CONTESTANTS", "JUDGE", "OURS", "SPACES", "Contestant", "Course"]
 
 _MIXTURE = load_experiment("mixture")
 _JOINT = load_experiment("joint")
@@ -33,6 +33,7 @@ class Course:
         keys: of the experiment.
         given: our baselines; without ``fits``, those that cost no calibration.
         rungs: of those who race; the last one is the samples of all others.
+        paired: the same on the distance to the fine trajectory.
         validation: fresh samples of each plan on a front.
         contestants: their names.
     """
@@ -42,6 +43,7 @@ class Course:
     named: Sequence[str]
     fits: Sequence[str]
     rungs: Sequence[int]
+    paired: Sequence[int]
     validation: int
     contestants: Sequence[str]
 
@@ -55,14 +57,17 @@ class Course:
             *(self.named if contestant.named else ()),
             *(self.fits if contestant.fits else ()),
         ]
+        rungs = list(self.paired if contestant.paired else self.rungs)
+        quality = "teacher_fd" if contestant.paired else "fid"
         return experiment_from_dict(
             {
                 **self.keys,
+                "objectives": [quality, *self.keys["objectives"][1:]],
                 "budget": budget,
                 "baselines": baselines,
                 "algorithm": dict(contestant.algorithm),
-                "samples": self.rungs[-1],
-                "rungs": list(self.rungs) if contestant.races else [],
+                "samples": rungs[-1],
+                "rungs": rungs if contestant.races and len(rungs) > 1 else [],
                 "seed": seed,
             },
             where=f"yardstick {self.name}, {contestant.name}",
@@ -77,6 +82,8 @@ class Contestant:
         algorithm: as an experiment has it.
         named, fits: whether it starts from our named, and from our fitted baselines.
         races: whether candidates get their samples in rungs.
+        paired: whether it searches on the distance to the fine trajectory from the same noise,
+            which takes fewer samples, instead of FID, by which all are judged.
     """
 
     name: str
@@ -85,6 +92,7 @@ class Contestant:
     named: bool = False
     fits: bool = False
     races: bool = False
+    paired: bool = False
 
     def make(self, space: Space, experiment: Experiment) -> Algorithm:
         """Knowing nothing yet."""
@@ -137,6 +145,7 @@ SPACES: Mapping[str, Course] = {
         named=("dpmpp_2m-logsnr",),
         fits=("dpmpp_2m-logsnr+moments",),
         rungs=(400, 1200, 4000),
+        paired=(400, 2000),
         validation=20_000,
         contestants=_ALL,
     ),
@@ -146,6 +155,7 @@ SPACES: Mapping[str, Course] = {
         named=("dpmpp_2m-logsnr",),
         fits=("dpmpp_2m-logsnr+moments",),
         rungs=(400, 1200, 4000),
+        paired=(400, 2000),
         validation=20_000,
         contestants=_ALL,
     ),
@@ -162,6 +172,7 @@ SPACES: Mapping[str, Course] = {
         named=(),
         fits=("dpmpp_2m-quadratic", "dpmpp_2m-quadratic+fora:2", "dpmpp_2m-quadratic+drop:3"),
         rungs=(400, 800),
+        paired=(400,),
         validation=1000,
         # Caches have no box.
         contestants=("ours", "random", "nsga2-genomes", "nsga2-given"),
@@ -172,7 +183,9 @@ _STOCK: Mapping[str, Any] = {"name": "stock_nsga2", "population": 40}
 _GENOMES: Mapping[str, Any] = {"name": "genome_nsga2", "population": 40}
 _OURS: Mapping[str, Any] = {"name": "screened", "initial": 0}
 
-OURS = Contestant("ours", "this project's search", _OURS, fits=True, races=True)
+# Whose objectives all are judged by.
+JUDGE = Contestant("judge", "of all", {"name": "random"})
+OURS = Contestant("ours", "this project's search", _OURS, fits=True, races=True, paired=True)
 
 CONTESTANTS: tuple[Contestant, ...] = (
     OURS,
@@ -230,6 +243,7 @@ ABLATION: tuple[Contestant, ...] = (
         fits=False,
     ),
     replace(OURS, name="no-racing", summary="all samples for all", races=False),
+    replace(OURS, name="no-pairs", summary="on FID, with all samples", paired=False),
     replace(
         OURS,
         name="no-surrogate",
@@ -251,6 +265,12 @@ ABLATION: tuple[Contestant, ...] = (
     Contestant("nsga2", "pymoo's NSGA-II on the box, random start", _STOCK),
     Contestant("nsga2-genomes", "pymoo's NSGA-II with our genomes and operators", _GENOMES),
     Contestant("only-racing", "pymoo's NSGA-II on the box, in rungs", _STOCK, races=True),
+    Contestant(
+        "only-pairs",
+        "pymoo's NSGA-II on the box, on the distance to the fine trajectory",
+        _STOCK,
+        paired=True,
+    ),
     Contestant(
         "only-indicator", "pymoo's SMS-EMOA on the box", {**_STOCK, "name": "stock_smsemoa"}
     ),

@@ -46,6 +46,7 @@ _COURSE = Course(
     named=(),
     fits=("ddim", "dpmpp_2m"),
     rungs=(400,),
+    paired=(400,),
     validation=4000,
     contestants=("search",),
 )

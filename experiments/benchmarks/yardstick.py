@@ -19,6 +19,7 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.experiments.benchmarks.contestants import (
     ABLATION,
     CONTESTANTS,
+    JUDGE,
     OURS,
     SPACES,
     Contestant,
@@ -56,10 +57,10 @@ def compare(
         points: checkpoints of each contestant.
     """
     runs = []
-    first = course.experiment(contestants[0], seeds[0], share=share)
-    budget = first.budget.forward_equivalents
+    judged = course.experiment(JUDGE, 0, share=share)
+    budget = judged.budget.forward_equivalents
     assert budget is not None
-    with Validator(first, folder, course.validation) as validator:
+    with Validator(judged, folder, course.validation) as validator:
         for contestant in contestants:
             finer = _FINER if contestant.name == OURS.name else 1
             costs = checkpoints(budget, points * finer)

@@ -78,7 +78,8 @@ def followed(
     known = [candidate for _, candidate in sorted(study.candidates.items())]
     ends = [int(np.searchsorted(spent, cost, side="right")) for cost in costs if cost < spent[-1]]
     fronts = [_front(study, known[:end]) for end in (*ends, len(known))]
-    axes, objectives = validator.axes(), objectives_of(study)
+    # A study may have been searched on a stand-in of what is measured here.
+    axes, objectives = validator.axes(), validator.problem.measure.objectives
     names, sign = [o.name for o in objectives], signs(objectives)
     plans = {
         c.identity: validator.problem.compile(study.recipe(c)) for front in fronts for c in front

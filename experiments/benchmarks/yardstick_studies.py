@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
@@ -47,11 +48,14 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
             _without_reference(session)
         set_up(session)
         problem.baselines = [expressed(one, problem.space) for one in problem.baselines]
+        samples, seed = experiment.samples, experiment.seed
+        teacher = session.teacher(Stream.SEARCH, seed, samples, problem.measure)
         Search(
             problem,
             journal,
             session.study,
             session.executor,
+            teacher=teacher,
             algorithm=contestant.make(problem.space, experiment),
             on_change=session.changed,
         ).run()

@@ -18,6 +18,7 @@ TINY = replace(
     },
     fits=("ddim", "dpmpp_2m"),
     rungs=(100,),
+    paired=(100,),
     validation=200,
 )
 

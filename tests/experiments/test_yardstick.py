@@ -37,6 +37,7 @@ TINY = replace(
     },
     fits=("dpmpp_2m-logsnr+matched:4:1:10",),
     rungs=(100, 200),
+    paired=(100, 200),
     validation=200,
 )
 
@@ -185,8 +186,10 @@ def test_every_space_states_its_contestants() -> None:
         assert isinstance(course, Course)
         for contestant in (*CONTESTANTS, *ABLATION):
             experiment = course.experiment(contestant, 3)
-            assert experiment.samples == course.rungs[-1]
-            assert bool(experiment.rungs) == contestant.races
+            rungs = course.paired if contestant.paired else course.rungs
+            assert experiment.samples == rungs[-1]
+            assert bool(experiment.rungs) == (contestant.races and len(rungs) > 1)
+            assert experiment.objectives[0] == ("teacher_fd" if contestant.paired else "fid")
 
 
 def test_unknown_contestants_are_named() -> None:
