@@ -72,4 +72,5 @@ class TeacherFd(Objective):
 
 def _distance(here: Moments, there: Moments) -> float:
     target = FrechetReference.of(there.mean.numpy(), there.covariance.numpy())
-    return target.distance(here.mean - there.mean, here.covariance)
+    # Rounding makes the distance of equal samples slightly negative.
+    return max(target.distance(here.mean - there.mean, here.covariance), 0.0)
