@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-diffusers check bench soak docs clean
+.PHONY: help install demo test test-diffusers check bench bench-front soak docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,13 @@ check: $(STAMP)  ## lint and type-check
 
 bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead
 	$(BIN)/python -m autosearch.experiments.benchmarks
+
+bench-front: $(STAMP)  ## compare searches by cost to front on three spaces (hours), into runs/yardstick
+	for space in timesteps solver; do \
+	  $(BIN)/python -m autosearch.experiments.benchmarks.yardstick --space $$space || exit 1; \
+	  $(BIN)/python -m autosearch.experiments.benchmarks.yardstick --space $$space --ablation || exit 1; \
+	done
+	$(BIN)/python -m autosearch.experiments.benchmarks.yardstick --space joint --seeds 0 1 2
 
 soak: test-diffusers  ## run the long tests
 	$(BIN)/python -m pytest -m soak

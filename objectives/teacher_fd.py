@@ -59,12 +59,10 @@ class TeacherFd(Objective):
         wanted = generated(rows, "teacher", objective=self.name)
         axes, _ = components(wanted)
         middle = wanted.mean(axis=0)
-        here, there = (
-            torch.from_numpy(cut((x - middle) @ axes, blocks)) for x in (ends, wanted)
-        )
+        here, there = (torch.from_numpy(cut((x - middle) @ axes, blocks)) for x in (ends, wanted))
         whole = [Moments.of(x.flatten(0, 1)) for x in (here, there)]
         without = [
-            _distance(*(sums - Moments.of(x[block]) for sums, x in zip(whole, (here, there))))
+            _distance(whole[0] - Moments.of(here[block]), whole[1] - Moments.of(there[block]))
             for block in range(blocks)
         ]
         return from_leave_one_out(_distance(*whole), np.array(without), corrected=False)

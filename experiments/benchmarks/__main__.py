@@ -1,4 +1,8 @@
-"""``python -m autosearch.experiments.benchmarks [NAME ...]``: run benchmarks, print JSON."""
+"""``python -m autosearch.experiments.benchmarks [NAME ...]``: run benchmarks, print JSON.
+
+Comparisons of searches, which take hours and leave studies, are programs of their own:
+``...benchmarks.yardstick``, ``transfer``, ``contest``, ``joint`` and others.
+"""
 
 import argparse
 import json

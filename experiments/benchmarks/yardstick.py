@@ -11,7 +11,7 @@ one set of axes. Interrupted, it goes on where it was: finished studies and meas
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ from autosearch.experiments.benchmarks.contestants import (
 from autosearch.experiments.benchmarks.yardstick_chart import plot_chart
 from autosearch.experiments.benchmarks.yardstick_fronts import Run, checkpoints, followed
 from autosearch.experiments.benchmarks.yardstick_studies import searched
-from autosearch.experiments.benchmarks.yardstick_table import markdown, rows
+from autosearch.experiments.benchmarks.yardstick_table import markdown, milestones, rows
 from autosearch.experiments.benchmarks.yardstick_validation import Validator
 
 __all__ = ["chosen", "compare", "load_runs", "save_runs"]
 
 _CHECKPOINTS = 8
-# Ours is looked at this many times as often, since the others' costs are told in its own.
+# Ours is looked at this many times as often, since the others' costs are told in its own; so are
+# all in an ablation.
 _FINER = 4
 _REPORT = "report.json"
 _ABLATION = "ablation.json"
@@ -48,6 +49,7 @@ def compare(
     *,
     share: float = 1.0,
     points: int = _CHECKPOINTS,
+    finer: Collection[str] = (OURS.name,),
 ) -> list[Run]:
     """Search, follow and measure; one run for each contestant and seed.
 
@@ -55,6 +57,7 @@ def compare(
         folder: of this space; finished studies in it are read.
         share: of the space's budget, for a try.
         points: checkpoints of each contestant.
+        finer: who is looked at four times as often.
     """
     runs = []
     judged = course.experiment(JUDGE, 0, share=share)
@@ -62,8 +65,8 @@ def compare(
     assert budget is not None
     with Validator(judged, folder, course.validation) as validator:
         for contestant in contestants:
-            finer = _FINER if contestant.name == OURS.name else 1
-            costs = checkpoints(budget, points * finer)
+            often = _FINER if contestant.name in finer else 1
+            costs = checkpoints(budget, points * often)
             for seed in seeds:
                 experiment = course.experiment(contestant, seed, share=share)
                 study = searched(contestant, experiment, folder / f"{contestant.name}-{seed}")
@@ -127,12 +130,15 @@ def main() -> None:
     known, default = (ABLATION, ()) if options.ablation else (CONTESTANTS, course.contestants)
     try:
         contestants = chosen(options.contestants or default, known)
-        runs = compare(course, contestants, options.seeds, folder, share=options.share)
+        finer = [one.name for one in contestants] if options.ablation else [OURS.name]
+        runs = compare(course, contestants, options.seeds, folder, share=options.share, finer=finer)
     except UserError as error:
         parser.error(str(error))
     save_runs(runs, folder, _ABLATION if options.ablation else _REPORT)
-    if not options.ablation:
-        plot_chart(load_runs(options.out), options.out / "cost-to-front.png", ours=OURS.name)
+    if options.ablation:
+        sys.stdout.write(milestones(runs, ABLATION) + "\n")
+        return
+    plot_chart(load_runs(options.out), options.out / "cost-to-front.png", ours=OURS.name)
     sys.stdout.write(markdown(rows(runs)) + "\n")
 
 

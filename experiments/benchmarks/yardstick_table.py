@@ -4,10 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autosearch.experiments.benchmarks.contestants import OURS
+from autosearch.experiments.benchmarks.contestants import OURS, Contestant
 from autosearch.experiments.benchmarks.yardstick_fronts import Run
 
-__all__ = ["markdown", "rows", "shares"]
+__all__ = ["markdown", "milestones", "rows", "shares"]
+
+# Whose ends an ablation is measured by.
+_MILESTONES = ("nsga2", "nsga2-given")
 
 
 def shares(
@@ -66,6 +69,43 @@ def markdown(found: Sequence[Mapping[str, Any]], *, ours: str = OURS.name) -> st
             f"| {'' if own else _share(row['share'])} | {'' if own else by_seed} |"
         )
     return "\n".join(lines)
+
+
+def milestones(
+    runs: Sequence[Run], known: Sequence[Contestant], *, ends: Sequence[str] = _MILESTONES
+) -> str:
+    """A table: the share of the budget after which each is as good as others are at their ends."""
+    finals = {(run.contestant, run.seed): run.final for run in runs}
+    summaries = {one.name: one.summary for one in known}
+    names = [name for name in ends if any(run.contestant == name for run in runs)]
+    lines = [
+        "| search | what it is | candidates | hypervolume (by seed) | "
+        + " | ".join(f"as good as `{name}`" for name in names)
+        + " |",
+        "|---|---|---|---|" + "---|" * len(names),
+    ]
+    for contestant in dict.fromkeys(run.contestant for run in runs):
+        own = [run for run in runs if run.contestant == contestant]
+        cells = [
+            "" if name == contestant else ", ".join(_reached(run, finals, name) for run in own)
+            for name in names
+        ]
+        middle = statistics.median(run.final for run in own)
+        volumes = ", ".join(f"{run.final:.4f}" for run in own)
+        count = statistics.median(run.candidates for run in own)
+        lines.append(
+            f"| `{contestant}` | {summaries[contestant]} | {count:.0f} | {middle:.4f} ({volumes}) "
+            + "| "
+            + " | ".join(cells)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def _reached(run: Run, finals: Mapping[tuple[str, int], float], name: str) -> str:
+    wanted = finals.get((name, run.seed))
+    cost = None if wanted is None else run.reaches(wanted)
+    return _share(None if cost is None else cost / run.cost)
 
 
 def _share(share: float | None) -> str:

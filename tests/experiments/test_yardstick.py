@@ -137,6 +137,19 @@ def test_shares_are_of_the_cost_at_which_ours_is_as_good() -> None:
     )
 
 
+def test_milestones_are_the_ends_of_others() -> None:
+    runs = [
+        run_of("ours", 0, [10, 20, 40, 80], [0.1, 0.5, 0.6, 0.7]),
+        run_of("no-racing", 0, [10, 20, 40, 80], [0.1, 0.2, 0.3, 0.4]),
+        run_of("nsga2", 0, [50, 80], [0.3, 0.4]),
+    ]
+    table = yardstick.milestones(runs, ABLATION).splitlines()
+    assert table[0].endswith("| as good as `nsga2` |")
+    assert table[2].endswith("| 0.7000 (0.7000) | 0.25 |")
+    assert table[3].endswith("| 0.4000 (0.4000) | 1.00 |")
+    assert table[4].endswith("| 0.4000 (0.4000) |  |")
+
+
 def test_checkpoints_end_at_the_budget() -> None:
     costs = checkpoints(1600.0, 5)
     assert costs == pytest.approx([100.0, 200, 400, 800, 1600])
@@ -186,10 +199,11 @@ def test_every_space_states_its_contestants() -> None:
         assert isinstance(course, Course)
         for contestant in (*CONTESTANTS, *ABLATION):
             experiment = course.experiment(contestant, 3)
-            rungs = course.paired if contestant.paired else course.rungs
+            paired = contestant.paired and bool(course.paired)
+            rungs = course.paired if paired else course.rungs
             assert experiment.samples == rungs[-1]
             assert bool(experiment.rungs) == (contestant.races and len(rungs) > 1)
-            assert experiment.objectives[0] == ("teacher_fd" if contestant.paired else "fid")
+            assert experiment.objectives[0] == ("teacher_fd" if paired else "fid")
 
 
 def test_unknown_contestants_are_named() -> None:
