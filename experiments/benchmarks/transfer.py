@@ -32,14 +32,14 @@ _DIGITS = load_experiment("digits")
 _SMALL = DiTConfig(width=64, depth=4, heads=4)
 _STEPS = 3000
 _SHARE = 0.95
-_POINTS = 48
+_POINTS = 32
 _SEARCH = Contestant("search", "NSGA-II as the demo has it", {**_DIGITS.algorithm}, fits=True)
 _COURSE = Course(
     name="transfer",
     keys={
         "space": dict(_DIGITS.space),
         "objectives": list(_DIGITS.objectives),
-        "budget": {"forward_equivalents": 300_000},
+        "budget": {"forward_equivalents": 200_000},
         "workers": {"executor": "inprocess"},
         "lag": 1,
     },
@@ -47,7 +47,7 @@ _COURSE = Course(
     fits=("ddim", "dpmpp_2m"),
     rungs=(400,),
     paired=(400,),
-    validation=4000,
+    validation=1000,
     contestants=("search",),
 )
 
