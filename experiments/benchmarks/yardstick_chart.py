@@ -16,7 +16,8 @@ __all__ = ["chart", "plot_chart"]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _STYLES = ("-", "--", ":")
 _OURS = "#b00020"
-_GRID = 60
+_GRID = 240
+_FLOOR = 0.9
 
 Array = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ def plot_chart(runs: Mapping[str, Sequence[Run]], path: Path, *, ours: str) -> N
 def chart(runs: Mapping[str, Sequence[Run]], *, ours: str) -> Any:
     """A matplotlib figure: medians over seeds, least and most as a band."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure = Figure(
         figsize=(6.5 * len(runs), 5.5), dpi=110, layout="constrained", facecolor="white"
@@ -38,14 +40,18 @@ def chart(runs: Mapping[str, Sequence[Run]], *, ours: str) -> Any:
     for panel, (space, own) in zip(panels, runs.items(), strict=True):
         panel.set_title(f"space: {space}")
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(lambda cost, _: f"{cost / 1e6:g} M")
         panel.set_xlabel("cost in forward equivalents, everything counted")
         panel.grid(color="#dddddd", linewidth=0.6)
         for number, name in enumerate(names):
             some = [run for run in own if run.contestant == name]
             if some:
                 _draw(panel, name, some, number, emphasised=name == ours)
-        # What comes before any front is empty and would squeeze the rest.
-        panel.set_ylim(bottom=0)
+        # Before any front there is nothing: it would squeeze the rest.
+        seen = [volume for run in own for volume in run.volumes if volume > 0]
+        panel.set_ylim(bottom=_FLOOR * min(seen, default=0.0))
     panels[0].set_ylabel("hypervolume of the front on fresh noise")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
