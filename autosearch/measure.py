@@ -44,7 +44,7 @@ class Measure:
         self.objectives = list(objectives)
         self._model = model
         self._multiple = max(model.denoiser.classes, 1)
-        gives = {*model.widths, *model.rewards, *_TEACHER}
+        gives = {*model.widths, *model.rewards, "final", *_TEACHER}
         gives |= {"labels"} if model.denoiser.classes else set()
         for objective in objectives:
             lacking = sorted(objective.needs - gives)

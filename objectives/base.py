@@ -75,7 +75,8 @@ class Objective:
 
     ``needs`` names the rows that a worker must return for each sample: ``features`` [N, d],
     ``logits`` [N, classes], ``pixels`` [N, p] (projected on the reference's basis),
-    ``teacher_mse`` [N]. An objective without needs is read from the plan.
+    ``teacher_mse`` [N], ``final`` and ``teacher`` [N, D] (the samples, and the fine trajectory's
+    from the same noise). An objective without needs is read from the plan.
     """
 
     name: ClassVar[str]

@@ -47,7 +47,7 @@ class TeacherFd(Objective):
     name = "teacher_fd"
     summary = "Frechet distance to the fine trajectory's samples from the same noise"
     unit = "FD"
-    needs = frozenset({"teacher"})
+    needs = frozenset({"final", "teacher"})
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """Enough for a dozen components; the more samples, the more of them are looked at."""

@@ -14,9 +14,9 @@ from autosearch.workers.base import Infeasible
 
 NAMES = (
     "fid fid_plain fd_pixels kid is precision recall class_accuracy clip_score pick_score "
-    "image_reward mmhm mmhm_text teacher_mse nfe forwards macs memory latency"
+    "image_reward mmhm mmhm_text teacher_mse teacher_fd nfe forwards macs memory latency"
 )
-WIDTHS = {"features": 6, "logits": 4, "pixels": 5}
+WIDTHS = {"features": 6, "logits": 4, "pixels": 5, "final": 3, "teacher": 3}
 # Rows of one number each.
 SCALARS = ("teacher_mse", "clip_score", "pick_score", "image_reward")
 MEASURED = [kind for kind in BUILTIN if kind.needs]
