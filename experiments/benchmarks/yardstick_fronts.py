@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autosearch.errors import UserError
 from autosearch.experiments.benchmarks.yardstick_validation import Validator
 from autosearch.front import hypervolume, non_dominated, objectives_of, signs, values_of
 from autosearch.study import Candidate, Study
@@ -73,8 +74,14 @@ def followed(
     costs: Sequence[float],
     validator: Validator,
 ) -> Run:
-    """A finished study at the checkpoints, and at its end."""
+    """A finished study at the checkpoints, and at its end.
+
+    Raises:
+        UserError: when it ended before its first candidate.
+    """
     spent = cost_of(study)
+    if not spent:
+        raise UserError(f"{contestant}: nothing was measured within the budget; raise it")
     known = [candidate for _, candidate in sorted(study.candidates.items())]
     ends = [int(np.searchsorted(spent, cost, side="right")) for cost in costs if cost < spent[-1]]
     fronts = [_front(study, known[:end]) for end in (*ends, len(known))]
