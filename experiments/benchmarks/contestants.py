@@ -33,7 +33,7 @@ class Course:
         keys: of the experiment.
         given: our baselines; without ``fits``, those that cost no calibration.
         rungs: of those who race; the last one is the samples of all others.
-        paired: the same on the distance to the fine trajectory; none where that does not pay.
+        paired, stand_in: the same, and the objective, of those who search on a stand-in.
         validation: fresh samples of each plan on a front.
         contestants: their names.
     """
@@ -46,6 +46,7 @@ class Course:
     paired: Sequence[int]
     validation: int
     contestants: Sequence[str]
+    stand_in: str = "teacher_fd"
 
     def experiment(self, contestant: "Contestant", seed: int, *, share: float = 1.0) -> Experiment:
         """One contestant's; ``share`` of the budget."""
@@ -57,9 +58,8 @@ class Course:
             *(self.named if contestant.named else ()),
             *(self.fits if contestant.fits else ()),
         ]
-        paired = contestant.paired and bool(self.paired)
-        rungs = list(self.paired if paired else self.rungs)
-        quality = "teacher_fd" if paired else "fid"
+        rungs = list(self.paired if contestant.paired else self.rungs)
+        quality = self.stand_in if contestant.paired else "fid"
         return experiment_from_dict(
             {
                 **self.keys,
@@ -83,8 +83,8 @@ class Contestant:
         algorithm: as an experiment has it.
         named, fits: whether it starts from our named, and from our fitted baselines.
         races: whether candidates get their samples in rungs.
-        paired: whether it searches on the distance to the fine trajectory from the same noise,
-            which takes fewer samples, instead of FID, by which all are judged.
+        paired: whether it searches on the course's stand-in: the distance to the fine trajectory
+            from the same noise, which takes fewer samples, instead of FID, by which all are judged.
     """
 
     name: str
@@ -173,8 +173,9 @@ SPACES: Mapping[str, Course] = {
         named=(),
         fits=("dpmpp_2m-quadratic", "dpmpp_2m-quadratic+fora:2", "dpmpp_2m-quadratic+drop:3"),
         rungs=(400, 800),
-        # Pruned networks are too far from the whole one's samples: searched on FID.
-        paired=(),
+        # Pruned networks are too far from the whole one's samples: searched on FID, of fewer.
+        paired=(400,),
+        stand_in="fid",
         validation=1000,
         # Caches have no box.
         contestants=("ours", "random", "nsga2-genomes", "nsga2-given"),

@@ -199,11 +199,10 @@ def test_every_space_states_its_contestants() -> None:
         assert isinstance(course, Course)
         for contestant in (*CONTESTANTS, *ABLATION):
             experiment = course.experiment(contestant, 3)
-            paired = contestant.paired and bool(course.paired)
-            rungs = course.paired if paired else course.rungs
+            rungs = course.paired if contestant.paired else course.rungs
             assert experiment.samples == rungs[-1]
             assert bool(experiment.rungs) == (contestant.races and len(rungs) > 1)
-            assert experiment.objectives[0] == ("teacher_fd" if paired else "fid")
+            assert experiment.objectives[0] == (course.stand_in if contestant.paired else "fid")
 
 
 def test_unknown_contestants_are_named() -> None:
