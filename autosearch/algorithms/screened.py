@@ -92,7 +92,7 @@ class Screened(SMSEMOA):
         limits = self._costs(self.space.plan(first))
         best, least = first, np.inf
         for number in range(self.rounds):
-            found: list[Genome] = []
+            found: list[tuple[Genome, Plan]] = []
             for turn in range(self.screen):
                 child = first
                 if number:
@@ -106,12 +106,12 @@ class Screened(SMSEMOA):
                 fits = bool((self._costs(plan) <= limits).all()) and self.permits(child)
                 if fits and plan.identity not in self._seen and plan.identity not in asked:
                     asked.add(plan.identity)
-                    found.append(child)
+                    found.append((child, plan))
             if found:
-                expected = self._expected([self.space.plan(child) for child in found])
+                expected = self._expected([plan for _, plan in found])
                 at = int(np.argmin(expected))
                 if expected[at] < least:
-                    best, least = found[at], float(expected[at])
+                    best, least = found[at][0], float(expected[at])
         return best
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:

@@ -31,7 +31,7 @@ class Course:
 
     Attributes:
         keys: of the experiment.
-        given: our baselines; without ``fits``, those that cost no calibration.
+        named, fits: our baselines: those that cost no calibration, and what is given in full.
         rungs: of those who race; the last one is the samples of all others.
         paired, stand_in: the same, and the objective, of those who search on a stand-in.
         validation: fresh samples of each plan on a front.
@@ -139,27 +139,24 @@ _ALL = (
     "usf",
 )
 
+_SOLVER = Course(
+    name="solver",
+    keys={**_FAST, "space": dict(_MIXTURE.space)},
+    named=("dpmpp_2m-logsnr",),
+    fits=("dpmpp_2m-logsnr+moments",),
+    rungs=(400, 1200, 4000),
+    paired=(400, 2000),
+    validation=20_000,
+    contestants=_ALL,
+)
+
 SPACES: Mapping[str, Course] = {
-    "timesteps": Course(
+    "timesteps": replace(
+        _SOLVER,
         name="timesteps",
         keys={**_FAST, "space": {"timesteps": _MIXTURE.space["timesteps"], "solver": _FIXED}},
-        named=("dpmpp_2m-logsnr",),
-        fits=("dpmpp_2m-logsnr+moments",),
-        rungs=(400, 1200, 4000),
-        paired=(400, 2000),
-        validation=20_000,
-        contestants=_ALL,
     ),
-    "solver": Course(
-        name="solver",
-        keys={**_FAST, "space": dict(_MIXTURE.space)},
-        named=("dpmpp_2m-logsnr",),
-        fits=("dpmpp_2m-logsnr+moments",),
-        rungs=(400, 1200, 4000),
-        paired=(400, 2000),
-        validation=20_000,
-        contestants=_ALL,
-    ),
+    "solver": _SOLVER,
     "joint": Course(
         name="joint",
         keys={
