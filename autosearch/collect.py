@@ -1,6 +1,5 @@
 """Measuring a few plans outside the search: reference, teacher, validation."""
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from autosearch.diffusion.noise import Stream
 from autosearch.plan import Plan
 from autosearch.workers.base import Executor, Outcome, Task
+from autosearch.workers.streamed import streamed
 
 __all__ = ["Collected", "Stopped", "collect"]
 
@@ -75,14 +75,8 @@ def collect(
 def _outcomes(
     executor: Executor, tasks: Sequence[Task], stopping: Callable[[], bool]
 ) -> dict[int, Outcome]:
-    """By id. Only so many are begun that none has to be thrown away when asked to stop."""
-    waiting, outcomes = deque(tasks), dict[int, Outcome]()
-    while len(outcomes) < len(tasks):
-        begun = len(tasks) - len(waiting)
-        while waiting and begun - len(outcomes) < 2 * executor.size and not stopping():
-            executor.submit(waiting.popleft())
-            begun += 1
-        if begun == len(outcomes):
-            raise Stopped
-        outcomes.update({outcome.id: outcome for outcome in executor.wait()})
+    """By id."""
+    outcomes = {one.id: one for one in streamed(executor, tasks, stopping=stopping)}
+    if len(outcomes) < len(tasks):
+        raise Stopped
     return outcomes

@@ -14,6 +14,7 @@ from autosearch.setup import know_latency
 from autosearch.study import estimates_to_record
 from autosearch.timing import timed
 from autosearch.workers import Infeasible, Task
+from autosearch.workers.streamed import streamed
 
 __all__ = ["validate"]
 
@@ -45,45 +46,40 @@ def _measure(
     known = session.study.validations.get((seed, count), {})
     todo = [c for c in chosen.values() if c.identity not in known]
     plans = {c.id: session.problem.compile(session.study.recipe(c)) for c in todo}
-    waiting = list(todo)
-    pending = 0
-    while (waiting and not session.interrupted()) or pending:
-        while waiting and pending < 2 * session.executor.size and not session.interrupted():
-            candidate = waiting.pop(0)
-            task = Task(
-                id=candidate.id,
-                plan=plans[candidate.id],
-                seed=seed,
-                stream=Stream.VALIDATION,
-                blocks=session.problem.blocks(count),
-                block_size=session.problem.seed_block,
-                needs=measure.needs,
-            )
-            session.executor.submit(task)
-            pending += 1
-        for outcome in session.executor.wait() if pending else ():
-            pending -= 1
-            values = {}
-            if outcome.reason is None:
-                with contextlib.suppress(Infeasible):
-                    values = measure.estimates(
-                        plans[outcome.id], outcome.rows, samples=count, teacher=teacher
-                    )
-            session.write(
-                {
-                    "type": "validation",
-                    "id": outcome.id,
-                    "identity": chosen[outcome.id].identity,
-                    "seed": seed,
-                    "samples": count,
-                    "values": estimates_to_record(values),
-                    "forward_equivalents": outcome.forward_equivalents,
-                    "nominal": plans[outcome.id].cost(count),
-                },
-                sync=True,
-            )
-            done = len(todo) - len(waiting) - pending
-            session.changed(validating=(done, len(todo)), show=done == len(todo))
+    tasks = [
+        Task(
+            id=number,
+            plan=plan,
+            seed=seed,
+            stream=Stream.VALIDATION,
+            blocks=session.problem.blocks(count),
+            block_size=session.problem.seed_block,
+            needs=measure.needs,
+        )
+        for number, plan in plans.items()
+    ]
+    outcomes = streamed(session.executor, tasks, stopping=session.interrupted)
+    for done, outcome in enumerate(outcomes, start=1):
+        values = {}
+        if outcome.reason is None:
+            with contextlib.suppress(Infeasible):
+                values = measure.estimates(
+                    plans[outcome.id], outcome.rows, samples=count, teacher=teacher
+                )
+        session.write(
+            {
+                "type": "validation",
+                "id": outcome.id,
+                "identity": chosen[outcome.id].identity,
+                "seed": seed,
+                "samples": count,
+                "values": estimates_to_record(values),
+                "forward_equivalents": outcome.forward_equivalents,
+                "nominal": plans[outcome.id].cost(count),
+            },
+            sync=True,
+        )
+        session.changed(validating=(done, len(todo)), show=done == len(todo))
 
 
 def _time_selection(session: Session) -> None:

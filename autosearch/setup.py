@@ -13,6 +13,7 @@ from autosearch.starts import load_starts
 from autosearch.study import Record
 from autosearch.timing import measured_table
 from autosearch.workers import FitTask, Outcome
+from autosearch.workers.streamed import streamed
 
 __all__ = ["know_latency", "set_up"]
 
@@ -81,16 +82,15 @@ def _shared(name: str) -> str:
 
 
 def _fit(session: Session, names: Sequence[str]) -> None:
-    begun = done = 0
-    while done < len(names):
-        while begun < min(len(names), done + session.executor.size) and not session.interrupted():
-            session.executor.submit(FitTask(begun, names[begun], session.problem.experiment.seed))
-            begun += 1
-        if begun == done:
-            raise Stopped
-        for outcome in session.executor.wait():
-            session.write(_fit_record(names[outcome.id], outcome))
-            done += 1
+    seed = session.problem.experiment.seed
+    tasks = [FitTask(number, name, seed) for number, name in enumerate(names)]
+    done = 0
+    # A fit may take minutes: none waits behind another when asked to stop.
+    for outcome in streamed(session.executor, tasks, ahead=1, stopping=session.interrupted):
+        session.write(_fit_record(names[outcome.id], outcome))
+        done += 1
+    if done < len(names):
+        raise Stopped
 
 
 def _fit_record(name: str, outcome: Outcome) -> Record:

@@ -29,10 +29,16 @@ _LEAST = 1e-6
 def components(wanted: Array) -> tuple[Array, Array]:
     """The largest principal components of samples [N, D]: axes [D, D'], variances [D'].
 
-    At most one for every eight samples.
+    At most one for every eight samples. O(N D min(N, D)) time: samples of a latent model have more
+    dimensions than there are samples.
     """
-    variances, axes = np.linalg.eigh(np.cov(wanted.T).reshape(wanted.shape[1], -1))
-    most = max(len(wanted) // _EACH, 1)
+    count, size = wanted.shape
+    if count > size:
+        variances, axes = np.linalg.eigh(np.cov(wanted.T).reshape(size, -1))
+    else:
+        _, roots, turned = np.linalg.svd(wanted - wanted.mean(axis=0), full_matrices=False)
+        variances, axes = (roots**2)[::-1] / (count - 1), turned.T[:, ::-1]
+    most = max(count // _EACH, 1)
     kept = np.flatnonzero(variances > _LEAST * variances[-1])[-most:]
     return axes[:, kept], variances[kept]
 
@@ -49,6 +55,9 @@ class TeacherFd(Objective):
     unit = "FD"
     needs = frozenset({"final", "teacher"})
 
+    def __init__(self) -> None:
+        self._targets: dict[tuple[int, int], _Target] = {}
+
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """Enough for a dozen components; the more samples, the more of them are looked at."""
         return 100
@@ -56,19 +65,46 @@ class TeacherFd(Objective):
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """From ``final`` and ``teacher`` [N, D]; the reference is not used."""
         ends = generated(rows, "final", objective=self.name)
-        wanted = generated(rows, "teacher", objective=self.name)
-        axes, _ = components(wanted)
-        middle = wanted.mean(axis=0)
-        here, there = (torch.from_numpy(cut((x - middle) @ axes, blocks)) for x in (ends, wanted))
-        whole = [Moments.of(x.flatten(0, 1)) for x in (here, there)]
-        without = [
-            _distance(whole[0] - Moments.of(here[block]), whole[1] - Moments.of(there[block]))
-            for block in range(blocks)
-        ]
-        return from_leave_one_out(_distance(*whole), np.array(without), corrected=False)
+        target = self._target(generated(rows, "teacher", objective=self.name), blocks)
+        whole, without = target.distances(ends)
+        return from_leave_one_out(whole, without, corrected=False)
+
+    def _target(self, wanted: Array, blocks: int) -> "_Target":
+        """All recipes of a search on equal samples have one, and working it out is dear."""
+        known = self._targets.get((len(wanted), blocks))
+        if known is None or not np.array_equal(known.wanted, wanted):
+            known = self._targets[len(wanted), blocks] = _Target(wanted, blocks)
+        return known
 
 
-def _distance(here: Moments, there: Moments) -> float:
-    target = FrechetReference.of(there.mean.numpy(), there.covariance.numpy())
+class _Target:
+    """The fine trajectory's samples [N, D], whole and without each block."""
+
+    def __init__(self, wanted: Array, blocks: int) -> None:
+        self.wanted = wanted
+        self._middle = wanted.mean(axis=0)
+        self._axes, _ = components(wanted)
+        parts, whole = self._sums(wanted, blocks)
+        self._references = [_reference(sums) for sums in (whole, *(whole - one for one in parts))]
+        self._blocks = blocks
+
+    def distances(self, ends: Array) -> tuple[float, Array]:
+        """Of samples [N, D]: of all, and [blocks] without each block."""
+        parts, whole = self._sums(ends, self._blocks)
+        sides = (whole, *(whole - one for one in parts))
+        found = [_distance(*pair) for pair in zip(sides, self._references, strict=True)]
+        return found[0], np.array(found[1:])
+
+    def _sums(self, rows: Array, blocks: int) -> tuple[list[Moments], Moments]:
+        """Of each block and of all, on the components."""
+        cuts = torch.from_numpy(cut((rows - self._middle) @ self._axes, blocks))
+        return [Moments.of(one) for one in cuts], Moments.of(cuts.flatten(0, 1))
+
+
+def _reference(sums: Moments) -> FrechetReference:
+    return FrechetReference.of(sums.mean.numpy(), sums.covariance.numpy())
+
+
+def _distance(here: Moments, there: FrechetReference) -> float:
     # Rounding makes the distance of equal samples slightly negative.
-    return max(target.distance(here.mean - there.mean, here.covariance), 0.0)
+    return max(there.distance(here.mean - there.mean, here.covariance), 0.0)

@@ -6,11 +6,12 @@ from typing import TypeGuard
 from autosearch.library import Library
 from autosearch.store import BlockStore
 from autosearch.workers.base import Executor, Job, Outcome, Task
+from autosearch.workers.delegating import Delegating
 
 __all__ = ["StoredExecutor"]
 
 
-class StoredExecutor(Executor):
+class StoredExecutor(Delegating):
     """Any executor with a store beside it; what was stored costs no forward.
 
     Rows are stored as soon as they arrive, so an evaluation that had ended when the driver died
@@ -19,15 +20,11 @@ class StoredExecutor(Executor):
     """
 
     def __init__(self, inner: Executor, store: BlockStore, library: Library | None = None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._store = store
         self._library = Library() if library is None else library
         self._tasks: dict[int, Job] = {}
         self._ready: list[Outcome] = []
-
-    @property
-    def size(self) -> int:
-        return self._inner.size
 
     def submit(self, task: Job) -> None:
         rows = self._store.get(task) if _storable(task) else None
@@ -35,13 +32,13 @@ class StoredExecutor(Executor):
             self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
             return
         self._tasks[task.id] = task
-        self._inner.submit(task)
+        super().submit(task)
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         if self._ready:
             ready, self._ready = self._ready, []
             return ready
-        outcomes = self._inner.wait(timeout)
+        outcomes = super().wait(timeout)
         for outcome in outcomes:
             task = self._tasks.pop(outcome.id)
             for key, content in outcome.files.items():
@@ -49,9 +46,6 @@ class StoredExecutor(Executor):
             if outcome.reason is None and _storable(task):
                 self._store.put(task, outcome.rows)
         return outcomes
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 def _storable(task: Job) -> TypeGuard[Task]:

@@ -19,6 +19,7 @@ from autosearch.experiment import Budget
 from autosearch.experiments.benchmarks.engine import begun, problem_of
 from autosearch.workers import make_executor
 from autosearch.workers.base import Evaluator, Executor, Job, Outcome, Task
+from autosearch.workers.delegating import Delegating
 
 __all__ = ["Simulated", "busy", "length"]
 
@@ -78,34 +79,27 @@ class Sleeper(Evaluator):
         return Outcome(task.id)
 
 
-class Watched(Executor):
+class Watched(Delegating):
     """Any executor, and how much of its workers' time went into evaluations."""
 
     def __init__(self, inner: Executor) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._first: float | None = None
         self._last = 0.0
         # When each result came and how long it had taken.
         self._ends: list[tuple[float, float]] = []
 
-    @property
-    def size(self) -> int:
-        return self._inner.size
-
     def submit(self, task: Job) -> None:
         self._last = time.perf_counter()
-        self._inner.submit(task)
+        super().submit(task)
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
-        outcomes = self._inner.wait(timeout)
+        outcomes = super().wait(timeout)
         now = time.perf_counter()
         # The first results tell that workers are up.
         self._first = self._first or now
         self._ends += [(now, outcome.seconds) for outcome in outcomes]
         return outcomes
-
-    def close(self) -> None:
-        self._inner.close()
 
     def busy(self) -> float:
         """The share between the first result and the last submission."""

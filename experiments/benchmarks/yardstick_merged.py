@@ -5,11 +5,11 @@ for the exact mixture it takes a third of the time.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from autosearch.experiment import Experiment
-from autosearch.workers.base import Executor, Job, Outcome, Task
+from autosearch.workers.base import Job, Task
+from autosearch.workers.delegating import Delegating
 
 __all__ = ["Merged", "merged", "small"]
 
@@ -22,24 +22,11 @@ def small(experiment: Experiment) -> bool:
     return experiment.model["name"] == "mixture" and experiment.workers.executor == "inprocess"
 
 
-class Merged(Executor):
+class Merged(Delegating):
     """Hands tasks on with as few blocks as there can be."""
 
-    def __init__(self, inner: Executor) -> None:
-        self._inner = inner
-
-    @property
-    def size(self) -> int:
-        return self._inner.size
-
     def submit(self, task: Job) -> None:
-        self._inner.submit(merged(task) if isinstance(task, Task) else task)
-
-    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
-        return self._inner.wait(timeout)
-
-    def close(self) -> None:
-        self._inner.close()
+        super().submit(merged(task) if isinstance(task, Task) else task)
 
 
 def merged(task: Task) -> Task:

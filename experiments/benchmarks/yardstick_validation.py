@@ -25,6 +25,7 @@ from autosearch.study import (
 )
 from autosearch.workers import Executor, Infeasible, Task, make_executor
 from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.workers.streamed import streamed
 
 __all__ = ["Validator"]
 
@@ -120,23 +121,19 @@ class Validator:
 
     def _measured(self, plans: Mapping[str, Plan]) -> Iterator[tuple[str, Values]]:
         """Identity and values, as they come."""
-        waiting = list(enumerate(plans.values()))[::-1]
+        if not plans:
+            return
         names = list(plans)
-        measure = self.problem.measure
-        pending = 0
-        while waiting or pending:
-            executor = self._workers()
-            while waiting and pending < 2 * executor.size:
-                executor.submit(self._task(*waiting.pop()))
-                pending += 1
-            for outcome in executor.wait():
-                pending -= 1
-                values: Values = {}
-                if outcome.reason is None:
-                    with contextlib.suppress(Infeasible):
-                        plan = plans[names[outcome.id]]
-                        values = measure.estimates(plan, outcome.rows, samples=self.samples)
-                yield names[outcome.id], values
+        tasks = [self._task(number, plan) for number, plan in enumerate(plans.values())]
+        for outcome in streamed(self._workers(), tasks):
+            name = names[outcome.id]
+            values: Values = {}
+            if outcome.reason is None:
+                with contextlib.suppress(Infeasible):
+                    values = self.problem.measure.estimates(
+                        plans[name], outcome.rows, samples=self.samples
+                    )
+            yield name, values
 
     def _task(self, number: int, plan: Plan) -> Task:
         return Task(

@@ -10,6 +10,7 @@ from autosearch.fits.gaps import Gaps
 from autosearch.fits.lab import Lab
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Fid, TeacherFd
+from autosearch.objectives.teacher_fd import components
 
 
 def statistics(rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -49,6 +50,25 @@ def test_directions_without_variance_do_not_matter() -> None:
     wanted = np.hstack([rng.standard_normal((200, 3)), np.zeros((200, 2))])
     ends = wanted * 1.2
     assert estimate(ends, wanted).value == pytest.approx(frechet(ends[:, :3], wanted[:, :3]))
+
+
+@pytest.mark.parametrize("shape", [(96, 300), (300, 96), (96, 96)])
+def test_the_components_are_the_largest_of_the_covariance(shape: tuple[int, int]) -> None:
+    wanted = np.random.default_rng(2).standard_normal(shape) * np.linspace(0.1, 3.0, shape[1])
+    axes, variances = components(wanted)
+    assert len(variances) == shape[0] // 8
+    assert np.allclose(variances, np.linalg.eigvalsh(np.cov(wanted.T))[-len(variances) :])
+    assert np.allclose(axes.T @ np.cov(wanted.T) @ axes, np.diag(variances), atol=1e-9)
+
+
+def test_one_objective_measures_against_several_trajectories_in_turn() -> None:
+    rng = np.random.default_rng(3)
+    trajectories = [rng.standard_normal((100, 3)), rng.standard_normal((100, 3))]
+    ends = rng.standard_normal((100, 3))
+    once = TeacherFd()
+    for wanted in trajectories * 2:
+        again = once.estimate({"final": ends, "teacher": wanted}, {}, 20)
+        assert again == estimate(ends, wanted)
 
 
 def test_few_samples_order_recipes_as_many_do_against_the_truth() -> None:
