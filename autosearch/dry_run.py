@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -16,8 +16,10 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.fits.names import check_name, fit_forwards
 from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, Rows
+from autosearch.pace import proposal_seconds
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.reference import REFERENCES, TEACHER
@@ -35,6 +37,9 @@ _DRAWS = 100
 # Of each cost, validation measures the front, the next two and up to three baselines.
 _SEARCHED_PER_COST = 3
 _BASELINES_PER_COST = 3
+# Seconds for front, plots and samples, and until actors of Ray are up, on two cores.
+_WRITING = 1.2
+_RAY = 6.0
 # Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
 _JOURNAL_BASE = 2500
 _JOURNAL_STEP = 90
@@ -52,11 +57,16 @@ class _Timing:
     peak_bytes: int | None  # of the device's memory, where it has its own
 
 
-def dry_run(experiment: Experiment) -> dict[str, Any]:
+def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     """Sizes, counts and predicted times as plain data.
 
     One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
-    plans cost. Objectives that need rows are scored on that block's rows, repeated.
+    plans cost. Objectives that need rows are scored on that block's rows, repeated. The algorithm
+    proposes for a while on made-up values. What fits take is their own estimate, and what reuse
+    and races may save is not foreseen.
+
+    Args:
+        start: seconds until a run begins to work, which are added.
 
     Raises:
         UserError: for everything that would also stop the search.
@@ -64,14 +74,16 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     problem = Problem(experiment)
     problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
     most = problem.make_algorithm().most_candidates
-    if not problem.baselines:
+    known = _known(problem)
+    if not known:
         raise UserError("baselines: none can be encoded by the space and keeps the constraints")
-    timing = _measured(problem)
+    timing = _measured(problem, known)
     samples = experiment.samples if problem.measure.needs else 0
-    plans = [found.plan for found in problem.baselines]
+    plans = list(known.values())
     mean_cost = fmean(_random_costs(problem, samples))
     baseline_cost = sum(plan.cost(samples) for plan in plans)
-    setup = _setup_cost(problem, samples)
+    fits = fit_forwards(problem.fitted_names, problem.denoiser)
+    setup = _setup_cost(problem, samples) + fits
     candidates = _candidates(
         experiment,
         timing,
@@ -84,7 +96,9 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     search_cost = baseline_cost + (candidates - len(plans)) * mean_cost
     checked, check_cost = _validation(problem, plans)
     workers = _workers(experiment)
-    scoring = timing.scoring * candidates + timing.checking * checked
+    asked = candidates - len(plans)
+    proposing = proposal_seconds(problem, most=asked)
+    scoring = timing.scoring * candidates + timing.checking * checked + proposing * asked
     sampling = timing.seconds_per_unit * (setup + search_cost + check_cost)
     return {
         "model": _model(problem),
@@ -92,13 +106,15 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
         "baselines": {
             "count": len(plans),
             "forward_equivalents": baseline_cost,
-            # What they cost is known when they are made.
             "fitted": len(problem.fitted_names),
+            # What their fits take, which is part of the setup.
+            "fits": fits,
         },
         "candidate": {
             "measured": timing.name,
             "seconds": timing.seconds_per_unit * mean_cost + timing.scoring,
             "forward_equivalents": mean_cost,
+            "proposing_seconds": proposing,
         },
         "candidates": candidates,
         "validated": checked,
@@ -108,7 +124,7 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
             "validation": check_cost,
         },
         "workers": workers,
-        "seconds": _elapsed(sampling, scoring, workers),
+        "seconds": start + _elapsed(sampling, scoring, workers) + _overhead(experiment),
         "memory_bytes": {
             # States, predictions and stored features of a batch; weights and activations besides.
             "declared": max(plan.memory for plan in plans) * problem.seed_block,
@@ -118,30 +134,39 @@ def dry_run(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _measured(problem: Problem) -> _Timing:
+def _known(problem: Problem) -> dict[str, Plan]:
+    """The baselines' plans by name; of those to be fitted the plans before that."""
+    plans = {found.name: found.plan for found in problem.baselines}
+    for name in problem.fitted_names:
+        plans[name] = problem.compile(baseline(check_name(name).unfitted, problem.denoiser))
+    return plans
+
+
+def _measured(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     """The middle baseline on one seed block, at its fastest: the first run warms up."""
-    ranked = sorted(problem.baselines, key=lambda b: (b.plan.macs, b.name))
+    ranked = sorted(plans, key=lambda name: (plans[name].macs, name))
     middle = ranked[len(ranked) // 2]
+    plan = plans[middle]
     workers = problem.experiment.workers
     device = "cuda" if workers.gpus > 0 else "cpu"
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
     size = problem.seed_block
     needs = problem.report_measure.needs
-    task = Task(0, middle.plan, 0, Stream.SEARCH, (0,), size, needs)
+    task = Task(0, plan, 0, Stream.SEARCH, (0,), size, needs)
     outcomes = [runner.run(task) for _ in range(_REPEATS)]
     best = min(outcomes, key=lambda outcome: outcome.seconds)
     if best.reason is not None:
-        raise UserError(f"{middle.name}: cannot be measured: {best.reason}")
+        raise UserError(f"{middle}: cannot be measured: {best.reason}")
     seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
     row_bytes = sum(array.nbytes for array in best.rows.values()) / size
     block = best.rows
     experiment = problem.experiment
     return _Timing(
-        middle.name,
+        middle,
         seconds,
-        _scoring(problem.measure, middle.plan, block, experiment.samples, size),
-        _scoring(problem.report_measure, middle.plan, block, experiment.validation.samples, size),
+        _scoring(problem.measure, plan, block, experiment.samples, size),
+        _scoring(problem.report_measure, plan, block, experiment.validation.samples, size),
         row_bytes,
         torch.cuda.max_memory_allocated() if device == "cuda" else None,
     )
@@ -247,6 +272,12 @@ def _elapsed(sampling: float, scoring: float, workers: int) -> float:
         return sampling + scoring
     processors = min(workers + 1, os.cpu_count() or 1)
     return max(sampling / workers, scoring, (sampling + scoring) / processors)
+
+
+def _overhead(experiment: Experiment) -> float:
+    """Seconds for what no measurement scales with."""
+    workers = experiment.workers
+    return _WRITING + (0.0 if workers.executor == "inprocess" else _RAY)
 
 
 def _disk(

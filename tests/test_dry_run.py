@@ -28,6 +28,7 @@ def test_counts_follow_from_the_experiment() -> None:
     assert found["candidates"] == 50
     assert found["baselines"] == {
         "fitted": 0,
+        "fits": 0.0,
         "count": 6,
         "forward_equivalents": 2 * (2 + 3 + 4) * 100.0,
     }
@@ -43,6 +44,28 @@ def test_a_teacher_is_set_up_where_an_objective_needs_one() -> None:
     # On the search's samples and beside the reference; once more for the validation.
     assert taught["setup"] - plain["setup"] == 100 * (100 + 200)
     assert taught["validation"] - plain["validation"] == 100 * 200
+
+
+def test_fits_are_part_of_the_setup_and_their_baselines_of_the_search() -> None:
+    plain = dry_run(experiment(baselines=["dpmpp_2m"]))
+    fitted = dry_run(experiment(baselines=["dpmpp_2m+boss:50:100"]))
+    assert fitted["baselines"]["fitted"] == fitted["baselines"]["count"] == 3
+    assert fitted["baselines"]["fits"] == 3 * 50 * 100
+    for part in ("search", "validation"):
+        assert fitted["forward_equivalents"][part] == plain["forward_equivalents"][part]
+    setup = fitted["forward_equivalents"]["setup"] - plain["forward_equivalents"]["setup"]
+    assert setup == fitted["baselines"]["fits"]
+
+
+@pytest.mark.parametrize("name", ["random", "nsga2", "screened", "tpe", "autodiffusion"])
+def test_what_an_algorithm_takes_for_a_proposal_is_found_without_a_model(name: str) -> None:
+    candidate = dry_run(experiment(algorithm={"name": name}))["candidate"]
+    assert 0 < candidate["proposing_seconds"] < 1
+
+
+def test_what_a_run_loads_first_is_added() -> None:
+    difference = dry_run(experiment(), start=1000)["seconds"] - dry_run(experiment())["seconds"]
+    assert difference == pytest.approx(1000, abs=100)
 
 
 def test_hours_pay_for_more_candidates_with_more_time() -> None:

@@ -12,7 +12,7 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
     """Some ten lines."""
     model, space, cost = data["model"], data["space"], data["forward_equivalents"]
     candidate = data["candidate"]
-    fitted = data["baselines"]["fitted"]
+    fitted, fits = data["baselines"]["fitted"], data["baselines"]["fits"]
     families = ", ".join(
         f"{family['name']} ({family['dimensions']} dimensions)"
         if family["dimensions"]
@@ -26,7 +26,7 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
         f"space        {families}",
         f"baselines    {data['baselines']['count']}, "
         f"{data['baselines']['forward_equivalents']:,.0f} forward equivalents"
-        + (f"; {fitted} more to be fitted to the model, not counted here" if fitted else ""),
+        + (f"; {fitted} of them to be fitted for about {fits:,.0f} more" if fitted else ""),
         f"candidate    {candidate['seconds']:.3g} s, {candidate['forward_equivalents']:,.0f} "
         f"forward equivalents on average (measured on {candidate['measured']})",
         f"budget       {data['candidates']} candidates, then {data['validated']} validated",

@@ -143,7 +143,8 @@ def _dry_run(experiment: "Experiment", as_json: bool) -> None:
     from autosearch.cli.dry_run import dry_run_text
     from autosearch.dry_run import dry_run
 
-    data = dry_run(experiment)
+    # A run loads as much before it begins.
+    data = dry_run(experiment, start=time.process_time())
     if as_json:
         print_json(data)
     else:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
 from autosearch.compiler.solver import compile_updates
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import moved
 from autosearch.diffusion.statistics import plan_statistics
 from autosearch.errors import UserError
@@ -115,6 +116,11 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return straightened(recipe, lab, fine=int(values[0]), samples=int(values[1]))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    fine, samples = values
+    return float(fine * samples)
+
+
 FITS = {
     "boss": Fit(
         "BOSS (2023): the times of the cheapest path over local errors of one step",
@@ -123,6 +129,7 @@ FITS = {
             Setting("samples", _SAMPLES, 1, 10_000),
         ),
         _fit,
+        _forwards,
         "time",
     )
 }

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.compiler.compensation import LEAST_HISTORY
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.march import March
 from autosearch.diffusion.sampler import Network
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.diffusion.statistics import plan_statistics
 from autosearch.errors import UserError
-from autosearch.fits.base import Fit
+from autosearch.fits.base import Fit, no_forwards
 from autosearch.fits.cascade import Cascade
 from autosearch.fits.fine import fine_states, mean_square
 from autosearch.fits.lab import Lab
@@ -36,6 +37,8 @@ _SAMPLES = 20
 _FINE = 200
 _BOUNDS = (0.0, 2.0)
 _PRECISION = 1e-3
+# About so many ratios are tried until one is found.
+_TRIED = 8
 
 
 def compensating(recipe: Recipe, lab: Lab, *, samples: int = _SAMPLES, fine: int = _FINE) -> Recipe:
@@ -121,6 +124,15 @@ def _predicted(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return Cascade.load(Path(str(values[0]))).applied(recipe, model=lab.denoiser.weights)
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    samples, fine = values
+    count = len(recipe.steps)
+    # A corrector asks the network for each ratio that is tried.
+    asking = sum(step.corrector != "none" for step in recipe.steps[LEAST_HISTORY - 1 :])
+    # Of the fine trajectory's steps the last ones are one.
+    return float(samples * (fine * (1 - 1 / count) + count + _TRIED * asking))
+
+
 FITS = {
     "dc": Fit(
         "DC-Solver (2024): each newest prediction taken at the time that leads to the fine path",
@@ -129,12 +141,14 @@ FITS = {
             Setting("fine steps", _FINE, 2, 1000),
         ),
         _fit,
+        _forwards,
         "compensation",
     ),
     "cpr": Fit(
         "DC-Solver's ratios as a cascade polynomial of a file predicts them",
         (),
         _predicted,
+        no_forwards,
         "compensation",
         path=True,
     ),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-__all__ = ["descend"]
+__all__ = ["descend", "most_evaluations"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,11 @@ def descend(
         if not gained:
             break
     return best, least
+
+
+def most_evaluations(size: int, *, rounds: int, tries: int) -> int:
+    """Of the residuals of so many numbers, at most."""
+    return rounds * (size + tries)
 
 
 class _Slopes:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks, span
 from autosearch.diffusion.sites import FeatureMemory, extrapolate, output_feature
 from autosearch.errors import UserError
@@ -137,11 +138,17 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return dp_cached(recipe, lab, int(values[0]), int(values[1]))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, and once more for the features.
+    return float(2 * _SAMPLES * len(recipe.steps))
+
+
 FITS = {
     "dpcache": Fit(
         "DPCache (2026): the steps that compute, by dynamic programming over measured errors",
         (Setting("computed", 7, 1, 1000), Setting("order", 1, 0, 1)),
         _fit,
+        _forwards,
         "sites",
         sites=True,
     )

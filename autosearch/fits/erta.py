@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks, span
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit
@@ -135,11 +136,17 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return erta_cached(recipe, lab, float(values[0]))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # Uncached, and both ways for the intervals and for the lines.
+    return float(5 * _SAMPLES * len(recipe.steps))
+
+
 FITS = {
     "erta": Fit(
         "ERTACache (2025): reuse where little changes, its intervals and its errors mended",
         (Setting("threshold", 0.2, 0.0, 10.0, whole=False),),
         _fit,
+        _forwards,
         "sites",
         sites=True,
     )

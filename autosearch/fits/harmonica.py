@@ -22,7 +22,7 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.branches import COND
-from autosearch.diffusion.denoiser import InterceptedDenoiser
+from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
 from autosearch.diffusion.depth import parts
 from autosearch.diffusion.interception import Mix
 from autosearch.diffusion.march import March
@@ -207,11 +207,17 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return routed(recipe, lab, learned_router(recipe, lab, float(values[0])))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    count = len(recipe.steps)
+    return float(_SAMPLES * (4 * _ROUNDS * count + _ROUNDS / _REFRESH * count**2))
+
+
 FITS = {
     "harmonica": Fit(
         "HarmoniCa (2025): what each step reuses, learned by gradients along cached trajectories",
         (Setting("weight", 0.05, 0.0, 1e6, whole=False),),
         _fit,
+        _forwards,
         "sites",
         sites=True,
     )

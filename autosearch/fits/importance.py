@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks
 from autosearch.diffusion.sites import Action, FeatureMemory, output_feature
 from autosearch.errors import UserError
@@ -101,6 +102,16 @@ def _fit(
     return fit
 
 
+def _importance_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, and once more for the features.
+    return float(2 * _SAMPLES * len(recipe.steps))
+
+
+def _sensitivity_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, once more, and without each of n blocks, an n-th of the network.
+    return float(_SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites))))
+
+
 _SETTINGS = (Setting("blocks", 4, 1, 1000),)
 
 FITS = {
@@ -108,6 +119,7 @@ FITS = {
         "block importance (ShortGPT, 2024): blocks that turn their input least are pruned",
         _SETTINGS,
         _fit(importance),
+        _importance_forwards,
         "pruned",
         sites=True,
     ),
@@ -115,6 +127,7 @@ FITS = {
         "blocks whose absence moves the prediction least are pruned",
         _SETTINGS,
         _fit(sensitivity),
+        _sensitivity_forwards,
         "pruned",
         sites=True,
     ),

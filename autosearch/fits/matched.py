@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.fits.base import Fit
-from autosearch.fits.descent import descend
+from autosearch.fits.descent import descend, most_evaluations
 from autosearch.fits.ends import Ends
 from autosearch.fits.lab import Lab
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "matched", "nearest"]
+__all__ = ["FITS", "matched", "nearest", "nearest_forwards"]
 
 _SAMPLES = 32
 _ROUNDS = 4
@@ -65,9 +66,20 @@ def nearest(ends: Ends, *, samples: int = _SAMPLES, rounds: int = _ROUNDS) -> Ar
     return descend(missed, ends.start, rounds=rounds, tries=_TRIES)[0]
 
 
+def nearest_forwards(recipe: Recipe, *, samples: int = _SAMPLES, rounds: int = _ROUNDS) -> float:
+    """What :func:`nearest` takes at most."""
+    count = len(recipe.steps)
+    return float(samples * count * most_evaluations(count, rounds=rounds, tries=_TRIES))
+
+
 def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     samples, rounds, fine = (int(value) for value in values)
     return matched(recipe, lab, samples=samples, rounds=rounds, fine=fine)
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    samples, rounds, fine = values
+    return float(samples * fine) + nearest_forwards(recipe, samples=samples, rounds=rounds)
 
 
 FITS = {
@@ -79,6 +91,7 @@ FITS = {
             Setting("fine steps", _FINE, 2, 1000),
         ),
         _fit,
+        _forwards,
         "time",
     )
 }

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.fits.base import Fit
-from autosearch.fits.descent import descend
+from autosearch.fits.descent import descend, most_evaluations
 from autosearch.fits.ends import Ends
 from autosearch.fits.lab import Lab
-from autosearch.fits.matched import nearest
+from autosearch.fits.matched import nearest, nearest_forwards
 from autosearch.objectives.teacher_fd import components
 from autosearch.recipe import Recipe
 
@@ -124,6 +125,15 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return moments(recipe, lab, samples=samples, rounds=rounds, fine=fine)
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    samples, rounds, fine = values
+    count = len(recipe.steps)
+    descent = samples * count * most_evaluations(count, rounds=rounds, tries=_TRIES)
+    if count > _FEW:
+        return float(samples * fine + descent) + nearest_forwards(recipe)
+    return float(samples * fine + (_DRAWS + 1) * samples / _SCREEN * count + _BEST * descent)
+
+
 FITS = {
     "moments": Fit(
         "times whose ends have the mean and covariance of a fine trajectory's on the same noise",
@@ -133,6 +143,7 @@ FITS = {
             Setting("fine steps", _FINE, 2, 1000),
         ),
         _fit,
+        _forwards,
         "time",
     )
 }

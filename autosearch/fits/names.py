@@ -1,9 +1,11 @@
 """Names with fits in them: ``SOLVER[-GRID][+POLICY...][+FIT...]@STEPS``."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autosearch.baselines import POLICIES, Policy, baseline, split_name
 from autosearch.baselines.policies import check_policies
+from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks
 from autosearch.errors import UserError
@@ -13,7 +15,7 @@ from autosearch.fits.zoo import FITS
 from autosearch.recipe import Recipe
 from autosearch.recovery import WEIGHTS
 
-__all__ = ["FittedName", "check_name", "fitted_recipe", "is_fitted", "named_recipe"]
+__all__ = ["FittedName", "check_name", "fit_forwards", "fitted_recipe", "is_fitted", "named_recipe"]
 
 
 class FittedName(NamedTuple):
@@ -39,6 +41,21 @@ def check_name(name: str) -> FittedName:
     unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
     found = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))
     return FittedName(unfitted, found)
+
+
+def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
+    """About how many forwards of one sample the fits of names take; shared ones count once."""
+    total, seen = 0.0, set[tuple[str, tuple[Any, ...]]]()
+    for name in names:
+        parts = check_name(name)
+        recipe = baseline(parts.unfitted, denoiser)
+        branches = max(len(step.branches) for step in compile_recipe(recipe, denoiser).steps)
+        for fit, values in parts.fits:
+            if fit.shared and (fit.summary, values) in seen:
+                continue
+            seen.add((fit.summary, values))
+            total += branches * fit.forwards(recipe, denoiser, values)
+    return total
 
 
 def is_fitted(name: str) -> bool:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.boss import at_points
@@ -147,6 +148,11 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return subspace_searched(recipe, lab, fine=int(values[0]), samples=int(values[1]))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    fine, samples = values
+    return float(fine * samples)
+
+
 FITS = {
     "olss": Fit(
         "OLSS (2023): times and least-squares weights of everything so far",
@@ -155,6 +161,7 @@ FITS = {
             Setting("samples", _SAMPLES, 1, 10_000),
         ),
         _fit,
+        _forwards,
         "time",
     )
 }

@@ -24,7 +24,7 @@ from autosearch.fits.low_rank import adapt, merge
 from autosearch.library import packed
 from autosearch.plan import Plan
 from autosearch.recipe import Artifact, Recipe, Recovery
-from autosearch.recovery import WEIGHTS, Training
+from autosearch.recovery import WEIGHTS, Training, training
 from autosearch.threads import one_thread
 
 __all__ = ["FITS", "Recovered", "recover", "recovered_plan", "recovered_recipe"]
@@ -115,10 +115,13 @@ def _learned(network: nn.Module, settings: Recovery) -> list[nn.Parameter]:
     return adapt(network, settings.rank, torch.Generator().manual_seed(settings.seed))
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+def _asked(values: Sequence[Any]) -> Recovery:
     steps, rate, seed, rank = values
-    asked = Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
-    plan = lab.plan(recipe.model_copy(update={"recovery": asked}))
+    return Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    plan = lab.plan(recipe.model_copy(update={"recovery": _asked(values)}))
     if plan.training is None:
         raise UserError(
             "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
@@ -134,6 +137,12 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # What was pruned by a fit before it is not known yet: the whole network's.
+    asked, macs = _asked(values), denoiser.macs
+    return training(asked, (), denoiser, pruned_macs=macs).macs / macs
+
+
 FITS = {
     "recover": Fit(
         "weights, fine-tuned for what was pruned before it; rank: of updates, 0 for all weights",
@@ -144,6 +153,7 @@ FITS = {
             Setting("rank", 0, 0, 1024),
         ),
         _fit,
+        _forwards,
         "weights",
         sites=True,
     )

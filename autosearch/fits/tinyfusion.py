@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import NetworkDenoiser, Variant
+from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
 from autosearch.diffusion.depth import blocks
 from autosearch.diffusion.interception import Mix
 from autosearch.errors import UserError
@@ -27,7 +27,7 @@ from autosearch.fits.distil import lessons, pool
 from autosearch.fits.lab import Lab
 from autosearch.fits.low_rank import adapt
 from autosearch.recipe import Recipe
-from autosearch.recovery import BATCH
+from autosearch.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.threads import one_thread
 
 __all__ = ["FITS", "Gates", "learned_mask"]
@@ -163,6 +163,11 @@ def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return recipe.model_copy(update={"pruned": pruned})
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    steps = values[-1]
+    return float(POOL * POOL_STEPS + 4 * steps * BATCH)
+
+
 FITS = {
     "tinyfusion": Fit(
         "TinyFusion (2025): blocks pruned by gates that are learned with low-rank updates",
@@ -172,6 +177,7 @@ FITS = {
             Setting("steps", 200, 1, 1_000_000),
         ),
         _fit,
+        _forwards,
         "pruned",
         sites=True,
     )

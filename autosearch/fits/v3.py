@@ -18,10 +18,11 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.classifier import GRADIENT_COST
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.statistics import STATISTICS
 from autosearch.errors import UserError
-from autosearch.fits.base import Fit
+from autosearch.fits.base import Fit, no_forwards
 from autosearch.fits.calibration import read_calibration
 from autosearch.fits.fine import plain_step
 from autosearch.fits.lab import Lab
@@ -192,6 +193,12 @@ def _given(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
     return with_statistics(recipe, read_calibration(str(values[0]), lab, method=STATISTICS))
 
 
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    levels, samples = values
+    # Along the trajectory, and at each of its points with gradients.
+    return float(levels * samples * (2 + GRADIENT_COST))
+
+
 FITS = {
     "v3": Fit(
         "DPM-Solver-v3 (2023): the solver's steps with the model's measured statistics",
@@ -201,6 +208,7 @@ FITS = {
             Setting("samples", _SAMPLES, 20, 100_000),
         ),
         _fit,
+        _forwards,
         "form",
         shared=True,
     ),
@@ -208,6 +216,7 @@ FITS = {
         "DPM-Solver-v3 with the statistics of a file that `autosearch calibrate` wrote",
         (),
         _given,
+        no_forwards,
         "form",
         path=True,
     ),

@@ -1,12 +1,15 @@
 """Fits in names, and what measuring the model is charged."""
 
+from collections.abc import Callable
+
 import pytest
 
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
+from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
 from autosearch.fits.lab import Lab
-from autosearch.fits.names import check_name, fitted_recipe, is_fitted, named_recipe
+from autosearch.fits.names import check_name, fit_forwards, fitted_recipe, is_fitted, named_recipe
 from autosearch.models.digits import DigitsModel
 
 
@@ -43,6 +46,42 @@ def test_what_is_run_is_counted_and_nothing_stays_behind() -> None:
     lab.count(2.5)
     assert lab.forward_equivalents == pytest.approx(10 * plan.forward_equivalents + 2.5)
     assert "denoise" not in vars(denoiser)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dpmpp_2m+boss:50:20@6",
+        "ddim+olss:50:16@6",
+        "dpmpp_2m+dc:10:40@6",
+        "unipc+dc:10:40@6",
+        "unipc+v3:30:20@6",
+        "dpmpp_2m+erta:0.3@6",
+        "dpmpp_2m+dpcache:4@6",
+        "ddim+harmonica@4",
+        "ddim+importance:2@4",
+        "ddim+sensitivity:2@4",
+        "ddim+tinyfusion:2:4:20@4",
+        "ddim+importance:2+recover:20@4",
+        "dpmpp_2m+matched:8:3:20@5",
+        "dpmpp_2m+moments:24:2:20@3",
+        "dpmpp_2m+moments:64:2:20@6",
+    ],
+)
+def test_a_fit_knows_about_what_it_takes(
+    name: str, random_dit: Callable[..., NetworkDenoiser]
+) -> None:
+    lab = Lab(random_dit())
+    estimate = fit_forwards([name], lab.denoiser)
+    fitted_recipe(name, lab)
+    assert lab.nominal / 1.5 < estimate < lab.nominal * 1.5
+
+
+def test_what_fits_share_counts_once() -> None:
+    denoiser = DigitsModel.load().denoiser
+    one = fit_forwards(["unipc+v3@4"], denoiser)
+    assert fit_forwards(["unipc+v3@4", "dpmpp_2m+v3@5"], denoiser) == one
+    assert fit_forwards(["unipc+v3@4", "unipc+v3:60@4"], denoiser) == 1.5 * one
 
 
 def test_equal_seeds_fit_equal_recipes() -> None:
