@@ -69,9 +69,12 @@ def _draw(panel: Any, name: str, runs: Sequence[Run], number: int, *, emphasised
 
 
 def _aligned(runs: Sequence[Run]) -> tuple[Array, Array]:
-    """Costs [P] and each run's volume at them [runs, P], the last one known until there."""
+    """Costs [P] and each run's volume at them [runs, P], the last one known until there.
+
+    A search that ended keeps what it had.
+    """
     first = max(run.costs[0] for run in runs)
-    last = min(run.costs[-1] for run in runs)
+    last = max(run.costs[-1] for run in runs)
     costs = np.geomspace(first, last, _GRID)
     volumes = []
     for run in runs:
