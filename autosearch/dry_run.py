@@ -37,9 +37,9 @@ _DRAWS = 100
 # Of each cost, validation measures the front, the next two and up to three baselines.
 _SEARCHED_PER_COST = 3
 _BASELINES_PER_COST = 3
-# Seconds for front, plots and samples, and until actors of Ray are up, on two cores.
+# Seconds for front, plots and samples, and until actors of Ray are up and down again; two cores.
 _WRITING = 1.2
-_RAY = 6.0
+_RAY = 12.0
 # Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
 _JOURNAL_BASE = 2500
 _JOURNAL_STEP = 90
