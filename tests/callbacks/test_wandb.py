@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,20 @@ def test_history_front_and_picture_are_there_once_and_in_one_run(
     assert len(ids) == 1
 
 
+def first_run(path: Path) -> Any:
+    """The record of the run; wandb's own process may still be writing the file."""
+    for _ in range(100):
+        for record in records(path):
+            if record.HasField("run"):
+                return record.run
+        time.sleep(0.1)
+    raise AssertionError(f"{path} holds no run after 10 s")
+
+
 def test_project_and_experiment_are_the_run_s(run, tmp_path: Path) -> None:
     run([{"name": "wandb", "project": "samplers", "group": "mixture"}])
     (path,) = (tmp_path / "study" / "wandb").glob("offline-run-*/*.wandb")
-    (first,) = [record.run for record in records(path) if record.HasField("run")][:1]
+    first = first_run(path)
     assert (first.project, first.run_group, first.display_name) == ("samplers", "mixture", "study")
     config = {item.key: json.loads(item.value_json) for item in first.config.update}
     assert config["experiment"]["objectives"] == ["fid", "nfe"]

@@ -96,7 +96,8 @@ def fuzz(
     """Where everything that is expensive ends at once: so far the input was taken."""
     monkeypatch.chdir(tmp_path)
     timing = dry_run._Timing("nothing", 1e-6, 0.0, 0.0, 1.0, None)
-    monkeypatch.setattr(dry_run, "_measured", lambda problem: timing)
+    monkeypatch.setattr(dry_run, "_measured", lambda problem, plans: timing)
+    monkeypatch.setattr(dry_run, "proposal_seconds", lambda problem, most: 0.0)
     monkeypatch.setattr(dry_run, "_DRAWS", 2)
     monkeypatch.setattr(RecipeEvaluator, "evaluate", _done)
     monkeypatch.setattr(gallery, "save_samples", _done)
