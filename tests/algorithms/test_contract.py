@@ -53,6 +53,7 @@ class TestNSGA2(AlgorithmContract):
 
 class TestTPE(AlgorithmContract):
     make = functools.partial(TPE, startup=8)
+    seconds = 0.2
 
 
 class TestGP(AlgorithmContract):
@@ -81,7 +82,7 @@ class TestScreened(AlgorithmContract):
     # Trusts its model blindly, so that the model is in all that is compared.
     make = functools.partial(Screened, agreement=0.0, blind=0.0, initial=4)
     objectives = (2, 3)
-    many = 2000
+    many = 1000
 
 
 class TestNSGA3(AlgorithmContract):
