@@ -93,10 +93,10 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
         setup=setup,
     )
     candidates = candidates if most is None else min(candidates, most)
-    search_cost = baseline_cost + (candidates - len(plans)) * mean_cost
+    asked = candidates - len(plans)
+    search_cost = baseline_cost + asked * mean_cost
     checked, check_cost = _validation(problem, plans)
     workers = _workers(experiment)
-    asked = candidates - len(plans)
     proposing = proposal_seconds(problem, most=asked)
     scoring = timing.scoring * candidates + timing.checking * checked + proposing * asked
     sampling = timing.seconds_per_unit * (setup + search_cost + check_cost)

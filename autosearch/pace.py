@@ -23,11 +23,11 @@ def proposal_seconds(problem: Problem, *, most: int) -> float:
     most. The mean is over the second half of them.
     """
     algorithm = problem.make_algorithm()
-    algorithm.permits = lambda genome: problem.violation(problem.space.plan(genome)) is None
-    given = [(known.genome, known.plan) for known in problem.baselines if not known.foreign]
+    algorithm.permits = problem.permits
+    given = [known for known in problem.baselines if not known.foreign]
     results = [
-        Result(number, genome, _made_up(problem, plan), cost=plan.nfe, baseline=True)
-        for number, (genome, plan) in enumerate(given)
+        Result(number, one.genome, _made_up(problem, one.plan), cost=one.plan.nfe, baseline=True)
+        for number, one in enumerate(given)
     ]
     algorithm.tell(results, [])
     seconds: list[float] = []

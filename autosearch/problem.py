@@ -204,6 +204,10 @@ class Problem:
                 found.setdefault(known.plan.identity, known)
         return list(found.values())
 
+    def permits(self, genome: Genome) -> bool:
+        """Whether a genome's plan may be evaluated."""
+        return self.violation(self.space.plan(genome)) is None
+
     def violation(self, plan: Plan) -> str | None:
         """Why a plan may not be evaluated: declared constraints, objectives it cannot have."""
         for objective in self.measure.objectives:

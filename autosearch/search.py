@@ -18,7 +18,6 @@ from autosearch.journal import Journal
 from autosearch.ladder import Ladder
 from autosearch.plan import Plan
 from autosearch.problem import Problem
-from autosearch.spaces.base import Genome
 from autosearch.study import Candidate, Study
 from autosearch.workers.base import Executor, Outcome, Task
 
@@ -70,7 +69,7 @@ class Search:
                 "raise lag, or use order: arrival"
             )
         self._algorithm = problem.make_algorithm() if algorithm is None else algorithm
-        self._algorithm.permits = self._permits
+        self._algorithm.permits = problem.permits
         self._plans: dict[int, Plan] = {}
         self._known = {c.identity: c.id for c in study.candidates.values()}
         self._untold: dict[int, Proposal] = {}
@@ -177,9 +176,6 @@ class Search:
             name=known.name,
             foreign=known.foreign,
         )
-
-    def _permits(self, genome: Genome) -> bool:
-        return self.problem.violation(self.problem.space.plan(genome)) is None
 
     def _accept(
         self,
