@@ -161,6 +161,9 @@ class VectorProblem:
     def blocks(self, samples: int) -> tuple[int, ...]:
         return ()
 
+    def permits(self, genome: Mapping[str, Any]) -> bool:
+        return True
+
     def violation(self, plan: Any) -> None:
         return None
 
