@@ -61,7 +61,7 @@ def _know_fits(session: Session) -> None:
     if todo:
         with session.phase("fits"):
             # What names share is measured for the first of them; then it is there for the others.
-            first = list({_shared(name) or name: name for name in reversed(todo)}.values())[::-1]
+            first = list({check_name(n).shared or n: n for n in reversed(todo)}.values())[::-1]
             _fit(session, first)
             _fit(session, [name for name in todo if name not in first])
     failed = {name: fit for name, fit in session.study.fits.items() if fit["recipe"] is None}
@@ -73,12 +73,6 @@ def _know_fits(session: Session) -> None:
             for name, fit in session.study.fits.items()
         }
     )
-
-
-def _shared(name: str) -> str:
-    """What a name's measurement is shared by: the same settings; empty where by none."""
-    parts = check_name(name).fits
-    return " ".join(f"{fit.summary} {values}" for fit, values in parts if fit.shared)
 
 
 def _fit(session: Session, names: Sequence[str]) -> None:

@@ -6,18 +6,14 @@ as a candidate of a search. In the spirit of LD3 (ICLR 2025), which learns times
 through the sampler. Here forwards alone are needed.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.fits.base import Fit
 from autosearch.fits.descent import descend, most_evaluations
 from autosearch.fits.ends import Ends
 from autosearch.fits.lab import Lab
+from autosearch.fits.times import fit_of_times
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "matched", "nearest", "nearest_forwards"]
@@ -72,26 +68,13 @@ def nearest_forwards(recipe: Recipe, *, samples: int = _SAMPLES, rounds: int = _
     return float(samples * count * most_evaluations(count, rounds=rounds, tries=_TRIES))
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    samples, rounds, fine = (int(value) for value in values)
-    return matched(recipe, lab, samples=samples, rounds=rounds, fine=fine)
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    samples, rounds, fine = values
-    return float(samples * fine) + nearest_forwards(recipe, samples=samples, rounds=rounds)
-
-
 FITS = {
-    "matched": Fit(
+    "matched": fit_of_times(
         "times that end nearest to a fine trajectory from the same noise, by least squares",
-        (
-            Setting("samples", _SAMPLES, 1, 10_000),
-            Setting("rounds", _ROUNDS, 1, 1000),
-            Setting("fine steps", _FINE, 2, 1000),
-        ),
-        _fit,
-        _forwards,
-        "time",
+        matched,
+        nearest_forwards,
+        samples=Setting("samples", _SAMPLES, 1, 10_000),
+        rounds=_ROUNDS,
+        fine=_FINE,
     )
 }

@@ -11,19 +11,15 @@ Distances are measured on principal components of the fine trajectory's ends, no
 is nearest here is a good start for a search on features, and optimal only where the two agree.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.fits.base import Fit
 from autosearch.fits.descent import descend, most_evaluations
 from autosearch.fits.ends import Ends
 from autosearch.fits.lab import Lab
 from autosearch.fits.matched import nearest, nearest_forwards
+from autosearch.fits.times import fit_of_times
 from autosearch.objectives.teacher_fd import components
 from autosearch.recipe import Recipe
 
@@ -120,30 +116,21 @@ def _generator(lab: Lab, recipe: Recipe) -> np.random.Generator:
     return np.random.default_rng([lab.seed, len(recipe.steps)])
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    samples, rounds, fine = (int(value) for value in values)
-    return moments(recipe, lab, samples=samples, rounds=rounds, fine=fine)
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    samples, rounds, fine = values
+def _forwards(recipe: Recipe, *, samples: int, rounds: int) -> float:
     count = len(recipe.steps)
     descent = samples * count * most_evaluations(count, rounds=rounds, tries=_TRIES)
     if count > _FEW:
-        return float(samples * fine + descent) + nearest_forwards(recipe)
-    return float(samples * fine + (_DRAWS + 1) * samples / _SCREEN * count + _BEST * descent)
+        return descent + nearest_forwards(recipe)
+    return (_DRAWS + 1) * samples / _SCREEN * count + _BEST * descent
 
 
 FITS = {
-    "moments": Fit(
+    "moments": fit_of_times(
         "times whose ends have the mean and covariance of a fine trajectory's on the same noise",
-        (
-            Setting("samples", _SAMPLES, 16, 100_000),
-            Setting("rounds", _ROUNDS, 1, 1000),
-            Setting("fine steps", _FINE, 2, 1000),
-        ),
-        _fit,
+        moments,
         _forwards,
-        "time",
+        samples=Setting("samples", _SAMPLES, 16, 100_000),
+        rounds=_ROUNDS,
+        fine=_FINE,
     )
 }

@@ -24,6 +24,11 @@ class FittedName(NamedTuple):
     unfitted: str
     fits: tuple[tuple[Fit, tuple[Any, ...]], ...]
 
+    @property
+    def shared(self) -> tuple[tuple[Fit, tuple[Any, ...]], ...]:
+        """The fits whose measurement all names with the same settings share."""
+        return tuple(found for found in self.fits if found[0].shared)
+
 
 def check_name(name: str) -> FittedName:
     """The parts of a baseline's name; its fits act after its policies, in their order.
@@ -45,16 +50,14 @@ def check_name(name: str) -> FittedName:
 
 def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
     """About how many forwards of one sample the fits of names take; shared ones count once."""
-    total, seen = 0.0, set[tuple[str, tuple[Any, ...]]]()
+    total, measured = 0.0, set[tuple[Fit, tuple[Any, ...]]]()
     for name in names:
         parts = check_name(name)
         recipe = baseline(parts.unfitted, denoiser)
         branches = max(len(step.branches) for step in compile_recipe(recipe, denoiser).steps)
-        for fit, values in parts.fits:
-            if fit.shared and (fit.summary, values) in seen:
-                continue
-            seen.add((fit.summary, values))
-            total += branches * fit.forwards(recipe, denoiser, values)
+        todo = [found for found in parts.fits if found not in measured]
+        total += branches * sum(fit.forwards(recipe, denoiser, values) for fit, values in todo)
+        measured.update(parts.shared)
     return total
 
 

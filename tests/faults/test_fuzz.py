@@ -98,7 +98,7 @@ def fuzz(
     timing = dry_run._Timing("nothing", 1e-6, 0.0, 0.0, 1.0, None)
     monkeypatch.setattr(dry_run, "_measured", lambda problem, plans: timing)
     monkeypatch.setattr(dry_run, "proposal_seconds", lambda problem, most: 0.0)
-    monkeypatch.setattr(dry_run, "_DRAWS", 2)
+    monkeypatch.setattr("autosearch.foreseen._DRAWS", 2)
     monkeypatch.setattr(RecipeEvaluator, "evaluate", _done)
     monkeypatch.setattr(gallery, "save_samples", _done)
     monkeypatch.setattr(run, "run_study", _done)
