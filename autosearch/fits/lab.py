@@ -50,6 +50,7 @@ class Lab:
         self.saved = 0.0
         self.files: dict[str, bytes] = {}
         self.generator = torch.Generator().manual_seed(seed)
+        self._starts: dict[int, Tensor] = {}
 
     @property
     def forward_equivalents(self) -> float:
@@ -100,6 +101,14 @@ class Lab:
 
     def noise(self, samples: int, k: int = 0) -> Tensor:
         """Unit noise [N, *sample_shape]; ``k`` numbers independent draws."""
+        if k == 0:
+            # A descent begins from the same noise thousands of times.
+            if samples not in self._starts:
+                self._starts = {samples: self._drawn(samples, k)}
+            return self._starts[samples]
+        return self._drawn(samples, k)
+
+    def _drawn(self, samples: int, k: int) -> Tensor:
         drawn = draw(self.seed, Stream.CALIBRATION, range(samples), self.denoiser.sample_shape, k=k)
         return drawn.to(device=self.denoiser.device, dtype=self.denoiser.dtype)
 
