@@ -5,15 +5,14 @@ byte that follows it, the running number, the study's id and the record itself. 
 repeated or foreign line is noticed.
 """
 
-import gc
 import json
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from autosearch.collection import no_collection
 from autosearch.errors import UserError
 
 __all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "refused"]
@@ -55,7 +54,7 @@ def load(path: Path) -> Contents:
     """
     contents = Contents()
     try:
-        with path.open("rb") as file, _no_collection():
+        with path.open("rb") as file, no_collection():
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     contents.tail = len(line)
@@ -82,18 +81,6 @@ def refused(path: Path, what: str, error: OSError) -> UserError:
     """The error for something that the file system does not allow."""
     reason = error.strerror or type(error).__name__
     return UserError(f"{path}: {what}: {reason}; check the path, its permissions and free space")
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: JSON makes no cycles, and looking for them doubles the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from autosearch.collection import no_collection
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.journal import read_journal
@@ -117,6 +118,7 @@ class Study:
         return study
 
     @classmethod
+    @no_collection()
     def from_journal(cls, records: Sequence[Record]) -> "Study":
         """Check and apply the records of a file in order.
 

@@ -65,7 +65,7 @@ class Space:
         genome = clone(self._base)
         for family in self.families:
             family.randomize(genome, rng)
-        return self.repair(genome)
+        return self._inside(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> Genome:
         """A changed copy that samples differently, if one is found in a few tries."""
@@ -86,7 +86,7 @@ class Space:
         for family, change in zip(self.families, chosen, strict=True):
             if change:
                 family.mutate(child, rng)
-        return self.repair(child)
+        return self._inside(child)
 
     def _one_family(self, rng: Rng) -> int:
         odds = np.array([family.odds for family in self.families])
@@ -97,14 +97,17 @@ class Space:
         child, other = clone(a), clone(b)
         which = self._one_family(rng)
         self.families[which].recombine(child, other, rng)
-        return self.repair(child)
+        return self._inside(child)
 
     def repair(self, genome: Genome) -> Genome:
         """The nearest genome inside the space; idempotent."""
-        repaired = clone(genome)
+        return self._inside(clone(genome))
+
+    def _inside(self, genome: Genome) -> Genome:
+        """The same, of a genome of our own, which changes."""
         for family in self.families:
-            family.repair(repaired)
-        return repaired
+            family.repair(genome)
+        return genome
 
     def encode(self, recipe: Recipe) -> Genome | None:
         """The genome whose plan is this recipe's, or None when the space lacks it."""
@@ -157,7 +160,7 @@ class Space:
         for family in self.families:
             own = {p.name: values[f"{family.name}.{p.name}"] for p in family.box()}
             family.from_box(genome, own)
-        return self.repair(genome)
+        return self._inside(genome)
 
     def _compile(self, text: str) -> Plan:
         return compile_recipe(self.decode(json.loads(text)), self.denoiser)

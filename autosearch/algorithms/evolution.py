@@ -77,14 +77,16 @@ class Evolution(Algorithm):
         self._generations = Generations(population) if generational else None
         self._problem = Problem(n_var=1, n_obj=objectives)
         self._alive: Population = Population()
+        # Of those alive: values [N, M], and the odds [N] with which they are drawn as parents.
+        self._values: NDArray[np.float64] = np.empty((0, objectives))
+        self._odds: NDArray[np.float64] = np.empty(0)
         self._brood: list[Individual] = []
         self._explored = 0
 
     @property
     def survivors(self) -> NDArray[np.float64]:
         """[N, M] values of the population."""
-        values: NDArray[np.float64] = self._alive.get("F")
-        return values
+        return self._values
 
     def _order(self, individual: Individual) -> tuple[float, ...]:
         """The smallest wins a tournament, the first drawn of equals: the lower rank."""
@@ -127,6 +129,9 @@ class Evolution(Algorithm):
             **self._known_bounds(),
         )
         self._brood = []
+        self._values = self._alive.get("F")
+        odds = 1.0 / self._alive.get("cost").astype(float)
+        self._odds = odds / odds.sum()
 
     def _known_bounds(self) -> Mapping[str, Any]:
         """What else the survival is given, read from the population before the newcomers."""
@@ -149,8 +154,7 @@ class Evolution(Algorithm):
 
     def _parent(self, rng: Rng) -> Individual:
         """The best of a few, drawn so that each cost gets an equal share of the budget."""
-        odds = 1.0 / self._alive.get("cost").astype(float)
-        drawn = rng.choice(len(odds), size=self.tournament, p=odds / odds.sum())
+        drawn = rng.choice(len(self._odds), size=self.tournament, p=self._odds)
         return min((self._alive[i] for i in drawn.tolist()), key=self._order)
 
     def _mate(self, parent: Individual, rng: Rng) -> Individual:
@@ -167,8 +171,7 @@ class Evolution(Algorithm):
         """The nearest of a few in objective space: recipes of like cost recombine best."""
         others = [i for i in self._alive if i is not parent]
         chosen = rng.choice(len(others), size=min(_MATES, len(others)), replace=False)
-        values = self._alive.get("F")
-        span = np.maximum(values.max(axis=0) - values.min(axis=0), 1e-12)
+        span = np.maximum(self._values.max(axis=0) - self._values.min(axis=0), 1e-12)
         return min(
             (others[i] for i in chosen.tolist()),
             key=lambda other: float((((other.F - parent.F) / span) ** 2).sum()),

@@ -63,7 +63,7 @@ class SMSEMOA(Evolution):
         self._survival = LeastHypervolumeContributionSurvival()
 
     def _known_bounds(self) -> Mapping[str, Any]:
-        if len(self._alive) == 0:
+        if len(self.survivors) == 0:
             return {}
-        values = self._alive.get("F")
-        return {"ideal": values.min(axis=0), "nadir": values.max(axis=0) + _NO_RANGE}
+        ideal, nadir = self.survivors.min(axis=0), self.survivors.max(axis=0)
+        return {"ideal": ideal, "nadir": nadir + _NO_RANGE}
