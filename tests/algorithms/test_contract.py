@@ -82,7 +82,7 @@ class TestScreened(AlgorithmContract):
     # Trusts its model blindly, so that the model is in all that is compared.
     make = functools.partial(Screened, agreement=0.0, blind=0.0, initial=4)
     objectives = (2, 3)
-    many = 500
+    many = 1000
 
 
 class TestNSGA3(AlgorithmContract):
