@@ -106,8 +106,7 @@ def _known(problem: Problem) -> dict[str, Plan]:
 def _random_costs(problem: Problem, samples: int) -> list[float]:
     """Forward equivalents of random recipes that keep the constraints, training included."""
     rng = np.random.default_rng(0)
-    genomes = [problem.space.sample(rng) for _ in range(_DRAWS)]
-    plans = [problem.compile(problem.space.decode(genome)) for genome in genomes]
+    plans = [problem.space.plan(problem.space.sample(rng)) for _ in range(_DRAWS)]
     kept = [plan for plan in plans if problem.violation(plan) is None]
     return [plan.cost(samples) for plan in kept or plans]
 

@@ -77,16 +77,11 @@ class Evolution(Algorithm):
         self._generations = Generations(population) if generational else None
         self._problem = Problem(n_var=1, n_obj=objectives)
         self._alive: Population = Population()
-        # Of those alive: values [N, M], and the odds [N] with which they are drawn as parents.
-        self._values: NDArray[np.float64] = np.empty((0, objectives))
+        # The population's values [N, M], and the odds [N] with which each is drawn as a parent.
+        self.survivors: NDArray[np.float64] = np.empty((0, objectives))
         self._odds: NDArray[np.float64] = np.empty(0)
         self._brood: list[Individual] = []
         self._explored = 0
-
-    @property
-    def survivors(self) -> NDArray[np.float64]:
-        """[N, M] values of the population."""
-        return self._values
 
     def _order(self, individual: Individual) -> tuple[float, ...]:
         """The smallest wins a tournament, the first drawn of equals: the lower rank."""
@@ -129,7 +124,7 @@ class Evolution(Algorithm):
             **self._known_bounds(),
         )
         self._brood = []
-        self._values = self._alive.get("F")
+        self.survivors = self._alive.get("F")
         odds = 1.0 / self._alive.get("cost").astype(float)
         self._odds = odds / odds.sum()
 
@@ -171,7 +166,7 @@ class Evolution(Algorithm):
         """The nearest of a few in objective space: recipes of like cost recombine best."""
         others = [i for i in self._alive if i is not parent]
         chosen = rng.choice(len(others), size=min(_MATES, len(others)), replace=False)
-        span = np.maximum(self._values.max(axis=0) - self._values.min(axis=0), 1e-12)
+        span = np.maximum(np.ptp(self.survivors, axis=0), 1e-12)
         return min(
             (others[i] for i in chosen.tolist()),
             key=lambda other: float((((other.F - parent.F) / span) ** 2).sum()),

@@ -101,16 +101,14 @@ class Lab:
 
     def noise(self, samples: int, k: int = 0) -> Tensor:
         """Unit noise [N, *sample_shape]; ``k`` numbers independent draws."""
+        if k == 0 and samples in self._starts:
+            return self._starts[samples]
+        drawn = draw(self.seed, Stream.CALIBRATION, range(samples), self.denoiser.sample_shape, k=k)
+        noise = drawn.to(device=self.denoiser.device, dtype=self.denoiser.dtype)
         if k == 0:
             # A descent begins from the same noise thousands of times.
-            if samples not in self._starts:
-                self._starts = {samples: self._drawn(samples, k)}
-            return self._starts[samples]
-        return self._drawn(samples, k)
-
-    def _drawn(self, samples: int, k: int) -> Tensor:
-        drawn = draw(self.seed, Stream.CALIBRATION, range(samples), self.denoiser.sample_shape, k=k)
-        return drawn.to(device=self.denoiser.device, dtype=self.denoiser.dtype)
+            self._starts = {samples: noise}
+        return noise
 
     def plan(self, recipe: Recipe) -> Plan:
         """The plan of a recipe on the denoiser."""
