@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from autosearch.diffusion.macs import count_macs
 from autosearch.diffusion.sites import Site
 from autosearch.pipelines.families import Family, Shapes
 from autosearch.pipelines.places import Place
@@ -34,8 +34,6 @@ def count(
 ) -> Counts:
     """Count on the meta device, where tensors have shapes and no values.
 
-    Matrix products, convolutions and attention are counted; element-wise work is not.
-
     Args:
         network: on the meta device.
         places: of its sites.
@@ -47,26 +45,25 @@ def count(
         **{name: _meta(name, shape, family) for name, shape in inputs.items()},
     }
     elements: dict[str, int] = {}
-    with ExitStack() as stack, torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with ExitStack() as stack, torch.no_grad(), count_macs() as counter:
         for place in places:
             hook = _measure(place, elements)
             handle = place.module.register_forward_hook(hook, with_kwargs=True)
             stack.callback(handle.remove)
         network(**given)
-    flops = counter.get_flop_counts()
     names = {module: name for name, module in network.named_modules()}
     kind = type(network).__name__
     sites = tuple(
         Site(
             place.name,
-            sum(flops.get(f"{kind}.{names[place.module]}", {}).values()) // 2,
+            counter.of(f"{kind}.{names[place.module]}"),
             elements[place.name],
             parent=place.parent,
             residual=place.residual,
         )
         for place in places
     )
-    return Counts(counter.get_total_flops() // 2, sites)
+    return Counts(counter.total, sites)
 
 
 def _measure(place: Place, elements: dict[str, int]) -> Any:

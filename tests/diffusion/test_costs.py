@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.macs import count_macs
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.sampler import last_state
 from autosearch.models.digits import DigitsModel
@@ -46,31 +46,31 @@ def masked(denoiser: NetworkDenoiser, seed: int) -> Plan:
 
 def run(denoiser: NetworkDenoiser, plan: Plan) -> tuple[int, Any]:
     noise = draw(0, Stream.EVALUATE, range(COUNT), denoiser.sample_shape)
-    with FlopCounterMode(display=False) as counter:
+    with count_macs() as counter:
         state = last_state(denoiser, plan, noise, labels(range(COUNT), denoiser.classes))
-    return counter.get_total_flops(), state
+    return counter.total, state
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_random_masks_cost_what_the_counter_counts(seed: int, digits: NetworkDenoiser) -> None:
     plan = masked(digits, seed)
-    flops, state = run(digits, plan)
+    macs, state = run(digits, plan)
     assert state.x.isfinite().all()
-    assert flops == 2 * COUNT * plan.macs
+    assert macs == COUNT * plan.macs
     assert plan.macs < plan.forwards * digits.macs
 
 
 @pytest.mark.parametrize("policy", ["", "+fora:2", "+taylorseer:3:2:2", "+delta", "+bksdm"])
 def test_baselines_cost_what_the_counter_counts(policy: str, digits: NetworkDenoiser) -> None:
     plan = compile_recipe(baseline(f"unipc{policy}@7", digits), digits)
-    assert run(digits, plan)[0] == 2 * COUNT * plan.macs
+    assert run(digits, plan)[0] == COUNT * plan.macs
 
 
 @pytest.mark.parametrize("policy", ["fbc:0.2", "cgtaylor:0.1:1:1:2"])
 def test_what_gates_save_is_what_the_counter_misses(policy: str, digits: NetworkDenoiser) -> None:
     plan = compile_recipe(baseline(f"dpmpp_2m-quadratic+{policy}@12", digits), digits)
-    flops, state = run(digits, plan)
-    assert flops == 2 * (COUNT * plan.macs - int(state.saved.sum()))
+    macs, state = run(digits, plan)
+    assert macs == COUNT * plan.macs - int(state.saved.sum())
     assert state.saved.sum() > 0
 
 
@@ -88,11 +88,11 @@ def test_a_pruned_recipe_is_the_network_rebuilt_without_its_blocks(
             block for i, block in enumerate(blocks) if f"block.{i}" not in removed
         )
         whole = compile_recipe(baseline("dpmpp_2m@4", digits), digits)
-        flops, rebuilt = run(digits, whole)
+        macs, rebuilt = run(digits, whole)
     finally:
         network.blocks = blocks
     assert torch.equal(pruned, rebuilt.x)
-    assert flops == 2 * COUNT * plan.macs
+    assert macs == COUNT * plan.macs
 
 
 def test_the_memory_that_a_plan_declares_is_held(digits: NetworkDenoiser) -> None:
