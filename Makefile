@@ -1,10 +1,19 @@
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The versions that are installed and tested; empty for the newest of everything.
+CONSTRAINTS ?= constraints.txt
+# Where else packages may come from: --extra-index-url URL, or --find-links FOLDER of wheels.
+PIP_ARGS ?=
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) $(PIP_ARGS)
+# Tests start dozens of processes: what one has compiled, the others need not, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
+# More for pytest, such as --attention math.
+PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-diffusers check bench bench-front soak docs clean
+.PHONY: help install constraints demo test test-newest test-oldest test-machines test-diffusers check bench bench-front soak docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -12,18 +21,38 @@ help:  ## show this list
 install: $(STAMP)  ## create .venv and install everything in it
 
 # torch, torchvision and torch-fidelity go in together and first, so that their builds match.
-$(STAMP): setup.cfg
+$(STAMP): setup.cfg $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision torch-fidelity
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) torch torchvision torch-fidelity
+	$(PIP) -e '.[dev]'
 	touch $(STAMP)
+
+constraints:  ## install the newest of everything apart, and write its versions to constraints.txt
+	rm -rf .venv-newest
+	$(MAKE) install VENV=.venv-newest CONSTRAINTS=
+	(echo "# What is installed and tested; made by: make constraints"; \
+	  .venv-newest/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//') > constraints.txt
 
 demo: $(STAMP)  ## search the digits model (5 minutes) and leave the front in runs/digits
 	$(BIN)/autosearch run digits --out runs/digits
 
-test: $(STAMP)  ## run the tests (10 minutes at most)
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup -m "not soak and not diffusers"
+test: $(STAMP)  ## run the tests (5 minutes at most)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup -m "not soak and not diffusers" --durations 10 $(PYTEST_ARGS)
+
+test-newest:  ## run the tests with the newest version of everything, in .venv-newest
+	rm -rf .venv-newest
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
+test-oldest:  ## run the tests with each lower bound of setup.cfg, in .venv-oldest
+	mkdir -p build
+	$(PYTHON) .ci/lower_bounds.py setup.cfg > build/oldest.txt
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=build/oldest.txt
+
+test-machines:  ## run the tests as other processors would: kernels, instruction sets, threads, cores
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(MAKE) test PYTEST_ARGS="--attention math"
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=8 $(MAKE) test PYTEST_ARGS="--attention flash"
+	taskset --cpu-list 0 $(MAKE) test
 
 test-diffusers: $(STAMP)  ## run the long tests of diffusers pipelines
 	$(BIN)/python -m pytest -m diffusers

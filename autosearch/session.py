@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from autosearch.callbacks.watching import Chosen, Watchers
 from autosearch.diffusion.noise import Stream
@@ -63,6 +64,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             # The driver's own arithmetic is small; its threads would take the workers' cores.
             stack.enter_context(one_thread())
+            stack.enter_context(threadpool_limits(1, user_api="blas"))
             # Before the workers, so that these are free while loggers come to their end.
             stack.enter_context(self._watchers)
             self.executor: Executor = stack.enter_context(

@@ -1,9 +1,13 @@
 """What all tests share."""
 
+import gc
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.prediction import Prediction
@@ -19,6 +23,11 @@ from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 torch.set_num_threads(1)
+
+ATTENTION = {
+    "math": [SDPBackend.MATH],
+    "flash": [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH],  # math where flash cannot
+}
 
 MODELS: dict[str, tuple[NoiseSchedule, Prediction]] = {
     "vp": (VariancePreserving(), "noise"),
@@ -76,6 +85,15 @@ def random_dit() -> Callable[..., NetworkDenoiser]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def loggers_as_found() -> Iterator[None]:
+    """A command that ran in this process leaves its handler: pytest would no longer see logs."""
+    logger = logging.getLogger("autosearch")
+    handlers, propagate = list(logger.handlers), logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """The only Ray of a test run. It declares two GPUs, which need not exist."""
@@ -88,6 +106,18 @@ def ray_cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--attention", choices=ATTENTION, help="the kernel of attention to prefer")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def attention(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a processor with other kernels would compute attention with."""
+    chosen = request.config.getoption("--attention")
+    with sdpa_kernel(ATTENTION[chosen]) if chosen else nullcontext():
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs Ray, so that ``-m "not ray"`` leaves it out.
 
@@ -97,3 +127,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
             item.add_marker(pytest.mark.xdist_group("ray"))
+        _show_group(item)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and some large libraries stay to the end: not to be gone through again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _show_group(item: pytest.Item) -> None:
+    """Write a test's group where pytest-xdist looks for it, also under pytest 9.2 and newer.
+
+    xdist appends ``@GROUP`` to the node's id through an attribute that these no longer read; the
+    groups were ignored without a word, and each process started a Ray of its own.
+    """
+    groups = sorted({mark.args[0] for mark in item.iter_markers("xdist_group")})
+    identity = getattr(item, "_id", None)
+    if groups and identity is not None and getattr(item.config.option, "loadgroup", False):
+        item._id = type(identity).parse(f"{item.nodeid}@{'_'.join(groups)}")

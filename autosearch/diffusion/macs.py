@@ -62,5 +62,5 @@ def _attention_flops(
 ) -> int:
     """From shapes (rows, heads, tokens, width); several heads may share keys and values."""
     rows, heads, queries, width = query
-    *_, keys, value_width = value
+    keys, value_width = value[-2:]
     return 2 * rows * heads * queries * keys * (width + value_width)

@@ -1,5 +1,9 @@
 """Where Optuna keeps studies: a database's URL, an SQLite file or a journal file."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import Logger
 from pathlib import Path
 
 import optuna
@@ -50,9 +54,22 @@ def open_storage(place: str) -> BaseStorage:
             Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
         if "://" not in address:
             return JournalStorage(JournalFileBackend(place))
-        return optuna.storages.get_storage(address)
+        with _loggers_kept():
+            return optuna.storages.get_storage(address)
     except (ImportError, OSError, ValueError, KeyError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise UserError(f"storage {place}: cannot be opened: {_reason(error)}") from None
+
+
+@contextmanager
+def _loggers_kept() -> Iterator[None]:
+    """Undo what Optuna's database does on opening: it switches off all loggers that exist."""
+    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, Logger)]
+    switched_off = [one.disabled for one in loggers]
+    try:
+        yield
+    finally:
+        for one, off in zip(loggers, switched_off, strict=True):
+            one.disabled = off
 
 
 def _reason(error: Exception) -> str:

@@ -86,13 +86,11 @@ def plot_panels(panels: Sequence[Panel], path: Path) -> None:
 
     height, width = panels[0].data.shape[:2]
     total = len(panels) * width + (len(panels) - 1) * _GAP, height + _TITLE
-    figure = Figure(figsize=(total[0] / _DPI, total[1] / _DPI), dpi=_DPI)
+    # A hundredth of a pixel more: some versions of matplotlib cut off what others round.
+    figure = Figure(figsize=((total[0] + 0.01) / _DPI, (total[1] + 0.01) / _DPI), dpi=_DPI)
     for i, panel in enumerate(panels):
         left = i * (width + _GAP)
-        box = (left / total[0], 0, width / total[0], height / total[1])
-        axes = figure.add_axes(box)
-        axes.imshow(panel.data, interpolation="nearest", aspect="auto")
-        axes.set_axis_off()
+        figure.figimage(panel.data, left, 0, origin="upper")
         # Long titles shrink instead of running into their neighbour's.
         size = min(11.0, 1.5 * width / max(len(panel.title), 1) * 72 / _DPI)
         middle = (left + width / 2) / total[0]

@@ -78,6 +78,7 @@ def volume(folder, algorithm: str, seed: int) -> float:
     return hypervolume(axes, ["fid", "nfe"], values_of(study.feasible, problem.objectives))
 
 
+@pytest.mark.soak
 def test_evolution_beats_random_search_on_the_exact_mixture(tmp_path):
     means = {
         name: float(np.mean([volume(tmp_path, name, seed) for seed in range(5)]))

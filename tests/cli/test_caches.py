@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 SMALL = (
+    # The kernel distance is content with few samples.
     "--set",
-    "samples=400",
+    "objectives=[kid, macs]",
     "--set",
-    "validation.samples=400",
+    "samples=200",
     "--set",
-    "space={named: {recipes: [ddim@6]}, cache: {}}",
+    "validation.samples=200",
     "--set",
-    "baselines=[ddim@6, ddim+fora:2@6]",
+    "space={named: {recipes: [ddim@4]}, cache: {}}",
+    "--set",
+    "baselines=[ddim@4, ddim+fora:2@4]",
     "--set",
     "algorithm.population=4",
 )

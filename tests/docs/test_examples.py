@@ -7,11 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autosearch.study import Study
+
+# One process has all of these: they share a search.
+pytestmark = pytest.mark.xdist_group("stranger")
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 NAMES = {
@@ -21,6 +26,18 @@ NAMES = {
     "algorithms": {"climber"},
     "loggers": {"table"},
 }
+# Lists, trains and searches.
+CODE = """
+import json, sys
+from pathlib import Path
+from autosearch.catalog import catalog
+from autosearch.cli import main
+kinds, experiment = json.loads(sys.argv[1]), sys.argv[2]
+print(json.dumps({kind: [entry["name"] for entry in catalog(kind)] for kind in kinds}), flush=True)
+from stranger.model import train
+train(Path("rings.safetensors"), steps=300)
+raise SystemExit(main(["run", experiment, "--out", "rings", "--json"]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +56,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def python(site: Path, folder: Path, *arguments: str) -> str:
+@dataclass(frozen=True)
+class Told:
+    """What a process said that can import the package, and where it left its study."""
+
+    listed: dict[str, list[str]]
+    table: dict[str, Any]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """One process, which first finds the names: nothing has imported the package by then."""
+    folder = tmp_path_factory.mktemp("told")
     environment = {**os.environ, "PYTHONPATH": str(site), "AUTOSEARCH_EXECUTOR": "inprocess"}
     # More would wait for each other where cores are few.
     environment |= {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-c", CODE, json.dumps(list(NAMES)), str(EXAMPLES / "rings.yaml")],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -52,37 +81,27 @@ def python(site: Path, folder: Path, *arguments: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    listed, _, table = done.stdout.partition("\n")
+    return Told(json.loads(listed), json.loads(table), folder)
 
 
-def test_its_names_are_listed(site: Path, tmp_path: Path) -> None:
-    code = (
-        "import json; from autosearch.catalog import catalog; "
-        f"print(json.dumps({{k: [e['name'] for e in catalog(k)] for k in {list(NAMES)}}}))"
-    )
-    listed = json.loads(python(site, tmp_path, "-c", code))
+def test_its_names_are_listed(told: Told) -> None:
     for kind, names in NAMES.items():
-        assert names <= set(listed[kind])
+        assert names <= set(told.listed[kind])
 
 
-def test_it_is_searched_validated_logged_and_read_again(site: Path, tmp_path: Path) -> None:
-    train = "from pathlib import Path; from stranger.model import train; "
-    code = "from autosearch.cli import main; raise SystemExit(main({}))"
-    python(site, tmp_path, "-c", train + "train(Path('rings.safetensors'), steps=300)")
-    experiment = str(EXAMPLES / "rings.yaml")
-    table = json.loads(
-        python(site, tmp_path, "-c", code.format(["run", experiment, "--out", "rings", "--json"]))
-    )
+def test_it_is_searched_validated_logged_and_read_again(told: Told) -> None:
+    table = told.table
     assert [o["name"] for o in table["objectives"]] == ["mean_gap", "nfe"]
     assert table["cost"]["candidates"] == 40
     for point in table["points"]:
         low, high = point["values"]["mean_gap"]["ci"]
         assert low < point["values"]["mean_gap"]["validated"] < high
         assert 0 <= point["values"]["early_steps"]["validated"] <= len(point["recipe"]["steps"])
-    rows = list(csv.reader((tmp_path / "rings" / "table.csv").open()))
+    rows = list(csv.reader((told.folder / "rings" / "table.csv").open()))
     assert [int(row[0]) for row in rows] == list(range(40))
     # Who lacks the package can read the study's journal all the same.
-    study = Study.read(tmp_path / "rings")
+    study = Study.read(told.folder / "rings")
     searched = [c for c in study.feasible if c.kind == "search"]
     assert len(searched) == 24
     for candidate in searched:

@@ -25,6 +25,9 @@ from autosearch.problem import Problem
 from autosearch.study import Study
 from autosearch.workers.base import Task
 
+# One process has all of these: they share their searches.
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("yardstick")]
+
 TINY = replace(
     SPACES["timesteps"],
     keys={

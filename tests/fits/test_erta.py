@@ -73,7 +73,7 @@ def test_worse_steps_go_less_far(digits: Denoiser) -> None:
 
 
 def test_more_is_reused_at_a_higher_threshold(digits: Denoiser) -> None:
-    recipe = baseline("ddim@12", digits)
+    recipe = baseline("ddim@8", digits)
     macs = []
     for threshold in (0.0, 0.1, 0.3, 1.0):
         found = erta_cached(recipe, Lab(digits), threshold, FEW)

@@ -84,8 +84,8 @@ def test_what_fits_share_counts_once() -> None:
     assert fit_forwards(["unipc+v3@4", "unipc+v3:60@4"], denoiser) == 1.5 * one
 
 
-def test_equal_seeds_fit_equal_recipes() -> None:
-    denoiser = DigitsModel.load().denoiser
+def test_equal_seeds_fit_equal_recipes(random_dit: Callable[..., NetworkDenoiser]) -> None:
+    denoiser = random_dit()
     found = fitted_recipe("ddim+erta:0.3@6", Lab(denoiser, seed=1))
     assert named_recipe("ddim+erta:0.3@6", denoiser, seed=1) == found
     assert named_recipe("ddim+erta:0.3@6", denoiser, seed=2) != found

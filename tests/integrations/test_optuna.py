@@ -1,6 +1,7 @@
 """Studies in Optuna's storages, and its dashboard."""
 
 import json
+import logging
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -147,6 +148,12 @@ def test_a_name_that_is_taken_is_refused(run, tmp_path: Path) -> None:
         export_study(run.study, place)
     export_study(run.study, place, name="other")
     assert set(optuna.get_all_study_names(open_storage(place))) == {"other", "study"}
+
+
+def test_opening_a_database_leaves_other_loggers_on(tmp_path: Path) -> None:
+    logger = logging.getLogger("autosearch.store")
+    open_storage(str(tmp_path / "study.db"))
+    assert not logger.disabled
 
 
 def test_an_export_that_breaks_off_leaves_nothing(run, monkeypatch) -> None:

@@ -157,6 +157,7 @@ def check(tiny: Any, recipe: Any, folder: Path, difference: Any) -> None:
     assert difference(stock_latents(folder), tiny.ours(recipe)) < 1e-4
 
 
+@pytest.mark.diffusers
 def test_a_multistep_recipe_on_dit(tiny, tmp_path, difference):
     check(tiny("dit"), dit_multistep(tiny("dit")), tmp_path / "fast", difference)
 

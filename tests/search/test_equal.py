@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 from ray import cloudpickle
 
 from autosearch import session as session_module
@@ -22,9 +24,16 @@ from autosearch.workers.ray_pool import RayExecutor
 
 # Workers cannot import this file: what is defined here travels with its code.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+# Not that of this process, whether it was given one or drew it.
+OTHER_SEED = 2 if os.environ.get("PYTHONHASHSEED") == "1" else 1
 
-CANDIDATES = 110
-KEYS = {"budget": {"candidates": CANDIDATES}}
+
+class Sizes(NamedTuple):
+    """How much is searched, by how many workers, and in which fresh processes."""
+
+    candidates: int
+    workers: tuple[int, ...]
+    hash_seeds: tuple[int, ...]
 
 
 class Uneven(ModelEvaluator):
@@ -42,7 +51,7 @@ def result(study, directory: Path) -> str:
     return json.dumps([asks, table], sort_keys=True)
 
 
-def searched(tools, monkeypatch, directory: Path, workers: int | None) -> str:
+def searched(tools, monkeypatch, directory: Path, *, candidates: int, workers: int | None) -> str:
     def make(factory, **options):
         if workers is None:
             return InProcessExecutor(factory)
@@ -50,14 +59,15 @@ def searched(tools, monkeypatch, directory: Path, workers: int | None) -> str:
         return RayExecutor(uneven, count=workers, num_cpus=0.5)
 
     monkeypatch.setattr(session_module, "make_executor", make)
-    study = run_study(tools.experiment(**KEYS), directory, resume=False, progress=Progress())
+    experiment = tools.experiment(budget={"candidates": candidates})
+    study = run_study(experiment, directory, resume=False, progress=Progress())
     return result(study, directory)
 
 
-def begun(tools, directory: Path, hash_seed: int) -> subprocess.Popen[str]:
+def begun(tools, directory: Path, *, candidates: int, hash_seed: int) -> subprocess.Popen[str]:
     """A fresh process that searches with uneven evaluations."""
     driver = str(Path(__file__).with_name("driver.py"))
-    experiment = json.dumps(tools.experiment(**KEYS).to_dict())
+    experiment = json.dumps(tools.experiment(budget={"candidates": candidates}).to_dict())
     return subprocess.Popen(
         [sys.executable, driver, "run", experiment, str(directory)],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
@@ -66,10 +76,28 @@ def begun(tools, directory: Path, hash_seed: int) -> subprocess.Popen[str]:
     )
 
 
-def test_equal_seeds_give_equal_fronts(ray_cluster, tools, monkeypatch, tmp_path):
-    processes = [begun(tools, tmp_path / f"fresh{seed}", seed) for seed in (1, 2)]
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param(Sizes(110, (2,), (OTHER_SEED,)), id="two workers"),
+        pytest.param(Sizes(110, (1, 2), (1, 2)), id="one and two workers", marks=pytest.mark.soak),
+    ],
+)
+def test_equal_seeds_give_equal_fronts(ray_cluster, tools, monkeypatch, tmp_path, sizes):
+    candidates, workers, hash_seeds = sizes
+    processes = [
+        begun(tools, tmp_path / f"fresh{seed}", candidates=candidates, hash_seed=seed)
+        for seed in hash_seeds
+    ]
     results = [
-        searched(tools, monkeypatch, tmp_path / f"workers{count}", count) for count in (None, 1, 2)
+        searched(
+            tools,
+            monkeypatch,
+            tmp_path / f"workers{count}",
+            candidates=candidates,
+            workers=count,
+        )
+        for count in (None, *workers)
     ]
     for process in processes:
         output, _ = process.communicate(timeout=300)
@@ -78,7 +106,7 @@ def test_equal_seeds_give_equal_fronts(ray_cluster, tools, monkeypatch, tmp_path
         table = {k: v for k, v in found["front"].items() if k not in ("cost", "study")}
         results.append(json.dumps([found["asks"], table], sort_keys=True))
     asks, table = json.loads(results[0])
-    assert sum(ask["kind"] == "search" for ask in asks) >= 100
+    assert sum(ask["kind"] == "search" for ask in asks) >= candidates - 10
     assert table["hypervolume"]["validated"] is not None
     assert all(other == results[0] for other in results[1:])
     # With two workers, results did arrive out of order.

@@ -25,11 +25,22 @@ def asks(directory: Path) -> list[dict]:
     return [record for record in read_journal(directory) if record["type"] == "ask"]
 
 
-def test_a_journal_cut_at_every_record_leads_to_the_same_front(tmp_path, tools, fake_workers):
-    experiment = tools.experiment(**KEYS)
+# So that a small search breeds as well, from results that it was told.
+SOON = {"lag": 4, "algorithm": {"name": "nsga2", "population": 8, "initial": 2}}
+
+
+@pytest.mark.parametrize(
+    ("affordable", "changes"), [(12, SOON), pytest.param(20, {}, marks=pytest.mark.soak)]
+)
+def test_a_journal_cut_at_every_record_leads_to_the_same_front(
+    tmp_path, tools, fake_workers, affordable, changes
+):
+    budget = {"forward_equivalents": 30_000 + affordable * 400}
+    experiment = tools.experiment(**{**KEYS, **changes, "budget": budget})
     whole = run_study(experiment, tmp_path / "whole", resume=False, progress=Progress())
     expected, wanted = asks(tmp_path / "whole"), tools.comparable(whole)
-    assert 18 <= len(expected) <= 40
+    assert affordable - 2 <= len(expected) <= 2 * affordable
+    assert expected[-1]["told"] >= 8
     assert wanted["hypervolume"]["validated"] is not None
     lines = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     kinds = {record["type"] for record in read_journal(tmp_path / "whole")}
