@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.export import picked
-from autosearch.front_view import FrontView, Point, with_error
+from autosearch.front_view import FrontView, Point
 from autosearch.recipe import Recipe
 from autosearch.speedup import Speed
 from autosearch.step_table import step_table
+from autosearch.text import with_error
 
 __all__ = ["Answer", "answer", "answer_data", "answer_text"]
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.export import knee, write_recipe
-from autosearch.export.base import write_text
 from autosearch.front import front_table
 from autosearch.front_text import front_text
-from autosearch.front_view import FrontView, Point, number
+from autosearch.front_view import FrontView, Point
 from autosearch.gallery import sample_count, save_samples
 from autosearch.library import FOLDER
 from autosearch.plan import Plan, evaluations
@@ -18,6 +17,7 @@ from autosearch.plotting import acts, head_gains, plot_front, plot_heads, plot_r
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
 from autosearch.study import Study
+from autosearch.text import number, write_text
 
 __all__ = ["draw_recipe", "study_problem", "write_artifacts"]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from autosearch.compiler.reach import saved
 from autosearch.diffusion.branches import Branch
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import SiteTable, feature_site
+from autosearch.diffusion.sites import SiteTable
 from autosearch.diffusion.solvers import FIRST_ORDER
 from autosearch.plan import Plan, StepPlan, evaluations, looked_up
+from autosearch.recipe.actions import feature_site
 
 __all__ = ["Call", "Look", "call_keys", "calls_of"]
 

@@ -14,10 +14,9 @@ import torch
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
-from autosearch.foreseen import Costs, foreseen_costs
+from autosearch.foreseen import Costs, foreseen_costs, proposal_seconds
 from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, Rows
-from autosearch.pace import proposal_seconds
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.session import STORE_BYTES

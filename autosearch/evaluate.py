@@ -22,13 +22,14 @@ from autosearch.fits.recover import recovered_recipe
 from autosearch.library import FOLDER
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
 from autosearch.plan import Plan, check_compatible
 from autosearch.recipe import Recipe
 from autosearch.reference import TEACHER
 from autosearch.timing import timed
 from autosearch.workers import Executor, Infeasible, make_executor
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 __all__ = [
     "Evaluation",

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from autosearch.errors import UserError, unknown_name
-from autosearch.validation import validated
+from autosearch.errors import UserError, unknown_name, validated
 
 __all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "shipped_experiments"]
 

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autosearch.front_view import Axis, FrontView, Point, number, with_error
+from autosearch.front_view import Axis, FrontView, Point
+from autosearch.text import number, with_error
 
 __all__ = [
     "HEADINGS_NOTE",

@@ -3,13 +3,12 @@
 Everything that shows or picks points reads the table through here: text, plots, exports.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-__all__ = ["COSTS", "STEPS", "Axis", "FrontView", "Point", "number", "with_error"]
+__all__ = ["COSTS", "STEPS", "Axis", "FrontView", "Point"]
 
 # Objectives that a plan declares; the first of them in an experiment is the axis of cost.
 COSTS = ("nfe", "forwards", "macs", "memory", "latency")
@@ -175,25 +174,3 @@ def _point(data: Mapping[str, Any]) -> Point:
         overtaken_by=data["overtaken_by"],
         values=data["values"],
     )
-
-
-def number(value: float) -> str:
-    """A value for people: whole numbers as they are, others with three or four digits."""
-    size = abs(value)
-    if float(value).is_integer() and size < 1e6:
-        return str(int(value))
-    if 1000 <= size < 1e6:
-        return f"{value:.0f}"
-    if 1e-3 <= size < 1000:
-        return f"{value:#.4g}" if size >= 1 else f"{value:#.3g}"
-    return f"{value:.2e}"
-
-
-def with_error(value: float, half: float) -> str:
-    """``value ± half``, both cut where the second digit of the error stands."""
-    if not half > 0:
-        return number(value)
-    digits = 1 - math.floor(math.log10(half))
-    if 0 <= digits <= 6:
-        return f"{value:.{digits}f} ± {half:.{digits}f}"
-    return f"{number(value)} ± {half:.1e}"

@@ -5,17 +5,18 @@ byte that follows it, the running number, the study's id and the record itself. 
 repeated or foreign line is noticed.
 """
 
+import gc
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from autosearch.collection import no_collection
 from autosearch.errors import UserError
 
-__all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "refused"]
+__all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "no_collection", "refused"]
 
 VERSION = 1
 
@@ -149,3 +150,15 @@ def _damaged(path: Path, number: int, reason: str) -> UserError:
         else "restore a copy, or start again with another --out"
     )
     return UserError(f"{path}, line {number + 1}: {reason}; {remedy}")
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without it: where data is read that has no cycles, looking for them doubles the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -19,9 +19,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from autosearch.errors import UserError
-from autosearch.recipe import Artifact
+from autosearch.recipe import Artifact, Recipe
 
-__all__ = ["FOLDER", "Library", "Provenance", "packed"]
+__all__ = ["FOLDER", "Library", "Provenance", "carry_artifacts", "packed"]
 
 # Where a study keeps them, and an export beside its recipe.
 FOLDER = "artifacts"
@@ -190,3 +190,15 @@ class Library:
                 except OSError as error:
                     raise UserError(f"{path}: cannot read: {error.strerror}") from None
         return None
+
+
+def carry_artifacts(recipe: Recipe, source: Path, target: Path) -> list[Path]:
+    """Copy a recipe's artifacts from one folder's ``artifacts`` to another's.
+
+    Raises:
+        UserError: when one is missing or damaged, or the target cannot be written.
+    """
+    library, copies = Library([source / FOLDER]), Library([target / FOLDER])
+    for artifact in recipe.artifacts.values():
+        copies.add(artifact, library.content(artifact))
+    return [target / FOLDER / f"{one.key}.safetensors" for one in recipe.artifacts.values()]

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Objective, block_count
 from autosearch.plan import Plan
 from autosearch.registry import find
-from autosearch.workers.base import Infeasible
 
 __all__ = ["Measure", "make_objectives"]
 

@@ -13,20 +13,20 @@ from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.grids import grids_for
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import Infeasible, UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
 from autosearch.fits.names import check_name, is_fitted
 from autosearch.latency import LatencyTable
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.base import Model
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency
 from autosearch.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space, fragment
-from autosearch.workers.base import Infeasible, Outcome
-from autosearch.workers.evaluator import ModelSpec
+from autosearch.workers.base import Outcome
 
 __all__ = ["Baseline", "Problem", "model_spec"]
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from autosearch.baselines import baseline
 from autosearch.collect import Collected, collect
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.objectives import Estimate
 from autosearch.problem import Problem
 from autosearch.study import estimates_to_record
-from autosearch.workers.base import Executor, Infeasible
+from autosearch.workers.base import Executor
 
 __all__ = ["REFERENCES", "TEACHER", "check_references", "measured_reference", "teacher_ends"]
 

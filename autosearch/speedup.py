@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.front_view import Axis, FrontView, Point, number
+from autosearch.front_view import Axis, FrontView, Point
 from autosearch.registry import find
+from autosearch.text import number
 
 __all__ = ["SPEEDS", "Speed", "has_speed", "speed"]
 

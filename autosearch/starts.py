@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.export.carry import carry_artifacts
 from autosearch.front import front_table
+from autosearch.library import carry_artifacts
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 

@@ -1,12 +1,12 @@
 """The steps of a recipe as a table: what differs from the plainest step, in words."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from autosearch.front_view import number
-from autosearch.recipe import Guidance, Recipe, Step
+from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Guidance, Recipe, Relaxation, Step
+from autosearch.text import number
 
-__all__ = ["step_table", "summary"]
+__all__ = ["corrector_text", "lost_choices", "runs_again", "step_table", "step_text", "summary"]
 
 _DEFAULTS = Step(time=0)
 
@@ -110,3 +110,131 @@ _COLUMNS: Mapping[str, Callable[[Step], str]] = {
     "guidance": _guidance,
     "sites left out": _left_out,
 }
+
+
+_EVALUATED = {"zero_x0": "data taken to be 0", "average_x0": "data taken to be their mean"}
+# What Heun's samplers do after each step but the last.
+_HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_rho")
+
+
+def step_text(step: Step) -> str:
+    """A step in a few words: order, prediction and form, then whatever is unusual."""
+    words = ["1" if step.order == 1 else f"{step.order} {step.prediction} {step.form}"]
+    if step.evaluate != "network":
+        words.append(_EVALUATED[step.evaluate])
+    if step.relaxation is not None:
+        words.append(_relaxation_text(step.relaxation))
+    if step.start_point < -1:
+        words.append(f"from {-step.start_point} points back")
+    if step.points is not None:
+        words.append(f"points {step.points}")
+    if step.corrector != "none":
+        words.append(corrector_text(step.corrector))
+    if step.eta:
+        words.append(f"eta {step.eta:g}")
+    if step.clip is not None:
+        words.append(f"clip {step.clip:g}")
+    words += [_guidance_text(rule) for rule in step.guidance]
+    return ", ".join(words)
+
+
+def corrector_text(corrector: str | CorrectorStep) -> str:
+    """A corrector in a few words; none for none."""
+    if isinstance(corrector, str):
+        return "" if corrector == "none" else f"{corrector} corrector"
+    words = [f"{corrector.kind} corrector"]
+    if corrector.order is not None:
+        words.append(f"of order {corrector.order}")
+    words += [word for word in (corrector.prediction, corrector.form) if word]
+    if corrector.start_point is not None:
+        words.append(f"from {-corrector.start_point} points back")
+    if corrector.points is not None:
+        words.append(f"points {corrector.points}")
+    if corrector.relaxation is not None:
+        words.append(_relaxation_text(corrector.relaxation))
+    return " ".join(words)
+
+
+def lost_choices(steps: Sequence[Step]) -> list[str]:
+    """What differs from step to step in a way of its own, or has no place in a list of sigmas."""
+    full = [step for step in steps if step.order > 1]
+    singlestep = runs_again(steps)
+    present = {
+        "the analytic first step": any(step.evaluate != "network" for step in steps),
+        "per-step orders": not singlestep and not _usual_orders(steps),
+        "per-step predictions and forms": len({(step.prediction, step.form) for step in full}) > 1,
+        "relaxations": any(step.relaxation is not None for step in steps),
+        "restarts": not singlestep and any(step.start_point < -1 for step in steps),
+        "points": any(step.points is not None for step in full),
+        "forms that no library has": any(step.form in SPECIAL_FORMS for step in steps),
+        "compensation": any(step.compensation != 1 for step in steps),
+        "scaling": any(step.scaling is not None for step in steps),
+        "correctors": not _usual_correctors(steps),
+        "eta": any(step.eta > 0 for step in steps),
+        "clipping": any(step.clip is not None for step in steps),
+        "guidance": any(step.guidance for step in steps),
+        "site actions": any(step.sites for step in steps),
+    }
+    return [name for name, found in present.items() if found]
+
+
+def runs_again(steps: Sequence[Step]) -> bool:
+    """Whether this is a singlestep solver: runs of orders 1, 2, ... from one state each.
+
+    All runs are of one length but the last two, which are shorter.
+    """
+    if any(step.start_point != -step.order for step in steps):
+        return False
+    runs = [0]
+    for step in steps:
+        if step.order == 1:
+            runs.append(0)
+        if step.order != runs[-1] + 1:
+            return False
+        runs[-1] += 1
+    lengths, longest = runs[1:], max(runs)
+    return longest > 1 and set(lengths[:-2]) <= {longest}
+
+
+def _usual_orders(steps: Sequence[Step]) -> bool:
+    """Whether orders are one multistep solver's.
+
+    Without history the first step is of order 1 in every library, the second of order 2, and so
+    on. Most lower the last step to order 1; many come down to it by one each.
+    """
+    full, count = max(step.order for step in steps), len(steps)
+    rising = [min(full, i + 1) for i in range(count)]
+    lowered = [*rising[:-1], 1]
+    falling = [min(order, count - i) for i, order in enumerate(rising)]
+    orders = [min(step.order, i + 1) for i, step in enumerate(steps)]
+    return orders in (rising, lowered, falling)
+
+
+def _usual_correctors(steps: Sequence[Step]) -> bool:
+    """Whether there is none, or those of UniPC or of Heun's method; that of the last is not run."""
+    corrected = steps[:-1]
+    if all(step.corrector == "none" for step in corrected):
+        return True
+    unipc = all(
+        step.corrector == "pseudo" and step.form in ("unipc_bh1", "unipc_bh2") for step in corrected
+    )
+    return unipc or all(step.corrector == _HEUN and step.order == 1 for step in corrected)
+
+
+def _guidance_text(rule: Guidance) -> str:
+    text = f"{rule.rule} {rule.scale:g}"
+    if rule.rule == "pag":
+        text += f" at strength {rule.strength:g}"
+    places = {
+        site: chosen if chosen == "all" else " ".join(map(str, chosen))
+        for site, chosen in rule.heads.items()
+    }
+    places |= rule.sites
+    inside = "; ".join(f"{site} {what}" for site, what in sorted(places.items()))
+    return f"{text} ({inside})" if inside else text
+
+
+def _relaxation_text(relaxation: Relaxation) -> str:
+    if relaxation.kind.startswith("unipc"):
+        return f"relaxed as {relaxation.kind}"
+    return f"relaxed by {relaxation.kind} {relaxation.coefficient:g}"

@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from autosearch.collection import no_collection
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.journal import read_journal
+from autosearch.journal_lines import no_collection
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
+from autosearch.recipe.document import recipe_data
 from autosearch.records import fault, misplaced
-from autosearch.spaces.base import recipe_data
 
 __all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
 

@@ -2,10 +2,11 @@
 
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
-from autosearch.latency import LatencyTable, latency_table
+from autosearch.latency import LatencyTable
 from autosearch.models.base import Model
 from autosearch.plan import Plan
 from autosearch.workers.base import Executor, Outcome, Task
+from autosearch.workers.measure_latency import latency_table
 
 __all__ = ["measured_table", "timed"]
 

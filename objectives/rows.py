@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.objectives.base import Array, Rows
-from autosearch.workers.base import Infeasible
 
 __all__ = ["generated", "real", "width"]
 

@@ -150,7 +150,7 @@ def _loaded(make: Callable[[Any, str, str], Any], settings: Mapping[str, Any], w
     try:
         import transformers
     except ImportError as error:
-        from autosearch.integrations.extras import missing
+        from autosearch.errors import missing
 
         raise missing(error, install="autosearch[rewards]", what=where) from None
     try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from autosearch.diffusion.denoiser import Denoiser
 
-__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone", "recipe_data"]
+__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
 
 StepGenome = dict[str, Any]
 Genome = dict[str, Any]
@@ -41,11 +41,6 @@ def clone(genome: Genome) -> Genome:
     """A copy that shares nothing; of plain data, so much faster than ``copy.deepcopy``."""
     copied: Genome = _copied(genome)
     return copied
-
-
-def recipe_data(genome: Genome) -> dict[str, Any]:
-    """The part of a genome that a recipe carries."""
-    return {key: value for key, value in genome.items() if key != "genes"}
 
 
 def _copied(value: Any) -> Any:

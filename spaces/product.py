@@ -12,8 +12,9 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
+from autosearch.recipe.document import recipe_data
 from autosearch.recovery import WEIGHTS
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone, recipe_data
+from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
 
 __all__ = ["MAX_BOX", "Space", "fragment"]
 

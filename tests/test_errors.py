@@ -6,8 +6,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from autosearch.errors import UserError, nearest, unknown_name
-from autosearch.validation import shortened, validated
+from autosearch.errors import UserError, nearest, shortened, unknown_name, validated
 
 
 class Inner(BaseModel):

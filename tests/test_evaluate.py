@@ -15,8 +15,8 @@ from autosearch.diffusion.sampler import sample_indices
 from autosearch.errors import UserError
 from autosearch.evaluate import RecipeEvaluator, default_objectives, load_recipe, paired
 from autosearch.models import DigitsModel, MixtureModel
+from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.workers.evaluator import ModelSpec
 
 MIXTURE = ModelSpec("mixture")
 evaluator = functools.partial(RecipeEvaluator, MIXTURE, samples=400, seed=0)

@@ -10,8 +10,9 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.experiment import experiment_from_dict
 from autosearch.front import front_table
 from autosearch.front_text import front_text
-from autosearch.latency import LatencyTable, latency_table
+from autosearch.latency import LatencyTable
 from autosearch.models.digits import DigitsModel
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Latency
 from autosearch.plan import Plan, evaluations
 from autosearch.progress import Progress
@@ -19,8 +20,9 @@ from autosearch.recipe import Recipe
 from autosearch.run import run_study
 from autosearch.study import Study
 from autosearch.timing import timed
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import InProcessExecutor
+from autosearch.workers.measure_latency import latency_table
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosearch.diffusion.sites import Action
 from autosearch.errors import UserError
 from autosearch.recipe import FORMS, Recipe, parse_action, round_float
+from autosearch.recipe.actions import Action
 
 MINIMAL: dict[str, Any] = {
     "version": 1,

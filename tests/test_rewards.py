@@ -13,10 +13,11 @@ from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.measure import Measure
 from autosearch.models import DigitsModel, MixtureModel
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import ClassAccuracy, Reward, RewardObjective
 from autosearch.rewards import attach_rewards
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 
 class Length(Reward):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autosearch.callbacks.base import Callback, Numbers, Watched
-from autosearch.integrations.extras import missing
+from autosearch.errors import missing
 from autosearch.study import Candidate
 
 if TYPE_CHECKING:

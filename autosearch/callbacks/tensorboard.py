@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autosearch.callbacks.base import Callback, Numbers, Watched
-from autosearch.integrations.extras import missing
+from autosearch.errors import missing
 from autosearch.study import Candidate
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from autosearch.callbacks.base import Callback, Numbers, Watched
-from autosearch.integrations.extras import missing
+from autosearch.errors import missing
 from autosearch.study import Candidate
 
 if TYPE_CHECKING:

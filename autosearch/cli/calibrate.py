@@ -46,7 +46,7 @@ def calibrate(
     import torch
 
     from autosearch.fits.calibrate import calibrate as measure
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UserError(f"--device {device}: this machine has no such device; use --device cpu")

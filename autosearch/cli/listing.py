@@ -1,12 +1,15 @@
 """``list`` and ``schema``."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 
 from autosearch.cli.output import print_json, print_text
+from autosearch.errors import unknown_name
+from autosearch.experiment import Experiment, shipped_experiments
 
-__all__ = ["list_", "schema"]
+__all__ = ["KINDS", "catalog", "experiment_schema", "list_", "schema"]
 
 
 def list_(
@@ -19,7 +22,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what there is by name."""
-    from autosearch.catalog import catalog
+    from autosearch.cli.listing import catalog
 
     entries = catalog(kind)
     if as_json:
@@ -38,6 +41,94 @@ def list_(
 
 def schema() -> None:
     """Print the JSON schema of an experiment."""
-    from autosearch.catalog import experiment_schema
+    from autosearch.cli.listing import experiment_schema
 
     print_json(experiment_schema())
+
+
+Entry = dict[str, str]
+
+
+def _experiments() -> dict[str, str]:
+    return shipped_experiments()
+
+
+def _registered(kind: str) -> Callable[[], dict[str, str]]:
+    def entries() -> dict[str, str]:
+        from autosearch.registry import table
+
+        return {name: cls.summary for name, cls in table(kind).items()}
+
+    return entries
+
+
+def _baselines() -> dict[str, str]:
+    from autosearch.baselines import POLICIES, SOLVERS
+    from autosearch.baselines.policies import written
+    from autosearch.fits import FITS
+
+    solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
+    rules = {
+        f"+{name}": f"{one.summary}; written {written(name, one)}" for name, one in POLICIES.items()
+    }
+    fits = {
+        f"+{name}": f"{one.summary}; measures the model; written {written(name, one)}"
+        for name, one in FITS.items()
+    }
+    return solvers | rules | fits
+
+
+# Plural, as the user writes it.
+KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
+    "experiments": _experiments,
+    "spaces": _registered("space"),
+    "objectives": _registered("objective"),
+    "algorithms": _registered("algorithm"),
+    "baselines": _baselines,
+    "models": _registered("model"),
+    "loggers": _registered("callback"),
+}
+
+
+def catalog(kind: str) -> list[Entry]:
+    """Name and summary of everything of a kind, built-in or of a third party.
+
+    Raises:
+        UserError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS, where="list")
+    return [{"name": name, "summary": summary} for name, summary in KINDS[kind]().items()]
+
+
+def experiment_schema() -> dict[str, Any]:
+    """The JSON schema of an experiment file, with the names that are valid here.
+
+    It also allows what the loader reads as a shorthand: a bare name for ``{name: NAME}``, and a
+    family of a space without settings.
+    """
+    schema = Experiment.model_json_schema()
+    properties = schema["properties"]
+    for key, kind in (("model", "models"), ("algorithm", "algorithms")):
+        properties[key] = _named(properties[key], _names(kind))
+    family = properties["space"].pop("additionalProperties")
+    properties["space"]["additionalProperties"] = {"anyOf": [family, {"type": "null"}]}
+    properties["space"]["propertyNames"] = {"enum": _names("spaces")}
+    properties["space"]["minProperties"] = 1
+    for key in ("objectives", "report"):
+        properties[key]["items"] = {"enum": _names("objectives")}
+    properties["loggers"]["items"] = _named(properties["loggers"]["items"], _names("loggers"))
+    properties["constraints"]["propertyNames"] = {"enum": _names("objectives")}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _names(kind: str) -> list[str]:
+    return [entry["name"] for entry in catalog(kind)]
+
+
+def _named(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A bare name, or a mapping that has one."""
+    name = {"enum": names}
+    full = {"type": "object", "properties": {"name": name}, "required": ["name"]}
+    kept = {key: value for key, value in mapping.items() if key in ("title", "default")}
+    return {**kept, "anyOf": [name, full]}

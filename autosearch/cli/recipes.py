@@ -11,7 +11,7 @@ from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from autosearch.evaluate import Evaluation, LoadedRecipe
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
 __all__ = ["evaluate", "sample"]
 
@@ -105,7 +105,7 @@ def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
     """Which model: an experiment's, a named one, or the embedded default."""
     if experiment is not None and model is not None:
         raise UserError("--experiment and --model both name a model; give one of them")
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
     if experiment is None:
         return ModelSpec(model or "digits")
@@ -136,7 +136,7 @@ def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
 
 def _table(first: "Evaluation", second: "Evaluation | None", paired: dict[str, Any]) -> str:
     """Values and, with a second recipe, the differences that count."""
-    from autosearch.front_view import with_error
+    from autosearch.text import with_error
 
     evaluations = [first] if second is None else [first, second]
     lines = [f"{evaluation.name}" for evaluation in evaluations]
@@ -159,6 +159,6 @@ def _value(evaluation: "Evaluation", name: str) -> tuple[float, float]:
 
 
 def _cell(value: float, half: float) -> str:
-    from autosearch.front_view import with_error
+    from autosearch.text import with_error
 
     return with_error(value, half)

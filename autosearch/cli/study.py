@@ -174,9 +174,10 @@ def _export_recipe(
     name: str | None,
 ) -> None:
     from autosearch import export as exports
-    from autosearch.front_view import FrontView, number
+    from autosearch.front_view import FrontView
     from autosearch.recipe import Recipe
     from autosearch.study import Study
+    from autosearch.text import number
 
     if name is not None:
         raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")

@@ -8,8 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autosearch.front_view import number
 from autosearch.progress import FrontEntry, Snapshot
+from autosearch.text import number
 
 __all__ = [
     "counts",

@@ -14,8 +14,8 @@ from autosearch.compiler.training import compile_training
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import SiteTable, feature_site
-from autosearch.diffusion.statistics import STATISTICS
+from autosearch.diffusion.sites import SiteTable
+from autosearch.diffusion.solvers.empirical import STATISTICS
 from autosearch.errors import UserError
 from autosearch.plan import (
     Plan,
@@ -26,6 +26,7 @@ from autosearch.plan import (
     model_key,
 )
 from autosearch.recipe import Artifact, Recipe, Step, round_float
+from autosearch.recipe.actions import feature_site
 
 __all__ = ["compile_recipe"]
 

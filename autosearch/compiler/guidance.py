@@ -7,9 +7,10 @@ from autosearch.compiler.reach import asked_actions
 from autosearch.diffusion.branches import COND, UNCOND, Branch
 from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action, SiteTable
+from autosearch.diffusion.sites import SiteTable
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Guidance, round_float
+from autosearch.recipe.actions import Action
 
 __all__ = ["Wanted", "classifier_terms", "wanted_branches"]
 

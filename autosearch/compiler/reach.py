@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autosearch.diffusion.branches import Branch
-from autosearch.diffusion.sites import RANGE, Action, SiteTable
+from autosearch.diffusion.sites import RANGE, SiteTable
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import parse_action
+from autosearch.recipe.actions import Action
 
 __all__ = ["Actions", "Stored", "asked_actions", "checked_site", "reachable", "saved"]
 

@@ -8,8 +8,9 @@ from autosearch.compiler.guidance import Wanted, wanted_branches
 from autosearch.compiler.reach import Actions, Stored, asked_actions, checked_site, reachable
 from autosearch.diffusion.branches import Branch, same_run
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action, SiteTable
+from autosearch.diffusion.sites import SiteTable
 from autosearch.recipe import Gate, Recipe, Step, round_float
+from autosearch.recipe.actions import Action
 
 __all__ = ["Combination", "compile_branches", "pruned_sites"]
 

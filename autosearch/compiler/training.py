@@ -3,9 +3,10 @@
 from autosearch.compiler.reach import Stored, reachable, saved
 from autosearch.compiler.sites import pruned_sites
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites import Action, SiteTable
+from autosearch.diffusion.sites import SiteTable
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
 from autosearch.recovery import WEIGHTS, Training, training
 
 __all__ = ["compile_training"]

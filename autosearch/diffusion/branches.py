@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from autosearch.diffusion.gates import Gate
-from autosearch.diffusion.sites import Action
+from autosearch.recipe.actions import Action
 
 __all__ = ["COND", "UNCOND", "Branch", "same_run"]
 

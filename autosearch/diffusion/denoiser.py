@@ -16,9 +16,10 @@ from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.interception import Mix, intercepted
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, SiteTable
+from autosearch.diffusion.sites import FeatureMemory, Site, SiteTable
 from autosearch.errors import UserError
 from autosearch.library import Library
+from autosearch.recipe.actions import Action
 from autosearch.recipe.artifact import Artifact
 
 __all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser", "Variant"]

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.sites import Action, FeatureMemory, Put, output_feature
+from autosearch.diffusion.sites import FeatureMemory, Put
+from autosearch.recipe.actions import Action, output_feature
 
 __all__ = ["Gate", "Passed", "RowMemory"]
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from autosearch.diffusion.branches import Branch
 from autosearch.diffusion.gates import RowMemory
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, SiteTable, feature_site
+from autosearch.diffusion.sites import FeatureMemory, Site, SiteTable
+from autosearch.recipe.actions import Action, feature_site
 
 __all__ = ["Group", "Running", "gathered", "scattered"]
 

@@ -2,63 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "RANGE",
-    "Action",
-    "FeatureMemory",
-    "Put",
-    "Site",
-    "SiteTable",
-    "extrapolate",
-    "feature_site",
-    "output_feature",
-]
+from autosearch.recipe.actions import Action
+
+__all__ = ["RANGE", "FeatureMemory", "Put", "Site", "SiteTable", "extrapolate"]
 
 # Between the first and the last site of a range, as in ``block.2..block.5``.
 RANGE = ".."
-
-
-# What a site's feature is called where it is the whole output.
-_OUTPUT = ":output"
-
-
-def output_feature(site: str) -> str:
-    """The name of what a site gives, whatever it is given."""
-    return site + _OUTPUT
-
-
-def feature_site(feature: str) -> str:
-    """The site whose feature it is."""
-    return feature.removesuffix(_OUTPUT)
-
-
-class Action(NamedTuple):
-    """What to do at a site instead of computing it.
-
-    ``forecast`` extrapolates the last ``order + 1`` computed features; order 0 equals reuse.
-    ``output`` does so for what the site gave, whatever it is given now: at a residual site, the
-    feature of the others is the difference between output and input.
-    """
-
-    kind: Literal["compute", "reuse", "skip", "forecast", "output"]
-    order: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.order}" if self.kind in ("forecast", "output") else self.kind
-
-    @property
-    def remembers(self) -> bool:
-        """Whether it needs features of earlier steps."""
-        return self.kind in ("reuse", "forecast", "output")
-
-    def feature(self, site: str) -> str:
-        """The name under which its features of a site are stored."""
-        return output_feature(site) if self.kind == "output" else site
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ import torch
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import Statistics
+from autosearch.diffusion.solvers.empirical import STATISTICS
 from autosearch.plan import Plan
 
-__all__ = ["STATISTICS", "plan_statistics"]
+__all__ = ["plan_statistics"]
 
-# What the artifact is called in recipes.
-STATISTICS = "v3"
 # By content and device, with the integrals found so far.
 _HELD: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
 _MOST = 4

@@ -5,19 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.study import Study
 
-__all__ = [
-    "FolderFormat",
-    "FolderWriter",
-    "Format",
-    "StudyFormat",
-    "StudyWriter",
-    "Writer",
-    "write_text",
-]
+__all__ = ["FolderFormat", "FolderWriter", "Format", "StudyFormat", "StudyWriter", "Writer"]
 
 # Writes a recipe and returns what the user should know about it, one line each.
 Writer = Callable[[Recipe, Path], Sequence[str]]
@@ -53,17 +44,3 @@ class StudyFormat:
     name: str
     summary: str
     write: StudyWriter
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, making its folder where it is missing.
-
-    Raises:
-        UserError: when the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot write: {reason}; give another path") from None

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.export.base import write_text
 from autosearch.recipe import Recipe, parse_action
+from autosearch.text import write_text
 
 __all__ = ["cache_dit_data", "write_cache_dit"]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.export.base import write_text
 from autosearch.export.recipe_json import write_recipe
-from autosearch.export.solver_text import step_text
 from autosearch.export.stock_code import Target, stock_program
 from autosearch.pipelines.folder import PipelineFolder
 from autosearch.pipelines.prompts import read_prompts
 from autosearch.recipe import Recipe
+from autosearch.step_table import step_text
+from autosearch.text import write_text
 
 __all__ = ["write_diffusers"]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.front_view import Axis, FrontView, Point, number
+from autosearch.front_view import Axis, FrontView, Point
 from autosearch.registry import find
 from autosearch.speedup import Speed, speed
+from autosearch.text import number
 
 __all__ = ["SPEEDUP", "Limit", "named_axis", "parse_limits", "within"]
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from autosearch.export.base import write_text
 from autosearch.recipe import Recipe
+from autosearch.text import write_text
 
 __all__ = ["write_recipe"]
 

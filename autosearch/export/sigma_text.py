@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from autosearch.export.base import write_text
 from autosearch.export.sigmas import sigmas_data
 from autosearch.recipe import Recipe
+from autosearch.text import write_text
 
 __all__ = ["write_sigma_text"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.statistics import STATISTICS
+from autosearch.diffusion.solvers.empirical import STATISTICS
 from autosearch.errors import UserError, unknown_name
 from autosearch.fits.base import Fit
 from autosearch.fits.calibration import write_calibration

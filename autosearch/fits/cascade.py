@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.compiler.compensation import LEAST_HISTORY
-from autosearch.errors import UserError
+from autosearch.errors import UserError, shortened
 from autosearch.recipe import Recipe, Step, round_float
-from autosearch.validation import shortened
 
 __all__ = ["Cascade", "recipe_scale"]
 

@@ -17,12 +17,13 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks, span
-from autosearch.diffusion.sites import FeatureMemory, extrapolate, output_feature
+from autosearch.diffusion.sites import FeatureMemory, extrapolate
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.lab import Lab
 from autosearch.fits.trace import way
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import output_feature
 
 __all__ = ["FITS", "dp_cached", "forecast_errors", "key_steps"]
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.depth import blocks
-from autosearch.diffusion.sites import Action, FeatureMemory, output_feature
+from autosearch.diffusion.sites import FeatureMemory
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit
 from autosearch.fits.lab import Lab
 from autosearch.fits.trace import said, way
 from autosearch.plan import StepPlan
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action, output_feature
 
 __all__ = ["FITS", "importance", "sensitivity", "without_least"]
 

@@ -20,7 +20,7 @@ from autosearch.baselines.base import Setting
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.statistics import STATISTICS
+from autosearch.diffusion.solvers.empirical import STATISTICS
 from autosearch.errors import UserError
 from autosearch.fits.base import Fit, no_forwards
 from autosearch.fits.calibration import read_calibration

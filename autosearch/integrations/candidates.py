@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from autosearch.diffusion.noise import Stream
 from autosearch.experiment import Experiment
 from autosearch.models.base import Model
+from autosearch.models.spec import ModelSpec
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.reference import teacher_ends
@@ -16,7 +17,7 @@ from autosearch.spaces.base import Genome
 from autosearch.study import estimates_to_record
 from autosearch.timing import measured_table
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import InProcessExecutor, Runner, one_thread
 
 __all__ = ["CandidateEvaluator"]

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autosearch.errors import missing
 from autosearch.front import front_table, non_dominated, objectives_of, values_of
-from autosearch.integrations.extras import missing
 from autosearch.study import Candidate, Estimates, Study
 
 if TYPE_CHECKING:

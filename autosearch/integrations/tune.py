@@ -24,9 +24,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from autosearch.errors import missing
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.integrations.candidates import CandidateEvaluator
-from autosearch.integrations.extras import missing
 from autosearch.integrations.tune_search import MEASURED, RecipeSearch, as_experiment
 from autosearch.objectives.base import Objective
 from autosearch.study import estimates_from_record

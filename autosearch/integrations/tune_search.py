@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
+from autosearch.errors import UserError, missing
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.integrations.asktell import AskTell
-from autosearch.integrations.extras import missing
 from autosearch.journal import Journal
 from autosearch.problem import Problem
 from autosearch.study import Candidate, Study

@@ -25,11 +25,12 @@ from autosearch.measure import Measure, make_objectives
 from autosearch.models import BUILTIN
 from autosearch.models.base import as_rgb
 from autosearch.models.bundled import BundledModel
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Objective
 from autosearch.reference import REFERENCES
 from autosearch.study import estimates_to_record
 from autosearch.workers import make_executor
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 __all__ = ["honesty_checks", "reference_figures"]
 

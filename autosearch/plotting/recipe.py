@@ -7,9 +7,10 @@ from typing import Any
 
 from autosearch.diffusion.branches import Branch
 from autosearch.diffusion.depth import parts
-from autosearch.diffusion.sites import Action, Site, SiteTable
+from autosearch.diffusion.sites import Site, SiteTable
 from autosearch.plan import Plan, StepPlan
 from autosearch.plotting.front import check_suffix, save_figure
+from autosearch.recipe.actions import Action
 
 __all__ = ["COLOURS", "Cell", "acts", "cells", "plot_recipe", "recipe_figure", "step_costs"]
 

@@ -2,13 +2,49 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator
 
-from autosearch.diffusion.sites import Action
+__all__ = ["Action", "SiteAction", "feature_site", "output_feature", "parse_action"]
 
-__all__ = ["SiteAction", "parse_action"]
+# What a site's feature is called where it is the whole output.
+_OUTPUT = ":output"
+
+
+def output_feature(site: str) -> str:
+    """The name of what a site gives, whatever it is given."""
+    return site + _OUTPUT
+
+
+def feature_site(feature: str) -> str:
+    """The site whose feature it is."""
+    return feature.removesuffix(_OUTPUT)
+
+
+class Action(NamedTuple):
+    """What to do at a site instead of computing it.
+
+    ``forecast`` extrapolates the last ``order + 1`` computed features; order 0 equals reuse.
+    ``output`` does so for what the site gave, whatever it is given now: at a residual site, the
+    feature of the others is the difference between output and input.
+    """
+
+    kind: Literal["compute", "reuse", "skip", "forecast", "output"]
+    order: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.order}" if self.kind in ("forecast", "output") else self.kind
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it needs features of earlier steps."""
+        return self.kind in ("reuse", "forecast", "output")
+
+    def feature(self, site: str) -> str:
+        """The name under which its features of a site are stored."""
+        return output_feature(site) if self.kind == "output" else site
+
 
 _PLAIN_ACTIONS: Mapping[str, Action] = {"reuse": Action("reuse"), "skip": Action("skip")}
 _FORECAST = re.compile(r"(forecast|output):([0-4])")

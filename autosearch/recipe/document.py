@@ -7,15 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from autosearch.errors import UserError
+from autosearch.errors import UserError, shortened, validated
 from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.numbers import rounded
 from autosearch.recipe.recovery import Recovery
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 from autosearch.recipe.strict import Strict
-from autosearch.validation import shortened, validated
 
-__all__ = ["ModelKey", "Recipe", "Start"]
+__all__ = ["ModelKey", "Recipe", "Start", "recipe_data"]
 
 VERSION = 1
 
@@ -125,3 +124,8 @@ class Recipe(Strict):
     def save(self, path: Path) -> None:
         """Write the recipe as JSON."""
         path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+def recipe_data(genome: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a genome that a recipe carries."""
+    return {key: value for key, value in genome.items() if key != "genes"}

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from autosearch.errors import shortened
 from autosearch.recipe.actions import SiteAction
 from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
@@ -18,7 +19,6 @@ from autosearch.recipe.solver import (
     check_relaxed,
 )
 from autosearch.recipe.strict import Strict
-from autosearch.validation import shortened
 
 __all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
 

@@ -13,7 +13,6 @@ from autosearch._version import __version__
 from autosearch.artifacts import study_problem
 from autosearch.errors import UserError
 from autosearch.export import picked
-from autosearch.export.base import write_text
 from autosearch.front import front_table
 from autosearch.front_view import FrontView, Point
 from autosearch.gallery import sample_count
@@ -28,6 +27,7 @@ from autosearch.report.recipes import recipe_cards
 from autosearch.report.samples import sample_rows
 from autosearch.snapshot import unfinished
 from autosearch.study import Study
+from autosearch.text import write_text
 
 __all__ = ["Options", "report_html", "write_report"]
 

@@ -9,10 +9,10 @@ from markupsafe import Markup
 from autosearch.front_view import Axis, FrontView, Point
 from autosearch.plotting.front import pairs
 from autosearch.plotting.marks import Family, families
-from autosearch.report.amounts import amount, amount_with_error
 from autosearch.report.marks import key, mark
 from autosearch.report.scale import Scale, fitted
 from autosearch.report.svg import picture, tag
+from autosearch.text import amount, amount_with_error
 
 __all__ = ["Chart", "charts", "hover", "legend"]
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from autosearch.export import Picked, knee
 from autosearch.front_view import FrontView, Point
-from autosearch.report.amounts import amount, amount_with_error
 from autosearch.speedup import Speed
 from autosearch.study import Study
+from autosearch.text import amount, amount_with_error
 
 __all__ = ["choices", "headline"]
 

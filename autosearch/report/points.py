@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autosearch.front_view import Axis, FrontView, Point
-from autosearch.report.amounts import amount, amount_with_error
 from autosearch.speedup import Speed
+from autosearch.text import amount, amount_with_error
 
 __all__ = ["Cell", "Row", "Table", "more_table", "point_table"]
 

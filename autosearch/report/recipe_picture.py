@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from autosearch.diffusion.depth import parts
 from autosearch.diffusion.sites import Site, SiteTable
-from autosearch.front_view import number
 from autosearch.plan import Plan
 from autosearch.plotting.recipe import Cell, acts, cells, step_costs
 from autosearch.recipe import Recipe, Step
 from autosearch.report.svg import picture, tag
 from autosearch.step_table import summary
+from autosearch.text import number
 
 __all__ = ["KINDS", "Drawn", "recipe_picture"]
 

@@ -19,9 +19,9 @@ from autosearch.plan import Plan
 from autosearch.plotting import scatter_picture
 from autosearch.problem import Problem
 from autosearch.recipe import Recipe
-from autosearch.report.amounts import amount
 from autosearch.report.chart import hover
 from autosearch.study import Study
+from autosearch.text import amount
 
 __all__ = ["Figure", "SampleRow", "sample_rows"]
 

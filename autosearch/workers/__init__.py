@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import Infeasible, UserError, unknown_name
 from autosearch.workers.base import (
     Evaluator,
     EvaluatorFactory,
     Executor,
     FitTask,
-    Infeasible,
     Job,
     Outcome,
     Task,

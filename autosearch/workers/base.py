@@ -9,18 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
+from autosearch.errors import Infeasible
 from autosearch.plan import Plan
 
-__all__ = [
-    "Evaluator",
-    "EvaluatorFactory",
-    "Executor",
-    "FitTask",
-    "Infeasible",
-    "Job",
-    "Outcome",
-    "Task",
-]
+__all__ = ["Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Job", "Outcome", "Task"]
 
 
 @dataclass(frozen=True)
@@ -64,17 +56,6 @@ class FitTask:
 
 
 Job = Task | FitTask
-
-
-class Infeasible(Exception):
-    """The plan cannot be measured, for a reason that is the plan's own.
-
-    ``forward_equivalents``: what was executed until then, where that is known.
-    """
-
-    def __init__(self, reason: str = "", *, forward_equivalents: float | None = None) -> None:
-        super().__init__(reason)
-        self.forward_equivalents = forward_equivalents
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,45 +13,19 @@ from autosearch.allocator import keep_freed_memory
 from autosearch.calls import Call, calls_of
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampler import State, last_state
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.fits.lab import Lab
 from autosearch.fits.names import fitted_recipe
 from autosearch.fits.recover import recovered_plan
 from autosearch.library import Library
-from autosearch.models.base import Model, Rows
-from autosearch.registry import construct, find
-from autosearch.rewards import attach_bounds, attach_rewards
+from autosearch.models.base import Rows
+from autosearch.models.spec import ModelSpec
 from autosearch.trajectories import Keep, Recaller, TrajectoryStore, make_store
-from autosearch.workers.base import Evaluator, FitTask, Infeasible, Outcome, Task
+from autosearch.workers.base import Evaluator, FitTask, Outcome, Task
 
-__all__ = ["ModelEvaluator", "ModelSpec"]
+__all__ = ["ModelEvaluator"]
 
 _NOISE_CACHE = 64
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model to build, as plain data that travels to workers."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def load(self) -> Model:
-        """Build the model.
-
-        Raises:
-            UserError: for an unknown name or option, or files that cannot be read.
-        """
-        extras = ("rewards", "bounds")
-        options = {name: value for name, value in self.options.items() if name not in extras}
-        model: Model = construct(
-            find("model", self.name, where="model").load, options, where="model"
-        )
-        if self.options.get("rewards"):
-            attach_rewards(model, self.options["rewards"])
-        if self.options.get("bounds"):
-            attach_bounds(model, self.options["bounds"])
-        return model
 
 
 class ModelEvaluator(Evaluator):

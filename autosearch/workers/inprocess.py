@@ -8,17 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.threads import one_thread
-from autosearch.workers.base import (
-    Evaluator,
-    EvaluatorFactory,
-    Executor,
-    FitTask,
-    Infeasible,
-    Job,
-    Outcome,
-)
+from autosearch.workers.base import Evaluator, EvaluatorFactory, Executor, FitTask, Job, Outcome
 
 __all__ = ["InProcessExecutor", "Runner", "one_thread"]
 

@@ -23,9 +23,9 @@ from autosearch.fits.lab import Lab
 from autosearch.fits.names import fitted_recipe
 from autosearch.front import front_table
 from autosearch.library import FOLDER
+from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 from autosearch.study import Study
-from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["METHODS", "calibrated_rows"]
 

@@ -11,9 +11,10 @@ from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, compare
 from autosearch.workers import make_executor
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 __all__ = ["coverage"]
 

@@ -18,8 +18,8 @@ from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.evaluate import Evaluation, RecipeEvaluator
+from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.workers.evaluator import ModelSpec
 
 __all__ = ["best_fixed"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from autosearch import registry
 from autosearch.callbacks import Callback, watching
-from autosearch.catalog import experiment_schema
+from autosearch.cli.listing import experiment_schema
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.front import front_table

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.front_text import front_text
-from autosearch.front_view import FrontView, number, with_error
+from autosearch.front_view import FrontView
+from autosearch.text import number, with_error
 
 
 @pytest.mark.parametrize(

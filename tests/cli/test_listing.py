@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 import yaml
 
-from autosearch.catalog import KINDS, catalog, experiment_schema
+from autosearch.cli.listing import KINDS, catalog, experiment_schema
 from autosearch.errors import UserError
 from autosearch.experiment import load_experiment, shipped_experiments
 

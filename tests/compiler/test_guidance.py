@@ -13,10 +13,11 @@ from autosearch.diffusion.branches import COND, UNCOND, Branch
 from autosearch.diffusion.classifier import Classifier, ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory, Site
+from autosearch.diffusion.sites import FeatureMemory, Site
 from autosearch.errors import UserError
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
 
 MACS = {"": 100, ".attn": 40, ".mlp": 50}
 

@@ -18,10 +18,11 @@ from autosearch.diffusion.branches import COND, UNCOND, Branch
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory, Site
+from autosearch.diffusion.sites import FeatureMemory, Site
 from autosearch.models.dit import DiT, DiTConfig
 from autosearch.plan import Plan, model_key
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
 
 CONFIG = DiTConfig(image_size=4, width=12, depth=2, heads=3, mlp_ratio=2.0, num_classes=3)
 SHAPE = (CONFIG.channels, CONFIG.image_size, CONFIG.image_size)

@@ -15,9 +15,10 @@ from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.interception import intercepted
 from autosearch.diffusion.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.diffusion.sites import Action, FeatureMemory, Site, SiteTable, extrapolate
+from autosearch.diffusion.sites import FeatureMemory, Site, SiteTable, extrapolate
 from autosearch.plan import model_key
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
 
 WIDTH, CLASSES, DEPTH = 6, 3, 3
 REUSE, SKIP = Action("reuse"), Action("skip")

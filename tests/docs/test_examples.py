@@ -30,7 +30,7 @@ NAMES = {
 CODE = """
 import json, sys
 from pathlib import Path
-from autosearch.catalog import catalog
+from autosearch.cli.listing import catalog
 from autosearch.cli import main
 kinds, experiment = json.loads(sys.argv[1]), sys.argv[2]
 print(json.dumps({kind: [entry["name"] for entry in catalog(kind)] for kind in kinds}), flush=True)

@@ -27,9 +27,9 @@ from autosearch.evaluate import RecipeEvaluator
 from autosearch.experiment import Experiment, shipped_experiments
 from autosearch.journal import FILE, read_journal
 from autosearch.journal_lines import encode
+from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 from autosearch.testing.mutation import JUNK, mutated, mutated_bytes, written
-from autosearch.workers.evaluator import ModelSpec
 
 SHORT, LONG = 80, 3000
 # No case may take longer than this, valid or not.

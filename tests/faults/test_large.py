@@ -16,8 +16,8 @@ from autosearch.compiler import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.journal import FILE, read_journal
 from autosearch.journal_lines import encode
+from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.workers.evaluator import ModelSpec
 
 pytestmark = pytest.mark.soak
 

@@ -16,10 +16,11 @@ from autosearch.models.base import as_rgb
 from autosearch.models.digits import DigitsModel
 from autosearch.models.figures import honesty_checks
 from autosearch.models.photos import PhotosModel
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.recipe import Recipe
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 # For each model: poor to good samplers, and recipes to be ranked.
 SAMPLERS = {

@@ -162,7 +162,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_models_images_are_scored_with_the_prompts_of_their_labels(clip: Path) -> None:
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
     prompts = [f"a {name}" for name in ("zero", "one", "two", "three", "four")] * 2
     rewards = {"clip_score": str(clip), "prompts": prompts}
@@ -187,7 +187,7 @@ def test_a_models_images_are_scored_with_the_prompts_of_their_labels(clip: Path)
     ],
 )
 def test_impossible_rewards_are_refused(rewards: Any, message: str) -> None:
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
     with pytest.raises(UserError, match=message):
         ModelSpec("digits", {"rewards": rewards}).load()
@@ -203,7 +203,7 @@ def test_impossible_rewards_are_refused(rewards: Any, message: str) -> None:
     ],
 )
 def test_impossible_bounds_are_refused(bounds: Any, message: str) -> None:
-    from autosearch.workers.evaluator import ModelSpec
+    from autosearch.models.spec import ModelSpec
 
     with pytest.raises(UserError, match=message):
         ModelSpec("digits", {"bounds": bounds}).load()

@@ -13,9 +13,10 @@ from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.models.pipeline import PipelineModel
+from autosearch.models.spec import ModelSpec
 from autosearch.problem import Problem
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 
 
 def experiment(tiny: Any, folder: Path, **space: Any) -> Any:

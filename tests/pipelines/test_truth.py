@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.branches import Branch
-from autosearch.diffusion.sites import Action, FeatureMemory
+from autosearch.diffusion.sites import FeatureMemory
 from autosearch.pipelines.places import Place
 from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
 
 BOTH = (Branch("cond"), Branch("uncond", "uncond"))
 

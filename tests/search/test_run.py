@@ -12,13 +12,13 @@ from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.front import front_table
 from autosearch.journal import read_journal
+from autosearch.models.spec import ModelSpec
 from autosearch.problem import Problem
 from autosearch.progress import Progress
 from autosearch.reference import REFERENCES
 from autosearch.run import run_study, validate_study
 from autosearch.study import Study, estimates_from_record
 from autosearch.workers import InProcessExecutor, Outcome, Task
-from autosearch.workers.evaluator import ModelSpec
 
 
 class Recorder(Progress):

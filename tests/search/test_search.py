@@ -317,7 +317,8 @@ def evaluated(step) -> bool:
 
 
 def test_samples_that_are_not_finite_are_infeasible_in_the_real_evaluator(lab, tools):
-    from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+    from autosearch.models.spec import ModelSpec
+    from autosearch.workers.evaluator import ModelEvaluator
 
     real = ModelEvaluator(ModelSpec("mixture", {"dimension": 2, "components": 2}))
     denoise = real.model.denoiser.denoise

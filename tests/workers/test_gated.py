@@ -12,13 +12,14 @@ from autosearch.front import front_table
 from autosearch.front_text import MEASURED_NOTE, front_text
 from autosearch.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
+from autosearch.models.spec import ModelSpec
 from autosearch.plan import Plan
 from autosearch.problem import Problem
 from autosearch.progress import Progress
 from autosearch.recipe import Recipe
 from autosearch.run import run_study
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import InProcessExecutor
 
 NEEDS = frozenset({"features"})

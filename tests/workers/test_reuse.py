@@ -10,10 +10,11 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.compiler import compile_recipe
 from autosearch.diffusion.noise import Stream
+from autosearch.models.spec import ModelSpec
 from autosearch.plan import Plan
 from autosearch.recipe import Step
 from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator, ModelSpec
+from autosearch.workers.evaluator import ModelEvaluator
 from autosearch.workers.inprocess import Runner
 
 SPEC = ModelSpec("mixture", {"dimension": 2, "components": 2})

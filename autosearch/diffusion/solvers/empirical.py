@@ -27,7 +27,7 @@ from autosearch.diffusion.solvers.taylor import difference_weights
 from autosearch.diffusion.solvers.update import Update
 from autosearch.errors import UserError
 
-__all__ = ["Statistics"]
+__all__ = ["STATISTICS", "Statistics"]
 
 # A step is integrated over the table's levels and so many even ones.
 _NODES = 64
@@ -198,3 +198,7 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
     series_whole = sum(near**n / math.factorial(n + 1) for n in range(9))
     series_later = sum(near**n / (math.factorial(n) * (n + 2)) for n in range(9))
     return torch.where(small, series_whole, whole), torch.where(small, series_later, later)
+
+
+# What the artifact is called in recipes.
+STATISTICS = "v3"

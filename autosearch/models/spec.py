@@ -1,0 +1,36 @@
+"""A model by its name and settings, loaded where it is needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autosearch.models.base import Model
+from autosearch.registry import construct, find
+from autosearch.rewards import attach_bounds, attach_rewards
+
+__all__ = ["ModelSpec"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model to build, as plain data that travels to workers."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Model:
+        """Build the model.
+
+        Raises:
+            UserError: for an unknown name or option, or files that cannot be read.
+        """
+        extras = ("rewards", "bounds")
+        options = {name: value for name, value in self.options.items() if name not in extras}
+        model: Model = construct(
+            find("model", self.name, where="model").load, options, where="model"
+        )
+        if self.options.get("rewards"):
+            attach_rewards(model, self.options["rewards"])
+        if self.options.get("bounds"):
+            attach_bounds(model, self.options["bounds"])
+        return model

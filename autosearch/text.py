@@ -1,0 +1,64 @@
+"""Numbers and files as text."""
+
+import math
+from pathlib import Path
+
+from autosearch.errors import UserError
+
+__all__ = ["amount", "amount_with_error", "number", "with_error", "write_text"]
+
+
+def number(value: float) -> str:
+    """A value for people: whole numbers as they are, others with three or four digits."""
+    size = abs(value)
+    if float(value).is_integer() and size < 1e6:
+        return str(int(value))
+    if 1000 <= size < 1e6:
+        return f"{value:.0f}"
+    if 1e-3 <= size < 1000:
+        return f"{value:#.4g}" if size >= 1 else f"{value:#.3g}"
+    return f"{value:.2e}"
+
+
+def with_error(value: float, half: float) -> str:
+    """``value ± half``, both cut where the second digit of the error stands."""
+    if not half > 0:
+        return number(value)
+    digits = 1 - math.floor(math.log10(half))
+    if 0 <= digits <= 6:
+        return f"{value:.{digits}f} ± {half:.{digits}f}"
+    return f"{number(value)} ± {half:.1e}"
+
+
+_SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+def amount(value: float) -> str:
+    """0.0369, 4, 103M."""
+    for size, suffix in _SUFFIXES:
+        if abs(value) >= size:
+            return f"{value / size:.4g}{suffix}"
+    return number(value)
+
+
+def amount_with_error(value: float, half: float) -> str:
+    """``0.023 ± 0.013``, ``36.0M ± 0.12M``; the value alone where it is exact."""
+    for size, suffix in _SUFFIXES:
+        if abs(value) >= size:
+            text = with_error(value / size, half / size) if half > 0 else f"{value / size:.4g}"
+            return " ± ".join(f"{part}{suffix}" for part in text.split(" ± "))
+    return with_error(value, half)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, making its folder where it is missing.
+
+    Raises:
+        UserError: when the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"{path}: cannot write: {reason}; give another path") from None
