@@ -8,11 +8,11 @@ from autosearch.errors import UserError
 __all__ = ["RecipeScheduler", "UserError", "__version__", "apply", "remove", "study_frame"]
 
 _LAZY = {
-    "apply": "autosearch.pipelines.applied",
-    "remove": "autosearch.pipelines.applied",
-    "study_frame": "autosearch.integrations.frame",
+    "apply": "autosearch.export.apply.apply",
+    "remove": "autosearch.export.apply.apply",
+    "study_frame": "autosearch.integrations.pandas",
     # Saved pipelines name their scheduler by this package and its class.
-    "RecipeScheduler": "autosearch.pipelines.scheduler",
+    "RecipeScheduler": "autosearch.export.apply.scheduler",
 }
 
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "RecipeScheduler":
-        from autosearch.pipelines.extra import diffusers
+        from autosearch.models.diffusers.optional_import import diffusers
 
         diffusers()
     return getattr(import_module(_LAZY[name]), name)

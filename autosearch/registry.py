@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from autosearch import algorithms, callbacks, models, objectives, spaces
+from autosearch import algorithms, models, objectives, spaces
+from autosearch.integrations import loggers as callbacks
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["KINDS", "construct", "find", "table"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 if TYPE_CHECKING:
-    from autosearch.plan import Plan
+    from autosearch.diffusion.plan.plan import Plan
 
 __all__ = ["Array", "Direction", "Estimate", "Objective", "Rows", "compare"]
 

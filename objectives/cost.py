@@ -12,7 +12,7 @@ from autosearch.objectives.base import Estimate, Objective, Rows
 from autosearch.objectives.jackknife import mean_estimate
 
 if TYPE_CHECKING:
-    from autosearch.plan import Plan
+    from autosearch.diffusion.plan.plan import Plan
 
 __all__ = ["Forwards", "Macs", "Memory", "Nfe"]
 

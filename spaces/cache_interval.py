@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from autosearch.baselines.cached_steps import IntervalCache
+from autosearch.baselines.policies.cached_steps import IntervalCache
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.depth import blocks, parts
+from autosearch.diffusion.sites.blocks import blocks, parts
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.site_masks import OwnedSites
@@ -28,7 +28,7 @@ class CacheInterval(OwnedSites):
     ``warmup``, ``cached`` (how many blocks), ``boundary`` (the share of the steps, from the noise
     on, that leave out the rear blocks; the later ones the front ones) and ``whole`` (neighbouring
     blocks as one site). Contains FORA, TaylorSeer and Delta-DiT; see
-    :class:`autosearch.baselines.cached_steps.IntervalCache`.
+    :class:`autosearch.baselines.policies.cached_steps.IntervalCache`.
 
     Args:
         interval: the least and the largest interval; 1 computes every step.

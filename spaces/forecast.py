@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from autosearch.baselines.cached_steps import action_text
+from autosearch.baselines.policies.cached_steps import action_text
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action

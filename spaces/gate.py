@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from autosearch.baselines.gated_steps import GatedCache
+from autosearch.baselines.policies.gated_steps import GatedCache
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.depth import blocks
+from autosearch.diffusion.sites.blocks import blocks
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.site_masks import OwnedSites
@@ -29,7 +29,7 @@ class GateChoice(OwnedSites):
     what passing samples take for the rest), ``first`` (how many blocks are always computed, the
     last of them the probe), ``warmup`` and ``tail`` (steps that compute at both ends). Contains
     CG-Taylor, first-block cache and DBCache; see
-    :class:`autosearch.baselines.gated_steps.GatedCache`.
+    :class:`autosearch.baselines.policies.gated_steps.GatedCache`.
 
     Args:
         threshold: the least and the largest, searched on a logarithmic scale.

@@ -18,7 +18,7 @@ from autosearch.diffusion.schedules import (
     VariancePreserving,
     get_schedule,
 )
-from autosearch.diffusion.sites import Site
+from autosearch.diffusion.sites.sites import Site
 from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
 
@@ -99,7 +99,7 @@ def ray_cluster() -> Iterator[None]:
     """The only Ray of a test run. It declares two GPUs, which need not exist."""
     import ray
 
-    from autosearch.workers.ray_cluster import connect
+    from autosearch.engine.workers.ray_cluster import connect
 
     connect(num_cpus=4, num_gpus=2, object_store_memory=200_000_000)
     yield

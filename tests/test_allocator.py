@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from autosearch.allocator import keep_freed_memory
+from autosearch.engine.workers.malloc import keep_freed_memory
 
 CODE = """
 import resource
 import torch
-from autosearch.allocator import keep_freed_memory
+from autosearch.engine.workers.malloc import keep_freed_memory
 keep = keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

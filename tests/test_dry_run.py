@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autosearch.dry_run import dry_run
+from autosearch.engine.dry_run import dry_run
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 

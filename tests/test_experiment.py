@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
-from autosearch.problem import Problem
+from autosearch.engine.problem import Problem
 
 BASE: dict[str, Any] = {
     "model": "mixture",

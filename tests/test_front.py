@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.front import (
+from autosearch.study.front import (
     cost_groups,
     front_table,
     hypervolume,
@@ -20,8 +20,8 @@ from autosearch.front import (
     selection,
 )
 from autosearch.objectives import Estimate
-from autosearch.snapshot import front_entries
-from autosearch.study import Study
+from autosearch.study.progress_snapshot import front_entries
+from autosearch.study.study import Study
 
 Values = dict[str, float]
 MODEL = {"family": "vp", "schedule": "linear", "prediction": "noise", "weights": "w"}

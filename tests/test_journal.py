@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.errors import UserError
-from autosearch.journal import Journal, read_journal
-from autosearch.journal_lines import encode
+from autosearch.study.journal import Journal, read_journal
+from autosearch.study.journal_lines import encode
 
 values = st.recursive(
     st.none()
@@ -235,7 +235,7 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path):
     directory = tmp_path / "study"
     some_study(directory)
     script = (
-        "import sys, time; from pathlib import Path; from autosearch.journal import Journal\n"
+        "import sys, time; from pathlib import Path; from autosearch.study.journal import Journal\n"
         "journal = Journal.open(Path(sys.argv[1])); journal.append({'type': 'ask', 'id': 5})\n"
         "print('ready', flush=True); time.sleep(60)"
     )

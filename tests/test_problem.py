@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.problem import Problem
+from autosearch.engine.problem import Problem
 
 SPACE = {"timesteps": {"steps": [2, 4]}, "solver": {}}
 

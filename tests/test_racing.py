@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from autosearch.objectives import Estimate
-from autosearch.racing import LEVEL, Race
+from autosearch.engine.racing import LEVEL, Race
 from autosearch.registry import find
 
 RUNGS = (400, 1200, 4000)

@@ -1,7 +1,7 @@
 """The steps of a recipe in words."""
 
 from autosearch.recipe import Recipe
-from autosearch.step_table import step_table, summary
+from autosearch.recipe.describe import step_table, summary
 
 MODEL = {"family": "vp", "schedule": "linear", "prediction": "noise"}
 

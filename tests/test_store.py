@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from autosearch.diffusion.noise import Stream
-from autosearch.plan import Plan, StepPlan
+from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.recipe import ModelKey
-from autosearch.store import BlockStore
-from autosearch.workers import Task
+from autosearch.engine.workers.store import BlockStore
+from autosearch.engine.workers import Task
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise", weights="w1")
 

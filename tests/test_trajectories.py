@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.calls import call_keys, calls_of
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.sampling.call_keys import call_keys, calls_of
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampler import State, last_state
-from autosearch.plan import Plan
+from autosearch.diffusion.sampling.sampler import State, last_state
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Gate, Guidance, Step
 from autosearch.spaces import (
     Cache,
@@ -35,7 +35,12 @@ from autosearch.spaces import (
     Space,
     Timesteps,
 )
-from autosearch.trajectories import AUTO_BYTES, Recaller, TrajectoryStore, make_store
+from autosearch.diffusion.sampling.call_cache import (
+    AUTO_BYTES,
+    Recaller,
+    TrajectoryStore,
+    make_store,
+)
 
 COUNT = 3
 TIMES = (900.0, 700.0, 500.0, 300.0, 100.0)

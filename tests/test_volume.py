@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch.front import front_table, hypervolume
-from autosearch.study import Study
-from autosearch.volume import Growth, volumes
+from autosearch.study.front import front_table, hypervolume
+from autosearch.study.study import Study
+from autosearch.study.hypervolume import Growth, volumes
 
 AXES = {
     "fid": {"zero": 0.01, "one": 1.0, "log": True},

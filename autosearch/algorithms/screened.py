@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least, share
-from autosearch.algorithms.descriptors import COSTS, descriptor
+from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.evolution import Mate
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.algorithms.smsemoa import SMSEMOA
-from autosearch.plan import Plan
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 

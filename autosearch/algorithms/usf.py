@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least, share
-from autosearch.algorithms.ranking import Best, Ranked
+from autosearch.algorithms.elite import Best, Ranked
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from autosearch.baselines.base import Solver
-from autosearch.baselines.policies import apply_policies
+from autosearch.baselines.rules import apply_policies
 from autosearch.baselines.zoo import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.grids import grid, grid_end, grids_for
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.errors import UserError, unknown_name
-from autosearch.plan import model_key
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import Recipe
 
 __all__ = ["BaselineName", "baseline", "baseline_names", "split_name"]

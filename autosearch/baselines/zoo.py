@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 
-from autosearch.baselines import (
+from autosearch.baselines.solvers import (
     analytic,
-    caches,
     evodiff,
     first_order,
-    gated,
     heun,
-    masks,
     multistep,
-    pruning,
     singlestep,
     unipc,
 )
+from autosearch.baselines.policies import caches, gated, masks, pruning
 from autosearch.baselines.base import Policy, Solver
 
 __all__ = ["POLICIES", "SOLVERS"]

@@ -16,7 +16,7 @@ CHOICES = 'knee, an id, best:OBJECTIVE, "OBJECTIVE<=VALUE" or "speedup>=VALUE"'
 
 def read_table(directory: Path) -> dict[str, Any]:
     """The front of a study, as ``front --json`` prints it."""
-    from autosearch.front import front_table
-    from autosearch.study import Study
+    from autosearch.study.front import front_table
+    from autosearch.study.study import Study
 
     return front_table(Study.read(directory))

@@ -45,7 +45,7 @@ def calibrate(
         raise UserError(f"-o {output}: is {kind} already; give another name")
     import torch
 
-    from autosearch.fits.calibrate import calibrate as measure
+    from autosearch.baselines.fitted.calibrate import calibrate as measure
     from autosearch.models.spec import ModelSpec
 
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):

@@ -38,8 +38,8 @@ def front(
 
 def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
     """Which settings for a target."""
-    from autosearch.answer import answer, answer_data, answer_text
-    from autosearch.front_view import FrontView
+    from autosearch.study.recommendation import answer, answer_data, answer_text
+    from autosearch.study.front_view import FrontView
 
     view = FrontView(table)
     found = answer(view, choice)
@@ -52,15 +52,15 @@ def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: 
 def print_front(table: Mapping[str, Any]) -> None:
     """A rich table on a terminal, plain text elsewhere."""
     if not sys.stdout.isatty():
-        from autosearch.front_text import front_text
+        from autosearch.study.front_text import front_text
 
         print_text(front_text(table))
         return
     from rich.console import Console
     from rich.table import Table
 
-    from autosearch.front_text import columns, rows, summary_lines, title
-    from autosearch.front_view import FrontView
+    from autosearch.study.front_text import columns, rows, summary_lines, title
+    from autosearch.study.front_view import FrontView
 
     view = FrontView(table)
     shown = Table(title=title(view), title_justify="left")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from autosearch.cli.output import note
 from autosearch.cli.view import plain_line, rendered
-from autosearch.progress import Progress, Snapshot
+from autosearch.study.progress import Progress, Snapshot
 
 __all__ = ["LiveProgress", "Pace", "PlainProgress", "make_progress"]
 

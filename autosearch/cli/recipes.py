@@ -10,7 +10,7 @@ from autosearch.cli.output import check_output, note, print_json, print_text, wa
 from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from autosearch.evaluate import Evaluation, LoadedRecipe
+    from autosearch.engine.evaluate import Evaluation, LoadedRecipe
     from autosearch.models.spec import ModelSpec
 
 __all__ = ["evaluate", "sample"]
@@ -48,7 +48,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a recipe, with intervals; with --against also the difference to another."""
-    from autosearch.evaluate import RecipeEvaluator, load_recipe, paired
+    from autosearch.engine.evaluate import RecipeEvaluator, load_recipe, paired
 
     evaluator = RecipeEvaluator(
         _spec(experiment, model),
@@ -91,8 +91,8 @@ def sample(
     check_output(output)
     if output.suffix.lower() != ".png":
         raise UserError(f"-o {output}: a grid of samples is written as .png; use that suffix")
-    from autosearch.evaluate import load_recipe
-    from autosearch.gallery import save_samples
+    from autosearch.engine.evaluate import load_recipe
+    from autosearch.visualization.sample_grids import save_samples
 
     loaded_model = _spec(experiment, model).load()
     loaded = load_recipe(recipe, loaded_model.denoiser)
@@ -110,7 +110,7 @@ def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
     if experiment is None:
         return ModelSpec(model or "digits")
     from autosearch.experiment import load_experiment
-    from autosearch.problem import model_spec
+    from autosearch.engine.problem import model_spec
 
     return model_spec(load_experiment(experiment).model)
 

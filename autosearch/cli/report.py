@@ -40,7 +40,7 @@ def report(
     check_output(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"-o {path}: a report is written as .html; use that suffix")
-    from autosearch.report import Options, write_report
+    from autosearch.visualization.report import Options, write_report
 
     missing = write_report(directory, path, Options(tuple(picks or ()), samples))
     for line in missing:

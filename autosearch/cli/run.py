@@ -95,7 +95,7 @@ def _changes(
 
 def _earlier_changes(directory: Path) -> list[str]:
     """Those of the study that is resumed."""
-    from autosearch.study import Study
+    from autosearch.study.study import Study
 
     return list(Study.read(directory).header["overrides"])
 
@@ -114,12 +114,12 @@ def _run(
     as_json: bool,
     changes: list[str],
 ) -> None:
-    from autosearch.artifacts import write_artifacts
+    from autosearch.visualization.study_outputs import write_artifacts
     from autosearch.cli.progress import make_progress
-    from autosearch.front import front_table
-    from autosearch.problem import Problem
-    from autosearch.run import run_study
-    from autosearch.snapshot import unfinished
+    from autosearch.study.front import front_table
+    from autosearch.engine.problem import Problem
+    from autosearch.engine.run import run_study
+    from autosearch.study.progress_snapshot import unfinished
 
     study = run_study(
         experiment, directory, resume=resume, progress=make_progress(), overrides=changes
@@ -141,7 +141,7 @@ def _run(
 
 def _dry_run(experiment: "Experiment", as_json: bool) -> None:
     from autosearch.cli.dry_run import dry_run_text
-    from autosearch.dry_run import dry_run
+    from autosearch.engine.dry_run import dry_run
 
     # A run loads as much before it begins.
     data = dry_run(experiment, start=time.process_time())

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autosearch.cli.view import duration, standing_lines
-from autosearch.front import selection
-from autosearch.front_text import executed
-from autosearch.journal import FILE, read_journal
-from autosearch.liveness import in_use
-from autosearch.progress import Snapshot
-from autosearch.snapshot import snapshot, unfinished
-from autosearch.study import Record, Study
+from autosearch.study.front import selection
+from autosearch.study.front_text import executed
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.lock import in_use
+from autosearch.study.progress import Snapshot
+from autosearch.study.progress_snapshot import snapshot, unfinished
+from autosearch.study.study import Record, Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text"]
 

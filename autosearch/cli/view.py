@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autosearch.progress import FrontEntry, Snapshot
+from autosearch.study.progress import FrontEntry, Snapshot
 from autosearch.text import number
 
 __all__ = [

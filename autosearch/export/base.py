@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.recipe import Recipe
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 __all__ = ["FolderFormat", "FolderWriter", "Format", "StudyFormat", "StudyWriter", "Writer"]
 

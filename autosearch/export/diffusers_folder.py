@@ -8,10 +8,10 @@ from typing import Any
 from autosearch.errors import UserError
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.stock_code import Target, stock_program
-from autosearch.pipelines.folder import PipelineFolder
-from autosearch.pipelines.prompts import read_prompts
+from autosearch.models.diffusers.folder import PipelineFolder
+from autosearch.models.diffusers.prompts import read_prompts
 from autosearch.recipe import Recipe
-from autosearch.step_table import step_text
+from autosearch.recipe.describe import step_text
 from autosearch.text import write_text
 
 __all__ = ["write_diffusers"]

@@ -1,25 +1,196 @@
-"""``optuna``: the whole study, for Optuna's dashboard and its other tools."""
+"""A study as a study of Optuna: for its dashboard, its plots and its other tools.
 
-import importlib.util
-from collections import Counter
+Trials are the candidates with a result, in their order. ``values`` are those of the search, by
+which ``best_trials`` of the exported study is the front that the search ended with. Values on fresh
+noise, which decide the front of ``autosearch front``, would mix two kinds of measurement and are
+there for a few candidates only: they are attributes, and so is whether a point is still on that
+front.
 
-from autosearch.study import Study
+What became of a candidate:
 
-__all__ = ["write_optuna"]
+    feasible                                    COMPLETE
+    a limit on a measured objective is broken   COMPLETE, its constraint above 0: not a best trial
+    no values (not finite, a worker died)       FAIL, with the attribute ``reason``
+    no result yet                               left out
+
+``params`` are the point of the box from which an algorithm made the recipe. Recipes of evolution,
+random search and baselines come from no box: theirs are empty.
+
+Dates are those of the export, since a study records none; durations are those of the evaluations.
+"""
+
+import contextlib
+import datetime
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from autosearch._version import __version__
+from autosearch.algorithms.optuna_box import distribution
+from autosearch.errors import UserError
+from autosearch.study.front import front_table, objectives_of
+from autosearch.export.optuna_storage import open_storage
+from autosearch.engine.problem import Problem, excess
+from autosearch.study.study import Candidate, Study
+
+__all__ = ["export_study"]
 
 
-def write_optuna(study: Study, place: str, name: str | None) -> str:
-    """Write the study into a storage of Optuna; the result says how to look at it."""
-    # Imported when it is used: it takes a second.
-    from autosearch.integrations.optuna import export_study
-    from autosearch.integrations.optuna_storage import storage_address
+def export_study(
+    study: Study | Path | str, storage: BaseStorage | Path | str, *, name: str | None = None
+) -> optuna.study.Study:
+    """Write a study into a storage of Optuna.
 
-    made = export_study(study, place, name=name)
-    counts = Counter(trial.state.name.lower() for trial in made.get_trials(deepcopy=False))
-    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    installed = importlib.util.find_spec("optuna_dashboard") is not None
-    hint = "" if installed else "pip install 'autosearch[dashboard]', then "
-    return (
-        f"study {made.study_name!r} with {states or 'no trials'}; "
-        f"{hint}optuna-dashboard {storage_address(place)}"
+    Args:
+        study: the study, or its directory.
+        storage: open, or its place as for ``autosearch export -o``.
+        name: of the new study; the study's own by default.
+
+    Raises:
+        UserError: when there is no study, the storage cannot be opened or has one of this name.
+    """
+    found = study if isinstance(study, Study) else Study.read(Path(study))
+    opened = open_storage(str(storage)) if isinstance(storage, str | Path) else storage
+    with _quiet():
+        made = _created(found, opened, name or found.header["name"])
+        try:
+            made.set_metric_names([o.name for o in objectives_of(found)])
+            for key, value in _study_attributes(found).items():
+                made.set_user_attr(key, value)
+            for trial in _trials(found):
+                made.add_trial(trial)
+        except BaseException:
+            # A part of a study would look like a whole one, and its name would be taken.
+            optuna.delete_study(study_name=made.study_name, storage=opened)
+            raise
+    return made
+
+
+def _created(study: Study, storage: BaseStorage, name: str) -> optuna.study.Study:
+    try:
+        return optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=[objective.direction for objective in objectives_of(study)],
+        )
+    except DuplicatedStudyError:
+        raise UserError(
+            f"storage: already has a study {name!r}; give another name (--name) or place"
+        ) from None
+
+
+def _study_attributes(study: Study) -> dict[str, Any]:
+    experiment = study.experiment
+    return {
+        "autosearch": __version__,
+        "model": study.header["model_name"],
+        "algorithm": str(experiment.algorithm["name"]),
+        "samples": experiment.samples,
+        "units": {o.name: o.unit for o in objectives_of(study) if o.unit},
+        "experiment": json.dumps(experiment.to_dict()),
+    }
+
+
+def _trials(study: Study) -> Iterator[FrozenTrial]:
+    distributions = _distributions(study)
+    shown = {point["id"]: point["on_front"] for point in front_table(study)["points"]}
+    for _, candidate in sorted(study.candidates.items()):
+        if candidate.finished:
+            yield _trial(study, candidate, distributions, shown.get(candidate.id))
+
+
+def _distributions(study: Study) -> dict[str, BaseDistribution]:
+    """The box, where points were proposed in one; it takes the model to know it."""
+    if all(candidate.point is None for candidate in study.candidates.values()):
+        return {}
+    return {p.name: distribution(p) for p in Problem(study.experiment).space.box()}
+
+
+def _trial(
+    study: Study,
+    candidate: Candidate,
+    distributions: Mapping[str, BaseDistribution],
+    on_front: bool | None,
+) -> FrozenTrial:
+    names = study.experiment.objectives
+    measured = bool(candidate.values)
+    params = dict(candidate.point or {})
+    constraints = _constraints(study, candidate)
+    trial = optuna.trial.create_trial(
+        state=TrialState.COMPLETE if measured else TrialState.FAIL,
+        values=[candidate.values[name].value for name in names] if measured else None,
+        params=params,
+        distributions={name: distributions[name] for name in params},
+        user_attrs=_attributes(study, candidate, on_front),
+        # As every release of Optuna reads them, and the dashboard.
+        system_attrs={"constraints": constraints} if constraints else {},
     )
+    if trial.datetime_complete is not None:
+        seconds = datetime.timedelta(seconds=candidate.seconds)
+        trial.datetime_start = trial.datetime_complete - seconds
+    return trial
+
+
+def _constraints(study: Study, candidate: Candidate) -> list[float]:
+    """By how much each limit on a value is broken; kept when at most 0."""
+    return [
+        excess(candidate.values[name].value, bounds)
+        for name, bounds in study.experiment.constraints.items()
+        if name in candidate.values
+    ]
+
+
+def _attributes(study: Study, candidate: Candidate, on_front: bool | None) -> dict[str, Any]:
+    """Whatever else there is to know, as the dashboard shows it."""
+    recipe = study.recipe(candidate)
+    attributes: dict[str, Any] = {
+        "name": candidate.name or f"#{candidate.id}",
+        "candidate": candidate.id,
+        "baseline": candidate.name,
+        "reason": candidate.reason,
+        "on_front": on_front,
+        "steps": len(recipe.steps),
+        "times": " ".join(f"{step.time:g}" for step in recipe.steps),
+        "orders": " ".join(str(step.order) for step in recipe.steps),
+        **_more_values(study, candidate),
+        "forward_equivalents": candidate.executed,
+        "duplicates": candidate.duplicates or None,
+        "recipe": json.dumps(recipe.to_dict()),
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _more_values(study: Study, candidate: Candidate) -> dict[str, Any]:
+    """Errors of the search's values, values of no objective, measured values on fresh noise."""
+    found: dict[str, Any] = {}
+    for name, estimate in candidate.values.items():
+        if name not in study.experiment.objectives:
+            found[name] = estimate.value
+        if estimate.pseudo:
+            found[f"{name}_standard_error"] = estimate.standard_error
+    for name, estimate in (study.validated(candidate) or {}).items():
+        if estimate.pseudo:
+            found[f"{name}_validated"] = estimate.value
+            found[f"{name}_validated_ci"] = list(estimate.interval())
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's own lines; its settings come back."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -8,7 +8,7 @@ from typing import Any
 
 from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
 from autosearch.recipe import Recipe, Step, round_float
-from autosearch.step_table import corrector_text, lost_choices, runs_again, step_text
+from autosearch.recipe.describe import corrector_text, lost_choices, runs_again, step_text
 from autosearch.text import write_text
 
 __all__ = ["sigmas_data", "write_sigmas"]

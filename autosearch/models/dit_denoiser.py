@@ -11,7 +11,7 @@ from torch import Tensor
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
-from autosearch.diffusion.sites import Site
+from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
 from autosearch.models.dit import Block, DiT, load_dit
 from autosearch.models.weights import read_weights
@@ -47,7 +47,7 @@ def _prediction(path: Path, metadata: Mapping[str, str]) -> Prediction:
             prediction: Prediction = known
             return prediction
     raise UserError(
-        f"{path}: its metadata names no prediction; train it with autosearch.models.train"
+        f"{path}: its metadata names no prediction; train it with autosearch.experiments.training.train"
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autosearch.models.bundled import BundledModel
-from autosearch.models.real import crops
+from autosearch.models.real_images import crops
 
 __all__ = ["PhotosModel"]
 

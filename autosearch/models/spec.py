@@ -6,7 +6,7 @@ from typing import Any
 
 from autosearch.models.base import Model
 from autosearch.registry import construct, find
-from autosearch.rewards import attach_bounds, attach_rewards
+from autosearch.models.rewards import attach_bounds, attach_rewards
 
 __all__ = ["ModelSpec"]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from autosearch.recipe.strict import Strict
+from autosearch.recipe.schema import Strict
 
 __all__ = ["Artifact"]
 

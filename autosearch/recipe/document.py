@@ -12,7 +12,7 @@ from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.numbers import rounded
 from autosearch.recipe.recovery import Recovery
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
-from autosearch.recipe.strict import Strict
+from autosearch.recipe.schema import Strict
 
 __all__ = ["ModelKey", "Recipe", "Start", "recipe_data"]
 

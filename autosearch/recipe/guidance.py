@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from autosearch.recipe.actions import SiteAction
-from autosearch.recipe.strict import Strict
+from autosearch.recipe.schema import Strict
 
 __all__ = ["Guidance"]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from autosearch.errors import nearest
-from autosearch.recipe.strict import Strict
+from autosearch.recipe.schema import Strict
 
 __all__ = [
     "FORMS",

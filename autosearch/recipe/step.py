@@ -18,7 +18,7 @@ from autosearch.recipe.solver import (
     Relaxation,
     check_relaxed,
 )
-from autosearch.recipe.strict import Strict
+from autosearch.recipe.schema import Strict
 
 __all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
 
@@ -34,7 +34,7 @@ class Step(Strict):
     Attributes:
         evaluate: the first step may take the data to be 0 or the data set's mean instead of
             asking the network (analytic first step).
-        form: see :mod:`autosearch.compiler.solver`.
+        form: see :mod:`autosearch.diffusion.plan.solver`.
         start_point: -1 goes on from the newest state, -p starts again from the state p points
             back (singlestep).
         points: for each derivative, the evaluations besides the start's own that estimate it, -1

@@ -12,7 +12,7 @@ import numpy as np
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.errors import UserError
-from autosearch.problem import Problem
+from autosearch.engine.problem import Problem
 from autosearch.testing.histories import (
     Asked,
     asked,

@@ -13,14 +13,14 @@ import numpy as np
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
 from autosearch.experiment import experiment_from_dict
-from autosearch.journal import Journal, read_journal
-from autosearch.plan import Plan
-from autosearch.problem import Problem
-from autosearch.run import study_header
-from autosearch.search import Search
-from autosearch.study import Study
-from autosearch.workers.base import Evaluator, Outcome, Task
-from autosearch.workers.inprocess import InProcessExecutor
+from autosearch.study.journal import Journal, read_journal
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import study_header
+from autosearch.engine.loop import Search
+from autosearch.study.study import Study
+from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 
 __all__ = [
     "Asked",

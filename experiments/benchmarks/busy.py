@@ -17,9 +17,9 @@ from typing import Any
 
 from autosearch.experiment import Budget
 from autosearch.experiments.benchmarks.engine import begun, problem_of
-from autosearch.workers import make_executor
-from autosearch.workers.base import Evaluator, Executor, Job, Outcome, Task
-from autosearch.workers.delegating import Delegating
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Evaluator, Executor, Job, Outcome, Task
+from autosearch.engine.workers.delegating import Delegating
 
 __all__ = ["Simulated", "busy", "length"]
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from autosearch.allocator import keep_freed_memory
+from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampler import last_state
-from autosearch.diffusion.sites import SiteTable
+from autosearch.diffusion.sampling.sampler import last_state
+from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.models.digits import DigitsModel
-from autosearch.plan import Plan
+from autosearch.diffusion.plan.plan import Plan
 
 __all__ = ["caches"]
 

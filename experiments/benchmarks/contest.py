@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from autosearch.experiment import load_experiment
-from autosearch.front import front_table
-from autosearch.progress import Progress
-from autosearch.run import run_study
+from autosearch.study.front import front_table
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
 
 __all__ = ["contest", "contest_volume"]
 

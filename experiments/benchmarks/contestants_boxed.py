@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from autosearch.algorithms.base import Point
-from autosearch.algorithms.box_points import levels
+from autosearch.algorithms.unit_box import levels
 from autosearch.spaces.base import Genome, Parameter
 from autosearch.spaces.product import Space
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.experiment import Budget, Experiment
-from autosearch.journal import Journal
-from autosearch.problem import Problem
-from autosearch.run import study_header
-from autosearch.search import Search
-from autosearch.study import Study
-from autosearch.workers.base import Evaluator, Executor, Outcome, Task
-from autosearch.workers.inprocess import InProcessExecutor
+from autosearch.study.journal import Journal
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import study_header
+from autosearch.engine.loop import Search
+from autosearch.study.study import Study
+from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 
 __all__ = ["begun", "engine", "engine_long", "problem_of"]
 

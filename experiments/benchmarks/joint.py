@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.experiment import load_experiment
-from autosearch.front import front_table
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.front import front_table
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 __all__ = ["SPACES", "joint"]
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampler import sample
-from autosearch.models.pipeline import PipelineModel
-from autosearch.pipelines.extra import diffusers_class, quiet
-from autosearch.plan import Plan, evaluations
+from autosearch.diffusion.sampling.sampler import sample
+from autosearch.models.diffusers.model import PipelineModel
+from autosearch.models.diffusers.optional_import import diffusers_class, quiet
+from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.recipe import Recipe
-from autosearch.testing.pipelines import pipeline_folder
+from support.pipelines import pipeline_folder
 
 __all__ = ["pipelines"]
 
@@ -186,7 +186,7 @@ _CACHES = ("blocks", "parts")
 
 
 def _cached(recipe: Recipe, name: str, model: PipelineModel) -> Recipe:
-    from autosearch.diffusion.depth import blocks, parts
+    from autosearch.diffusion.sites.blocks import blocks, parts
 
     sites = (blocks if name == "blocks" else parts)(model.denoiser.sites)
     data = recipe.to_dict()

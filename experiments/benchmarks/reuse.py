@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.calls import calls_of
+from autosearch.diffusion.sampling.call_keys import calls_of
 from autosearch.experiment import load_experiment
-from autosearch.journal import read_journal
-from autosearch.library import FOLDER
-from autosearch.problem import Problem
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.journal import read_journal
+from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 __all__ = ["reuse", "shared_share"]
 

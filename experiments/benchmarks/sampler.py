@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from autosearch.allocator import keep_freed_memory
+from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampler import sample
+from autosearch.diffusion.sampling.sampler import sample
 from autosearch.models.digits import DigitsModel
-from autosearch.plan import evaluations
+from autosearch.diffusion.plan.plan import evaluations
 
 __all__ = ["sampler"]
 

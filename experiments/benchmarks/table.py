@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from autosearch.baselines import SOLVERS, baseline, baseline_names
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.evaluate import Evaluation, RecipeEvaluator
-from autosearch.front import front_table
+from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.study.front import front_table
 from autosearch.objectives import compare
-from autosearch.plan import Plan
-from autosearch.problem import model_spec
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import model_spec
 from autosearch.recipe import Recipe
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 __all__ = ["gap_table"]
 

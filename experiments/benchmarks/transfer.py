@@ -22,8 +22,8 @@ from autosearch.experiments.benchmarks.yardstick import compare, save_runs
 from autosearch.experiments.benchmarks.yardstick_fronts import Run
 from autosearch.experiments.benchmarks.yardstick_studies import searched
 from autosearch.models.dit import DiTConfig
-from autosearch.models.subjects import SUBJECTS
-from autosearch.models.train_network import train_network
+from autosearch.models.configs import SUBJECTS
+from autosearch.experiments.training.train_network import train_network
 
 __all__ = ["small_model", "table", "transfer"]
 

@@ -21,7 +21,7 @@ from autosearch.algorithms.nsga3 import NSGA3, directions, fitting_partitions
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.experiment import Budget, Experiment
 from autosearch.objectives.base import Estimate
-from autosearch.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Outcome, Task
 
 __all__ = ["ALGORITHMS", "Case", "Forgetful", "Nothing", "VectorProblem"]
 

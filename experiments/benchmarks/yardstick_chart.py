@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.experiments.benchmarks.yardstick_fronts import Run
-from autosearch.plotting import save_figure
+from autosearch.visualization.figures import save_figure
 
 __all__ = ["chart", "plot_chart"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks.yardstick_validation import Validator
-from autosearch.front import hypervolume, non_dominated, objectives_of, signs, values_of
-from autosearch.study import Candidate, Study
+from autosearch.study.front import hypervolume, non_dominated, objectives_of, signs, values_of
+from autosearch.study.study import Candidate, Study
 
 __all__ = ["Run", "checkpoints", "cost_of", "followed"]
 

@@ -8,8 +8,8 @@ import math
 from dataclasses import replace
 
 from autosearch.experiment import Experiment
-from autosearch.workers.base import Job, Task
-from autosearch.workers.delegating import Delegating
+from autosearch.engine.workers.base import Job, Task
+from autosearch.engine.workers.delegating import Delegating
 
 __all__ = ["Merged", "merged", "small"]
 

@@ -9,15 +9,15 @@ from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
-from autosearch.journal import Journal
-from autosearch.problem import Baseline, Problem
-from autosearch.progress import Progress
-from autosearch.run import study_header
-from autosearch.search import Search
-from autosearch.session import Session
-from autosearch.setup import set_up
+from autosearch.study.journal import Journal
+from autosearch.engine.problem import Baseline, Problem
+from autosearch.study.progress import Progress
+from autosearch.engine.run import study_header
+from autosearch.engine.loop import Search
+from autosearch.engine.session import Session
+from autosearch.engine.prepare import set_up
 from autosearch.spaces.product import Space, fragment
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 __all__ = ["searched"]
 

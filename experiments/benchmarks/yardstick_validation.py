@@ -12,20 +12,15 @@ from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
-from autosearch.front import make_scale
+from autosearch.study.front import make_scale
 from autosearch.objectives import Estimate
-from autosearch.plan import Plan
-from autosearch.problem import Problem
-from autosearch.reference import measured_reference
-from autosearch.study import (
-    Candidate,
-    Study,
-    estimates_from_record,
-    estimates_to_record,
-)
-from autosearch.workers import Executor, Infeasible, Task, make_executor
-from autosearch.workers.evaluator import ModelEvaluator
-from autosearch.workers.streamed import streamed
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import Problem
+from autosearch.engine.reference import measured_reference
+from autosearch.study.study import Candidate, Study, estimates_from_record, estimates_to_record
+from autosearch.engine.workers import Executor, Infeasible, Task, make_executor
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.streamed import streamed
 
 __all__ = ["Validator"]
 

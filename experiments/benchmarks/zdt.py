@@ -23,9 +23,9 @@ from autosearch.experiments.benchmarks.vectors import (
     Nothing,
     VectorProblem,
 )
-from autosearch.search import Search
-from autosearch.study import Study
-from autosearch.workers.inprocess import InProcessExecutor
+from autosearch.engine.loop import Search
+from autosearch.study.study import Study
+from autosearch.engine.workers.inprocess import InProcessExecutor
 
 __all__ = ["PROBLEMS", "ours", "theirs", "zdt", "zdt_generations"]
 

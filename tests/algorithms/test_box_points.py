@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.algorithms.box_points import UnitBox, levels
+from autosearch.algorithms.unit_box import UnitBox, levels
 from autosearch.spaces.base import Parameter
 
 BOX = UnitBox(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms import Proposal, Result, Screened
-from autosearch.algorithms.descriptors import descriptor
+from autosearch.algorithms.plan_features import descriptor
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.errors import UserError
 from autosearch.spaces import Space

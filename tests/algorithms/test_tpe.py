@@ -9,7 +9,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
 from autosearch.algorithms import TPE, Proposal, Result
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.errors import UserError
 from autosearch.spaces import Parameter

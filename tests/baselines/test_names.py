@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from autosearch.baselines import baseline, baseline_names, split_name
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
 

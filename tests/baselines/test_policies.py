@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import POLICIES, baseline, split_name
-from autosearch.baselines.cached_steps import IntervalCache, computes
-from autosearch.baselines.gated_steps import GatedCache
-from autosearch.compiler import compile_recipe
+from autosearch.baselines.policies.cached_steps import IntervalCache, computes
+from autosearch.baselines.policies.gated_steps import GatedCache
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
 from autosearch.models.exact import ExactDenoiser
-from autosearch.plan import Plan
+from autosearch.diffusion.plan.plan import Plan
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch import session as session_module
+from autosearch.engine import session as session_module
 from autosearch.experiment import experiment_from_dict
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
-from autosearch.workers import Evaluator, InProcessExecutor, Outcome, Task
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
+from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 
 Run = Callable[..., Study]
 

@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from autosearch.cli import main
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 SMALL = [
     *("--set", "samples=100", "--set", "validation.samples=100"),

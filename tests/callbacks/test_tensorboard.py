@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
-from autosearch.callbacks.marks import Marks
+from autosearch.integrations.loggers.progress_file import Marks
 
 
 def read(folder: Path) -> EventAccumulator:

@@ -8,13 +8,13 @@ import threading
 import pytest
 
 from autosearch import registry
-from autosearch.callbacks import Callback, watching
+from autosearch.integrations.loggers import Callback, dispatch as watching
 from autosearch.cli.listing import experiment_schema
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.front import front_table
-from autosearch.study import Study
-from autosearch.volume import volumes
+from autosearch.study.front import front_table
+from autosearch.study.study import Study
+from autosearch.study.hypervolume import volumes
 
 EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fid", "nfe"]}
 
@@ -165,7 +165,7 @@ def test_one_that_hangs_is_left_behind(run, heard, caplog, monkeypatch) -> None:
 
 
 def test_an_error_of_the_run_closes_loggers_at_once(run, heard, monkeypatch) -> None:
-    from autosearch import run as run_module
+    from autosearch.engine import run as run_module
 
     def stop(session):
         raise KeyboardInterrupt

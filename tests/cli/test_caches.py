@@ -26,7 +26,7 @@ SMALL = (
 def model(cli) -> dict[str, object]:
     """The model key of the bundled digits."""
     from autosearch.models.digits import DigitsModel
-    from autosearch.plan import model_key
+    from autosearch.diffusion.plan.plan import model_key
 
     return model_key(DigitsModel.load().denoiser).model_dump()
 

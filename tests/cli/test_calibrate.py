@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
-from autosearch.diffusion.sampler import sample_indices
-from autosearch.evaluate import load_recipe
-from autosearch.fits.names import named_recipe
-from autosearch.library import FOLDER, Library
+from autosearch.diffusion.sampling.sampler import sample_indices
+from autosearch.engine.evaluate import load_recipe
+from autosearch.baselines.fitted.names import named_recipe
+from autosearch.diffusion.artifact_store import FOLDER, Library
 from autosearch.models import MixtureModel
 from autosearch.recipe import Recipe
 
@@ -89,8 +89,8 @@ import sys
 from pathlib import Path
 from safetensors.torch import save_file
 from autosearch.diffusion.noise import Stream
-from autosearch.diffusion.sampler import sample_indices
-from autosearch.evaluate import load_recipe
+from autosearch.diffusion.sampling.sampler import sample_indices
+from autosearch.engine.evaluate import load_recipe
 from autosearch.models import MixtureModel
 denoiser = MixtureModel.load().denoiser
 found = {}

@@ -3,8 +3,8 @@
 import copy
 from typing import Any
 
-from autosearch.front_text import front_text
-from autosearch.front_view import FrontView
+from autosearch.study.front_text import front_text
+from autosearch.study.front_view import FrontView
 
 
 def test_reported_values_stand_side_by_side(table: dict[str, Any]) -> None:

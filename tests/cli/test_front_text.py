@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.front_text import front_text
-from autosearch.front_view import FrontView
+from autosearch.study.front_text import front_text
+from autosearch.study.front_view import FrontView
 from autosearch.text import number, with_error
 
 

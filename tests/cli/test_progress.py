@@ -9,7 +9,7 @@ from rich.console import Console
 from autosearch.cli import progress
 from autosearch.cli.progress import LiveProgress, Pace, PlainProgress
 from autosearch.cli.view import duration, front_rows, sparkline, standing_lines, volume_line
-from autosearch.progress import FrontEntry, Progress, Snapshot
+from autosearch.study.progress import FrontEntry, Progress, Snapshot
 
 ENTRIES = (
     FrontEntry(2.0, 0.93, "dpmpp_2m-logsnr@2", True),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autosearch.recipe import Recipe
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 FILES = ("front.json", "front.txt", "front.png", "recipe.json", "samples.png")
 
@@ -55,7 +55,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         found.stops.append("interrupted")
         return found
 
-    monkeypatch.setattr("autosearch.run.run_study", stopped)
+    monkeypatch.setattr("autosearch.engine.run.run_study", stopped)
     result = cli("run", "mixture", "--out", copy, *small)
     assert result.code == 130
     assert f"--resume --out {copy}" in result.err

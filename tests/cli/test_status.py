@@ -13,15 +13,15 @@ import pytest
 from autosearch.cli import status as status_module
 from autosearch.cli import watch as watch_module
 from autosearch.cli.status import read_status
-from autosearch.journal import FILE, LOCK, Journal, read_journal
-from autosearch.liveness import in_use
-from autosearch.study import Study
+from autosearch.study.journal import FILE, LOCK, Journal, read_journal
+from autosearch.study.lock import in_use
+from autosearch.study.study import Study
 
 # Holds a journal open as a run does, until it is killed.
 HOLD = """
 import sys, time
 from pathlib import Path
-from autosearch.journal import Journal
+from autosearch.study.journal import Journal
 with Journal.open(Path(sys.argv[1])) as journal:
     print("held", flush=True)
     time.sleep(60)

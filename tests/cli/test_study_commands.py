@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.export import FORMATS, knee
-from autosearch.front import front_table
-from autosearch.front_view import FrontView
-from autosearch.problem import Problem
+from autosearch.study.front import front_table
+from autosearch.study.front_view import FrontView
+from autosearch.engine.problem import Problem
 from autosearch.recipe import Recipe
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 
 def test_front_as_text_and_as_json(cli, study: Path) -> None:

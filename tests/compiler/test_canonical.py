@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.sampler import sample
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.plan import model_key
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import FORMS, Recipe
 
 CHOICES = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.compiler.solver import compile_updates
+from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.recipe import FORMS, Step
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import SOLVERS, baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.prediction import Prediction
-from autosearch.diffusion.sampler import sample, trajectory
+from autosearch.diffusion.sampling.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.solvers import Interval, Update, coefficients
 from autosearch.errors import UserError

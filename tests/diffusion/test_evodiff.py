@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.sampler import sample
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, VariancePreserving
 from autosearch.diffusion.solvers import Evaluation, Update, moved
 from autosearch.models.exact import ExactDenoiser, Mixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.few_step import PRESETS, FewStep, few_step, few_step_end, few_step_times
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, VariancePreserving
 from autosearch.errors import UserError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 # One process has all of these: they share a search.
 pytestmark = pytest.mark.xdist_group("stranger")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autosearch.experiment import shipped_experiments
-from autosearch.fits.names import check_name
+from autosearch.baselines.fitted.names import check_name
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

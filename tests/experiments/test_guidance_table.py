@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.evaluate import Evaluation
+from autosearch.engine.evaluate import Evaluation
 from autosearch.experiments.benchmarks import guidance
 from autosearch.models import DigitsModel
 from autosearch.objectives import Estimate
 from autosearch.recipe import Recipe
-from autosearch.study import Candidate, Study
+from autosearch.study.study import Candidate, Study
 
 NOISE = np.random.default_rng(0).normal(size=20)
 DENOISER = DigitsModel.load().denoiser

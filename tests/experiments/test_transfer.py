@@ -7,7 +7,7 @@ import pytest
 
 from autosearch.experiments.benchmarks.contestants import SPACES
 from autosearch.experiments.benchmarks.transfer import table, transfer
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 TINY = replace(
     SPACES["timesteps"],

@@ -21,9 +21,9 @@ from autosearch.experiments.benchmarks.contestants_boxed import boxed
 from autosearch.experiments.benchmarks.yardstick_fronts import Run, checkpoints, cost_of
 from autosearch.experiments.benchmarks.yardstick_merged import merged
 from autosearch.experiments.benchmarks.yardstick_table import markdown, rows, shares
-from autosearch.problem import Problem
-from autosearch.study import Study
-from autosearch.workers.base import Task
+from autosearch.engine.problem import Problem
+from autosearch.study.study import Study
+from autosearch.engine.workers.base import Task
 
 # One process has all of these: they share their searches.
 pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("yardstick")]

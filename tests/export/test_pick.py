@@ -7,7 +7,7 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.export import knee, pick
-from autosearch.front_view import FrontView
+from autosearch.study.front_view import FrontView
 
 
 def made(*rows: tuple[float, ...], names: tuple[str, ...] = ("fid", "nfe")) -> FrontView:

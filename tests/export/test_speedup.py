@@ -7,8 +7,8 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.export import pick, picked
-from autosearch.front_view import FrontView
-from autosearch.speedup import speed
+from autosearch.study.front_view import FrontView
+from autosearch.study.speedup import speed
 
 
 def point(number: int, steps: int, name: str | None = None, **values: float) -> dict[str, Any]:

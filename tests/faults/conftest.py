@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch import session as session_module
+from autosearch.engine import session as session_module
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.front import front_table
-from autosearch.journal import FILE, read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
-from autosearch.workers import Evaluator, InProcessExecutor, Outcome, Task
+from autosearch.study.front import front_table
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
+from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 
 BASE: Mapping[str, Any] = {
     "model": {"name": "mixture", "dimension": 2, "components": 2},

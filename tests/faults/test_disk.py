@@ -10,7 +10,7 @@ import pytest
 from autosearch.cli import app as app_module
 from autosearch.cli import front as front_module
 from autosearch.errors import UserError
-from autosearch.journal import FILE, read_journal
+from autosearch.study.journal import FILE, read_journal
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 HOW = ("clean", "short", "stuck", "flush")

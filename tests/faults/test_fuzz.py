@@ -20,16 +20,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosearch import artifacts, dry_run, gallery, report, run
+from autosearch.visualization import study_outputs as artifacts, sample_grids as gallery, report
+from autosearch.engine import dry_run, run
 from autosearch.baselines import baseline
 from autosearch.cli import main
-from autosearch.evaluate import RecipeEvaluator
+from autosearch.engine.evaluate import RecipeEvaluator
 from autosearch.experiment import Experiment, shipped_experiments
-from autosearch.journal import FILE, read_journal
-from autosearch.journal_lines import encode
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal_lines import encode
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.testing.mutation import JUNK, mutated, mutated_bytes, written
+from support.mutation import JUNK, mutated, mutated_bytes, written
 
 SHORT, LONG = 80, 3000
 # No case may take longer than this, valid or not.
@@ -98,14 +99,14 @@ def fuzz(
     timing = dry_run._Timing("nothing", 1e-6, 0.0, 0.0, 1.0, None)
     monkeypatch.setattr(dry_run, "_measured", lambda problem, plans: timing)
     monkeypatch.setattr(dry_run, "proposal_seconds", lambda problem, most: 0.0)
-    monkeypatch.setattr("autosearch.foreseen._DRAWS", 2)
+    monkeypatch.setattr("autosearch.engine.cost_estimate._DRAWS", 2)
     monkeypatch.setattr(RecipeEvaluator, "evaluate", _done)
     monkeypatch.setattr(gallery, "save_samples", _done)
     monkeypatch.setattr(run, "run_study", _done)
     monkeypatch.setattr(run, "validate_study", _done)
     monkeypatch.setattr(report, "write_report", _done)
     monkeypatch.setattr(artifacts, "draw_recipe", _done)
-    monkeypatch.setattr("autosearch.plotting.plot_front", _done)
+    monkeypatch.setattr("autosearch.visualization.figures.plot_front", _done)
     monkeypatch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     before = signal.signal(signal.SIGALRM, _slow)

@@ -12,10 +12,10 @@ import pytest
 
 from autosearch.baselines import baseline
 from autosearch.cli import main
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.journal import FILE, read_journal
-from autosearch.journal_lines import encode
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal_lines import encode
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 

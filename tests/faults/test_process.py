@@ -10,9 +10,9 @@ import pytest
 
 from autosearch.cli.status import read_status, status_data
 from autosearch.errors import UserError
-from autosearch.front import front_table
-from autosearch.journal import read_journal
-from autosearch.study import Study
+from autosearch.study.front import front_table
+from autosearch.study.journal import read_journal
+from autosearch.study.study import Study
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # References and teachers, then 16 candidates, then validation.

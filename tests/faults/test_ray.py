@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from autosearch.front import front_table
-from autosearch.journal import FILE, read_journal
-from autosearch.study import Study
+from autosearch.study.front import front_table
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.study import Study
 
 pytestmark = [pytest.mark.soak, pytest.mark.ray]
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from autosearch.evaluate import load_recipe
+from autosearch.engine.evaluate import load_recipe
 from autosearch.experiment import experiment_from_dict
 from autosearch.export import carry_artifacts
-from autosearch.journal import read_journal
-from autosearch.library import FOLDER
+from autosearch.study.journal import read_journal
+from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.models import MixtureModel
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 KEYS: dict[str, Any] = {
     "model": "mixture",

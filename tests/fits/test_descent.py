@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autosearch.diffusion.schedules import get_schedule
-from autosearch.fits.descent import descend
-from autosearch.fits.gaps import Gaps
+from autosearch.baselines.fitted.descent import descend
+from autosearch.baselines.fitted.log_snr_gaps import Gaps
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import torch
 
 from autosearch.errors import UserError
 from autosearch.export import carry_artifacts
-from autosearch.library import FOLDER, Library, Provenance, packed
+from autosearch.diffusion.artifact_store import FOLDER, Library, Provenance, packed
 from autosearch.recipe import Artifact, Recipe
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor([3])}

@@ -5,11 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
-from autosearch.fits.lab import Lab
-from autosearch.fits.names import check_name, fit_forwards, fitted_recipe, is_fitted, named_recipe
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.names import (
+    check_name,
+    fit_forwards,
+    fitted_recipe,
+    is_fitted,
+    named_recipe,
+)
 from autosearch.models.digits import DigitsModel
 
 

@@ -5,10 +5,10 @@ import torch
 
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
-from autosearch.fits.fine import mean_square, recorded
-from autosearch.fits.lab import Lab
-from autosearch.fits.names import fitted_recipe
-from autosearch.fits.olss import Regression, best_path, subspace_searched
+from autosearch.baselines.fitted.fine_trajectory import mean_square, recorded
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.olss import Regression, best_path, subspace_searched
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe
 

@@ -8,9 +8,9 @@ import torch
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
-from autosearch.fits.lab import Lab
-from autosearch.fits.names import fitted_recipe
-from autosearch.fits.tinyfusion import Gates, learned_mask
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.tinyfusion import Gates, learned_mask
 from autosearch.models.exact import ExactDenoiser
 
 NAMES = [f"block.{i}" for i in range(8)]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,12 @@ import pytest
 import autosearch
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
-from autosearch.front import front_table
-from autosearch.journal import Journal, read_journal
-from autosearch.progress import Progress
+from autosearch.study.front import front_table
+from autosearch.study.journal import Journal, read_journal
+from autosearch.study.progress import Progress
 from autosearch.recipe import Recipe
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 DATA = {
     "model": "mixture",

@@ -16,13 +16,13 @@ from optuna.trial import TrialState
 
 from autosearch.cli import main
 from autosearch.errors import UserError
-from autosearch.front import non_dominated, objectives_of, values_of
-from autosearch.integrations.optuna import export_study
-from autosearch.integrations.optuna_storage import open_storage, storage_address
-from autosearch.journal import read_journal
-from autosearch.problem import Problem
+from autosearch.study.front import non_dominated, objectives_of, values_of
+from autosearch.export.optuna_study import export_study
+from autosearch.export.optuna_storage import open_storage, storage_address
+from autosearch.study.journal import read_journal
+from autosearch.engine.problem import Problem
 from autosearch.recipe import Recipe
-from autosearch.study import Study
+from autosearch.study.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_a_name_that_is_taken_is_refused(run, tmp_path: Path) -> None:
 
 
 def test_opening_a_database_leaves_other_loggers_on(tmp_path: Path) -> None:
-    logger = logging.getLogger("autosearch.store")
+    logger = logging.getLogger("autosearch.engine.workers.store")
     open_storage(str(tmp_path / "study.db"))
     assert not logger.disabled
 

@@ -16,13 +16,13 @@ import ray
 from ray import cloudpickle, tune
 
 from autosearch.errors import UserError
-from autosearch.front import front_table
-from autosearch.integrations.candidates import CandidateEvaluator
-from autosearch.integrations.tune import RecipeSearch, recipe_trainable
-from autosearch.integrations.tune_search import MEASURED, _unfinished_trials
-from autosearch.progress import Progress
-from autosearch.run import validate_study
-from autosearch.study import Study
+from autosearch.study.front import front_table
+from autosearch.integrations.candidate_evaluator import CandidateEvaluator
+from autosearch.integrations.ray_tune import RecipeSearch, recipe_trainable
+from autosearch.integrations.ray_tune_searcher import MEASURED, _unfinished_trials
+from autosearch.study.progress import Progress
+from autosearch.engine.run import validate_study
+from autosearch.study.study import Study
 
 MOST_SECONDS = 120.0
 
@@ -228,7 +228,7 @@ def test_without_ray_the_message_names_what_to_install() -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"
         "from autosearch.errors import UserError\n"
-        "try: import autosearch.integrations.tune\n"
+        "try: import autosearch.integrations.ray_tune\n"
         "except UserError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

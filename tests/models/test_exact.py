@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from autosearch.diffusion.branches import COND, UNCOND
+from autosearch.diffusion.sites.branches import COND, UNCOND
 from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture

@@ -25,9 +25,13 @@ from autosearch.models.classifier import (
     load_features,
     local_detail,
 )
-from autosearch.models.real import RealImages
-from autosearch.models.subjects import SUBJECTS
-from autosearch.models.train_features import accuracy, fit_features, reference_statistics
+from autosearch.models.real_images import RealImages
+from autosearch.models.configs import SUBJECTS
+from autosearch.experiments.training.train_features import (
+    accuracy,
+    fit_features,
+    reference_statistics,
+)
 
 NAMES = tuple(SUBJECTS)
 SOAK = pytest.mark.soak

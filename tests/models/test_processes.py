@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving, get_schedule
-from autosearch.models.processes import PROCESSES
+from autosearch.experiments.training.forward_processes import PROCESSES
 
 
 @pytest.mark.parametrize("name", PROCESSES)

@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from autosearch.models.real import CROP, SHRINK, crop_cells, crops, digits, photographs, photos
+from autosearch.models.real_images import (
+    CROP,
+    SHRINK,
+    crop_cells,
+    crops,
+    digits,
+    photographs,
+    photos,
+)
 
 
 def test_digits_are_scikit_learn_s() -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 import autosearch
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.sampler import sample
-from autosearch.models.pipeline import PipelineModel
-from autosearch.pipelines.extra import quiet
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import sample
+from autosearch.models.diffusers.model import PipelineModel
+from autosearch.models.diffusers.optional_import import quiet
 from autosearch.recipe import Recipe
-from autosearch.testing.pipelines import PIPELINES, pipeline_folder
+from support.pipelines import PIPELINES, pipeline_folder
 
 warnings.filterwarnings("ignore", module="diffusers|transformers")
 

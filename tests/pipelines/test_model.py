@@ -12,11 +12,11 @@ import torch
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.models.pipeline import PipelineModel
+from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.spec import ModelSpec
-from autosearch.problem import Problem
-from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
 
 
 def experiment(tiny: Any, folder: Path, **space: Any) -> Any:
@@ -204,8 +204,8 @@ def test_the_cost_of_a_published_network():
     pytest.importorskip("diffusers")
     from diffusers import DiTTransformer2DModel
 
-    from autosearch.pipelines.counting import count
-    from autosearch.pipelines.families import FAMILIES
+    from autosearch.models.diffusers.macs import count
+    from autosearch.models.diffusers.families import FAMILIES
 
     with torch.device("meta"):
         network = DiTTransformer2DModel(num_layers=28, out_channels=8)
@@ -244,7 +244,7 @@ def test_compiled_blocks_give_the_same(tiny, difference, monkeypatch):
 
 
 def test_rewards_are_told_the_prompts_of_their_stream(tiny, monkeypatch):
-    from autosearch import rewards
+    from autosearch.models import rewards
     from autosearch.objectives.rewards import Reward, RewardObjective
 
     asked: list[list[str]] = []

@@ -3,7 +3,7 @@
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.pipelines.prompts import read_prompts
+from autosearch.models.diffusers.prompts import read_prompts
 
 
 def test_the_shipped_ones_are_split_in_halves_that_share_nothing():

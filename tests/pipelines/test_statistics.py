@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from autosearch.errors import UserError
-from autosearch.models.pipeline import PipelineModel
+from autosearch.models.diffusers.model import PipelineModel
 from autosearch.objectives import FidPlain
-from autosearch.pipelines.inception import WIDTHS, Inception
-from autosearch.pipelines.statistics import (
+from autosearch.models.diffusers.inception import WIDTHS, Inception
+from autosearch.models.diffusers.statistics import (
     RealImages,
     folder_statistics,
     read_statistics,

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.branches import Branch
-from autosearch.diffusion.sites import FeatureMemory
-from autosearch.pipelines.places import Place
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.models.diffusers.site_specs import Place
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
 

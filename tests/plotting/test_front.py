@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.errors import UserError
-from autosearch.front_view import FrontView
-from autosearch.plotting import front_figure, plot_front
-from autosearch.plotting.labels import spread
-from autosearch.plotting.marks import families
+from autosearch.study.front_view import FrontView
+from autosearch.visualization.figures import front_figure, plot_front
+from autosearch.visualization.figures.labels import spread
+from autosearch.visualization.figures.markers import families
 
 
 def texts(figure: Any) -> set[str]:

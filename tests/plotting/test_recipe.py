@@ -8,13 +8,13 @@ import matplotlib.image
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
-from autosearch.plan import Plan
-from autosearch.plotting import acts, plot_recipe, recipe_figure
-from autosearch.plotting.recipe import COLOURS, cells
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.visualization.figures import acts, plot_recipe, recipe_figure
+from autosearch.visualization.figures.recipe import COLOURS, cells
 from autosearch.recipe import Recipe
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.plotting.samples import Panel, image_grid, plot_panels, plot_scatter, save_grid
+from autosearch.visualization.figures.samples import (
+    Panel,
+    image_grid,
+    plot_panels,
+    plot_scatter,
+    save_grid,
+)
 
 
 def numbered(count: int, size: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from autosearch.experiment import Experiment
-from autosearch.progress import Progress
-from autosearch.run import run_study
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
 
 DATA = {
     "model": "mixture",

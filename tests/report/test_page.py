@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.front import front_table
-from autosearch.journal import Journal, read_journal
-from autosearch.report import Options, build, recipes, report_html, write_report
-from autosearch.study import Study
+from autosearch.study.front import front_table
+from autosearch.study.journal import Journal, read_journal
+from autosearch.visualization.report import Options, build, recipes, report_html, write_report
+from autosearch.study.study import Study
 
 VOID = {"meta", "img", "br", "hr", "link"}
 # Where a page could load something from.
@@ -226,7 +226,7 @@ def test_the_same_study_gives_the_same_page(two: Path) -> None:
 
 def test_it_does_not_need_a_display(two: Path, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from autosearch.report import Options, write_report; "
+        "from pathlib import Path; from autosearch.visualization.report import Options, write_report; "
         f"write_report(Path({str(two)!r}), Path({str(tmp_path / 'r.html')!r}), Options(samples=0));"
         "import sys; assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.depth import parts
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sites.blocks import parts
 from autosearch.experiment import load_experiment
 from autosearch.models.digits import DigitsModel
-from autosearch.plotting.recipe import cells
-from autosearch.report.facts import cost_rows, environment_rows, repeat
-from autosearch.report.marks import mark
-from autosearch.report.recipe_picture import recipe_picture
-from autosearch.report.samples import _shrunk
-from autosearch.report.scale import fitted, short
-from autosearch.report.svg import tag
-from autosearch.study import Study
+from autosearch.visualization.figures.recipe import cells
+from autosearch.visualization.report.facts import cost_rows, environment_rows, repeat
+from autosearch.visualization.report.marks import mark
+from autosearch.visualization.report.recipe_picture import recipe_picture
+from autosearch.visualization.report.samples import _shrunk
+from autosearch.visualization.report.scale import fitted, short
+from autosearch.visualization.report.svg import tag
+from autosearch.study.study import Study
 
 
 def test_elements_escape_texts_and_attributes() -> None:
@@ -158,7 +158,7 @@ def test_the_file_to_repeat_a_study_is_the_study_s_experiment(two: Path, tmp_pat
 
 
 def test_costs_and_environment_are_the_study_s(two: Path) -> None:
-    from autosearch.front import front_table
+    from autosearch.study.front import front_table
 
     study = Study.read(two)
     table = front_table(study)

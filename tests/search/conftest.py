@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch import session as session_module
+from autosearch.engine import session as session_module
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.front import front_table
-from autosearch.journal import Journal, read_journal
-from autosearch.problem import Problem
-from autosearch.run import study_header
-from autosearch.search import Search
-from autosearch.study import Study
-from autosearch.workers import Evaluator, Executor, InProcessExecutor, Outcome, Task
-from autosearch.workers.inprocess import Runner
+from autosearch.study.front import front_table
+from autosearch.study.journal import Journal, read_journal
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import study_header
+from autosearch.engine.loop import Search
+from autosearch.study.study import Study
+from autosearch.engine.workers import Evaluator, Executor, InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.inprocess import Runner
 
 BASE: Mapping[str, Any] = {
     "model": {"name": "mixture", "dimension": 2, "components": 2},

@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
-from autosearch import session
+from autosearch.engine import session
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.front import front_table
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
-from autosearch.workers import InProcessExecutor, Outcome, Task
-from autosearch.workers.evaluator import ModelEvaluator
+from autosearch.study.front import front_table
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
+from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
 
 LOG = "evaluations.log"
 RESULT = b'"type":"result"'

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.collect import collect
+from autosearch.engine.workers.collect import collect
 from autosearch.diffusion.noise import Stream
-from autosearch.problem import Problem
-from autosearch.store import BlockStore
-from autosearch.workers import InProcessExecutor, Outcome, Task
-from autosearch.workers.evaluator import ModelEvaluator
-from autosearch.workers.stored import StoredExecutor
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.store import BlockStore
+from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.stored import StoredExecutor
 
 NEEDS = frozenset({"features", "final"})
 

@@ -7,10 +7,10 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 KEYS: dict[str, Any] = {
     "model": "digits",

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from autosearch.algorithms import Algorithm, Proposal, RandomSearch
-from autosearch.algorithms.box_points import UnitBox
-from autosearch.front import front_table
-from autosearch.front_text import front_text
+from autosearch.algorithms.unit_box import UnitBox
+from autosearch.study.front import front_table
+from autosearch.study.front_text import front_text
 
 NUMBERS = {
     "timesteps": {"steps": [2, 6]},

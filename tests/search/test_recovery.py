@@ -7,12 +7,12 @@ import pytest
 
 from autosearch.cli import main
 from autosearch.experiment import experiment_from_dict
-from autosearch.library import FOLDER
-from autosearch.problem import Problem
-from autosearch.progress import Progress
+from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
 from autosearch.recipe import Recipe
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 # One process has all of these: they share a search.
 pytestmark = pytest.mark.xdist_group("recovery")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
 
 # Everything that a journal can hold: a reference, teachers, a scale, validation.
 KEYS = {
@@ -175,7 +175,7 @@ def test_other_weights_are_refused(tmp_path, tools, fake_workers):
 
 def rewrite_header(source: Path, target: Path) -> None:
     """The same study as if searched on other weights."""
-    from autosearch.journal import Journal
+    from autosearch.study.journal import Journal
 
     records = read_journal(source)
     header = {key: value for key, value in records[0].items() if key not in ("type", "journal")}

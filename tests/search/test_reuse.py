@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch import session as session_module
+from autosearch.engine import session as session_module
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
-from autosearch.journal import read_journal
-from autosearch.progress import Progress
-from autosearch.run import run_study
-from autosearch.study import Study
-from autosearch.workers import Executor, Job, Outcome
-from autosearch.workers.inprocess import Runner
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
+from autosearch.study.study import Study
+from autosearch.engine.workers import Executor, Job, Outcome
+from autosearch.engine.workers.inprocess import Runner
 
 # What may differ: how much was executed, by whom, and how long it took.
 VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")

@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from autosearch import session as session_module
+from autosearch.engine import session as session_module
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
-from autosearch.front import front_table
-from autosearch.journal import read_journal
+from autosearch.study.front import front_table
+from autosearch.study.journal import read_journal
 from autosearch.models.spec import ModelSpec
-from autosearch.problem import Problem
-from autosearch.progress import Progress
-from autosearch.reference import REFERENCES
-from autosearch.run import run_study, validate_study
-from autosearch.study import Study, estimates_from_record
-from autosearch.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
+from autosearch.engine.reference import REFERENCES
+from autosearch.engine.run import run_study, validate_study
+from autosearch.study.study import Study, estimates_from_record
+from autosearch.engine.workers import InProcessExecutor, Outcome, Task
 
 
 class Recorder(Progress):

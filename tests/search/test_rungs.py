@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.front import front_table
-from autosearch.problem import Problem
+from autosearch.study.front import front_table
+from autosearch.engine.problem import Problem
 
 RUNGS = {"rungs": [100, 200, 400]}
 

@@ -8,11 +8,11 @@ import pytest
 
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
-from autosearch.front import front_table
+from autosearch.study.front import front_table
 from autosearch.models.digits import DigitsModel
-from autosearch.problem import Problem
-from autosearch.progress import Progress
-from autosearch.run import run_study
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
+from autosearch.engine.run import run_study
 
 
 def run(tools, folder, *, resume=False, **keys):

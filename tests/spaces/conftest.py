@@ -10,7 +10,7 @@ from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
-from autosearch.diffusion.sites import Site
+from autosearch.diffusion.sites.sites import Site
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.spaces import Family, SolverChoice, Space, Timesteps
 

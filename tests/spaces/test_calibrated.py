@@ -6,7 +6,7 @@ import pytest
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.fits.names import named_recipe
+from autosearch.baselines.fitted.names import named_recipe
 from autosearch.spaces import SolverChoice, Space, Timesteps
 
 FORMS = ("dpmsolver", "taylor", "unipc_bh2", "evodiff", "v3")

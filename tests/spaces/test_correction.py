@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.spaces import Correction, Space, Timesteps

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.few_step import PRESETS
 from autosearch.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe

@@ -8,7 +8,7 @@ import pytest
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
 from autosearch.errors import UserError
-from autosearch.fits.recover import recovered_recipe
+from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.recipe import Recipe
 from autosearch.spaces import Prune, Space
 

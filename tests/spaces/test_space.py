@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import SOLVERS, baseline, baseline_names
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
 from autosearch.spaces import MAX_BOX, Family, Genome, Parameter, Space, Timesteps
 

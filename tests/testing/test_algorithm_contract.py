@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms import Algorithm, Proposal, RandomSearch
-from autosearch.algorithms.box_points import UnitBox
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.testing import AlgorithmContract
 
 

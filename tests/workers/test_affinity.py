@@ -1,10 +1,10 @@
 """Which worker gets which task."""
 
 from autosearch.diffusion.noise import Stream
-from autosearch.plan import Plan, StepPlan
+from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.recipe import ModelKey
-from autosearch.workers import FitTask, Task
-from autosearch.workers.affinity import Seen, Waiting, task_keys, waiting_choice
+from autosearch.engine.workers import FitTask, Task
+from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 

@@ -16,10 +16,17 @@ from ray import cloudpickle
 
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.errors import UserError
-from autosearch.plan import Plan, StepPlan
+from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.recipe import ModelKey
-from autosearch.workers import Evaluator, Executor, Infeasible, InProcessExecutor, Outcome, Task
-from autosearch.workers.ray_pool import RayExecutor
+from autosearch.engine.workers import (
+    Evaluator,
+    Executor,
+    Infeasible,
+    InProcessExecutor,
+    Outcome,
+    Task,
+)
+from autosearch.engine.workers.ray_pool import RayExecutor
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 
@@ -317,7 +324,7 @@ OWN_RAY = """
 import functools, json, os, sys
 sys.path.insert(0, {folder!r})
 import ray, fakes
-from autosearch.workers import make_executor
+from autosearch.engine.workers import make_executor
 fakes.cloudpickle.register_pickle_by_value(fakes)
 factory = functools.partial(fakes.Fake, {folder!r})
 with make_executor(factory, count=1, cpus=1, gpus=0, kind="ray") as executor:

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.collect import collect
-from autosearch.compiler import compile_recipe
+from autosearch.engine.workers.collect import collect
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.experiment import experiment_from_dict
-from autosearch.front import front_table
-from autosearch.front_text import MEASURED_NOTE, front_text
-from autosearch.measure import Measure, make_objectives
+from autosearch.study.front import front_table
+from autosearch.study.front_text import MEASURED_NOTE, front_text
+from autosearch.engine.measure import Measure, make_objectives
 from autosearch.models.digits import DigitsModel
 from autosearch.models.spec import ModelSpec
-from autosearch.plan import Plan
-from autosearch.problem import Problem
-from autosearch.progress import Progress
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
 from autosearch.recipe import Recipe
-from autosearch.run import run_study
-from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator
-from autosearch.workers.inprocess import InProcessExecutor
+from autosearch.engine.run import run_study
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import InProcessExecutor
 
 NEEDS = frozenset({"features"})
 

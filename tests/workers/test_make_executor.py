@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.workers import Evaluator, InProcessExecutor, make_executor
+from autosearch.engine.workers import Evaluator, InProcessExecutor, make_executor
 
 ONE = {"count": 1, "cpus": 1.0, "gpus": 0.0}
 
@@ -60,7 +60,7 @@ def test_more_than_there_is_gets_an_error_at_once(ray_cluster, changes, message)
 
 
 def test_auto_fills_what_is_there(ray_cluster):
-    from autosearch.workers.ray_cluster import worker_count
+    from autosearch.engine.workers.ray_cluster import worker_count
 
     assert worker_count("auto", cpus=2.0, gpus=0.0) in (1, 2)  # 1 while others still run
     assert worker_count("auto", cpus=0.1, gpus=0.5) <= 4
@@ -69,7 +69,7 @@ def test_auto_fills_what_is_there(ray_cluster):
 
 
 def test_room_that_others_hold_gets_an_error_not_a_hang(ray_cluster, monkeypatch):
-    from autosearch.workers import ray_cluster as cluster
+    from autosearch.engine.workers import ray_cluster as cluster
 
     held = cluster.reserve(2, cpus=0.5, gpus=1.0)
     monkeypatch.setattr(cluster, "_RESERVE_SECONDS", 0.5)
@@ -79,5 +79,5 @@ def test_room_that_others_hold_gets_an_error_not_a_hang(ray_cluster, monkeypatch
 
 
 def test_ray_is_not_imported_before_it_is_used():
-    code = "import sys, autosearch, autosearch.workers; sys.exit('ray' in sys.modules)"
+    code = "import sys, autosearch, autosearch.engine.workers; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
 from autosearch.models.spec import ModelSpec
-from autosearch.plan import Plan
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Step
-from autosearch.workers.base import Task
-from autosearch.workers.evaluator import ModelEvaluator
-from autosearch.workers.inprocess import Runner
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import Runner
 
 SPEC = ModelSpec("mixture", {"dimension": 2, "components": 2})
 SIZE = 50

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from autosearch.workers.base import Executor, FitTask, Job, Outcome
-from autosearch.workers.streamed import streamed
+from autosearch.engine.workers.base import Executor, FitTask, Job, Outcome
+from autosearch.engine.workers.streamed import streamed
 
 
 class Queue(Executor):

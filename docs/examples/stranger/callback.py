@@ -2,8 +2,8 @@
 
 import csv
 
-from autosearch.callbacks import Callback, Numbers, Watched
-from autosearch.study import Candidate
+from autosearch.integrations.loggers import Callback, Numbers, Watched
+from autosearch.study.study import Candidate
 
 
 class Table(Callback):

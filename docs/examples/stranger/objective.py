@@ -7,7 +7,7 @@ import numpy as np
 from autosearch.objectives.base import Estimate, Objective, Rows
 from autosearch.objectives.jackknife import cut, from_leave_one_out
 from autosearch.objectives.rows import generated, real
-from autosearch.plan import Plan
+from autosearch.diffusion.plan.plan import Plan
 
 
 class MeanGap(Objective):

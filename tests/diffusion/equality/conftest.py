@@ -28,8 +28,8 @@ from diffusers import (
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.compiler import compile_recipe
-from autosearch.diffusion.sampler import sample
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe

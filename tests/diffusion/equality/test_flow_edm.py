@@ -20,7 +20,7 @@ from torch import Tensor
 from autosearch.baselines.zoo import SOLVERS
 from autosearch.diffusion.schedules import EDM, RectifiedFlow
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.plan import model_key
+from autosearch.diffusion.plan.plan import model_key
 
 Make = Callable[..., Any]
 

@@ -1,0 +1,55 @@
+"""A plan as a vector of fixed length, for models that guess at its quality."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.diffusion.plan.plan import Plan, StepPlan
+
+__all__ = ["COSTS", "descriptor"]
+
+Array = NDArray[np.float64]
+
+# What a plan declares: an objective that is one of these needs no guess.
+COSTS = ("nfe", "forwards", "macs", "memory")
+
+# Places along a recipe at which its levels, and its other choices, are read.
+_LEVELS = np.linspace(0.0, 1.0, 9)
+_CHOICES = np.linspace(0.0, 1.0, 5)
+# Log-SNRs beyond are pure noise or clean.
+_FURTHEST = 8.0
+
+
+def descriptor(plan: Plan) -> Array:
+    """[22] numbers: levels along the steps, how the solver acts along them, and what it costs.
+
+    Recipes of any length are read at the same places, in between by interpolation.
+    """
+    levels = np.array([_level(step.log_snr) for step in plan.steps])
+    end = _level(plan.steps[-1].next_log_snr)
+    places = np.linspace(0.0, 1.0, len(levels)) if len(levels) > 1 else np.array([0.0])
+    orders = np.array([float(step.order) for step in plan.steps])
+    gaps = np.diff([*levels, end])
+    return np.concatenate(
+        [
+            np.interp(_LEVELS, places, levels),
+            np.interp(_CHOICES, places, orders),
+            [
+                math.log(len(levels)),
+                float(np.log(np.maximum(gaps, 1e-3)).std()),
+                _share(plan, lambda step: step.corrector is not None),
+                _share(plan, lambda step: step.evaluate != "network"),
+            ],
+            [math.log1p(max(float(getattr(plan, cost)), 0.0)) for cost in COSTS],
+        ]
+    )
+
+
+def _level(log_snr: float) -> float:
+    return min(max(log_snr, -_FURTHEST), _FURTHEST)
+
+
+def _share(plan: Plan, holds: Callable[[StepPlan], bool]) -> float:
+    return sum(holds(step) for step in plan.steps) / len(plan.steps)

@@ -1,0 +1,135 @@
+"""BOSS (2023): the times of K steps whose errors are least in sum, by dynamic programming.
+
+A fine trajectory is recorded once. The error of a step from one of its points to another is the
+mean square distance of where a one-step solver leads from where the trajectory is; the cheapest
+path of exactly K such steps is found by Bellman's recursion. How errors grow along the way is not
+looked at, and neighbours cost nothing where the edge is the trajectory's own solver. Published for
+Euler's method in the time of flows, which is DDIM; here the edge is whatever a recipe's step is
+when nothing came before it. The second half of the publication trains the network, which we do not.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.solvers import moved
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.recipe import Recipe
+
+__all__ = ["FITS", "cheapest_path", "edge_costs", "straightened"]
+
+_FINE = 100
+_SAMPLES = 100
+
+
+def cheapest_path(costs: NDArray[np.float64], steps: int) -> list[int]:
+    """The nodes of the cheapest path of exactly ``steps`` edges from the first node to the last.
+
+    Args:
+        costs: [nodes, nodes]; of the edges from i to j > i.
+        steps: at most one fewer than there are nodes.
+
+    Returns:
+        ``steps + 1`` ascending nodes; of equal paths the one with the earliest nodes.
+    """
+    nodes = len(costs)
+    if not 1 <= steps < nodes:
+        raise ValueError(f"no path of {steps} edges over {nodes} nodes")
+    forward = np.where(np.triu(np.ones((nodes, nodes), dtype=bool), 1), costs, math.inf)
+    to_go = np.full(nodes, math.inf)
+    to_go[-1] = 0.0
+    follow: list[NDArray[np.int64]] = []
+    for _ in range(steps):
+        total = forward + to_go
+        follow.append(total.argmin(axis=1))
+        to_go = total.min(axis=1)
+    path = [0]
+    for best in reversed(follow):
+        path.append(int(best[path[-1]]))
+    return path
+
+
+def edge_costs(recipe: Recipe, lab: Lab, way: Recorded) -> NDArray[np.float64]:
+    """The error [points, points] of one step between points of a trajectory.
+
+    The step is the recipe's first as it is without history.
+    """
+    count = len(way.states)
+    costs = np.full((count, count), math.inf)
+    statistics = plan_statistics(lab.plan(recipe), lab.denoiser)
+    template = recipe.steps[0].model_copy(update={"corrector": "none", "eta": 0.0})
+    with torch.inference_mode():
+        for i in range(count - 1):
+            for j in range(i + 1, count):
+                ((update, _),) = compile_updates([template], [way.log_snrs[i], way.log_snrs[j]])
+                reached = moved(
+                    update,
+                    {-1: way.evaluations[i]},
+                    way.log_snrs[j],
+                    schedule=lab.denoiser.schedule,
+                    statistics=statistics,
+                )
+                costs[i, j] = mean_square(reached, way.states[j])
+    return costs
+
+
+def straightened(recipe: Recipe, lab: Lab, *, fine: int = _FINE, samples: int = _SAMPLES) -> Recipe:
+    """The recipe at the times of the cheapest path of as many steps.
+
+    Args:
+        fine: steps of the recorded trajectory.
+        samples: to measure errors on.
+
+    Raises:
+        UserError: for more steps than fine ones, and for weights that belong to times.
+    """
+    if any(step.weights is not None for step in recipe.steps):
+        raise UserError("BOSS: the recipe's weights belong to its times; leave one of them out")
+    way = recorded(recipe, lab, steps=fine, samples=samples)
+    path = cheapest_path(edge_costs(recipe, lab, way), len(recipe.steps))
+    return at_points(recipe, way, path)
+
+
+def at_points(recipe: Recipe, way: Recorded, path: Sequence[int]) -> Recipe:
+    """The recipe's steps at the times of a trajectory's points; the path's end is not one."""
+    steps = [
+        step.model_copy(
+            update={"time": way.recipe.steps[i].time, "log_snr": way.recipe.steps[i].log_snr}
+        )
+        for step, i in zip(recipe.steps, path, strict=False)
+    ]
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return straightened(recipe, lab, fine=int(values[0]), samples=int(values[1]))
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    fine, samples = values
+    return float(fine * samples)
+
+
+FITS = {
+    "boss": Fit(
+        "BOSS (2023): the times of the cheapest path over local errors of one step",
+        (
+            Setting("fine steps", _FINE, 2, 1000),
+            Setting("samples", _SAMPLES, 1, 10_000),
+        ),
+        _fit,
+        _forwards,
+        "time",
+    )
+}

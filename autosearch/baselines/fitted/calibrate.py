@@ -1,0 +1,125 @@
+"""One model measured by one method, outside a search: recipes, or a file of statistics."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autosearch.baselines import baseline
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.errors import UserError, unknown_name
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibration_file import write_calibration
+from autosearch.baselines.fitted.cascade import Cascade
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.v3 import statistics
+from autosearch.baselines.fitted.zoo import FITS
+from autosearch.recipe import Recipe
+
+__all__ = ["CASCADE", "METHODS", "Calibrated", "calibrate"]
+
+# By method, the solver that it is published for.
+METHODS: Mapping[str, str] = {
+    "boss": "ddim",
+    "dc": "unipc",
+    "olss": "ddim",
+    STATISTICS: "ddim",
+}
+_ALIASES = {"dpm-solver-v3": STATISTICS, "dc-solver": "dc"}
+CASCADE = "cascade.json"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What was written, and what measuring cost in forwards of one sample."""
+
+    files: Sequence[Path]
+    forward_equivalents: float
+
+
+def calibrate(
+    denoiser: Denoiser,
+    method: str,
+    output: Path,
+    *,
+    solver: str | None = None,
+    steps: tuple[int, int] | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+) -> Calibrated:
+    """Measure a model.
+
+    Statistics (``v3``) serve recipes of any length: ``output`` is one file, which the baseline
+    ``SOLVER+v3_from:FILE`` takes. Of the other methods the result is a recipe for each number of
+    steps: ``output`` is a folder of them; DC-Solver's also gets its cascade polynomial.
+
+    Args:
+        solver: ``SOLVER[-GRID]`` that is fitted; by default the one of the publication.
+        steps: the least and the largest number; 3 and 10 by default.
+        samples: to measure on; the method's own number by default.
+
+    Raises:
+        UserError: for what cannot be measured or written.
+    """
+    name = _ALIASES.get(method, method)
+    if name not in METHODS:
+        raise unknown_name("method", method, [*METHODS, *_ALIASES], where="--method")
+    if seed < 0:
+        raise UserError(f"--seed: {seed} is below 0; use 0 or more")
+    lab = Lab(denoiser, seed=seed)
+    base = solver or METHODS[name]
+    given = _settings(FITS[name], samples)
+    if name == STATISTICS:
+        if steps is not None:
+            raise UserError("--steps: statistics serve any number of steps; leave it out")
+        return _statistics(lab, base, given, output)
+    low, high = steps or (3, 10)
+    if not 1 <= low <= high:
+        raise UserError(f"--steps: {low} {high} is no range; write the least and the largest")
+    recipes: dict[int, Recipe] = {}
+    for count in range(low, high + 1):
+        plain = baseline(f"{base}@{count}", denoiser)
+        with lab.counting():
+            recipes[count] = FITS[name].apply(plain, lab, given)
+    texts = {f"{base}+{name}@{count}.json": one.to_dict() for count, one in recipes.items()}
+    if name == "dc" and high >= 3:
+        cascade = Cascade.fit(list(recipes.values()), model=denoiser.weights)
+        texts[CASCADE] = cascade.to_dict()
+    return Calibrated(_written(output, texts), lab.forward_equivalents)
+
+
+def _settings(fit: Fit, samples: int | None) -> tuple[Any, ...]:
+    """The values of a fit's settings, its samples as asked for."""
+    values = []
+    for one in fit.settings:
+        asked = samples is not None and one.name == "samples"
+        value = samples if asked and samples is not None else one.default
+        if not one.low <= value <= one.high:
+            raise UserError(f"--samples: {value:g} is outside {one.low:g} to {one.high:g}")
+        values.append(value)
+    return tuple(values)
+
+
+def _statistics(lab: Lab, base: str, given: Sequence[Any], output: Path) -> Calibrated:
+    if output.suffix != ".safetensors":
+        raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
+    with lab.counting():
+        recipe = baseline(f"{base}@10", lab.denoiser)
+        found = statistics(recipe, lab, levels=int(given[0]), samples=int(given[1]))
+    write_calibration(output, found, lab)
+    return Calibrated([output], lab.forward_equivalents)
+
+
+def _written(folder: Path, texts: Mapping[str, Any]) -> list[Path]:
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in texts.items():
+            path = folder / name
+            path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            paths.append(path)
+    except OSError as error:
+        raise UserError(f"-o {folder}: cannot write: {error.strerror}; give a folder") from None
+    return paths

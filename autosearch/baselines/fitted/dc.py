@@ -1,0 +1,155 @@
+"""DC-Solver (2024): a ratio for each step, fitted to a fine trajectory, one step after the other.
+
+A ratio says at which time the newest prediction is taken, by the polynomial through the last three;
+see :mod:`autosearch.diffusion.plan.compensation`. That of a step is the one after which the state, with
+the corrector's second look where the step has one, is nearest to the fine trajectory's. Published:
+40 iterations of AdamW at rate 0.1 against the nearest earlier state of DDIM in 200 or 999 steps.
+Here a bounded search for one number, which needs no gradients, against DPM-Solver++(2M), which
+passes through the recipe's own times; a ratio that gains nothing stays 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.plan.compensation import LEAST_HISTORY
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.solvers import Evaluation
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit, no_forwards
+from autosearch.baselines.fitted.cascade import Cascade
+from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.recipe import Recipe
+
+__all__ = ["FITS", "compensating"]
+
+_SAMPLES = 20
+_FINE = 200
+_BOUNDS = (0.0, 2.0)
+_PRECISION = 1e-3
+# About so many ratios are tried until one is found.
+_TRIED = 8
+
+
+def compensating(recipe: Recipe, lab: Lab, *, samples: int = _SAMPLES, fine: int = _FINE) -> Recipe:
+    """The recipe with a ratio in every step from the third on.
+
+    Args:
+        samples: to fit on; published: 10.
+        fine: steps of the fine trajectory, about.
+
+    Raises:
+        UserError: for stochastic recipes.
+    """
+    if any(step.eta > 0 for step in recipe.steps):
+        raise UserError("DC-Solver: ratios are fitted to a trajectory without noise; set eta to 0")
+    nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
+    steps = [step.model_copy(update=nothing) for step in recipe.steps]
+    found = recipe.model_copy(update={"steps": steps, "pruned": []})
+    wanted = fine_states(found, lab, steps=fine, samples=samples)
+    network = lab.network(samples)
+    plan = lab.plan(found)
+    start = plan.start_scale * lab.noise(samples)
+    statistics = plan_statistics(plan, lab.denoiser)
+    march = March(plan, lab.denoiser.schedule, start, statistics=statistics)
+    with torch.inference_mode():
+        while not march.finished:
+            said = network.evaluate(march.step, march.x)
+            ahead = march.fork(march.plan)
+            if ahead.tell(said) and march.done + 1 >= LEAST_HISTORY:
+                here = _Place(found, lab, march, network, said, wanted[march.done + 1])
+                found = _with_ratio(found, march.done, here.best_ratio())
+                ahead = march.fork(lab.plan(found))
+                ahead.tell(said)
+            march = ahead
+    changed = [
+        step.model_copy(update={"compensation": fitted.compensation})
+        for step, fitted in zip(recipe.steps, found.steps, strict=True)
+    ]
+    return recipe.model_copy(update={"steps": changed})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a ratio is to be chosen: a march, what was said there, and where to go."""
+
+    recipe: Recipe
+    lab: Lab
+    march: March
+    network: Network
+    said: Evaluation
+    wanted: Tensor
+
+    def best_ratio(self) -> float:
+        """Rounded to a thousandth; 1 unless another one is better."""
+        search = minimize_scalar(
+            self.error, bounds=_BOUNDS, method="bounded", options={"xatol": _PRECISION}
+        )
+        ratio = round(float(search.x), 3)
+        return ratio if self.error(ratio) < self.error(1.0) else 1.0
+
+    def error(self, ratio: float) -> float:
+        """The mean square distance after the step and what its corrector does about it."""
+        plan = self.lab.plan(_with_ratio(self.recipe, self.march.done, float(ratio)))
+        ahead = self.march.fork(plan)
+        ahead.tell(self.said)
+        corrector = plan.steps[ahead.done - 1].corrector
+        if corrector is None:
+            return mean_square(ahead.x, self.wanted)
+        complete = ahead.tell(self.network.evaluate(ahead.step, ahead.x))
+        return mean_square(ahead.newest.x if complete else ahead.x, self.wanted)
+
+
+def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
+    steps = list(recipe.steps)
+    steps[i] = steps[i].model_copy(update={"compensation": ratio})
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return compensating(recipe, lab, samples=int(values[0]), fine=int(values[1]))
+
+
+def _predicted(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return Cascade.load(Path(str(values[0]))).applied(recipe, model=lab.denoiser.weights)
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    samples, fine = values
+    count = len(recipe.steps)
+    # A corrector asks the network for each ratio that is tried.
+    asking = sum(step.corrector != "none" for step in recipe.steps[LEAST_HISTORY - 1 :])
+    # Of the fine trajectory's steps the last ones are one.
+    return float(samples * (fine * (1 - 1 / count) + count + _TRIED * asking))
+
+
+FITS = {
+    "dc": Fit(
+        "DC-Solver (2024): each newest prediction taken at the time that leads to the fine path",
+        (
+            Setting("samples", _SAMPLES, 1, 10_000),
+            Setting("fine steps", _FINE, 2, 1000),
+        ),
+        _fit,
+        _forwards,
+        "compensation",
+    ),
+    "cpr": Fit(
+        "DC-Solver's ratios as a cascade polynomial of a file predicts them",
+        (),
+        _predicted,
+        no_forwards,
+        "compensation",
+        path=True,
+    ),
+}

@@ -1,0 +1,156 @@
+"""DPCache (2026): which steps compute, by dynamic programming over errors measured beforehand.
+
+Steps that compute are key steps; between two of them the last block's output is forecast from the
+last two. Its recurrence reaches us second-hand and keeps one predecessor for each key step, which
+is not exact, as a forecast depends on two: here the state is a pair of key steps, which is.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.blocks import blocks, span
+from autosearch.diffusion.sites.sites import FeatureMemory, extrapolate
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.network_states import way
+from autosearch.recipe import Recipe
+from autosearch.recipe.actions import output_feature
+
+__all__ = ["FITS", "dp_cached", "forecast_errors", "key_steps"]
+
+# Published: ten, and one does.
+_SAMPLES = 20
+# Published; fewer where fewer compute at all.
+_FORCED = 3
+
+Errors = NDArray[np.float64]
+
+
+def dp_cached(
+    recipe: Recipe, lab: Lab, computed: int, order: int, samples: int = _SAMPLES
+) -> Recipe:
+    """Let all but ``computed`` steps forecast the output of the stack of blocks.
+
+    Args:
+        recipe: without site actions of its own.
+        lab: the model.
+        computed: how many of the steps that ask the network compute; the first three do.
+        order: of the forecast, 0 or 1.
+        samples: to measure on.
+
+    Raises:
+        UserError: for a recipe with actions already, or that has fewer steps.
+    """
+    if any(step.sites or step.gate for step in recipe.steps):
+        raise UserError("dpcache: the recipe leaves something out already; give one that computes")
+    asking = [i for i, step in enumerate(recipe.steps) if step.evaluate == "network"]
+    if computed > len(asking):
+        raise UserError(
+            f"dpcache: {computed} steps cannot compute in a recipe of {len(asking)}; let fewer"
+        )
+    errors = forecast_errors(recipe, lab, order, samples)
+    keys = {asking[i] for i in key_steps(errors, computed, forced=min(_FORCED, computed))}
+    act = {span(blocks(lab.denoiser.sites)): f"output:{order}"}
+    steps = [
+        step.model_copy(update={"sites": act if i in asking and i not in keys else {}})
+        for i, step in enumerate(recipe.steps)
+    ]
+    return recipe.model_copy(update={"steps": steps})
+
+
+def forecast_errors(recipe: Recipe, lab: Lab, order: int, samples: int) -> Errors:
+    """[T, T, T]: mean absolute error of step k's feature, forecast from key steps i < j < k.
+
+    With order 0, and where j is the first step (i = j), the feature of j is reused. Along the
+    recipe as it computes everything, at the coordinates that the sampler uses.
+    """
+    times, features = _features(recipe, lab, samples)
+    count = len(times)
+    errors = np.full((count, count, count), np.nan)
+    for j in range(count):
+        for i in range(j + 1):
+            known = [(times[n], features[n]) for n in ((i, j) if i < j and order else (j,))]
+            for k in range(j + 1, count):
+                error = extrapolate(known, times[k]) - features[k]
+                errors[i, j, k] = float(error.abs().mean())
+    return errors
+
+
+def key_steps(errors: Errors, computed: int, *, forced: int) -> tuple[int, ...]:
+    """The ``computed`` key steps whose forecasts in between have the least sum of errors.
+
+    Exact: ``D[m][j, k] = min over i of D[m - 1][i, j] + C[i, j, k]``, where ``C[i, j, k]`` is the
+    sum of errors strictly between key steps j and k, forecast from i and j. Takes O(K T^3).
+
+    Args:
+        errors: as :func:`forecast_errors` gives them; those with i = j for the first step alone.
+        computed: K, at least ``forced``.
+        forced: so many first steps are key steps, at least one.
+    """
+    count = len(errors)
+    state = (max(forced - 2, 0), forced - 1)
+    best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {
+        state: (0.0, tuple(range(forced)))
+    }
+    for _ in range(computed - forced):
+        longer: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
+        for (i, j), (cost, keys) in best.items():
+            between = 0.0
+            for k in range(j + 1, count):
+                total = cost + between
+                if total < longer.get((j, k), (math.inf, ()))[0]:
+                    longer[j, k] = (total, (*keys, k))
+                between += float(errors[i, j, k])
+        best = longer
+    ends = {
+        keys: cost + float(errors[i, j, j + 1 :].sum()) for (i, j), (cost, keys) in best.items()
+    }
+    return min(ends, key=lambda keys: ends[keys])
+
+
+def _features(recipe: Recipe, lab: Lab, samples: int) -> tuple[list[float], list[Tensor]]:
+    """Times and outputs of the last block at the steps that ask the network, branches together."""
+    site = span(blocks(lab.denoiser.sites))
+    feature = output_feature(site)
+    states = way(recipe, lab, samples)
+    shared = set.intersection(*({branch.name for branch in at.step.branches} for at in states))
+    if not shared:
+        raise UserError("dpcache: the recipe's steps have no branch in common; guide them all")
+    found = []
+    for at in states:
+        memory = FeatureMemory({feature: 1})
+        with torch.inference_mode():
+            lab.network(samples, memory).evaluate(at.step, at.x)
+            parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
+        found.append(torch.cat(parts))
+    return [at.step.time for at in states], found
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return dp_cached(recipe, lab, int(values[0]), int(values[1]))
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, and once more for the features.
+    return float(2 * _SAMPLES * len(recipe.steps))
+
+
+FITS = {
+    "dpcache": Fit(
+        "DPCache (2026): the steps that compute, by dynamic programming over measured errors",
+        (Setting("computed", 7, 1, 1000), Setting("order", 1, 0, 1)),
+        _fit,
+        _forwards,
+        "sites",
+        sites=True,
+    )
+}

@@ -1,0 +1,153 @@
+"""ERTACache (2025): which steps reuse, how far they go, and a line that mends what they say.
+
+All three are fitted on a few samples of the recipe without any cache, each step by itself. Its
+formulas reach us second-hand. Where it reuses the difference between a network's output and its
+input, what we reuse is what the stack of blocks adds; and where it linearises a sigmoid of the
+prediction for the error, we fit the line itself by least squares.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.blocks import blocks, span
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.network_states import said, uncached
+from autosearch.recipe import Recipe, Step, round_float
+
+__all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]
+
+# A step that went nowhere would be no step.
+_LEAST_INTERVAL = 0.05
+_SAMPLES = 100
+
+
+def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMPLES) -> Recipe:
+    """Let a recipe reuse its stack of blocks where that hardly changed, adjusted and rectified.
+
+    Args:
+        recipe: without site actions of its own.
+        lab: the model.
+        threshold: the largest relative L1 distance of what the network adds to its input from
+            what it added at the last step that computed; published: 0.08 to 0.6 by model.
+        samples: to fit on.
+
+    Raises:
+        UserError: for a model without blocks, or a recipe with actions already.
+    """
+    every = blocks(lab.denoiser.sites)
+    if not every:
+        raise UserError("ERTACache: this model has no blocks to reuse; use another recipe")
+    if any(step.sites or step.gate for step in recipe.steps):
+        raise UserError(
+            "ERTACache: the recipe leaves something out already; give one that computes"
+        )
+    chosen, stored = [], None
+    for _, x, true in uncached(recipe, lab, samples):
+        added = true - x
+        near = stored is not None and _distance(stored, added) < threshold * _size(added)
+        chosen.append({span(every): "reuse"} if near else {})
+        stored = stored if near else added
+    steps = [
+        step.model_copy(update={"sites": sites})
+        for step, sites in zip(recipe.steps, chosen, strict=True)
+    ]
+    cached = recipe.model_copy(update={"steps": steps})
+    return with_rectification(with_shorter_intervals(cached, lab, samples), lab, samples)
+
+
+def with_shorter_intervals(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
+    """Steps that leave something out go less far, the worse they are.
+
+    ``phi = 1 - |cached - true|_1 / |true - next true|_1``, from 0.05 (published: 0) to 1. The last
+    step goes to the end in any case.
+    """
+    pairs = _both(recipe, lab, samples)
+    factors = []
+    for i, (true, cached) in enumerate(pairs):
+        if cached is None or i + 1 == len(pairs):
+            factors.append(1.0)
+            continue
+        change = _distance(true, pairs[i + 1][0])
+        share = 1 - _distance(cached, true) / change if change > 0 else 1.0
+        factors.append(round_float(min(max(share, _LEAST_INTERVAL), 1.0)))
+    return _changed(recipe, [{"interval": factor} for factor in factors])
+
+
+def with_rectification(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
+    """The line ``a v + b`` from what each step that leaves something out says to the truth.
+
+    Ordinary least squares over all numbers of all samples. Steps that compute everything have
+    none, nor have those with a gate.
+    """
+    changes: list[dict[str, object]] = []
+    pairs = _both(recipe, lab, samples)
+    for step, (true, cached) in zip(recipe.steps, pairs, strict=True):
+        fitted = None if cached is None or step.gate is not None else _line(cached, true)
+        changes.append({"rectify": fitted})
+    return _changed(recipe, changes)
+
+
+def _both(recipe: Recipe, lab: Lab, samples: int) -> list[tuple[Tensor, Tensor | None]]:
+    """At each state of the uncached recipe: the true prediction, and the cached one if another."""
+    bare = _changed(recipe, [{"rectify": None}] * len(recipe.steps))
+    plan = lab.plan(bare)
+    network = lab.network(samples, plan.new_memory(samples))
+    found: list[tuple[Tensor, Tensor | None]] = []
+    for step, (_, x, true) in zip(plan.steps, uncached(recipe, lab, samples), strict=True):
+        with torch.inference_mode():
+            cached = said(network, step, x)
+        acts = any(branch.sites for branch in step.branches)
+        found.append((true, cached if acts else None))
+    return found
+
+
+def _line(cached: Tensor, true: Tensor) -> list[float] | None:
+    x, y = cached.double().flatten(), true.double().flatten()
+    variance = float(((x - x.mean()) ** 2).mean())
+    if not variance:
+        return None
+    factor = float(((x - x.mean()) * (y - y.mean())).mean()) / variance
+    return [round_float(factor), round_float(float(y.mean()) - factor * float(x.mean()))]
+
+
+def _changed(recipe: Recipe, changes: Sequence[dict[str, object]]) -> Recipe:
+    steps: list[Step] = [
+        step.model_copy(update=change) for step, change in zip(recipe.steps, changes, strict=True)
+    ]
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().mean())
+
+
+def _size(value: Tensor) -> float:
+    return float(value.abs().mean())
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return erta_cached(recipe, lab, float(values[0]))
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # Uncached, and both ways for the intervals and for the lines.
+    return float(5 * _SAMPLES * len(recipe.steps))
+
+
+FITS = {
+    "erta": Fit(
+        "ERTACache (2025): reuse where little changes, its intervals and its errors mended",
+        (Setting("threshold", 0.2, 0.0, 10.0, whole=False),),
+        _fit,
+        _forwards,
+        "sites",
+        sites=True,
+    )
+}

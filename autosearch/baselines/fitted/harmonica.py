@@ -1,0 +1,224 @@
+"""HarmoniCa (2025): a learned router that says, for each step and site, how much is computed.
+
+Every step but the first has a weight for each site, the sigmoid of a number of its own; a site's
+feature is ``w * computed + (1 - w) * cached``. They are trained along whole trajectories that run
+with the cache (step-wise denoising training), each step against the whole network at the same
+state, times a proxy of what caching at that step does to the final sample (image error), plus a
+penalty on the weights. Afterwards a site computes where its weight is above one half.
+
+Simplified, as tens of trajectories stand for thousands: the rate is higher; the threshold is one
+half in training too (published: 0.1), so that it sees the cache that will be; a cached feature is
+kept as it was computed. So that the penalty means the same for every model, errors are relative
+and the proxies have mean 1 (published: absolute, with 7e-8). Only recipes of one branch.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.sites.branches import COND
+from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
+from autosearch.diffusion.sites.blocks import parts
+from autosearch.diffusion.sites.interception import Mix
+from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.prediction import to_data_and_noise
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.solvers import Evaluation
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.diffusion.plan.plan import Plan, StepPlan
+from autosearch.recipe import Recipe
+from autosearch.diffusion.threads import one_thread
+
+__all__ = ["FITS", "learned_router", "routed"]
+
+_SAMPLES = 20
+_ROUNDS = 30
+# The image-error proxies are taken anew after so many trajectories.
+_REFRESH = 10
+_RATE = 0.1  # published: 0.01
+_LARGEST = 5.0  # published
+_THRESHOLD = 0.5
+
+
+def learned_router(
+    recipe: Recipe, lab: Lab, weight: float, *, samples: int = _SAMPLES, rounds: int = _ROUNDS
+) -> Tensor:
+    """[steps, sites] weights from 0 to 1; the first step's are 1.
+
+    Args:
+        recipe: unguided, without site actions of its own.
+        lab: the model.
+        weight: of the penalty; the larger, the less is computed.
+        samples: in a trajectory.
+        rounds: trajectories.
+
+    Raises:
+        UserError: for other recipes, or a model without gradients.
+    """
+    plan = lab.plan(recipe)
+    if not isinstance(lab.denoiser, InterceptedDenoiser):
+        raise UserError("harmonica: this model has no network with gradients; use another cache")
+    if any(step.branches != (COND,) or step.evaluate != "network" for step in plan.steps):
+        raise UserError(
+            "harmonica: give a recipe that computes everything, unguided, at every step"
+        )
+    with one_thread(), torch.inference_mode(False), torch.enable_grad():
+        return _Training(lab, plan, samples).run(weight, rounds)
+
+
+def routed(recipe: Recipe, lab: Lab, router: Tensor) -> Recipe:
+    """Reuse each site where its weight is at most one half."""
+    names = parts(lab.denoiser.sites)
+    steps = [
+        step.model_copy(
+            update={
+                "sites": {n: "reuse" for n, w in zip(names, row, strict=True) if w <= _THRESHOLD}
+            }
+        )
+        for step, row in zip(recipe.steps, router.tolist(), strict=True)
+    ]
+    return recipe.model_copy(update={"steps": steps})
+
+
+@dataclass(frozen=True)
+class _At:
+    """A step's number and plan, the state there, and each site's last computed feature."""
+
+    number: int
+    step: StepPlan
+    x: Tensor
+    stored: dict[str, Tensor]
+
+
+class _Training:
+    """Weights, plan and lab of one run."""
+
+    def __init__(self, lab: Lab, plan: Plan, samples: int) -> None:
+        assert isinstance(lab.denoiser, InterceptedDenoiser)
+        self.lab, self.plan, self.denoiser, self.samples = lab, plan, lab.denoiser, samples
+        self.names = parts(lab.denoiser.sites)
+        shape = (len(plan.steps) - 1, len(self.names))
+        self.numbers = torch.randn(shape, generator=lab.generator).requires_grad_()
+        self.labels = lab.condition(samples)
+
+    @property
+    def router(self) -> Tensor:
+        """[steps, sites] weights."""
+        first = torch.ones(1, len(self.names))
+        return torch.cat([first, self.numbers.sigmoid()]).to(self.denoiser.device)
+
+    def run(self, weight: float, rounds: int) -> Tensor:
+        optimizer = torch.optim.AdamW([self.numbers], lr=_RATE, weight_decay=0.0)
+        proxies = torch.ones(len(self.plan.steps))
+        for number in range(rounds):
+            noise = self.lab.noise(self.samples, number)
+            if number % _REFRESH == 0:
+                with torch.no_grad():
+                    proxies = self._image_errors(noise)
+            self._travel(noise, functools.partial(self._lesson, optimizer, proxies, weight))
+        # At each step the whole network, the cached one, and twice that backwards.
+        self.lab.count(4 * rounds * len(self.plan.steps) * self.samples)
+        return self.router.detach()
+
+    def _lesson(
+        self,
+        optimizer: torch.optim.Optimizer,
+        proxies: Tensor,
+        weight: float,
+        at: _At,
+    ) -> Tensor:
+        """One step of a trajectory, and of the optimiser; returns what the cached network says."""
+        router = self.router
+        said = self._cached(at, router)
+        if at.number:
+            with torch.no_grad():
+                true = self._said(at, {}, None)
+            error = (said - true).square().mean() / true.square().mean()
+            optimizer.zero_grad()
+            (proxies[at.number] * error + weight * router[at.number].mean()).backward()
+            optimizer.step()
+            with torch.no_grad():
+                self.numbers.clamp_(-_LARGEST, _LARGEST)
+        return said.detach()
+
+    def _image_errors(self, noise: Tensor) -> Tensor:
+        """[steps], mean 1: how far the end moves when one step after the other is cached."""
+        count = len(self.plan.steps)
+        mask = torch.ones_like(self.router)
+        before = self._end(noise, mask)
+        moved = torch.zeros(count)
+        for i in range(1, count):
+            mask[i] = self.router[i]
+            end = self._end(noise, mask)
+            moved[i] = (end - before).square().mean()
+            before = end
+        self.lab.count(count**2 * self.samples)
+        mean = float(moved[1:].mean()) if count > 1 else 0.0
+        return moved / mean if mean else torch.ones(count)
+
+    def _end(self, noise: Tensor, weights: Tensor) -> Tensor:
+        return self._travel(noise, lambda at: self._cached(at, weights))
+
+    def _travel(self, noise: Tensor, say: Callable[[_At], Tensor]) -> Tensor:
+        """The end of the plan's trajectory along what is said at each step."""
+        schedule = self.denoiser.schedule
+        start = self.plan.start_scale * noise
+        march = March(
+            self.plan, schedule, start, step_noise=lambda k: self.lab.noise(self.samples, k)
+        )
+        stored: dict[str, Tensor] = {}
+        while not march.finished:
+            step, x = march.step, march.x
+            alpha, sigma = schedule.alpha_sigma(step.log_snr)
+            said = say(_At(march.done, step, x, stored))
+            data, left = to_data_and_noise(self.denoiser.prediction, said, x, alpha, sigma)
+            march.tell(Evaluation(step.log_snr, x, data, left))
+        return march.x
+
+    def _cached(self, at: _At, weights: Tensor) -> Tensor:
+        """The prediction with blended features; what is computed for the most part is stored."""
+        own = weights[at.number]
+        mixes = {
+            name: Mix(own[i], at.stored[name])
+            for i, name in enumerate(self.names)
+            if name in at.stored
+        }
+        memory = FeatureMemory(dict.fromkeys(self.names, 1))
+        said = self._said(at, mixes, memory)
+        for name, share in zip(self.names, own.tolist(), strict=True):
+            if share > _THRESHOLD or name not in at.stored:
+                at.stored[name] = memory.get(COND.name, name, at.step.time, 0).detach()
+        return said
+
+    def _said(self, at: _At, mixes: Mapping[str, Mix], memory: FeatureMemory | None) -> Tensor:
+        precise = torch.promote_types(self.denoiser.dtype, torch.float32)
+        times = torch.full((len(at.x),), at.step.time, dtype=precise, device=at.x.device)
+        return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    return routed(recipe, lab, learned_router(recipe, lab, float(values[0])))
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    count = len(recipe.steps)
+    return float(_SAMPLES * (4 * _ROUNDS * count + _ROUNDS / _REFRESH * count**2))
+
+
+FITS = {
+    "harmonica": Fit(
+        "HarmoniCa (2025): what each step reuses, learned by gradients along cached trajectories",
+        (Setting("weight", 0.05, 0.0, 1e6, whole=False),),
+        _fit,
+        _forwards,
+        "sites",
+        sites=True,
+    )
+}

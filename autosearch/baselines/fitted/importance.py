@@ -1,0 +1,135 @@
+"""Scores of blocks by which the least important are pruned."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.network_states import said, way
+from autosearch.diffusion.plan.plan import StepPlan
+from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action, output_feature
+
+__all__ = ["FITS", "importance", "sensitivity", "without_least"]
+
+_SAMPLES = 100
+_SKIP = Action("skip")
+
+Scores = Mapping[str, float]
+
+
+def importance(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> dict[str, float]:
+    """One less the cosine between what a block is given and what it gives, by its name.
+
+    Block influence (ShortGPT; Men et al. 2024, equation 1), the mean over tokens, here also over a
+    recipe's steps and samples. TinyFusion's baseline takes training images at random times instead,
+    and never removes the last block; here any may go.
+    """
+    names = blocks(lab.denoiser.sites)
+    keep = dict.fromkeys(names, 1) | {output_feature(name): 1 for name in names}
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for at in way(recipe, lab, samples):
+        memory = FeatureMemory(keep)
+        with torch.inference_mode():
+            lab.network(samples, memory).evaluate(at.step, at.x)
+            for branch in at.step.branches:
+                for name in names:
+                    change = memory.get(branch.name, name, at.step.time, 0)
+                    output = memory.get(branch.name, output_feature(name), at.step.time, 0)
+                    cosine = torch.nn.functional.cosine_similarity(output - change, output, dim=-1)
+                    found[name].append(1 - float(cosine.double().mean()))
+    return {name: fmean(values) for name, values in found.items()}
+
+
+def sensitivity(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> dict[str, float]:
+    """How far the prediction moves without a block, by the block's name.
+
+    The squared distance over the prediction's own square, the mean over a recipe's steps. The
+    sensitivity that TinyFusion compares itself with (Fang et al. 2025, table 1) is that of the
+    training loss.
+    """
+    names = blocks(lab.denoiser.sites)
+    network = lab.network(samples)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for at in way(recipe, lab, samples):
+        with torch.inference_mode():
+            true = said(network, at.step, at.x)
+            for name in names:
+                error = said(network, _without(at.step, name), at.x) - true
+                found[name].append(_power(error) / _power(true))
+    return {name: fmean(values) for name, values in found.items()}
+
+
+def without_least(recipe: Recipe, scores: Scores, count: int) -> Recipe:
+    """Prune so many blocks of the lowest scores; of equal ones the first.
+
+    Raises:
+        UserError: when none would be left.
+    """
+    if count >= len(scores):
+        raise UserError(
+            f"{count} blocks cannot be pruned: this model has {len(scores)}, and one must stay; "
+            f"prune at most {len(scores) - 1}"
+        )
+    least = sorted(scores, key=lambda name: scores[name])[:count]
+    return recipe.model_copy(update={"pruned": [name for name in scores if name in least]})
+
+
+def _without(step: StepPlan, name: str) -> StepPlan:
+    branches = [replace(one, sites=((name, _SKIP),), gate=None) for one in step.branches]
+    return replace(step, branches=tuple(branches))
+
+
+def _power(value: Tensor) -> float:
+    return float(value.double().square().mean())
+
+
+def _fit(
+    score: Callable[[Recipe, Lab], dict[str, float]],
+) -> Callable[[Recipe, Lab, Sequence[Any]], Recipe]:
+    def fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+        return without_least(recipe, score(recipe, lab), int(values[0]))
+
+    return fit
+
+
+def _importance_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, and once more for the features.
+    return float(2 * _SAMPLES * len(recipe.steps))
+
+
+def _sensitivity_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # On the way, once more, and without each of n blocks, an n-th of the network.
+    return float(_SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites))))
+
+
+_SETTINGS = (Setting("blocks", 4, 1, 1000),)
+
+FITS = {
+    "importance": Fit(
+        "block importance (ShortGPT, 2024): blocks that turn their input least are pruned",
+        _SETTINGS,
+        _fit(importance),
+        _importance_forwards,
+        "pruned",
+        sites=True,
+    ),
+    "sensitivity": Fit(
+        "blocks whose absence moves the prediction least are pruned",
+        _SETTINGS,
+        _fit(sensitivity),
+        _sensitivity_forwards,
+        "pruned",
+        sites=True,
+    ),
+}

@@ -1,0 +1,91 @@
+"""Names with fits in them: ``SOLVER[-GRID][+POLICY...][+FIT...]@STEPS``."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from autosearch.baselines import POLICIES, Policy, baseline, split_name
+from autosearch.baselines.rules import check_policies
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.blocks import blocks
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.zoo import FITS
+from autosearch.recipe import Recipe
+from autosearch.diffusion.plan.recovery import WEIGHTS
+
+__all__ = ["FittedName", "check_name", "fit_forwards", "fitted_recipe", "is_fitted", "named_recipe"]
+
+
+class FittedName(NamedTuple):
+    """A name cut in two: what is said without the model, and what is fitted after that."""
+
+    unfitted: str
+    fits: tuple[tuple[Fit, tuple[Any, ...]], ...]
+
+    @property
+    def shared(self) -> tuple[tuple[Fit, tuple[Any, ...]], ...]:
+        """The fits whose measurement all names with the same settings share."""
+        return tuple(found for found in self.fits if found[0].shared)
+
+
+def check_name(name: str) -> FittedName:
+    """The parts of a baseline's name; its fits act after its policies, in their order.
+
+    Raises:
+        UserError: for unknown solvers, policies and fits, wrong settings, and two rules that
+            decide the same.
+    """
+    parts = split_name(name)
+    where = f"baseline {name!r}"
+    known: dict[str, Policy | Fit] = {**POLICIES, **FITS}
+    rules = check_policies(parts.policies, where=where, known=known)
+    plain = [text for text in parts.policies if text.partition(":")[0] not in FITS]
+    grid = f"-{parts.grid}" if parts.grid else ""
+    unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
+    found = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))
+    return FittedName(unfitted, found)
+
+
+def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
+    """About how many forwards of one sample the fits of names take; shared ones count once."""
+    total, measured = 0.0, set[tuple[Fit, tuple[Any, ...]]]()
+    for name in names:
+        parts = check_name(name)
+        recipe = baseline(parts.unfitted, denoiser)
+        branches = max(len(step.branches) for step in compile_recipe(recipe, denoiser).steps)
+        todo = [found for found in parts.fits if found not in measured]
+        total += branches * sum(fit.forwards(recipe, denoiser, values) for fit, values in todo)
+        measured.update(parts.shared)
+    return total
+
+
+def is_fitted(name: str) -> bool:
+    """Whether a recipe of this name takes the model's measurement."""
+    return bool(check_name(name).fits)
+
+
+def fitted_recipe(name: str, lab: Lab) -> Recipe:
+    """The recipe of a name, measuring the model where the name asks for it.
+
+    Raises:
+        UserError: as :func:`check_name` and :func:`autosearch.baselines.baseline`, and for a model
+            that a fit cannot be done on.
+    """
+    parts = check_name(name)
+    recipe = baseline(parts.unfitted, lab.denoiser)
+    for fit, values in parts.fits:
+        if fit.sites and not blocks(lab.denoiser.sites):
+            raise UserError(
+                f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"
+            )
+        # What a fit says of the model, it says of the recipe's weights.
+        with lab.counting(), lab.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
+            recipe = fit.apply(recipe, lab, values)
+    return recipe
+
+
+def named_recipe(name: str, denoiser: Denoiser, *, seed: int = 0) -> Recipe:
+    """:func:`fitted_recipe` on a model at hand; artifacts stay in its library."""
+    return fitted_recipe(name, Lab(denoiser, seed=seed))

@@ -1,0 +1,46 @@
+"""What a network says along a recipe that computes everything."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from autosearch.diffusion.prediction import from_data_and_noise
+from autosearch.diffusion.sampling.sampler import Network
+from autosearch.baselines.fitted.calibrator import Lab, Sampled
+from autosearch.diffusion.plan.plan import StepPlan
+from autosearch.recipe import Recipe
+
+__all__ = ["computing", "said", "uncached", "way"]
+
+
+def computing(recipe: Recipe) -> Recipe:
+    """The same recipe without caches, gates and their corrections."""
+    nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
+    return recipe.model_copy(
+        update={"steps": [step.model_copy(update=nothing) for step in recipe.steps]}
+    )
+
+
+def way(recipe: Recipe, lab: Lab, samples: int) -> list[Sampled]:
+    """Steps that ask the network, and their states, along a recipe that computes everything."""
+    found = lab.on_the_way(computing(recipe), samples)
+    return [at for at in found if at.step.evaluate == "network"]
+
+
+def uncached(recipe: Recipe, lab: Lab, samples: int) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
+    """Step, state and prediction along a recipe that computes everything."""
+    network = lab.network(samples)
+    with torch.inference_mode():
+        for at in lab.on_the_way(computing(recipe), samples):
+            yield at.step, at.x, said(network, at.step, at.x)
+
+
+def said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
+    """The guided prediction in the model's own type."""
+    schedule, kind = network.denoiser.schedule, network.denoiser.prediction
+    evaluation = network.evaluate(replace(step, clip=None, classifier=()), x)
+    alpha, sigma = schedule.alpha_sigma(step.log_snr)
+    noise = torch.zeros_like(x) if evaluation.noise is None else evaluation.noise
+    return from_data_and_noise(kind, evaluation.data, noise, alpha, sigma)

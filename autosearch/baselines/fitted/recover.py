@@ -1,0 +1,160 @@
+"""Recovery: a pruned network, fine-tuned to say what the whole one says.
+
+TinyFusion (Fang et al. 2025) fine-tunes for 100,000 steps and more, on its training data, with an
+average of the weights. Here a few hundred steps of Adam on the network's own samples (see
+:mod:`autosearch.baselines.fitted.distil`), without an average: enough to rank masks by what they become. All
+weights learn, or low-rank updates of the linear maps alone, which are part of them in the end.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autosearch.baselines.base import Setting
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.distil import Lesson, cosine, course
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.low_rank import adapt, merge
+from autosearch.diffusion.artifact_store import packed
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.recipe import Artifact, Recipe, Recovery
+from autosearch.diffusion.plan.recovery import WEIGHTS, Training, training
+from autosearch.diffusion.threads import one_thread
+
+__all__ = ["FITS", "Recovered", "recover", "recovered_plan", "recovered_recipe"]
+
+# Of the gradient, as in TinyFusion.
+_LARGEST_NORM = 1.0
+_BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Where recovered weights are, and what was run to get them there.
+
+    Attributes:
+        files: the artifact's content by its key, where it was made now.
+    """
+
+    weights: Artifact
+    macs: float
+    files: dict[str, bytes]
+
+
+def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
+    """The weights of a training, from the denoiser's library or trained now and kept there.
+
+    They depend on the training and the network alone: one thread, one generator.
+    """
+    known = denoiser.library.find(wanted.provenance)
+    if known is not None:
+        return Recovered(known, 0.0, {})
+    assert isinstance(denoiser, NetworkDenoiser)  # checked when the plan was made
+    with one_thread(), torch.inference_mode(False), torch.enable_grad():
+        taught, forwards = course(denoiser, wanted.settings.seed, wanted.settings.steps)
+        tensors = _trained(denoiser, wanted, taught)
+    artifact, content = packed(wanted.provenance, tensors)
+    denoiser.library.add(artifact, content)
+    macs = wanted.macs - wanted.shared_macs + forwards * denoiser.macs
+    return Recovered(artifact, macs, {artifact.key: content})
+
+
+def recovered_plan(plan: Plan, denoiser: Denoiser) -> tuple[Plan, Recovered | None]:
+    """The same plan with its weights at hand; it asks for no training any more."""
+    if plan.training is None:
+        return plan, None
+    found = recover(denoiser, plan.training)
+    artifacts = tuple(sorted([*plan.artifacts, (WEIGHTS, found.weights)]))
+    return replace(plan, training=None, artifacts=artifacts), found
+
+
+def recovered_recipe(recipe: Recipe, denoiser: Denoiser) -> Recipe:
+    """The same recipe with its weights as an artifact, trained now unless they are at hand."""
+    if recipe.recovery is None:
+        return recipe
+    plan, _ = recovered_plan(compile_recipe(recipe, denoiser), denoiser)
+    return recipe.model_copy(update={"recovery": None, "artifacts": dict(plan.artifacts)})
+
+
+def _trained(
+    denoiser: NetworkDenoiser, wanted: Training, taught: Iterable[Lesson]
+) -> dict[str, Tensor]:
+    """The tensors that differ from the network's own."""
+    settings = wanted.settings
+    own = dict(denoiser.network.named_parameters())
+    student = denoiser.variant({name: tensor.detach().clone() for name, tensor in own.items()})
+    learned = _learned(student.network, settings)
+    optimizer = torch.optim.Adam(learned, lr=settings.rate, betas=_BETAS)
+    schedule = cosine(optimizer, settings.steps)
+    for lesson in taught:
+        with denoiser.using(student):
+            said = denoiser.differentiable(
+                lesson.x, lesson.times, lesson.labels, skipped=wanted.pruned
+            )
+        optimizer.zero_grad()
+        lesson.loss(said).backward()
+        torch.nn.utils.clip_grad_norm_(learned, _LARGEST_NORM)
+        optimizer.step()
+        schedule.step()
+    merge(student.network)
+    after = student.network.named_parameters()
+    return {name: new.detach() for name, new in after if not new.equal(own[name])}
+
+
+def _learned(network: nn.Module, settings: Recovery) -> list[nn.Parameter]:
+    """What is trained: everything, or updates."""
+    if settings.rank is None:
+        return list(network.requires_grad_(True).parameters())
+    network.requires_grad_(False)
+    return adapt(network, settings.rank, torch.Generator().manual_seed(settings.seed))
+
+
+def _asked(values: Sequence[Any]) -> Recovery:
+    steps, rate, seed, rank = values
+    return Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
+
+
+def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    plan = lab.plan(recipe.model_copy(update={"recovery": _asked(values)}))
+    if plan.training is None:
+        raise UserError(
+            "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
+            "in ddim+importance:2+recover@10"
+        )
+    macs, plan_training = lab.macs, plan.training
+    plan, found = recovered_plan(plan, lab.denoiser)
+    assert found is not None
+    # Drawing the samples was counted as it went.
+    lab.macs = macs + found.macs
+    lab.saved += plan_training.macs - found.macs
+    lab.files[found.weights.key] = lab.denoiser.library.content(found.weights)
+    return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
+
+
+def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+    # What was pruned by a fit before it is not known yet: the whole network's.
+    asked, macs = _asked(values), denoiser.macs
+    return training(asked, (), denoiser, pruned_macs=macs).macs / macs
+
+
+FITS = {
+    "recover": Fit(
+        "weights, fine-tuned for what was pruned before it; rank: of updates, 0 for all weights",
+        (
+            Setting("steps", 200, 1, 1_000_000),
+            Setting("rate", 3e-3, 1e-9, 1.0, whole=False),
+            Setting("seed", 0, 0, 10**9 - 1),
+            Setting("rank", 0, 0, 1024),
+        ),
+        _fit,
+        _forwards,
+        "weights",
+        sites=True,
+    )
+}

@@ -1,0 +1,1 @@
+"""Named solvers of the literature: one small file for each family."""

@@ -1,0 +1,207 @@
+"""The compiler's one function."""
+
+import math
+from collections.abc import Sequence
+
+from autosearch.diffusion.plan.compensation import compensation
+from autosearch.diffusion.plan.guidance import classifier_terms
+from autosearch.diffusion.plan.intervals import with_intervals
+from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.plan.sites import Combination, compile_branches
+from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.plan.times import checked_log_snrs, checked_times
+from autosearch.diffusion.plan.training import compile_training
+from autosearch.diffusion.classifier import GRADIENT_COST
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.errors import UserError
+from autosearch.diffusion.plan.plan import (
+    Plan,
+    StepPlan,
+    check_compatible,
+    evaluations,
+    kept_features,
+    model_key,
+)
+from autosearch.recipe import Artifact, Recipe, Step, round_float
+from autosearch.recipe.actions import feature_site
+
+__all__ = ["compile_recipe"]
+
+
+def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
+    """The plan of a recipe on a denoiser.
+
+    Removed as inert: order beyond the history, solver choices at order 1, eta on a step to the
+    clean end, a corrector on the last step, site actions inside a site that is not computed, reuse
+    where nothing is stored, gates that cannot decide, rectification where all is computed,
+    clipping where the network is not asked.
+
+    Raises:
+        UserError: for another kind of model, times that do not decrease, times outside the
+            model's range, sites that it lacks, or an analytic first step that is impossible.
+    """
+    check_compatible(recipe, denoiser)
+    recipe = with_intervals(recipe, denoiser.schedule)
+    times = checked_times(recipe, denoiser.schedule)
+    log_snrs = checked_log_snrs(recipe, times, denoiser.schedule)
+    _check_evaluations(recipe, denoiser)
+    _check_start(recipe, log_snrs[0], denoiser)
+    sites = SiteTable(denoiser.sites)
+    steps = _steps(recipe, times, log_snrs, denoiser, sites)
+    return Plan(
+        model=model_key(denoiser),
+        start_scale=_start_scale(recipe, log_snrs[0], denoiser.schedule),
+        steps=steps,
+        macs=_macs(steps, denoiser, sites),
+        full_macs=denoiser.macs,
+        memory=_declared_memory(steps, denoiser, sites),
+        artifacts=_artifacts(recipe, steps),
+        training=compile_training(recipe, denoiser, sites),
+    )
+
+
+def _steps(
+    recipe: Recipe,
+    times: Sequence[float],
+    log_snrs: Sequence[float],
+    denoiser: Denoiser,
+    sites: SiteTable,
+) -> tuple[StepPlan, ...]:
+    runs = [
+        # What stays of the noise at the clean end is nothing.
+        run if math.isfinite(end) else run.without_renoise()
+        for run, end in zip(compile_branches(recipe, denoiser, sites), log_snrs[1:], strict=True)
+    ]
+    terms = [
+        classifier_terms(step.guidance, denoiser, where=f"recipe: steps[{i}]")
+        for i, step in enumerate(recipe.steps)
+    ]
+    updates = compile_updates(recipe.steps, log_snrs)
+    return tuple(
+        StepPlan(
+            time=times[i],
+            log_snr=log_snrs[i],
+            next_log_snr=log_snrs[i + 1],
+            update=updates[i][0],
+            corrector=updates[i][1],
+            evaluate=step.evaluate,
+            eta=step.eta if math.isfinite(log_snrs[i + 1]) else 0.0,
+            clip=step.clip if step.evaluate == "network" else None,
+            branches=runs[i].branches,
+            weights=runs[i].weights,
+            renoise=runs[i].renoise,
+            classifier=terms[i] if step.evaluate == "network" else (),
+            rectify=_rectification(step, runs[i]),
+            scaling=_scaling(step),
+            compensation=compensation(recipe.steps, times, i),
+        )
+        for i, step in enumerate(recipe.steps)
+    )
+
+
+def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:
+    """Those that the steps need; a table of statistics is inert where no step looks at it."""
+    updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
+    looks = any(update.form == STATISTICS for update in updates)
+    if looks and STATISTICS not in recipe.artifacts:
+        raise UserError(
+            "recipe: form 'v3' needs the model's statistics, and artifacts has no 'v3'; measure "
+            "them: autosearch calibrate MODEL --method v3"
+        )
+    kept = {name: one for name, one in recipe.artifacts.items() if looks or name != STATISTICS}
+    return tuple(sorted(kept.items()))
+
+
+def _macs(steps: Sequence[StepPlan], denoiser: Denoiser, sites: SiteTable) -> int:
+    counts = evaluations(steps)
+    network = sum(
+        count * (denoiser.macs - saved(branch.actions, sites))
+        for count, step in zip(counts, steps, strict=True)
+        for branch in step.branches
+    )
+    return network + _classifier_macs(steps, counts, denoiser)
+
+
+def _classifier_macs(steps: Sequence[StepPlan], counts: Sequence[int], denoiser: Denoiser) -> int:
+    """Multiply-accumulates of the classifier's passes forwards and back."""
+    if denoiser.classifier is None:
+        return 0
+    gradients = sum(n for n, step in zip(counts, steps, strict=True) if step.classifier)
+    return gradients * GRADIENT_COST * denoiser.classifier.macs
+
+
+def _check_start(recipe: Recipe, log_snr: float, denoiser: Denoiser) -> None:
+    first = recipe.steps[0]
+    if math.isinf(log_snr) and denoiser.prediction == "noise" and first.evaluate == "network":
+        raise UserError(
+            f"recipe: steps[0].time {first.time:g} is pure noise, where a noise prediction says "
+            "nothing of the data; start a little lower"
+        )
+
+
+def _check_evaluations(recipe: Recipe, denoiser: Denoiser) -> None:
+    for i, step in enumerate(recipe.steps):
+        if step.evaluate == "network":
+            continue
+        if i:
+            raise UserError(
+                f"recipe: steps[{i}].evaluate is {step.evaluate!r}; only the first step can do "
+                "without the network"
+            )
+        if len(recipe.steps) == 1:
+            raise UserError(
+                "recipe: its only step does not evaluate the network; set evaluate to 'network'"
+            )
+        if step.evaluate == "average_x0" and denoiser.data_mean is None:
+            raise UserError(
+                "recipe: steps[0].evaluate is 'average_x0', but this model knows no mean of its "
+                "data; use 'zero_x0'"
+            )
+
+
+def _start_scale(recipe: Recipe, log_snr: float, schedule: NoiseSchedule) -> float:
+    alpha, sigma = schedule.alpha_sigma(log_snr)
+    scales = {"unit": 1.0, "sigma": sigma, "scheduler": math.hypot(alpha, sigma)}
+    return round_float(scales[recipe.start.scale])
+
+
+def _rectification(step: Step, run: Combination) -> tuple[float, float] | None:
+    """The line that corrects a step which leaves something out; None for the identity."""
+    if step.rectify is None or not any(branch.sites for branch in run.branches):
+        return None
+    factor, offset = step.rectify
+    return None if (factor, offset) == (1, 0) else (factor, offset)
+
+
+def _scaling(step: Step) -> tuple[float, float] | None:
+    """Factors on prediction and state; None for the identity, and where nothing is predicted."""
+    if step.scaling is None or step.evaluate != "network":
+        return None
+    output, state = step.scaling
+    return None if (output, state) == (1, 1) else (output, state)
+
+
+def _declared_memory(steps: tuple[StepPlan, ...], denoiser: Denoiser, sites: SiteTable) -> int:
+    """Bytes for one sample: states, predictions and stored features at their largest."""
+    keep = kept_features(steps)
+    names = {branch.name for step in steps for branch in step.branches}
+    elements = (sites[feature_site(name)].elements * count for name, count in keep.items())
+    features = sum(elements) * len(names)
+    # The state; data and noise of each evaluation; earlier states, where a step goes back to one.
+    history = 1 + 2 * max(_evaluations_held(step) for step in steps)
+    history += max(_states_back(step) for step in steps)
+    return denoiser.dtype.itemsize * (features + history * math.prod(denoiser.sample_shape))
+
+
+def _evaluations_held(step: StepPlan) -> int:
+    held = max(-min(step.update.used), len(step.compensation))
+    # A corrector has the evaluation at the step's end, index 0, besides.
+    return max(held, 1 - min(step.corrector.update.used)) if step.corrector else held
+
+
+def _states_back(step: StepPlan) -> int:
+    back = -step.update.start - 1
+    return max(back, -step.corrector.update.start) if step.corrector else back

@@ -1,0 +1,118 @@
+"""Guidance of a step as a weighted sum over branches, which all rules are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autosearch.diffusion.plan.reachability import asked_actions
+from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
+from autosearch.diffusion.classifier import ClassifierTerm
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.errors import UserError, unknown_name
+from autosearch.recipe import Guidance, round_float
+from autosearch.recipe.actions import Action
+
+__all__ = ["Wanted", "classifier_terms", "wanted_branches"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A branch that guidance asks for, before what is inert is removed.
+
+    Attributes:
+        own: actions at sites that are this branch's own, over the step's.
+        renoise: whether the noise that stays in the state is this branch's (CFG++).
+    """
+
+    branch: Branch
+    weight: float
+    own: Mapping[str, Action]
+    renoise: bool = False
+
+
+def wanted_branches(rules: Sequence[Guidance], denoiser: Denoiser, *, where: str) -> list[Wanted]:
+    """The branches of a step, ``cond`` first, and their weights, which add up to 1.
+
+    Raises:
+        UserError: for a mode, a site or a head that the model lacks.
+    """
+    cond = 1.0
+    others: list[Wanted] = []
+    for i, rule in enumerate(rules):
+        if rule.rule == "classifier":
+            continue  # no run of the network
+        # Every rule moves the prediction away from another branch's.
+        push = rule.scale if rule.rule == "pag" else rule.scale - 1.0
+        place = f"{where}.guidance[{i}]"
+        cond += push
+        others.append(_other(rule, i, -push, denoiser, place))
+    plain = Wanted(COND, round_float(cond), {})
+    return [wanted for wanted in (plain, *others) if wanted.weight or wanted.renoise]
+
+
+def classifier_terms(
+    rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
+) -> tuple[ClassifierTerm, ...]:
+    """What a step adds by the classifier; equally calibrated rules are one, and 0 is none.
+
+    Raises:
+        UserError: for a model without classes or without a classifier.
+    """
+    scales: dict[tuple[float, float], float] = {}
+    for i, rule in enumerate(rules):
+        if rule.rule != "classifier":
+            continue
+        if denoiser.classifier is None or not denoiser.classes:
+            raise UserError(
+                f"{where}.guidance[{i}]: rule 'classifier' needs a model with classes and a "
+                "classifier of them, and this one has none; use rule 'cfg', 'pag' or 'weak'"
+            )
+        calibration = (rule.temperature, rule.discount)
+        scales[calibration] = round_float(scales.get(calibration, 0.0) + rule.scale)
+    # At temperature 0 every class is as likely everywhere.
+    return tuple(
+        ClassifierTerm(scale, *calibration)
+        for calibration, scale in sorted(scales.items())
+        if scale and calibration[0]
+    )
+
+
+def _other(rule: Guidance, index: int, weight: float, denoiser: Denoiser, where: str) -> Wanted:
+    weight = round_float(weight)
+    match rule.rule:
+        case "cfg" | "cfgpp":
+            if "uncond" not in denoiser.conditions:
+                raise UserError(
+                    f"{where}: rule {rule.rule!r} needs a model that also runs without its "
+                    "condition, and this one does not; use rule 'pag' or 'weak'"
+                )
+            return Wanted(UNCOND, weight, {}, renoise=rule.rule == "cfgpp")
+        case "pag":
+            branch = Branch(
+                f"pag{index}", heads=_heads(rule, denoiser, where), strength=rule.strength
+            )
+            return Wanted(branch, weight, {})
+        case _:
+            sites = SiteTable(denoiser.sites)
+            own = asked_actions(rule.sites, sites, where=f"{where}.sites")
+            return Wanted(Branch(f"weak{index}"), weight, own)
+
+
+def _heads(
+    rule: Guidance, denoiser: Denoiser, where: str
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    found = []
+    for site, chosen in sorted(rule.heads.items()):
+        if site not in denoiser.heads:
+            if not denoiser.heads:
+                raise UserError(f"{where}.heads: this model has no attention heads to perturb")
+            raise unknown_name("attention site", site, denoiser.heads, where=f"{where}.heads")
+        count = denoiser.heads[site]
+        heads = tuple(range(count)) if chosen == "all" else tuple(sorted(set(chosen)))
+        if heads and heads[-1] >= count:
+            raise UserError(
+                f"{where}.heads: {site} has heads 0 to {count - 1}, and no head {heads[-1]}"
+            )
+        if heads:
+            found.append((site, heads))
+    return tuple(found)

@@ -1,0 +1,104 @@
+"""What can be done at sites with the features that are stored by then."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.sites import RANGE, SiteTable
+from autosearch.errors import UserError, unknown_name
+from autosearch.recipe import parse_action
+from autosearch.recipe.actions import Action
+
+__all__ = ["Actions", "Stored", "asked_actions", "checked_site", "reachable", "saved"]
+
+Actions = Mapping[str, Action]
+
+
+@dataclass
+class Stored:
+    """How many features are known, by branch and site: of every row, and of some rows at most.
+
+    The two differ after a gate, where rows that passed have computed less.
+    """
+
+    least: Counter[tuple[str, str]] = field(default_factory=Counter)
+    most: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, branch: Branch, names: Iterable[str], sites: SiteTable) -> None:
+        """Count what a run of a branch computes of some sites."""
+        gate = branch.gate
+        for name in names:
+            if sites.runs(name, branch.actions):
+                self.most[branch.name, name] += 1
+                passing = gate is None or (
+                    name != gate.probe and sites.runs(name, dict(gate.sites))
+                )
+                self.least[branch.name, name] += passing
+
+
+def checked_site(name: str, sites: SiteTable, *, where: str) -> str:
+    """The canonical name of a site or range.
+
+    Raises:
+        UserError: for one that the model lacks.
+    """
+    for part in name.split(RANGE):
+        if part not in sites:
+            raise unknown_name("site", part, sites, where=where)
+    try:
+        return sites.canonical(name)
+    except KeyError:
+        raise UserError(
+            f"{where}: {name!r} is no range: it goes from a site whose output contains its input "
+            "to a later one beside it, such as block.2..block.5"
+        ) from None
+
+
+def asked_actions(asked: Mapping[str, str], sites: SiteTable, *, where: str) -> dict[str, Action]:
+    """Actions by canonical names; a range that is skipped is its members skipped.
+
+    Raises:
+        UserError: for sites that the model lacks.
+    """
+    found: dict[str, Action] = {}
+    for text, what in asked.items():
+        name, action = checked_site(text, sites, where=where), parse_action(what)
+        members = sites[name].members
+        if members and action.kind == "skip":
+            found |= dict.fromkeys(members, action)
+        else:
+            found[name] = action
+    return found
+
+
+def reachable(asked: Actions, sites: SiteTable, branch: str, stored: Stored) -> dict[str, Action]:
+    """The actions that have an effect, as far as features are stored; the rest computes.
+
+    Of sites that share something the outermost acts; of ranges the first, then the longest.
+    """
+    found: dict[str, Action] = {}
+    for name in sorted(asked, key=sites.position):
+        if not sites.covered(name, found):
+            action = _reachable(asked[name], (branch, name), stored, sites)
+            if action is not None:
+                found[name] = action
+    return found
+
+
+def _reachable(
+    action: Action, key: tuple[str, str], stored: Stored, sites: SiteTable
+) -> Action | None:
+    if not action.remembers:
+        return action
+    if not stored.least[key]:
+        return None
+    order = min(action.order, stored.most[key] - 1)
+    if action.kind == "output" and sites[key[1]].residual:
+        return Action("output", order)
+    return Action("forecast", order) if order else Action("reuse")
+
+
+def saved(actions: Actions, sites: SiteTable) -> int:
+    """Multiply-accumulates that actions avoid; they never nest."""
+    return sum(sites[name].macs for name in actions)

@@ -1,0 +1,66 @@
+"""Training after pruning, as a plan tells it: what decides the weights, and what they cost.
+
+Post-pruning quality says little of the quality after a fine-tune (TinyFusion, Fang et al. 2025,
+section 4), so a search over masks is to measure the latter. How the training is done:
+:mod:`autosearch.baselines.fitted.recover`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.artifact_store import Provenance
+from autosearch.recipe import Recovery
+
+__all__ = ["BATCH", "POOL", "POOL_STEPS", "WEIGHTS", "Training", "training"]
+
+# What the artifact is to a recipe.
+WEIGHTS = "weights"
+# Samples in a step of training; samples of the whole network to train on, and steps to each.
+BATCH = 100
+POOL = 1000
+POOL_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recovery of one network, pruned in one way.
+
+    Attributes:
+        pruned: names of the sites that are not run.
+        model: digest of the network's weights.
+        macs: multiply-accumulates of all of it.
+        shared_macs: those among them for what is taught, which does not depend on what is pruned.
+    """
+
+    settings: Recovery
+    pruned: tuple[str, ...]
+    model: str
+    macs: int
+    shared_macs: int
+
+    @property
+    def provenance(self) -> Provenance:
+        """What decides the weights; its key is part of a plan's identity."""
+        settings = {
+            **self.settings.model_dump(exclude={"seed"}, exclude_none=True),
+            "pruned": list(self.pruned),
+            "batch": BATCH,
+            "pool": POOL,
+        }
+        return Provenance("recover", settings, self.model, self.settings.seed)
+
+
+def training(
+    settings: Recovery, pruned: Sequence[str], denoiser: Denoiser, *, pruned_macs: int
+) -> Training:
+    """The recovery that a recipe asks for.
+
+    A step costs three forwards of what is left (one, and twice that backwards) and one of the
+    whole network for each sample; the samples to train on cost their steps.
+    """
+    branches = 1 if denoiser.guidance_scale is None else 2
+    lessons = settings.steps * BATCH
+    shared = (POOL * POOL_STEPS * branches + lessons) * denoiser.macs
+    macs = shared + lessons * 3 * pruned_macs
+    return Training(settings, tuple(pruned), denoiser.weights, macs, shared)

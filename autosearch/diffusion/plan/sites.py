@@ -1,0 +1,152 @@
+"""Branches of each step, with everything removed that has no effect or nothing stored to use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autosearch.diffusion.plan.gates import compiled_gate, covered_actions
+from autosearch.diffusion.plan.guidance import Wanted, wanted_branches
+from autosearch.diffusion.plan.reachability import (
+    Actions,
+    Stored,
+    asked_actions,
+    checked_site,
+    reachable,
+)
+from autosearch.diffusion.sites.branches import Branch, same_run
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.recipe import Gate, Recipe, Step, round_float
+from autosearch.recipe.actions import Action
+
+__all__ = ["Combination", "compile_branches", "pruned_sites"]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The branches that a step runs, their weights, and the one whose noise stays, if any."""
+
+    branches: tuple[Branch, ...]
+    weights: tuple[float, ...]
+    renoise: str | None = None
+
+    def without_renoise(self) -> "Combination":
+        """The same prediction; a branch that only gave its noise is not run."""
+        kept = [i for i, weight in enumerate(self.weights) if weight]
+        return Combination(
+            tuple(self.branches[i] for i in kept), tuple(self.weights[i] for i in kept)
+        )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a step asks for at sites, in names that the model has."""
+
+    actions: Actions
+    wanted: Sequence[Wanted]
+    gate: Gate | None
+    covers: Actions
+
+
+def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> list[Combination]:
+    """What each step runs.
+
+    A branch whose weight is 0 is not run, two that give the same are one, and a step that does not
+    evaluate the network runs none.
+
+    Raises:
+        UserError: for sites, heads or modes that the model lacks.
+    """
+    pruned = dict.fromkeys(pruned_sites(recipe, sites), Action("skip"))
+    asked = [
+        _asked(step, denoiser, sites, where=f"recipe: steps[{i}]")
+        for i, step in enumerate(recipe.steps)
+    ]
+    remembered = _remembered(asked)
+    stored = Stored()
+    result = []
+    for step, one in zip(recipe.steps, asked, strict=True):
+        if step.evaluate != "network":
+            result.append(Combination((), ()))
+            continue
+        found = [(_compiled(wanted, one, pruned, sites, stored), wanted) for wanted in one.wanted]
+        combination = _merged(found)
+        for branch in combination.branches:
+            stored.add(branch, remembered, sites)
+        result.append(combination)
+    return result
+
+
+def pruned_sites(recipe: Recipe, sites: SiteTable) -> list[str]:
+    """The sites that no step runs, ranges by their members.
+
+    Raises:
+        UserError: for those that the model lacks.
+    """
+    found: list[str] = []
+    for text in recipe.pruned:
+        name = checked_site(text, sites, where="recipe: pruned")
+        found += sites[name].members or (name,)
+    return found
+
+
+def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _Asked:
+    return _Asked(
+        asked_actions(step.sites, sites, where=f"{where}.sites"),
+        wanted_branches(step.guidance, denoiser, where=where),
+        step.gate,
+        covered_actions(step.gate, sites, where=where),
+    )
+
+
+def _remembered(asked: Sequence[_Asked]) -> list[str]:
+    """The sites whose features some step asks for."""
+    names: dict[str, None] = {}
+    for one in asked:
+        for actions in (one.actions, one.covers, *(wanted.own for wanted in one.wanted)):
+            names |= dict.fromkeys(name for name, action in actions.items() if action.remembers)
+        if one.gate is not None:
+            names[one.gate.probe] = None
+    return list(names)
+
+
+def _compiled(
+    wanted: Wanted,
+    asked: _Asked,
+    pruned: Mapping[str, Action],
+    sites: SiteTable,
+    stored: Stored,
+) -> Branch:
+    """The branch with the actions that it can do and the perturbed heads that it computes."""
+    branch = wanted.branch
+    chosen = {**asked.actions, **wanted.own, **pruned}
+    actions = reachable(chosen, sites, branch.name, stored)
+    heads = tuple(h for h in branch.heads if branch.strength and sites.runs(h[0], actions))
+    return replace(
+        branch,
+        sites=tuple(sorted(actions.items())),
+        heads=heads,
+        strength=branch.strength if heads else 0.0,
+        gate=compiled_gate(
+            asked.gate, asked.covers, actions, sites=sites, branch=branch.name, stored=stored
+        ),
+    )
+
+
+def _merged(found: Sequence[tuple[Branch, Wanted]]) -> Combination:
+    """Branches that give the same are run once, under the first one's name."""
+    branches: list[Branch] = []
+    weights: list[float] = []
+    renoise: str | None = None
+    for branch, wanted in found:
+        at = next((i for i, known in enumerate(branches) if same_run(known, branch)), None)
+        if at is None:
+            at = len(branches)
+            branches.append(branch)
+            weights.append(0.0)
+        weights[at] = round_float(weights[at] + wanted.weight)
+        if wanted.renoise:
+            renoise = branches[at].name
+    kept = [i for i, branch in enumerate(branches) if weights[i] or branch.name == renoise]
+    if renoise is not None and len(kept) == 1:
+        renoise = None  # guided and unguided predictions are one
+    return Combination(tuple(branches[i] for i in kept), tuple(weights[i] for i in kept), renoise)

@@ -1,0 +1,214 @@
+"""Solver choices of a recipe, with published names resolved and inert choices removed.
+
+    form          what it stands for, at the order that the history allows
+    taylor        the exact expansion; with a relaxation, if given
+    dpmsolver     order 2: taylor relaxed by unipc_bh2. Order 3, multistep: as published, with
+                  half the second derivative, which makes it of second order. Order 3 from 3
+                  points back or more (singlestep): one difference, between its ends
+    unipc_bh1/2   order 2: taylor relaxed by its name. Above: taylor, where B(h) cancels
+    deis          noise prediction in taylor form: polynomials in the log of sigma/alpha
+    deis_t, _rho  noise prediction, polynomials in time or in sigma/alpha, through all the points
+                  of the first derivative
+
+At order 1 all of these are DDIM, except from a state that a pseudo corrector moved after its
+evaluation, or whose evaluation was compensated: there data and noise are not that state's, and the
+prediction decides. Forms of another kind differ from DDIM at order 1 too:
+
+    v3            the model's statistics take the place of the prediction
+    evodiff       looks at the newest evaluation and the one before, and is DDIM without; its
+                  corrector is its own second look
+    linear        weights of the first state and of all evaluations, whatever the order says
+
+Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
+(Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take
+the expansion in place of deis_t and deis_rho. Where the framework's released code deviates from
+its paper, we do as the paper says: an implicit corrector does evaluate again, and the data and
+noise of an analytic first step agree.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from autosearch.diffusion.plan.compensation import compensated
+from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
+from autosearch.errors import UserError
+from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Relaxation, Step, round_float
+
+__all__ = ["compile_updates"]
+
+Points = tuple[tuple[int, ...], ...]
+# A corrector in these forms keeps the form; in the others it is the plain expansion.
+_CORRECTOR_FORMS = ("unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho", "v3")
+# From so far back a dpmsolver step of order 3 is the singlestep one.
+_SINGLESTEP = -3
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a predictor and a corrector choose alike."""
+
+    order: int
+    prediction: Literal["noise", "data"]
+    form: str
+    start: int
+    points: Sequence[Sequence[int]] | None
+    relaxation: Relaxation | None
+
+
+def compile_updates(
+    steps: Sequence[Step], log_snrs: Sequence[float]
+) -> list[tuple[Update, Corrector | None]]:
+    """Predictor and corrector of each step.
+
+    Args:
+        log_snrs: at the start of each step and at the end of the last; may be infinite at the
+            ends of the list. Infinite history counts as absent, and a step to an infinite
+            log-SNR is of order 1.
+
+    Raises:
+        UserError: for weights that are not as many as the evaluations so far and one.
+    """
+    result: list[tuple[Update, Corrector | None]] = []
+    for i, step in enumerate(steps):
+        past, end = log_snrs[: i + 1], log_snrs[i + 1]
+        choice = _Choice(
+            step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
+        )
+        known = {-k: value for k, value in enumerate(reversed(past), start=1)}
+        moved = _moved(result) | {j - i - 1 for j in range(i + 1) if compensated(steps, j)}
+        decisive = set(known) if step.eta > 0 else moved
+        if step.weights is None:
+            update = _resolve(choice, known, end, decisive)
+        else:
+            update = _linear(i, step.weights, step.prediction)
+        last = i == len(steps) - 1
+        result.append((update, None if last else _corrector(step, update, known, end)))
+    return _without_idle(result, log_snrs[1:])
+
+
+def _without_idle(
+    updates: Sequence[tuple[Update, Corrector | None]], ends: Sequence[float]
+) -> list[tuple[Update, Corrector | None]]:
+    """Without pseudo correctors of states that no step starts from.
+
+    All that follow restart, or the next one goes to clean data, where nothing is left of the state.
+    """
+    starts = {k + update.start for k, (update, _) in enumerate(updates) if math.isfinite(ends[k])}
+    result: list[tuple[Update, Corrector | None]] = []
+    for k, (update, corrector) in reversed(list(enumerate(updates))):
+        used = corrector if corrector and (corrector.kind == "implicit" or k in starts) else None
+        if used is not None:
+            starts.add(k + used.update.start)
+        result.append((update, used))
+    return result[::-1]
+
+
+def _moved(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
+    """Which points have a state other than the one that was evaluated."""
+    return {
+        -k
+        for k, (_, corrector) in enumerate(reversed(before), start=1)
+        if corrector is not None and corrector.kind == "pseudo"
+    }
+
+
+def _corrector(step: Step, update: Update, known: dict[int, float], end: float) -> Corrector | None:
+    if step.corrector == "none" or math.isinf(end) or math.isinf(known[-1]):
+        return None
+    if step.form == "evodiff":
+        kind = step.corrector if isinstance(step.corrector, str) else step.corrector.kind
+        second = Update(3, "data", "evodiff", -1, ((-2, 0),))
+        return Corrector(kind, second) if update.order == 2 else None
+    given = (
+        CorrectorStep(kind=step.corrector) if isinstance(step.corrector, str) else step.corrector
+    )
+    form = given.form or (step.form if step.form in _CORRECTOR_FORMS else "taylor")
+    if step.eta > 0 and form.startswith("deis_"):  # which has no stochastic version
+        form = "taylor"
+    points = given.points
+    if points is None and step.points is not None:
+        points = [[*chosen, 0] for chosen in step.points]
+    choice = _Choice(
+        given.order or update.order + 1,
+        given.prediction or step.prediction,
+        form,
+        given.start_point or step.start_point,
+        points,
+        given.relaxation,
+    )
+    resolved = _resolve(choice, {**known, 0: end}, end)
+    return Corrector(given.kind, resolved) if resolved.order > 1 else None
+
+
+def _linear(i: int, weights: Sequence[float], prediction: Literal["noise", "data"]) -> Update:
+    if len(weights) != i + 2:
+        raise UserError(
+            f"recipe: steps[{i}].weights has {len(weights)} numbers; there are {i + 2} to weigh: "
+            "the first state and every evaluation so far"
+        )
+    others = tuple(range(-i, 0))
+    rounded = tuple(map(round_float, weights))
+    return Update(i + 1, prediction, "linear", -i - 1, (others,) * bool(i), weights=rounded)
+
+
+def _resolve(
+    choice: _Choice, known: dict[int, float], end: float, decisive: Collection[int] = ()
+) -> Update:
+    """The canonical form of what can be done with the evaluations that are known.
+
+    ``decisive``: the start points from which the prediction decides even at order 1.
+    """
+    finite = {index for index, value in known.items() if math.isfinite(value)}
+    start = choice.start if choice.start in finite else -1
+    alone = choice.form == "evodiff" and -2 not in finite
+    if math.isinf(end) or start not in finite or alone:
+        return FIRST_ORDER
+    points = _points(choice, finite - {start}, start)
+    order = len(points) + 1
+    prediction = "noise" if choice.form.startswith("deis") else choice.prediction
+    if choice.form in SPECIAL_FORMS:
+        if choice.form == "evodiff":  # the one before, whatever the order
+            order, points = min(choice.order, 2), ((-2,),)
+        return Update(order, "data", choice.form, start, points)
+    if order == 1:
+        return Update(prediction=prediction if start in decisive else "data", start=start)
+    if choice.form.startswith("deis_"):
+        return Update(len(points[0]) + 1, "noise", choice.form, start, points[:1])
+    if choice.form == "dpmsolver" and order == 3:
+        singlestep = start <= _SINGLESTEP and choice.points is None
+        whole = Update(order, prediction, "dpmsolver", start, points)
+        return Update(2, prediction, "taylor", start, ((-1,),)) if singlestep else whole
+    relaxation = _relaxation(choice, order)
+    return Update(order, prediction, "taylor", start, points, relaxation)
+
+
+def _points(choice: _Choice, others: set[int], start: int) -> Points:
+    """For each derivative the points that estimate it; as many derivatives as can be."""
+    nearest = sorted(i for i in others if i > start) + sorted(
+        (i for i in others if i < start), reverse=True
+    )
+    if 0 in others:  # a corrector's new evaluation comes first
+        nearest = [0] + [i for i in nearest if i != 0]
+    order = min(choice.order, len(nearest) + 1)
+    given = choice.points or ()
+    points: list[tuple[int, ...]] = []
+    for i in range(1, order):
+        explicit = given[i - 1] if i <= len(given) else nearest[: order - 1]
+        chosen = tuple(sorted(set(explicit) & others))
+        if len(chosen) < i:
+            break
+        points.append(chosen)
+    return tuple(points)
+
+
+def _relaxation(choice: _Choice, order: int) -> tuple[str, float] | None:
+    if choice.form == "dpmsolver":
+        return ("unipc_bh2", 0.0)
+    if choice.form in ("unipc_bh1", "unipc_bh2"):
+        return (choice.form, 0.0) if order == 2 else None
+    if choice.relaxation is None:
+        return None
+    kind, coefficient = choice.relaxation.kind, choice.relaxation.coefficient
+    return (kind, coefficient) if coefficient or kind.startswith("unipc") else None

@@ -1,0 +1,1 @@
+"""Running a plan: the loop over steps, and what it remembers."""

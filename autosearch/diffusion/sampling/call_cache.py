@@ -1,0 +1,268 @@
+"""What the network said on the ways of earlier plans, for later ones that begin alike.
+
+The solver between two calls is arithmetic on what is at hand, so a plan is always marched from its
+start; where a call of the network was made before, from the same noise, its outputs are taken from
+here. The state that a plan goes on from, solver history of any length included, is then the very
+one that it would have alone, bit for bit, as long as the same batch gives the same numbers again.
+
+Features that later steps look up belong to a call's record too. One that lacks them is no use to a
+plan that will look there; it is to a plan whose next look goes to a later call.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from autosearch.diffusion.sampling.call_keys import Call
+from autosearch.diffusion.sites.gates import Passed, RowMemory
+from autosearch.diffusion.sites.sites import FeatureMemory, Put
+
+__all__ = ["AUTO_BYTES", "Keep", "Recaller", "Record", "TrajectoryStore", "make_store"]
+
+# ``off``, ``auto``, or the most bytes for each worker.
+Keep = Literal["auto", "off"] | int
+
+AUTO_BYTES = 512 * 2**20
+# With ``auto``, what a record may take, as a multiple of the batch of samples that it is of.
+_WIDEST = 8.0
+
+Outputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of one call.
+
+    Attributes:
+        outputs: predictions by branch.
+        features: what the call stored, by the name of the feature.
+        passed: what its gates decided.
+        macs: multiply-accumulates that the batch took.
+    """
+
+    outputs: Mapping[str, Tensor]
+    features: Mapping[str, tuple[Put, ...]]
+    passed: tuple[Passed, ...]
+    macs: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return _nbytes(self.outputs.values()) + _nbytes(self.stored)
+
+    @property
+    def stored(self) -> list[Tensor]:
+        """The tensors beside the outputs."""
+        puts = [put for found in self.features.values() for put in found]
+        rows = [put.rows for put in puts if put.rows is not None]
+        return [*(put.feature for put in puts), *rows, *(one.mask for one in self.passed)]
+
+    def on(self, device: torch.device, features: Collection[str]) -> "Record":
+        """A copy that nobody else writes to or holds, with some of the features."""
+        return replace(
+            self,
+            outputs={name: _copy(output, device) for name, output in self.outputs.items()},
+            features={
+                name: tuple(_put(put, device) for put in puts)
+                for name, puts in self.features.items()
+                if name in features
+            },
+            passed=tuple(one._replace(mask=_copy(one.mask, device)) for one in self.passed),
+        )
+
+
+class TrajectoryStore:
+    """Records by call and batch, at most ``max_bytes`` of them: the least recently used go first.
+
+    They are copies, in the host's memory.
+
+    Args:
+        widest: the most that a record may take, as a multiple of the samples' bytes: what is
+            larger loses its features, then is not kept at all. None: no such limit.
+    """
+
+    def __init__(self, max_bytes: int, *, widest: float | None = None) -> None:
+        self.max_bytes = max_bytes
+        self.widest = widest
+        self._records: OrderedDict[object, Record] = OrderedDict()
+        self._nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return self._nbytes
+
+    def find(self, key: object) -> Record | None:
+        """The record of a key, which counts as used now."""
+        record = self._records.get(key)
+        if record is not None:
+            self._records.move_to_end(key)
+        return record
+
+    def keep(self, key: object, record: Record) -> None:
+        """Keep a record, with the features that are known of the same call already, if it fits."""
+        known = self._drop(key)
+        whole = record
+        if known is not None:
+            whole = replace(record, features={**known.features, **record.features})
+        fitting = self._fitting(whole, record)
+        if fitting is None:
+            return
+        self._records[key] = fitting.on(torch.device("cpu"), fitting.features)
+        self._nbytes += fitting.nbytes
+        while self._nbytes > self.max_bytes:
+            self._drop(next(iter(self._records)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._records.clear()
+        self._nbytes = 0
+
+    def _fitting(self, whole: Record, record: Record) -> Record | None:
+        """The most of it that may be kept."""
+        sample = next(iter(record.outputs.values()))
+        limits = [float(self.max_bytes)]
+        limits += [] if self.widest is None else [self.widest * _nbytes([sample])]
+        for part in (whole, record, replace(record, features={})):
+            if part.nbytes <= min(limits):
+                return part
+        return None
+
+    def _drop(self, key: object) -> Record | None:
+        record = self._records.pop(key, None)
+        if record is not None:
+            self._nbytes -= record.nbytes
+        return record
+
+
+def make_store(keep: Keep) -> TrajectoryStore | None:
+    """The store that a setting asks for; None where it is off.
+
+    A number of bytes is for records of any size: whoever names it knows what they have.
+    """
+    if keep == "off":
+        return None
+    if keep == "auto":
+        return TrajectoryStore(AUTO_BYTES, widest=_WIDEST)
+    return TrajectoryStore(keep)
+
+
+class Recaller:
+    """Stands between one run of a plan and the network.
+
+    Args:
+        calls: those that the plan makes.
+        batch: everything that decides a call's result beside the plan: noise, condition, model;
+            hashable.
+        device: where the network wants its memory, and its outputs are wanted.
+
+    Attributes:
+        avoided: multiply-accumulates of the calls that were not made.
+    """
+
+    def __init__(
+        self, store: TrajectoryStore, calls: Sequence[Call], batch: object, *, device: torch.device
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._batch = batch
+        self._device = device
+        self._at = 0
+        self._chosen = _chosen(calls, [store.find(self._key(call)) for call in calls])
+        self.avoided = 0
+
+    def __call__(self, ask: Callable[[], Outputs], memory: FeatureMemory | None) -> Outputs:
+        """What the network says at the next call; changes the memory as that does."""
+        call, record = self._calls[self._at], self._chosen[self._at]
+        self._chosen[self._at] = None
+        self._at += 1
+        if record is None:
+            return self._made(call, ask, memory)
+        self.avoided += record.macs
+        given = record.on(self._device, () if memory is None else memory.keep)
+        if memory is not None:
+            _repeat(given, memory)
+        return dict(given.outputs)
+
+    def _made(
+        self, call: Call, ask: Callable[[], Outputs], memory: FeatureMemory | None
+    ) -> Outputs:
+        told: list[Put | Passed] = []
+        if memory is not None:
+            memory.told = told
+        try:
+            outputs = ask()
+        finally:
+            if memory is not None:
+                memory.told = None
+        try:
+            self._store.keep(self._key(call), _recorded(call, outputs, told))
+        except (MemoryError, RuntimeError) as error:
+            # What torch says when the host has no room is a RuntimeError like any other.
+            if isinstance(error, RuntimeError) and "allocate" not in str(error):
+                raise
+            self._store.clear()
+        return outputs
+
+    def _key(self, call: Call) -> object:
+        return call.key, self._batch
+
+
+def _chosen(calls: Sequence[Call], known: Sequence[Record | None]) -> list[Record | None]:
+    """The records that can be used: those with all that the calls which are made will look up."""
+    missing: list[set[str]] = [set() for _ in calls]
+    chosen: list[Record | None] = [None] * len(calls)
+    for index in reversed(range(len(calls))):
+        record = known[index]
+        if record is not None and missing[index] <= record.features.keys():
+            chosen[index] = record
+            continue
+        for earlier, feature in calls[index].looks:
+            missing[earlier].add(feature)
+    return chosen
+
+
+def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> Record:
+    features: dict[str, list[Put]] = {name: [] for name in call.wanted}
+    for put in told:
+        if isinstance(put, Put) and put.name in features:
+            features[put.name].append(put)
+    passed = tuple(one for one in told if isinstance(one, Passed))
+    count = len(next(iter(outputs.values())))
+    left_out = sum(one.saves * int(one.mask.sum()) for one in passed)
+    return Record(
+        outputs,
+        {name: tuple(puts) for name, puts in features.items()},
+        passed,
+        call.macs * count - left_out,
+    )
+
+
+def _repeat(record: Record, memory: FeatureMemory) -> None:
+    """Change the memory as the call did."""
+    for put in (put for puts in record.features.values() for put in puts):
+        memory.put(put.branch, put.name, put.coordinate, put.feature, rows=put.rows)
+    for one in record.passed:
+        assert isinstance(memory, RowMemory)  # plans without gates have other keys
+        memory.passed(one.mask, one.saves)
+
+
+def _put(put: Put, device: torch.device) -> Put:
+    rows = None if put.rows is None else _copy(put.rows, device)
+    return put._replace(feature=_copy(put.feature, device), rows=rows)
+
+
+def _copy(tensor: Tensor, device: torch.device) -> Tensor:
+    """Its axes in memory as they were: other strides may mean other kernels."""
+    return tensor.to(device=device, copy=True)
+
+
+def _nbytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

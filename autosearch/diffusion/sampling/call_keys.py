@@ -1,0 +1,138 @@
+"""The calls of the network that a plan makes, and what each of them depends on.
+
+Two plans whose first steps are equal say and are told the same until they part. A call depends on
+the steps before it, whole, and on what the network is given at its own step: the time and the
+branches. Where that step goes, and how, is not asked yet, nor how guidance weighs the branches.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.diffusion.solvers import FIRST_ORDER
+from autosearch.diffusion.plan.plan import Plan, StepPlan, evaluations, looked_up
+from autosearch.recipe.actions import feature_site
+
+__all__ = ["Call", "Look", "call_keys", "calls_of"]
+
+# A feature that may be looked up, and by its index the call that may have stored it.
+Look = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the network on a plan's way.
+
+    Attributes:
+        key: a digest of everything in the plan that decides what the network says; the noise, the
+            condition and the model are no part of it.
+        macs: of one sample, whatever gates leave out.
+        looks: what it may look up of the calls before it.
+        wanted: the features that some later call may look up of this one.
+    """
+
+    key: bytes
+    macs: int
+    looks: frozenset[Look] = frozenset()
+    wanted: frozenset[str] = frozenset()
+
+
+def call_keys(plan: Plan) -> tuple[bytes, ...]:
+    """The key of each call, in order.
+
+    Numbers enter with all their digits, of which a plan's identity has nine. Plans with gates
+    share nothing with others: their memory forecasts each row for itself, with other roundings.
+    """
+    artifacts = [(name, artifact.sha256) for name, artifact in plan.artifacts]
+    training = plan.training.provenance.key if plan.training else None
+    prefix = _digest(b"", plan.start_scale, plan.gated, artifacts, training)
+    found = []
+    for step, count in zip(plan.steps, evaluations(plan.steps), strict=True):
+        if count:
+            found.append(_digest(prefix, step.time, step.branches))
+        if count > 1:  # where an implicit corrector moved the state, by what the step was told
+            found.append(_digest(prefix, _evaluation(step)))
+        prefix = _digest(prefix, step)
+    return tuple(found)
+
+
+def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
+    """The calls that a plan makes on a model, in order."""
+    sites = SiteTable(denoiser.sites)
+    steps = [
+        step
+        for step, count in zip(plan.steps, evaluations(plan.steps), strict=True)
+        for _ in range(count)
+    ]
+    looks = _looks(steps, sites) if plan.keep else [frozenset[Look]()] * len(steps)
+    wanted: list[set[str]] = [set() for _ in steps]
+    for index, feature in (look for found in looks for look in found):
+        wanted[index].add(feature)
+    return tuple(
+        Call(key, _macs(step, denoiser, sites), looks[i], frozenset(wanted[i]))
+        for i, (key, step) in enumerate(zip(call_keys(plan), steps, strict=True))
+    )
+
+
+def _digest(prefix: bytes, *parts: object) -> bytes:
+    """Of plain data and frozen dataclasses of it, by the text that tells them apart."""
+    return hashlib.blake2b(prefix + repr(parts).encode(), digest_size=16).digest()
+
+
+def _evaluation(step: StepPlan) -> StepPlan:
+    """The step without where it goes and how."""
+    return replace(
+        step, next_log_snr=0.0, update=FIRST_ORDER, corrector=None, eta=0.0, compensation=()
+    )
+
+
+def _macs(step: StepPlan, denoiser: Denoiser, sites: SiteTable) -> int:
+    return sum(denoiser.macs - saved(branch.actions, sites) for branch in step.branches)
+
+
+def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]:
+    """For each call, given by its step, what it may look up: too much rather than too little."""
+    known: dict[tuple[int, str, str], tuple[bool, bool]] = {}
+
+    def stores(index: int, branch: str, feature: str) -> tuple[bool, bool]:
+        key = (index, branch, feature)
+        if key not in known:
+            known[key] = _stores(steps[index], branch, feature, sites)
+        return known[key]
+
+    found = []
+    for index, step in enumerate(steps):
+        looks: set[Look] = set()
+        for branch in step.branches:
+            for feature, order in looked_up(branch):
+                left, counted = order + 1, None
+                for earlier in reversed(range(index)):
+                    some, every = stores(earlier, branch.name, feature)
+                    if some:
+                        looks.add((earlier, feature))
+                    # A second call at the same step stores in the place of the first.
+                    if every and steps[earlier] is not counted:
+                        left, counted = left - 1, steps[earlier]
+                    if not left:
+                        break
+        found.append(frozenset(looks))
+    return found
+
+
+def _stores(step: StepPlan, branch: str, feature: str, sites: SiteTable) -> tuple[bool, bool]:
+    """Whether a step's call stores a branch's feature for some of the rows, and for all."""
+    named = (one for one in step.branches if one.name == branch)
+    return next((_stored(one, feature, sites) for one in named), (False, False))
+
+
+def _stored(branch: Branch, feature: str, sites: SiteTable) -> tuple[bool, bool]:
+    site, gate = feature_site(feature), branch.gate
+    failing = sites.runs(site, branch.actions)
+    if gate is None:
+        return failing, failing
+    passing = site != gate.probe and sites.runs(site, dict(gate.sites))
+    return failing or passing, failing and passing

@@ -1,0 +1,218 @@
+"""The sampling loop: one generator that yields each state."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autosearch.diffusion.classifier import classifier_shift
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.gates import RowMemory
+from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.prediction import to_data_and_noise
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.solvers import Evaluation
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.errors import UserError
+from autosearch.diffusion.plan.plan import Plan, StepPlan
+from autosearch.recipe import Artifact
+
+__all__ = [
+    "Network",
+    "Recall",
+    "State",
+    "last_state",
+    "sample",
+    "sample_indices",
+    "trajectory",
+]
+
+# Gives what a call of the network returns, by its branches: from an earlier run of the same call,
+# with what that one stored in the memory, or by making it.
+Recall = Callable[[Callable[[], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class State:
+    """The sample after ``step`` steps, at ``log_snr``; ``evaluation`` is what the step saw.
+
+    ``saved``: [N] multiply-accumulates that gates avoided for each sample so far; None without.
+    """
+
+    step: int
+    log_snr: float
+    x: Tensor
+    evaluation: Evaluation | None
+    saved: Tensor | None = None
+
+
+def trajectory(
+    denoiser: Denoiser,
+    plan: Plan,
+    noise: Tensor,
+    condition: Tensor | None,
+    *,
+    step_noise: StepNoise | None = None,
+    history: Sequence[Evaluation] = (),
+    recall: Recall | None = None,
+) -> Iterator[State]:
+    """Run a plan, yielding the start and the state after each step.
+
+    Args:
+        noise: [N, *sample_shape] unit noise; scaled by the plan's start.
+        condition: [N] labels or None.
+        step_noise: noise of stochastic steps; needed when the plan has any.
+        history: evaluations before the first step, oldest first, for exact starting values.
+        recall: asked in place of the network, once for each call of it in order.
+    """
+    memory = plan.new_memory(len(noise))
+    network = Network(denoiser, condition, memory, _weights(denoiser, plan), recall)
+    start = plan.start_scale * noise
+    march = March(
+        plan,
+        denoiser.schedule,
+        start,
+        step_noise=step_noise,
+        history=history,
+        statistics=plan_statistics(plan, denoiser),
+    )
+    yield State(0, march.log_snr, march.x, None)
+    while not march.finished:
+        if march.tell(network.evaluate(march.step, march.x)):
+            saved = memory.saved.clone() if isinstance(memory, RowMemory) else None
+            yield State(march.done, march.log_snr, march.x, march.newest, saved)
+
+
+def _weights(denoiser: Denoiser, plan: Plan) -> Artifact | None:
+    """The weights of a plan, where they are others than the denoiser's own."""
+    if plan.training is None:
+        return plan.weights
+    known = denoiser.library.find(plan.training.provenance)
+    if known is None:
+        raise UserError(
+            f"artifact {plan.training.provenance.key}.safetensors (recover): these weights are not "
+            "there yet; autosearch evaluate RECIPE trains them"
+        )
+    return known
+
+
+def sample(
+    denoiser: Denoiser,
+    plan: Plan,
+    noise: Tensor,
+    condition: Tensor | None,
+    *,
+    step_noise: StepNoise | None = None,
+) -> Tensor:
+    """The sample that :func:`trajectory` ends with."""
+    return last_state(denoiser, plan, noise, condition, step_noise=step_noise).x
+
+
+def last_state(
+    denoiser: Denoiser,
+    plan: Plan,
+    noise: Tensor,
+    condition: Tensor | None,
+    *,
+    step_noise: StepNoise | None = None,
+    recall: Recall | None = None,
+) -> State:
+    """The last state of :func:`trajectory`."""
+    states = trajectory(denoiser, plan, noise, condition, step_noise=step_noise, recall=recall)
+    return deque(states, maxlen=1)[0]
+
+
+def sample_indices(
+    denoiser: Denoiser, plan: Plan, indices: Sequence[int], *, seed: int, stream: Stream
+) -> Tensor:
+    """Samples [N, *sample_shape] whose noise and labels follow from their indices."""
+
+    def noise(k: int) -> Tensor:
+        drawn = draw(seed, stream, indices, denoiser.sample_shape, k=k)
+        return drawn.to(device=denoiser.device, dtype=denoiser.dtype)
+
+    condition = labels(indices, denoiser.classes).to(denoiser.device) if denoiser.classes else None
+    with torch.inference_mode():
+        return sample(denoiser, plan, noise(0), condition, step_noise=noise)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The denoiser of one run: what it says of a step, guidance included.
+
+    ``weights``: those of the recipe, in place of the denoiser's own.
+    """
+
+    denoiser: Denoiser
+    condition: Tensor | None
+    memory: FeatureMemory | None
+    weights: Artifact | None = None
+    recall: Recall | None = None
+
+    def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
+        """Clean data and noise at the start of a step."""
+        schedule = self.denoiser.schedule
+        alpha, sigma = schedule.alpha_sigma(step.log_snr)
+        if step.evaluate != "network":
+            data = self._known_data(step, x)
+            return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
+        outputs = self._outputs(step, x)
+        if step.rectify is not None:
+            factor, offset = step.rectify
+            outputs = {name: factor * output + offset for name, output in outputs.items()}
+        if step.scaling is not None:
+            outputs = {name: step.scaling[0] * output for name, output in outputs.items()}
+            x = step.scaling[1] * x
+        # The weights add up to 1, so the sum is the same in any prediction type.
+        guided = _weighted([outputs[b.name] for b in step.branches], step.weights)
+        kind = self.denoiser.prediction
+        data, noise = to_data_and_noise(kind, guided, x, alpha, sigma)
+        if step.classifier:
+            shift = self._classified(step, data, alpha, sigma)
+            data = data + shift
+            noise = None if noise is None else noise.sub(shift, alpha=alpha / sigma)
+        if step.clip is not None:
+            data = data.clamp(-step.clip, step.clip)
+            noise = (x - alpha * data) / sigma
+        unguided = None
+        if step.renoise is not None:
+            other = to_data_and_noise(kind, outputs[step.renoise], x, alpha, sigma)
+            unguided = Evaluation(step.log_snr, x, *other)
+        return Evaluation(step.log_snr, x, data, noise, unguided)
+
+    def _outputs(self, step: StepPlan, x: Tensor) -> dict[str, Tensor]:
+        """What the network says of each branch, run now or before."""
+
+        def ask() -> dict[str, Tensor]:
+            with self.denoiser.weighted(self.weights):
+                return self.denoiser.denoise(
+                    x, step.time, self.condition, branches=step.branches, memory=self.memory
+                )
+
+        return ask() if self.recall is None else self.recall(ask, self.memory)
+
+    def _classified(self, step: StepPlan, data: Tensor, alpha: float, sigma: float) -> Tensor:
+        """How far the classifier moves the data."""
+        classifier, labels = self.denoiser.classifier, self.condition
+        assert classifier is not None  # checked when the plan was made
+        assert labels is not None
+        return classifier_shift(classifier, step.classifier, data, labels, alpha=alpha, sigma=sigma)
+
+    def _known_data(self, step: StepPlan, x: Tensor) -> Tensor:
+        """What an analytic first step takes the data to be."""
+        if step.evaluate == "zero_x0":
+            return torch.zeros_like(x)
+        mean = self.denoiser.data_mean
+        assert mean is not None  # checked when the plan was made
+        return mean.to(device=x.device, dtype=x.dtype).expand_as(x)
+
+
+def _weighted(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = outputs[0] if weights[0] == 1 else weights[0] * outputs[0]
+    for output, weight in zip(outputs[1:], weights[1:], strict=True):
+        if weight:
+            total = total.add(output, alpha=weight)
+    return total

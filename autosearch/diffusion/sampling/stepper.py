@@ -1,0 +1,150 @@
+"""The solver between two calls of the network, whoever makes them.
+
+Our own sampler asks its denoiser; a scheduler in somebody else's pipeline is told what came of
+theirs. Both march alike.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.solvers import Evaluation, Statistics, Update, moved
+from autosearch.diffusion.plan.plan import Plan, StepPlan
+
+__all__ = ["March", "StepNoise"]
+
+# Gives the noise [N, *sample_shape] that step k >= 1 adds.
+StepNoise = Callable[[int], Tensor]
+
+
+class March:
+    """A plan on its way: what is to be evaluated next, and where that leads.
+
+    Attributes:
+        x: the state [N, *sample_shape] at which ``step`` wants its evaluation.
+        done: how many steps are complete.
+        newest: the last evaluation, its state corrected where a corrector did so.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        schedule: NoiseSchedule,
+        x: Tensor,
+        *,
+        step_noise: StepNoise | None = None,
+        history: Sequence[Evaluation] = (),
+        statistics: Statistics | None = None,
+    ) -> None:
+        self.plan = plan
+        self.x = x
+        self.done = 0
+        self._schedule = schedule
+        self._step_noise = step_noise
+        self._statistics = statistics
+        self._past = list(history)
+        self._depth = max(step.depth for step in plan.steps) + 1
+        self._noise: Tensor | None = None
+        self._corrected = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are complete; then ``x`` is the sample."""
+        return self.done == len(self.plan.steps)
+
+    @property
+    def step(self) -> StepPlan:
+        """The step whose evaluation is wanted, at ``x``."""
+        return self.plan.steps[self.done]
+
+    @property
+    def log_snr(self) -> float:
+        """Of ``x``."""
+        return self.plan.steps[-1].next_log_snr if self.finished else self.step.log_snr
+
+    @property
+    def newest(self) -> Evaluation:
+        return self._past[-1]
+
+    def fork(self, plan: Plan) -> "March":
+        """A march at the same place that goes on by another plan, of the same steps so far."""
+        other = copy.copy(self)
+        other.plan, other._past = plan, list(self._past)
+        other._depth = max(step.depth for step in plan.steps) + 1
+        return other
+
+    def tell(self, evaluation: Evaluation) -> bool:
+        """Go on from the evaluation of ``step`` at ``x``.
+
+        Returns:
+            Whether the step is complete; if not, an implicit corrector moved ``x`` and wants the
+            same step evaluated there.
+        """
+        if self._corrected:
+            self._past[-1] = evaluation
+        else:
+            self._past = [*self._past[-self._depth :], evaluation]
+            if self.done and self._correct(self.plan.steps[self.done - 1]):
+                self._corrected = True
+                return False
+        self._corrected = False
+        self._compensate(self.step)
+        self._advance(self.step)
+        return True
+
+    def _compensate(self, step: StepPlan) -> None:
+        """DC-Solver: the newest prediction at another time, from the last few; the state stays."""
+        if not step.compensation:
+            return
+        newest = self._past[-1]
+        parts = list(zip(step.compensation, reversed(self._past), strict=False))
+        data = _weighted([(weight, point.data) for weight, point in parts])
+        noises = [(weight, point.noise) for weight, point in parts if point.noise is not None]
+        noise = None if newest.noise is None else _weighted(noises)
+        self._past[-1] = replace(newest, data=data, noise=noise)
+
+    def _correct(self, previous: StepPlan) -> bool:
+        """Look again at the step that led to ``x``; whether it must be evaluated again there."""
+        corrector = previous.corrector
+        if corrector is None:
+            return False
+        end, eta = self.step.log_snr, previous.eta
+        self.x = self._moved(corrector.update, end, eta=eta, ahead=True)
+        if corrector.kind == "implicit":
+            return True
+        factor = self.step.scaling[1] if self.step.scaling else 1.0
+        self._past[-1] = replace(self._past[-1], x=self.x if factor == 1 else factor * self.x)
+        return False
+
+    def _advance(self, step: StepPlan) -> None:
+        self._noise = None
+        if step.eta:
+            if self._step_noise is None:
+                raise ValueError("a stochastic plan needs step_noise")
+            self._noise = self._step_noise(self.done + 1)
+        self.x = self._moved(step.update, step.next_log_snr, eta=step.eta)
+        self.done += 1
+
+    def _moved(self, update: Update, end: float, *, eta: float, ahead: bool = False) -> Tensor:
+        """The state at log-SNR ``end``; ``ahead``: the newest evaluation is there, index 0."""
+        shift = -1 if ahead else 0
+        return moved(
+            update,
+            {index: self._past[index + shift] for index in update.used},
+            end,
+            schedule=self._schedule,
+            eta=eta,
+            noise=self._noise,
+            statistics=self._statistics,
+        )
+
+
+def _weighted(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+    (weight, first), *others = parts
+    total = weight * first
+    for factor, value in others:
+        total = total.add(value, alpha=factor)
+    return total

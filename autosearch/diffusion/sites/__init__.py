@@ -1,0 +1,1 @@
+"""Sites of a network, what may stand in for them, and how they are intercepted."""

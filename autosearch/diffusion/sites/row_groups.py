@@ -1,0 +1,223 @@
+"""Which rows of a batch do alike at a site, and what each of them does there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.gates import RowMemory
+from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable
+from autosearch.recipe.actions import Action, feature_site
+
+__all__ = ["Group", "Running", "gathered", "scattered"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one branch that do alike.
+
+    Attributes:
+        at: where they stand in the batch at this moment.
+        rows: which samples they are; None for all of them.
+        passed: whether they passed the branch's gate; None while that is open.
+    """
+
+    branch: Branch
+    at: slice | Tensor
+    rows: Tensor | None = None
+    passed: bool | None = None
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What decides the actions of these rows."""
+        return self.branch.name, bool(self.passed)
+
+    @property
+    def size(self) -> int:
+        """How many rows."""
+        return self.at.stop - self.at.start if isinstance(self.at, slice) else len(self.at)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A feature that is stored when a module has run; ``base``: less what that one was given."""
+
+    feature: str
+    site: str
+    base: str | None
+
+
+class Running:
+    """One call of the network: its rows in groups, their actions, and what is stored of it.
+
+    Attributes:
+        touched: the sites whose modules are to be intercepted.
+    """
+
+    def __init__(
+        self,
+        sites: SiteTable,
+        branches: Sequence[Branch],
+        memory: FeatureMemory | None,
+        coordinate: float,
+    ) -> None:
+        self._sites = sites
+        self._branches = branches
+        self._memory = memory
+        self._coordinate = coordinate
+        self._layout: list[Group] = []
+        self._passed: dict[str, Tensor] = {}
+        self._inputs: dict[str, Tensor] = {}
+        self._records = _records(sites, memory)
+        self._stand_ins: dict[tuple[str, bool], dict[str, tuple[Site, Action]]] = {}
+        self._stored: dict[tuple[str, bool], set[str]] = {}
+        for branch in branches:
+            self._prepare((branch.name, False), branch.actions)
+            if branch.gate is not None:
+                self._prepare((branch.name, True), dict(branch.gate.sites))
+                self._stored[branch.name, True].discard(branch.gate.probe)
+        self._probes = {branch.gate.probe for branch in branches if branch.gate is not None}
+        records = (record for found in self._records.values() for record in found)
+        self._bases = {record.base for record in records if record.base is not None}
+        self.touched = self._probes.union(self._records, self._bases, *self._stand_ins.values())
+
+    def _prepare(self, key: tuple[str, bool], actions: dict[str, Action]) -> None:
+        self._stand_ins[key] = self._sites.stand_ins(actions)
+        features = (record.site for found in self._records.values() for record in found)
+        self._stored[key] = {site for site in features if self._sites.runs(site, actions)}
+
+    def groups(self, total: int) -> list[Group]:
+        """The rows of a batch of ``total``, apart where a gate has decided."""
+        if not self._layout:
+            size = total // len(self._branches)
+            self._layout = [
+                Group(branch, slice(i * size, (i + 1) * size))
+                for i, branch in enumerate(self._branches)
+            ]
+        return [part for group in self._layout for part in self._decided(group)]
+
+    def _decided(self, group: Group) -> list[Group]:
+        mask = self._passed.get(group.branch.name)
+        if group.passed is not None or mask is None:
+            return [group]
+        # While a gate is open its branch stands in the batch as a whole.
+        assert isinstance(group.at, slice)
+        assert group.rows is None
+        apart = []
+        for passed in (False, True):
+            rows = (mask == passed).nonzero()[:, 0]
+            if len(rows) == len(mask):
+                return [replace(group, passed=passed)]
+            apart.append(Group(group.branch, rows + group.at.start, rows, passed))
+        return apart
+
+    @contextmanager
+    def only(self, groups: Sequence[Group]) -> Iterator[None]:
+        """Inside, the batch holds these groups alone, one after the other."""
+        before, start = self._layout, 0
+        self._layout = []
+        for group in groups:
+            self._layout.append(replace(group, at=slice(start, start + group.size)))
+            start += group.size
+        yield
+        self._layout = before
+
+    def enter(self, name: str, hidden: Tensor) -> None:
+        """Keep what a site is given, where a range begins."""
+        if name in self._bases:
+            self._inputs[name] = hidden
+
+    def stand_in(self, group: Group, name: str) -> tuple[Site, Action] | None:
+        """What these rows take for a site, and how; None where they compute it."""
+        return self._stand_ins[group.key].get(name)
+
+    def without(self, group: Group, site: Site, action: Action, hidden: Tensor) -> Tensor:
+        """What stands in for the output of rows [B, ...] that do not compute."""
+        if action.kind == "skip":
+            return hidden if site.residual else torch.zeros_like(hidden)
+        assert self._memory is not None
+        return self._memory.get(
+            group.branch.name,
+            action.feature(site.name),
+            self._coordinate,
+            action.order,
+            onto=hidden if site.residual and action.kind != "output" else None,
+            rows=group.rows,
+        )
+
+    def decide(self, name: str, hidden: Tensor, output: Tensor) -> None:
+        """Open the gates whose probe has just run."""
+        if name not in self._probes:
+            return
+        for group in self.groups(len(hidden)):
+            gate = group.branch.gate
+            if gate is None or gate.probe != name or group.passed is not None:
+                continue
+            assert isinstance(self._memory, RowMemory)
+            difference = gate.measure == "change" and self._sites[name].residual
+            computed = output[group.at] - hidden[group.at] if difference else output[group.at]
+            known = self._memory.get(
+                group.branch.name, gate.feature, self._coordinate, gate.order, rows=group.rows
+            )
+            mask = gate.passes(computed, known)
+            self._passed[group.branch.name] = mask
+            self._memory.passed(mask, gate.saves)
+
+    def record(self, name: str, hidden: Tensor, output: Tensor) -> None:
+        """Store the features that are known once a site has run."""
+        for record in self._records.get(name, ()):
+            groups = self.groups(len(hidden))
+            storing = [group for group in groups if record.site in self._stored[group.key]]
+            if not storing:
+                continue
+            value = output
+            if record.base is not None:
+                value = output - (hidden if record.base == name else self._inputs[record.base])
+            assert self._memory is not None
+            for group in storing:
+                self._memory.put(
+                    group.branch.name,
+                    record.feature,
+                    self._coordinate,
+                    value[group.at],
+                    rows=group.rows,
+                )
+
+
+def _records(sites: SiteTable, memory: FeatureMemory | None) -> dict[str, list[_Record]]:
+    """What is stored, by the module after which it is known."""
+    found: dict[str, list[_Record]] = {}
+    for feature in memory.keep if memory is not None else ():
+        site = sites[feature_site(feature)]
+        first, last = (site.members[0], site.members[-1]) if site.members else (site.name,) * 2
+        difference = site.residual and feature == site.name
+        found.setdefault(last, []).append(
+            _Record(feature, site.name, first if difference else None)
+        )
+    return found
+
+
+def gathered(value: Any, groups: Sequence[Group], total: int) -> Any:
+    """The rows of some groups, of whatever has a row for each of a batch of ``total``."""
+    if not isinstance(value, Tensor) or value.dim() == 0 or len(value) != total:
+        return value
+    parts = [value[group.at] for group in groups]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def scattered(pieces: Sequence[tuple[slice | Tensor, Tensor]], total: int) -> Tensor:
+    """Rows at their places in a batch of ``total``."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    starts = [at.start for at, _ in pieces if isinstance(at, slice)]
+    if len(starts) == len(pieces):
+        order = sorted(range(len(pieces)), key=starts.__getitem__)
+        return torch.cat([pieces[i][1] for i in order])
+    whole = pieces[0][1].new_empty((total, *pieces[0][1].shape[1:]))
+    for at, piece in pieces:
+        whole[at] = piece
+    return whole

@@ -1,0 +1,1 @@
+"""The search: what is searched, the loop, measuring, validation and workers."""

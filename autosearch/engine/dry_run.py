@@ -1,0 +1,219 @@
+"""What an experiment would take, from one measured candidate; writes nothing."""
+
+import functools
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.engine.cost_estimate import Costs, foreseen_costs, proposal_seconds
+from autosearch.diffusion.plan.latency_table import LatencyTable
+from autosearch.engine.measure import Measure, Rows
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import Problem
+from autosearch.engine.session import STORE_BYTES
+from autosearch.spaces.base import Family
+from autosearch.engine.workers import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import Runner
+
+__all__ = ["dry_run"]
+
+_REPEATS = 3
+# Seconds for front, plots and samples, and until actors of Ray are up and down again; two cores.
+_WRITING = 1.2
+_RAY = 12.0
+# Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
+_JOURNAL_BASE = 2500
+_JOURNAL_STEP = 90
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """What one measured candidate says."""
+
+    name: str
+    seconds_per_unit: float  # per forward equivalent, in one worker
+    scoring: float  # from rows to values, on the search's samples
+    checking: float  # the same on the validation's samples, with what is only reported
+    row_bytes: float  # per sample
+    peak_bytes: int | None  # of the device's memory, where it has its own
+
+
+def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
+    """Sizes, counts and predicted times as plain data.
+
+    One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
+    plans cost. Objectives that need rows are scored on that block's rows, repeated. The algorithm
+    proposes for a while on made-up values. What fits take is their own estimate, and what reuse
+    and races may save is not foreseen.
+
+    Args:
+        start: seconds until a run begins to work, which are added.
+
+    Raises:
+        UserError: for everything that would also stop the search.
+    """
+    problem = Problem(experiment)
+    problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
+    costs = foreseen_costs(problem)
+    timing = _measured(problem, costs.plans)
+    workers = _workers(experiment)
+    sampling = timing.seconds_per_unit * costs.mean
+    each = _elapsed(sampling, timing.scoring, workers)
+    candidates = costs.candidates(experiment.budget, seconds=each)
+    asked = candidates - len(costs.plans)
+    proposing = proposal_seconds(problem, most=asked)
+    scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
+    whole = _elapsed(timing.seconds_per_unit * costs.whole(candidates), scoring, workers)
+    return {
+        "model": _model(problem),
+        "space": _space(problem),
+        "baselines": {
+            "count": len(costs.plans),
+            "forward_equivalents": costs.baselines,
+            "fitted": len(problem.fitted_names),
+            # What their fits take, which is part of the setup.
+            "fits": costs.fits,
+        },
+        "candidate": {
+            "measured": timing.name,
+            "seconds": sampling + timing.scoring,
+            "forward_equivalents": costs.mean,
+            "proposing_seconds": proposing,
+        },
+        "candidates": candidates,
+        "validated": costs.validated,
+        "forward_equivalents": {
+            "setup": costs.setup,
+            "search": costs.search(candidates),
+            "validation": costs.validation,
+        },
+        "workers": workers,
+        "seconds": start + whole + _overhead(experiment),
+        "memory_bytes": {
+            # States, predictions and stored features of a batch; weights and activations besides.
+            "declared": max(plan.memory for plan in costs.plans.values()) * problem.seed_block,
+            "peak": timing.peak_bytes,
+        },
+        "disk_bytes": round(_disk(experiment, timing, costs, candidates)),
+    }
+
+
+def _measured(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
+    """The middle baseline on one seed block, at its fastest: the first run warms up."""
+    ranked = sorted(plans, key=lambda name: (plans[name].macs, name))
+    middle = ranked[len(ranked) // 2]
+    plan = plans[middle]
+    workers = problem.experiment.workers
+    device = "cuda" if workers.gpus > 0 else "cpu"
+    # As a worker runs it, with one thread.
+    runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
+    size = problem.seed_block
+    needs = problem.report_measure.needs
+    task = Task(0, plan, 0, Stream.SEARCH, (0,), size, needs)
+    outcomes = [runner.run(task) for _ in range(_REPEATS)]
+    best = min(outcomes, key=lambda outcome: outcome.seconds)
+    if best.reason is not None:
+        raise UserError(f"{middle}: cannot be measured: {best.reason}")
+    seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
+    row_bytes = sum(array.nbytes for array in best.rows.values()) / size
+    block = best.rows
+    experiment = problem.experiment
+    return _Timing(
+        middle,
+        seconds,
+        _scoring(problem.measure, plan, block, experiment.samples, size),
+        _scoring(problem.report_measure, plan, block, experiment.validation.samples, size),
+        row_bytes,
+        torch.cuda.max_memory_allocated() if device == "cuda" else None,
+    )
+
+
+def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int) -> float:
+    """Seconds from rows to values of so many samples: one block's rows, repeated."""
+    if not measure.needs:
+        return 0.0
+    rows = {name: np.concatenate([array] * (samples // size)) for name, array in block.items()}
+    teacher = rows.get("final") if measure.needs_teacher else None
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        measure.estimates(plan, rows, samples=samples, teacher=teacher)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _workers(experiment: Experiment) -> int:
+    """Workers that will evaluate; ``auto`` fills this machine's processors."""
+    workers = experiment.workers
+    if workers.executor == "inprocess":
+        return 1
+    if workers.count != "auto":
+        return workers.count
+    room = max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
+    return min(room, experiment.lag) if experiment.order == "fixed" else room
+
+
+def _elapsed(sampling: float, scoring: float, workers: int) -> float:
+    """Seconds: workers sample while this process scores, on this machine's processors."""
+    if workers == 1:
+        return sampling + scoring
+    processors = min(workers + 1, os.cpu_count() or 1)
+    return max(sampling / workers, scoring, (sampling + scoring) / processors)
+
+
+def _overhead(experiment: Experiment) -> float:
+    """Seconds for what no measurement scales with."""
+    workers = experiment.workers
+    return _WRITING + (0.0 if workers.executor == "inprocess" else _RAY)
+
+
+def _disk(experiment: Experiment, timing: _Timing, costs: Costs, candidates: int) -> float:
+    rows = timing.row_bytes * (
+        candidates * experiment.samples + costs.validated * experiment.validation.samples
+    )
+    steps = fmean(plan.nfe for plan in costs.plans.values())
+    return candidates * (_JOURNAL_BASE + _JOURNAL_STEP * steps) + min(rows, STORE_BYTES)
+
+
+def _model(problem: Problem) -> dict[str, Any]:
+    denoiser = problem.denoiser
+    return {
+        "name": problem.spec.name,
+        "family": denoiser.schedule.family,
+        "schedule": denoiser.schedule.name,
+        "prediction": denoiser.prediction,
+        "classes": denoiser.classes,
+        "branches": list(denoiser.conditions),
+        "sites": [site.name for site in denoiser.sites],
+        "heads": dict(denoiser.heads),
+        "macs": denoiser.macs,
+    }
+
+
+def _space(problem: Problem) -> dict[str, Any]:
+    families = [_family(family) for family in problem.space.families]
+    sizes = [family["dimensions"] for family in families]
+    return {
+        "families": families,
+        "dimensions": None if None in sizes else sum(sizes),
+    }
+
+
+def _family(family: Family) -> dict[str, Any]:
+    box = family.box()
+    return {
+        "name": family.name,
+        "summary": family.summary,
+        "fields": list(family.fields),
+        "dimensions": len(box) if box else None,
+    }

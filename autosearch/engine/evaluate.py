@@ -1,0 +1,276 @@
+"""Measuring one recipe, or two on the same noise."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autosearch.baselines import baseline
+from autosearch.engine.workers.collect import Collected, collect
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import UserError
+from autosearch.baselines.fitted.names import named_recipe
+from autosearch.baselines.fitted.recover import recovered_recipe
+from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.engine.measure import Measure, make_objectives
+from autosearch.models.base import Model
+from autosearch.models.spec import ModelSpec
+from autosearch.objectives import Estimate, Latency, compare
+from autosearch.diffusion.plan.plan import Plan, check_compatible
+from autosearch.recipe import Recipe
+from autosearch.engine.reference import TEACHER
+from autosearch.engine.workers.timing import timed
+from autosearch.engine.workers import Executor, Infeasible, make_executor
+from autosearch.engine.workers.evaluator import ModelEvaluator
+
+__all__ = [
+    "Evaluation",
+    "LoadedRecipe",
+    "RecipeEvaluator",
+    "default_objectives",
+    "load_recipe",
+    "paired",
+]
+
+_DEFAULT = ("fid", "fid_plain", "fd_pixels", "nfe")
+_BASELINE = "baseline:"
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe as the user named it, compiled for one model.
+
+    ``same_weights`` is false when it was searched on others than the model's.
+    """
+
+    name: str
+    recipe: Recipe
+    plan: Plan
+    same_weights: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one recipe."""
+
+    name: str
+    recipe: Recipe
+    samples: int
+    seed: int
+    values: Mapping[str, Estimate]
+    speed: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``autosearch evaluate --json`` prints it."""
+        return {
+            "name": self.name,
+            "recipe": self.recipe.to_dict(),
+            "samples": self.samples,
+            "seed": self.seed,
+            "values": {
+                name: {"value": estimate.value, "ci": list(estimate.interval())}
+                for name, estimate in self.values.items()
+            },
+            "speed": dict(self.speed),
+        }
+
+
+def load_recipe(text: str, denoiser: Denoiser) -> LoadedRecipe:
+    """The recipe that a user names: a file, or ``baseline:SOLVER[-GRID]@STEPS``.
+
+    Raises:
+        UserError: for a missing or invalid file, an unknown baseline, or another kind of model.
+    """
+    recipe = _find_recipe(text, denoiser)
+    plan = _compiled(text, recipe, denoiser)
+    return LoadedRecipe(text, recipe, plan, check_compatible(recipe, denoiser))
+
+
+def _compiled(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
+    try:
+        return compile_recipe(recipe, denoiser)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
+    if text.startswith(_BASELINE):
+        return named_recipe(text.removeprefix(_BASELINE), denoiser)
+    path = Path(text)
+    if not path.exists():
+        name = text if "@" in text else "SOLVER[-GRID]@STEPS"
+        raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{name}")
+    denoiser.library.folders = [*denoiser.library.folders, path.absolute().parent / FOLDER]
+    recipe = Recipe.load(path)
+    for artifact in recipe.artifacts.values():
+        denoiser.library.content(artifact)
+    return recovered_recipe(recipe, denoiser)
+
+
+def default_objectives(model: Model) -> list[str]:
+    """Those of the usual objectives that a model can give."""
+    return [o.name for o in make_objectives(_DEFAULT) if o.needs <= set(model.widths)]
+
+
+class RecipeEvaluator:
+    """Measures recipes of one model on the ``evaluate`` stream.
+
+    Args:
+        spec: which model.
+        samples: how many; whole seed blocks.
+        seed: of the noise.
+        objectives: names; by default those of the usual ones that the model can give.
+        workers: None for this process, else how many workers.
+        device: where the model runs, ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: for objectives or numbers of samples that the model cannot have.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        samples: int,
+        seed: int,
+        objectives: Sequence[str] | None = None,
+        workers: int | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
+    ) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: this machine has no such device; use --device cpu")
+        if seed < 0:
+            raise UserError(f"--seed: {seed} is below 0; use 0 or more")
+        if workers is not None and workers < 1:
+            raise UserError(f"--workers: {workers} is too few; use at least 1")
+        self.model = spec.load()
+        self.samples, self.seed = samples, seed
+        names = default_objectives(self.model) if objectives is None else objectives
+        if not names:
+            raise UserError("--objectives: name at least one, such as fid,nfe")
+        self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
+        if self._measure.needs:
+            self._measure.check_samples(samples, where="--samples")
+        self._spec = spec
+        self._workers = workers
+        self._device = device
+
+    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
+        """Measure recipes by name, all on the same noise.
+
+        Raises:
+            UserError: when a recipe does not fit the model or cannot be measured.
+        """
+        plans = {name: self._plan(name, recipe) for name, recipe in recipes.items()}
+        with self._executor() as executor:
+            teacher = self._teacher(executor)
+            return [
+                self._evaluation(executor, name, recipes[name], plan, teacher)
+                for name, plan in plans.items()
+            ]
+
+    def _evaluation(
+        self,
+        executor: Executor,
+        name: str,
+        recipe: Recipe,
+        plan: Plan,
+        teacher: NDArray[np.generic] | None,
+    ) -> Evaluation:
+        found = self._collected(executor, name, plan, self._measure.needs)
+        if any(isinstance(objective, Latency) for objective in self._measure.objectives):
+            timing = timed(executor, plan, block_size=self.model.block_size)
+            found = replace(found, rows={**found.rows, **timing.rows})
+        values = self._estimates(name, plan, found.rows, teacher)
+        return Evaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
+
+    def _speed(self, found: Collected) -> dict[str, Any]:
+        """How fast one worker was, on what, and the device's peak memory where it has its own."""
+        local = self._device == "cuda" and self._workers is None
+        return {
+            "device": self._device,
+            "batch": self.model.block_size,
+            "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
+            "samples_per_second": self.samples / found.seconds if found.seconds else None,
+            "peak_memory_bytes": torch.cuda.max_memory_allocated() if local else None,
+        }
+
+    def _plan(self, name: str, recipe: Recipe) -> Plan:
+        plan = _compiled(name, recipe, self.model.denoiser)
+        reason = self._measure.check_plan(plan)
+        if reason is not None:
+            raise UserError(f"{name}: {reason}; leave it out of --objectives")
+        return plan
+
+    def _executor(self) -> Executor:
+        return make_executor(
+            functools.partial(
+                ModelEvaluator,
+                self._spec,
+                device=self._device,
+                library=self.model.denoiser.library,
+                trajectories="auto",
+            ),
+            count=self._workers or 1,
+            cpus=1,
+            gpus=1 if self._device == "cuda" else 0,
+            kind="auto" if self._workers else "inprocess",
+        )
+
+    def _collected(
+        self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]
+    ) -> Collected:
+        size = self.model.block_size
+        found = collect(
+            executor,
+            plan,
+            seed=self.seed,
+            stream=Stream.EVALUATE,
+            blocks=range(self.samples // size),
+            block_size=size,
+            needs=needs,
+        )
+        if found.reason is not None:
+            raise UserError(f"{name}: cannot be measured: {found.reason}; change its steps")
+        return found
+
+    def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
+        if not self._measure.needs_teacher:
+            return None
+        denoiser = self.model.denoiser
+        plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
+        found = self._collected(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
+        return found.rows["final"]
+
+    def _estimates(
+        self,
+        name: str,
+        plan: Plan,
+        rows: Mapping[str, NDArray[np.generic]],
+        teacher: NDArray[np.generic] | None,
+    ) -> dict[str, Estimate]:
+        try:
+            values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except Infeasible as error:
+            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
+        for objective, estimate in values.items():
+            if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
+                raise UserError(f"{name}: {objective} is not finite; change its steps")
+        return values
+
+
+def paired(a: Evaluation, b: Evaluation) -> dict[str, Any]:
+    """``a - b`` for each objective, with the interval of the difference on the same blocks."""
+    result = {}
+    for name, estimate in a.values.items():
+        difference, interval = compare(estimate, b.values[name])
+        result[name] = {"difference": difference, "ci": list(interval)}
+    return result

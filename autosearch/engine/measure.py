@@ -1,0 +1,126 @@
+"""From rows of samples to estimates of objectives."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autosearch.errors import Infeasible, UserError
+from autosearch.models.base import Model
+from autosearch.objectives import Estimate, Objective, block_count
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.registry import find
+
+__all__ = ["Measure", "make_objectives"]
+
+# Rows that are made here, of the samples and the fine trajectory's.
+_TEACHER = frozenset({"teacher", "teacher_mse"})
+
+Rows = Mapping[str, NDArray[np.generic]]
+
+
+def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
+    """The objectives of a list of names, each once.
+
+    Raises:
+        UserError: for unknown or repeated names.
+    """
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{where}: {repeated!r} stands twice; name each objective once")
+    return [find("objective", name, where=where)() for name in names]
+
+
+class Measure:
+    """What to ask of workers for a set of objectives, and what to make of their answer.
+
+    Raises:
+        UserError: for an objective that the model cannot give.
+    """
+
+    def __init__(self, model: Model, objectives: Sequence[Objective]) -> None:
+        self.objectives = list(objectives)
+        self._model = model
+        self._multiple = max(model.denoiser.classes, 1)
+        gives = {*model.widths, *model.rewards, "final", *_TEACHER}
+        gives |= {"labels"} if model.denoiser.classes else set()
+        for objective in objectives:
+            lacking = sorted(objective.needs - gives)
+            if lacking:
+                able = ", ".join(sorted(gives))
+                raise UserError(
+                    f"objectives: {objective.name!r} needs {', '.join(lacking)}, which model "
+                    f"{type(model).name!r} cannot give (it gives {able}); leave it out"
+                )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Rows that workers must return; distances to the teacher need the samples."""
+        needs = frozenset().union(*(objective.needs for objective in self.objectives))
+        return frozenset("final" if need in _TEACHER else need for need in needs)
+
+    @property
+    def needs_teacher(self) -> bool:
+        return any(objective.needs & _TEACHER for objective in self.objectives)
+
+    def check_samples(self, samples: int, *, where: str) -> None:
+        """Refuse a number of samples that is not whole seed blocks, or means nothing.
+
+        Raises:
+            UserError: naming the least or the nearest valid number.
+        """
+        size = self._model.block_size
+        if samples < size or samples % size:
+            near = max(size, round(samples / size) * size)
+            raise UserError(
+                f"{where}: {samples} is not a multiple of the seed block of {size}; use {near}"
+            )
+        block_count(samples, self._multiple)
+        for objective in self.objectives:
+            least = objective.min_samples(self._model.widths)
+            if samples < least:
+                rounded = -(-least // size) * size
+                raise UserError(
+                    f"{where}: {samples} is too few for {objective.name}, which needs at least "
+                    f"{least}; use {rounded}"
+                )
+
+    def check_plan(self, plan: Plan) -> str | None:
+        """Why the plan cannot be measured, or None."""
+        for objective in self.objectives:
+            if objective.deterministic_only and plan.stochastic:
+                return f"{objective.name} is not defined for stochastic recipes"
+        return None
+
+    def estimates(
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
+    ) -> dict[str, Estimate]:
+        """Every objective's estimate; ``teacher`` holds the fine trajectory's ends [N, d].
+
+        Raises:
+            Infeasible: when rows or estimates are not finite.
+        """
+        given = dict(rows)
+        if self.needs_teacher:
+            assert teacher is not None
+            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
+            given["teacher_mse"] = (distance**2).mean(axis=1)
+            given["teacher"] = teacher
+        blocks = block_count(samples, self._multiple) if self.needs else 0
+        return {
+            objective.name: self._estimate(objective, plan, given, blocks)
+            for objective in self.objectives
+        }
+
+    def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+        if not objective.needs:
+            return objective.observed(plan, rows, blocks)
+        try:
+            estimate = objective.estimate(rows, self._model.reference, blocks)
+        except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+            # Samples so large that their squares overflow leave nothing to decompose.
+            raise Infeasible(f"{objective.name} is not finite") from None
+        if not np.isfinite((estimate.value, *estimate.pseudo)).all():
+            raise Infeasible(f"{objective.name} is not finite")
+        return estimate

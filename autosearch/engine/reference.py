@@ -1,0 +1,141 @@
+"""What a study is measured against: the fine reference, and the teacher's trajectory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.baselines import baseline
+from autosearch.engine.workers.collect import Collected, collect
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import Infeasible, UserError
+from autosearch.objectives import Estimate
+from autosearch.engine.problem import Problem
+from autosearch.study.study import estimates_to_record
+from autosearch.engine.workers.base import Executor
+
+__all__ = ["REFERENCES", "TEACHER", "check_references", "measured_reference", "teacher_ends"]
+
+# The reference of a model is the better of the two (unguided), where none is shipped with it.
+REFERENCES = ("ddim@100", "dpmpp_2m@100")
+TEACHER = REFERENCES[1]
+
+
+def check_references(problem: Problem) -> None:
+    """Compile what will be needed, before anything is written or paid.
+
+    Raises:
+        UserError: when the model cannot run it.
+    """
+    for name in REFERENCES if problem.report_measure.needs else ():
+        try:
+            problem.compile(baseline(name, problem.denoiser))
+        except UserError as error:
+            raise UserError(f"reference {name}: {error}") from None
+
+
+def measured_reference(
+    problem: Problem, executor: Executor, *, stopping: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """The better of the reference recipes as a journal record, on a stream of its own.
+
+    The better one has the lower ``fid``, or the better value of the first measured objective.
+    """
+    measure = problem.report_measure
+    samples, seed = problem.experiment.validation.samples, problem.experiment.seed
+    parts = {
+        name: _sampled(
+            problem,
+            executor,
+            name,
+            stream=Stream.REFERENCE,
+            seed=seed,
+            samples=samples,
+            needs=measure.needs,
+            stopping=stopping,
+        )
+        for name in REFERENCES
+    }
+    teacher = parts[TEACHER].rows.get("final")
+    values = {
+        name: _estimated(problem, name, part, samples=samples, teacher=teacher)
+        for name, part in parts.items()
+    }
+    measured = [objective for objective in measure.objectives if objective.needs]
+    best = REFERENCES[0]
+    if measured:
+        by = next((o for o in measured if o.name == "fid"), measured[0])
+        sign = -1.0 if by.direction == "maximize" else 1.0
+        best = min(REFERENCES, key=lambda name: sign * values[name][by.name].value)
+    return {
+        "recipe": best,
+        "source": "measured",
+        "samples": samples,
+        "values": estimates_to_record({o.name: values[best][o.name] for o in measured}),
+        "forward_equivalents": sum(part.forward_equivalents for part in parts.values()),
+        "budgeted": sum(part.nominal for part in parts.values()),
+    }
+
+
+def teacher_ends(
+    problem: Problem,
+    executor: Executor,
+    *,
+    stream: Stream,
+    seed: int,
+    samples: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Collected:
+    """Ends of the fine trajectory from the same noise, as rows called ``final``."""
+    return _sampled(
+        problem,
+        executor,
+        TEACHER,
+        stream=stream,
+        seed=seed,
+        samples=samples,
+        needs=frozenset({"final"}),
+        stopping=stopping,
+    )
+
+
+def _sampled(
+    problem: Problem,
+    executor: Executor,
+    name: str,
+    *,
+    stream: Stream,
+    seed: int,
+    samples: int,
+    needs: frozenset[str],
+    stopping: Callable[[], bool],
+) -> Collected:
+    found = collect(
+        executor,
+        problem.compile(baseline(name, problem.denoiser)),
+        seed=seed,
+        stream=stream,
+        blocks=problem.blocks(samples),
+        block_size=problem.seed_block,
+        needs=needs,
+        stopping=stopping,
+    )
+    if found.reason is not None:
+        raise UserError(f"reference {name} cannot be sampled: {found.reason}")
+    return found
+
+
+def _estimated(
+    problem: Problem,
+    name: str,
+    part: Collected,
+    *,
+    samples: int,
+    teacher: NDArray[np.generic] | None,
+) -> dict[str, Estimate]:
+    plan = problem.compile(baseline(name, problem.denoiser))
+    try:
+        return problem.report_measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
+    except Infeasible as error:
+        raise UserError(f"reference {name}: {error}") from None

@@ -1,0 +1,168 @@
+"""One run's hold on a study: its journal, its workers, and what shows how far it is."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from autosearch.integrations.loggers.dispatch import Chosen, Watchers
+from autosearch.diffusion.noise import Stream
+from autosearch.study.front import make_scale
+from autosearch.study.journal import Journal
+from autosearch.diffusion.artifact_store import FOLDER, Library
+from autosearch.engine.measure import Measure
+from autosearch.engine.problem import Problem
+from autosearch.study.progress import Progress
+from autosearch.engine.reference import teacher_ends
+from autosearch.study.progress_snapshot import snapshot
+from autosearch.engine.workers.store import BlockStore
+from autosearch.study.study import Record, Study
+from autosearch.engine.workers import Executor, make_executor
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import one_thread
+from autosearch.engine.workers.stored import StoredExecutor
+
+__all__ = ["STORE_BYTES", "Session"]
+
+STORE_BYTES = 256 * 2**20
+# Seconds between two looks at the progress, and how many times as long as one look takes.
+_SHOW_EVERY = 0.5
+_SHOW_SHARE = 20
+
+
+class Session:
+    """What the phases of one run share."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        journal: Journal,
+        progress: Progress,
+        interrupted: Any,
+        *,
+        callbacks: Sequence[Chosen] = (),
+    ) -> None:
+        self.problem = problem
+        self.journal = journal
+        self.progress = progress
+        self.interrupted = interrupted
+        self.study = Study.from_records(journal.records)
+        self._watchers = Watchers(
+            callbacks, self.study, directory=journal.directory, key=journal.study
+        )
+        problem.denoiser.library.folders = [journal.directory / FOLDER]
+        self._started = time.monotonic()
+        self._next_show = 0.0
+
+    def __enter__(self) -> "Session":
+        with contextlib.ExitStack() as stack:
+            # The driver's own arithmetic is small; its threads would take the workers' cores.
+            stack.enter_context(one_thread())
+            stack.enter_context(threadpool_limits(1, user_api="blas"))
+            # Before the workers, so that these are free while loggers come to their end.
+            stack.enter_context(self._watchers)
+            self.executor: Executor = stack.enter_context(
+                StoredExecutor(
+                    _executor(self.problem, self.journal.directory / FOLDER),
+                    BlockStore(self.journal.directory / "blocks", STORE_BYTES),
+                    self.problem.denoiser.library,
+                )
+            )
+            self._stack = stack.pop_all()
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.progress.stop()
+        self._stack.__exit__(*exc)
+
+    def teacher(
+        self, stream: Stream, seed: int, samples: int, measure: Measure
+    ) -> NDArray[np.generic] | None:
+        """Ends of the fine trajectory from the same noise, where an objective asks for them."""
+        if not measure.needs_teacher:
+            return None
+        found = teacher_ends(
+            self.problem,
+            self.executor,
+            stream=stream,
+            seed=seed,
+            samples=samples,
+            stopping=self.interrupted,
+        )
+        what = f"teacher ({stream.name.lower()})"
+        if found.forward_equivalents or what not in self.study.overheads:
+            self.write(
+                {
+                    "type": "cost",
+                    "what": what,
+                    "forward_equivalents": found.forward_equivalents,
+                    # As for candidates, validation is no part of the search's budget.
+                    "budgeted": 0.0 if stream is Stream.VALIDATION else found.nominal,
+                    "nominal": found.nominal,
+                }
+            )
+        return found.rows["final"]
+
+    def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
+        """Show where the run stands, now and then, or at once."""
+        self.fix_scale()
+        self._watchers.look()
+        start = time.monotonic()
+        if start < self._next_show and not show:
+            return
+        elapsed = start - self._started
+        self.progress.update(snapshot(self.study, elapsed, validating=validating))
+        end = time.monotonic()
+        self._next_show = end + max(_SHOW_EVERY, (end - start) * _SHOW_SHARE)
+
+    def fix_scale(self) -> None:
+        """Write the hypervolume's axes once the last baseline is in; without one there are none."""
+        study, count = self.study, len(self.problem.baselines)
+        if study.scale is not None or len(study.candidates) < count:
+            return
+        first = [study.candidates[i] for i in range(count)]
+        if all(c.finished for c in first) and any(c.status == "ok" for c in first):
+            axes = make_scale(study, self.problem.objectives)
+            self.write({"type": "scale", "axes": axes})
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.write({"type": "phase", "name": name, "seconds": time.monotonic() - start})
+
+    def write(self, record: Record, *, sync: bool = False) -> None:
+        self.journal.append(record, sync=sync)
+        self.study.apply(record)
+
+
+def _executor(problem: Problem, folder: Path) -> Executor:
+    experiment = problem.experiment
+    workers = experiment.workers
+    device = "cuda" if workers.gpus > 0 else "cpu"
+    return make_executor(
+        functools.partial(
+            ModelEvaluator,
+            problem.spec,
+            device=device,
+            library=Library([folder.absolute()]),
+            trajectories=workers.trajectories,
+        ),
+        count=workers.count,
+        # More would have nothing to do: so many results are waited for.
+        most=experiment.lag if experiment.order == "fixed" else None,
+        cpus=workers.cpus,
+        gpus=workers.gpus,
+        kind=workers.executor,
+        time_limit=workers.time_limit,
+        address=workers.address,
+    )

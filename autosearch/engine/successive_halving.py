@@ -1,0 +1,119 @@
+"""A candidate's way up the rungs: what to measure next, and what came of it in the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.problem import Problem
+from autosearch.engine.racing import Race
+from autosearch.study.study import Candidate, Estimates, estimates_to_record
+from autosearch.engine.workers.base import Outcome
+
+__all__ = ["Ladder"]
+
+Rows = dict[str, NDArray[np.generic]]
+
+
+@dataclass
+class _Climb:
+    """What was measured of a candidate so far."""
+
+    rows: Rows = field(default_factory=dict)
+    samples: int = 0
+    rungs: list[Estimates] = field(default_factory=list)
+    executed: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome, samples: int) -> None:
+        self.executed += outcome.forward_equivalents
+        self.seconds += outcome.seconds
+        if outcome.reason is None:
+            self.samples = samples
+            self.rows = {
+                name: np.concatenate([self.rows[name], rows]) if name in self.rows else rows
+                for name, rows in outcome.rows.items()
+            }
+
+
+class Ladder:
+    """Candidates on their rungs; without racing there is one rung.
+
+    Args:
+        teacher: ends of the fine trajectory on all samples of the last rung, where needed.
+    """
+
+    def __init__(self, problem: Problem, *, teacher: NDArray[np.generic] | None) -> None:
+        self._problem = problem
+        self._teacher = teacher
+        self.rungs = problem.rungs
+        self._race = Race(self.rungs, problem.measure.objectives)
+        self._climbs: dict[int, _Climb] = {}
+
+    @property
+    def top(self) -> int:
+        """Samples at the last rung."""
+        return self.rungs[-1]
+
+    def samples(self, candidate: Candidate) -> tuple[int, int]:
+        """Which samples are to be measured next: from, and up to but without."""
+        start = self._climbs.get(candidate.id, _Climb()).samples
+        return start, self._end(candidate, start)
+
+    def arrived(
+        self, candidate: Candidate, plan: Plan, outcome: Outcome
+    ) -> Mapping[str, Any] | None:
+        """What a result's record says; None where the candidate is to be measured further."""
+        climb = self._climbs.pop(candidate.id, None) or _Climb()
+        climb.add(outcome, self._end(candidate, climb.samples))
+        status, reason = "infeasible", outcome.reason
+        values: Estimates = {}
+        for rung in self.rungs[len(climb.rungs) :]:
+            if outcome.reason is not None or rung > climb.samples:
+                break
+            status, reason, values = self._judged(plan, outcome, climb, rung)
+            if status != "ok":
+                break
+            climb.rungs.append(values)
+        if status == "ok" and climb.samples < self.top:
+            at = len(climb.rungs) - 1
+            if not self._race.stops(values, at, before=candidate.told):
+                self._climbs[candidate.id] = climb
+                return None
+        record: dict[str, Any] = {
+            "status": status,
+            "reason": reason,
+            "values": estimates_to_record(values),
+            "samples": climb.samples,
+            "forward_equivalents": climb.executed,
+            "seconds": round(climb.seconds, 6),
+        }
+        if outcome.reason is None and climb.samples < self.top:
+            record["saved"] = 1 - climb.samples / self.top
+        if len(self.rungs) > 1:
+            record["rungs"] = [estimates_to_record(found) for found in climb.rungs[:-1]]
+        return record
+
+    def tell(self, candidate: Candidate) -> None:
+        """From now on later candidates are compared with this one."""
+        if len(self.rungs) > 1 and candidate.status == "ok":
+            self._race.tell(candidate.id, [*candidate.rungs, candidate.values])
+
+    def _end(self, candidate: Candidate, start: int) -> int:
+        """The next rung; of a baseline the last, since nothing stops it."""
+        if candidate.kind == "baseline":
+            return self.top
+        return next((rung for rung in self.rungs if rung > start), self.top)
+
+    def _judged(
+        self, plan: Plan, outcome: Outcome, climb: _Climb, samples: int
+    ) -> tuple[str, str | None, Estimates]:
+        whole = samples == climb.samples
+        rows = climb.rows if whole else {name: r[:samples] for name, r in climb.rows.items()}
+        teacher = None if self._teacher is None else self._teacher[:samples]
+        return self._problem.judge(
+            plan, replace(outcome, rows=rows), samples=samples, teacher=teacher
+        )

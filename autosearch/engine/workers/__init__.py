@@ -1,0 +1,99 @@
+"""Who evaluates: a process of our own, or Ray actors. Ray is imported only when it is used."""
+
+import importlib.util
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from autosearch.errors import Infeasible, UserError, unknown_name
+from autosearch.engine.workers.base import (
+    Evaluator,
+    EvaluatorFactory,
+    Executor,
+    FitTask,
+    Job,
+    Outcome,
+    Task,
+)
+from autosearch.engine.workers.inprocess import InProcessExecutor
+
+__all__ = [
+    "Evaluator",
+    "EvaluatorFactory",
+    "Executor",
+    "FitTask",
+    "InProcessExecutor",
+    "Infeasible",
+    "Job",
+    "Outcome",
+    "Task",
+    "make_executor",
+]
+
+_VARIABLE = "AUTOSEARCH_EXECUTOR"
+_KINDS = ("auto", "inprocess", "ray")
+
+_log = logging.getLogger(__name__)
+
+
+def make_executor(
+    factory: EvaluatorFactory,
+    *,
+    count: int | Literal["auto"],
+    most: int | None = None,
+    cpus: float,
+    gpus: float,
+    kind: Literal["auto", "inprocess", "ray"] = "auto",
+    time_limit: float | None = None,
+    address: str | None = None,
+) -> Executor:
+    """The executor for an experiment's ``workers``.
+
+    ``auto`` is Ray, except for a single worker without an address or a time limit, and where Ray
+    is not installed: then it is this process. AUTOSEARCH_EXECUTOR in the environment overrides
+    ``kind``. As many workers as there is room for (``count`` auto) are never above ``most``. This
+    process knows one worker and no time limit; it says so when asked for more.
+
+    Raises:
+        UserError: for an unknown kind, or workers for which there is no room.
+    """
+    chosen = os.environ.get(_VARIABLE) or kind
+    if chosen not in _KINDS:
+        raise unknown_name("executor", chosen, _KINDS, where=_VARIABLE)
+    installed = importlib.util.find_spec("ray") is not None
+    alone = count == 1 and address is None and time_limit is None
+    if chosen == "inprocess" or (chosen == "auto" and (alone or not installed)):
+        if count not in (1, "auto") or time_limit is not None or address is not None:
+            _log.warning("workers: one, in this process, without a time limit: Ray is not used")
+        return InProcessExecutor(factory)
+    if not installed:
+        raise UserError("workers: Ray is not installed; pip install 'ray[tune]', or use inprocess")
+    with _own_signals():
+        from autosearch.engine.workers.ray_pool import RayExecutor
+
+        return RayExecutor(
+            factory,
+            count=count,
+            most=most,
+            num_cpus=cpus,
+            num_gpus=gpus,
+            time_limit=time_limit,
+            address=address,
+        )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray makes SIGTERM end the program at once when it starts: give it back to its owner."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

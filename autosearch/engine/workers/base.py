@@ -1,0 +1,131 @@
+"""What passes between the search and whoever evaluates: plain data both ways."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autosearch.diffusion.noise import Stream
+from autosearch.errors import Infeasible
+from autosearch.diffusion.plan.plan import Plan
+
+__all__ = ["Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Job", "Outcome", "Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sample one plan on some seed blocks and return rows of what the objectives need.
+
+    Where gates decide what a sample computes, that is recorded too: rows of ``macs`` [N]. A task
+    that needs ``latency`` is timed instead, once for each of its blocks.
+    """
+
+    id: int
+    plan: Plan
+    seed: int
+    stream: Stream
+    blocks: tuple[int, ...]
+    block_size: int
+    needs: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if self.plan.gated and self.needs and "latency" not in self.needs:
+            object.__setattr__(self, "needs", self.needs | {"macs"})
+
+    @property
+    def nominal(self) -> float:
+        """Forward equivalents of a task that runs to its end.
+
+        Charged where nobody can say how far it came: after an exception or a worker's death.
+        """
+        return self.plan.cost(len(self.blocks) * self.block_size)
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """Measure the model and return the recipe of a baseline's name that is fitted to it."""
+
+    id: int
+    name: str
+    seed: int
+    needs: frozenset[str] = frozenset()
+    nominal: float = 0.0
+
+
+Job = Task | FitTask
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task.
+
+    ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
+    index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,
+    and ``files`` the artifacts that it refers to, or that were made for the plan, by key.
+    ``forward_equivalents`` counts what was executed, also when the result is infeasible.
+    """
+
+    id: int
+    rows: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    recipe: Mapping[str, Any] | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    reason: str | None = None
+    forward_equivalents: float = 0.0
+    # Of a fit: what it takes where nothing is at hand.
+    nominal: float = 0.0
+    seconds: float = 0.0
+    worker: str = ""
+
+
+class Evaluator(ABC):
+    """Holds one model; pure: the rows depend on the task alone."""
+
+    @abstractmethod
+    def evaluate(self, task: Task) -> Outcome:
+        """Run one task.
+
+        Raises:
+            Infeasible: for non-finite samples and the like; the executor makes it an outcome.
+        """
+
+    def fit(self, task: FitTask) -> Outcome:
+        """Fit a recipe to the model.
+
+        Raises:
+            Infeasible: when that cannot be done; what there is to evaluate may have no model.
+        """
+        raise Infeasible("nothing can be fitted to what is evaluated here")
+
+
+# Called without arguments inside the worker, so that a model is built there and never travels.
+EvaluatorFactory = Callable[[], Evaluator]
+
+
+class Executor(ABC):
+    """Runs tasks, a few at a time. Used as a context manager."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many tasks run at the same time."""
+
+    @abstractmethod
+    def submit(self, task: Job) -> None:
+        """Queue a task."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        """Outcomes that have arrived, at least one unless nothing is queued or time is up."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release workers; queued tasks are dropped."""
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,198 @@
+"""The evaluator that samples a model: what every worker holds."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autosearch.engine.workers.malloc import keep_freed_memory
+from autosearch.diffusion.sampling.call_keys import Call, calls_of
+from autosearch.diffusion.noise import Stream, draw
+from autosearch.diffusion.sampling.sampler import State, last_state
+from autosearch.errors import Infeasible, UserError
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.recover import recovered_plan
+from autosearch.diffusion.artifact_store import Library
+from autosearch.models.base import Rows
+from autosearch.models.spec import ModelSpec
+from autosearch.diffusion.sampling.call_cache import Keep, Recaller, TrajectoryStore, make_store
+from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
+
+__all__ = ["ModelEvaluator"]
+
+_NOISE_CACHE = 64
+
+
+class ModelEvaluator(Evaluator):
+    """Samples block by block: a seed block is the batch, on any worker and device.
+
+    Args:
+        library: where the artifacts of recipes are found, and kept; by default in memory.
+        trajectories: what is kept of the plans' ways, for plans that begin alike; see
+            :func:`autosearch.diffusion.sampling.call_cache.make_store`. It changes no row.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        device: str = "cpu",
+        library: Library | None = None,
+        trajectories: Keep = "off",
+    ) -> None:
+        keep_freed_memory()
+        self.model = spec.load().to(device)
+        if library is not None:
+            self.model.denoiser.library = library
+        self.trajectories: TrajectoryStore | None = make_store(trajectories)
+        self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+
+    def evaluate(self, task: Task) -> Outcome:
+        start = time.perf_counter()
+        try:
+            plan, recovered = recovered_plan(task.plan, self.model.denoiser)
+        except UserError as error:
+            raise Infeasible(str(error)) from None
+        trained = recovered.macs / plan.full_macs if recovered else 0.0
+        try:
+            done = self._evaluated(replace(task, plan=plan))
+        except Infeasible as error:
+            if error.forward_equivalents is not None:
+                error.forward_equivalents += trained
+            raise
+        return replace(
+            done,
+            files=recovered.files if recovered else {},
+            forward_equivalents=done.forward_equivalents + trained,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _evaluated(self, task: Task) -> Outcome:
+        if "latency" in task.needs:
+            return self._timed(task)
+        calls = calls_of(task.plan, self.model.denoiser) if self.trajectories is not None else ()
+        parts: list[Rows] = []
+        executed = 0
+        for block in task.blocks:
+            run = self._sampled(task, block, self._recall(task, block, calls))
+            executed += run.executed
+            if not bool(torch.isfinite(run.state.x).all()):
+                raise Infeasible(
+                    f"non-finite samples in seed block {block}",
+                    forward_equivalents=executed / task.plan.full_macs,
+                )
+            parts.append(self._rows(task, run))
+        rows = {need: np.concatenate([part[need] for part in parts]) for need in task.needs}
+        return Outcome(id=task.id, rows=rows, forward_equivalents=executed / task.plan.full_macs)
+
+    def fit(self, task: FitTask) -> Outcome:
+        start = time.perf_counter()
+        lab = Lab(self.model.denoiser, seed=task.seed)
+        try:
+            recipe = fitted_recipe(task.name, lab)
+        except UserError as error:
+            raise Infeasible(str(error)) from None
+        return Outcome(
+            id=task.id,
+            recipe=recipe.to_dict(),
+            files=lab.files,
+            forward_equivalents=lab.forward_equivalents,
+            nominal=lab.nominal,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _timed(self, task: Task) -> Outcome:
+        """Seconds of one sample, for each block; the first one is sampled once more before."""
+        seconds = []
+        for block in (task.blocks[0], *task.blocks):
+            begun = self._clock()
+            self._sampled(task, block)
+            seconds.append((self._clock() - begun) / task.block_size)
+        executed = len(seconds) * task.block_size * task.plan.forward_equivalents
+        return Outcome(
+            id=task.id,
+            rows={"latency": np.array(seconds[1:])},
+            forward_equivalents=executed,
+        )
+
+    def _clock(self) -> float:
+        if self.model.denoiser.device.type == "cuda":
+            torch.cuda.synchronize(self.model.denoiser.device)
+        return time.perf_counter()
+
+    def _recall(self, task: Task, block: int, calls: Sequence[Call]) -> Recaller | None:
+        store, device = self.trajectories, self.model.denoiser.device
+        if store is None:
+            return None
+        return Recaller(store, calls, self._batch(task, block), device=device)
+
+    def _batch(self, task: Task, block: int) -> object:
+        """What decides the samples of a block beside the plan."""
+        denoiser = self.model.denoiser
+        of_model = (denoiser.weights, str(denoiser.device), str(denoiser.dtype))
+        return task.seed, task.stream, block, task.block_size, of_model
+
+    def _sampled(self, task: Task, block: int, recall: Recaller | None = None) -> "_Run":
+        denoiser = self.model.denoiser
+        indices = range(block * task.block_size, (block + 1) * task.block_size)
+
+        def noise(k: int) -> Tensor:
+            return self._drawn(task.seed, task.stream, indices, k)
+
+        condition = self.model.labels(indices, task.stream).to(denoiser.device)
+        with torch.inference_mode():
+            state = last_state(
+                denoiser,
+                task.plan,
+                noise(0),
+                condition if denoiser.classes else None,
+                step_noise=noise,
+                recall=recall,
+            )
+        macs = task.plan.macs * task.block_size
+        macs -= 0 if state.saved is None else int(state.saved.sum())
+        return _Run(state, condition, macs - (recall.avoided if recall else 0))
+
+    def _rows(self, task: Task, run: "_Run") -> Rows:
+        x, condition = run.state.x, run.condition
+        rewards = self.model.rewards
+        rows = self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys())
+        rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
+        if "labels" in task.needs:
+            rows["labels"] = condition.cpu().numpy()
+        if run.state.saved is not None:
+            rows["macs"] = (task.plan.macs - run.state.saved).double().numpy()
+        if "final" in task.needs:
+            rows["final"] = x.flatten(1).float().cpu().numpy()
+        return rows
+
+    def _drawn(self, seed: int, stream: Stream, indices: range, k: int) -> Tensor:
+        """Start noise is the same for all candidates, so the last blocks' are kept."""
+        key = (seed, stream, indices.start, indices.stop, k)
+        if key not in self._noise:
+            denoiser = self.model.denoiser
+            drawn = draw(seed, stream, indices, denoiser.sample_shape, k=k)
+            self._noise[key] = drawn.to(device=denoiser.device, dtype=denoiser.dtype)
+            if len(self._noise) > _NOISE_CACHE:
+                self._noise.popitem(last=False)
+        self._noise.move_to_end(key)
+        return self._noise[key]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A sampled block.
+
+    Attributes:
+        condition: its labels or prompts.
+        executed: multiply-accumulates.
+    """
+
+    state: State
+    condition: Tensor
+    executed: int

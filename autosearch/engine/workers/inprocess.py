@@ -1,0 +1,128 @@
+"""Evaluation in this process, and the rules that hold round an evaluator in any process."""
+
+import dataclasses
+import gc
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+
+from autosearch.errors import Infeasible, UserError
+from autosearch.diffusion.threads import one_thread
+from autosearch.engine.workers.base import (
+    Evaluator,
+    EvaluatorFactory,
+    Executor,
+    FitTask,
+    Job,
+    Outcome,
+)
+
+__all__ = ["InProcessExecutor", "Runner", "one_thread"]
+
+
+class Runner:
+    """One evaluator, built when it is first needed, and what every executor does round it.
+
+    Torch has one thread on the CPU while the evaluator is built or runs, in any process: results
+    then do not depend on the executor, and workers beside each other do not fight for cores. The
+    caller's own setting comes back afterwards.
+    """
+
+    def __init__(self, factory: EvaluatorFactory, *, name: str) -> None:
+        self._factory = factory
+        self._name = name
+        self._evaluator: Evaluator | None = None
+
+    def prepare(self) -> Evaluator:
+        """Build the evaluator unless it is there.
+
+        Raises:
+            UserError: when the model does not fit into memory.
+        """
+        if self._evaluator is None:
+            try:
+                with one_thread():
+                    self._evaluator = self._factory()
+            except (torch.OutOfMemoryError, MemoryError):
+                raise UserError(
+                    "workers: out of memory while the model was loaded; ask for fewer workers "
+                    "(workers.count) or for a smaller dtype of the model"
+                ) from None
+        return self._evaluator
+
+    def run(self, task: Job) -> Outcome:
+        """Run a task; an infeasible one, or one that does not fit into memory, has a reason.
+
+        Other exceptions of the evaluator are faults of the program and come through.
+        """
+        evaluator = self.prepare()
+        full = False
+        start = time.perf_counter()
+        try:
+            with one_thread():
+                if isinstance(task, FitTask):
+                    outcome = evaluator.fit(task)
+                else:
+                    outcome = evaluator.evaluate(task)
+        except Infeasible as error:
+            reason = _one_line(error) or "infeasible"
+            outcome = _without_rows(task, reason, error.forward_equivalents)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            outcome = _without_rows(task, f"out of memory: {_one_line(error)}")
+            full = True
+        seconds = time.perf_counter() - start
+        if full:  # only here: while the exception is alive, its frames hold on to the memory
+            del evaluator
+            self._release()
+        return dataclasses.replace(outcome, seconds=seconds, worker=self._name)
+
+    def _release(self) -> None:
+        """Drop the evaluator and its memory; the next task builds it again."""
+        self._evaluator = None
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+class InProcessExecutor(Executor):
+    """One task at a time, in the calling thread, when somebody waits for it.
+
+    ``timeout`` is ignored: a task that has begun runs to its end.
+    """
+
+    def __init__(self, factory: EvaluatorFactory) -> None:
+        self._runner: Runner | None = Runner(factory, name="inprocess")
+        self._queue: deque[Job] = deque()
+
+    @property
+    def size(self) -> int:
+        """One."""
+        return 1
+
+    def submit(self, task: Job) -> None:
+        """Queue a task; it runs in ``wait``."""
+        if self._runner is None:
+            raise RuntimeError("the executor is closed")
+        self._queue.append(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        """Run the oldest task; nothing when none is queued."""
+        if self._runner is None or not self._queue:
+            return []
+        return [self._runner.run(self._queue.popleft())]
+
+    def close(self) -> None:
+        """Drop queued tasks and the model."""
+        self._queue.clear()
+        self._runner = None
+
+
+def _without_rows(task: Job, reason: str, executed: float | None = None) -> Outcome:
+    cost = task.nominal if executed is None else executed
+    return Outcome(id=task.id, reason=reason, forward_equivalents=cost)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

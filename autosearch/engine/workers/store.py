@@ -1,0 +1,192 @@
+"""Rows of measurements on disk: bounded, and deletable at any moment.
+
+Nothing depends on an entry being there: what is missing or damaged is measured again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from autosearch.engine.workers.base import Task
+
+__all__ = ["BlockStore"]
+
+_SUFFIX = ".safetensors"
+_TEMPORARY = ".tmp"
+
+_log = logging.getLogger(__name__)
+
+Rows = Mapping[str, NDArray[np.generic]]
+
+
+class BlockStore:
+    """Rows by everything in a task but its id, one safetensors file each.
+
+    When the files take more than ``max_bytes``, those not used for the longest time are deleted;
+    their times of modification keep the order from one process to the next. A store never stops
+    a run: what cannot be written is not stored, with one warning.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._warned = False
+        self._sizes = _scan(directory)  # by file name, least recently used first
+        self._total = sum(self._sizes.values())
+        self._evict()
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes that the files take, as far as this process knows."""
+        return self._total
+
+    def get(self, task: Task) -> dict[str, NDArray[np.generic]] | None:
+        """The rows of a task; None when they are missing or damaged (then they are deleted)."""
+        key = _key(task)
+        path = self._path(key)
+        try:
+            rows = _read(path, key)
+            size = _touch(path)
+        except FileNotFoundError:
+            self._forget(path.name)
+            return None
+        except OSError as error:
+            self._warn(path, error)
+            return None
+        except (SafetensorError, ValueError) as error:
+            _log.warning("%s: damaged, deleted: %s", path, error)
+            self._delete(path.name)
+            return None
+        self._remember(path.name, size)
+        return rows
+
+    def put(self, task: Task, rows: Rows) -> None:
+        """Keep the rows of a task, unless they alone exceed the bound."""
+        key = _key(task)
+        path = self._path(key)
+        arrays = {name: np.asarray(array, order="C") for name, array in rows.items()}
+        data = save(arrays, metadata={"key": key, "crc32": _checksum(arrays)})
+        if len(data) > self._max_bytes:
+            return
+        try:
+            _write(path, data)
+            size = _touch(path)
+        except OSError as error:
+            self._warn(path, error)
+            return
+        self._remember(path.name, size)
+        self._evict()
+
+    def _path(self, key: str) -> Path:
+        return self._directory / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
+
+    def _remember(self, name: str, size: int) -> None:
+        self._forget(name)
+        self._sizes[name] = size
+        self._total += size
+
+    def _forget(self, name: str) -> None:
+        self._total -= self._sizes.pop(name, 0)
+
+    def _evict(self) -> None:
+        while self._sizes and self._total > self._max_bytes:
+            self._delete(next(iter(self._sizes)))
+
+    def _delete(self, name: str) -> None:
+        self._forget(name)
+        try:
+            (self._directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            self._warn(self._directory / name, error)
+
+    def _warn(self, path: Path, error: OSError) -> None:
+        if not self._warned:
+            _log.warning("%s: cannot be used as a store: %s", path, error.strerror or error)
+            self._warned = True
+
+
+def _key(task: Task) -> str:
+    """Everything that the rows depend on, as text. A plan's identity leaves the weights out."""
+    key = {
+        "plan": task.plan.identity,
+        "weights": task.plan.model.weights,
+        "stream": int(task.stream),
+        "seed": task.seed,
+        "blocks": list(task.blocks),
+        "block_size": task.block_size,
+        "needs": sorted(task.needs),
+    }
+    return json.dumps(key, separators=(",", ":"))
+
+
+def _scan(directory: Path) -> OrderedDict[str, int]:
+    """Sizes of the entries, least recently used first; what a killed process left is deleted."""
+    found: list[tuple[int, str, int]] = []
+    try:
+        for entry in os.scandir(directory):
+            if entry.name.endswith(_TEMPORARY):
+                os.unlink(entry.path)
+            elif entry.name.endswith(_SUFFIX):
+                state = entry.stat()
+                found.append((state.st_mtime_ns, entry.name, state.st_size))
+    except OSError:
+        pass  # missing, or vanishing while we look: both are fine
+    return OrderedDict((name, size) for _, name, size in sorted(found))
+
+
+def _checksum(rows: Rows) -> str:
+    value = 0
+    for name in sorted(rows):
+        array = rows[name]
+        value = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), value)
+        value = zlib.crc32(array.tobytes(), value)
+    return f"{value:08x}"
+
+
+def _read(path: Path, key: str) -> dict[str, NDArray[np.generic]]:
+    """The rows of a file.
+
+    Raises:
+        ValueError: when its bytes are not those that were written, or not for this key.
+    """
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if metadata.get("key") != key:
+        raise ValueError("holds something else")
+    if metadata.get("crc32") != _checksum(rows):
+        raise ValueError("the checksum does not match")
+    return rows
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a whole file at once, making the directory again if it was deleted."""
+    temporary = path.with_suffix(f".{os.getpid()}{_TEMPORARY}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _touch(path: Path) -> int:
+    """Mark as used now and return the size.
+
+    The time is ours, to the nanosecond: the kernel's clock is too coarse to tell an order.
+    """
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))
+    return path.stat().st_size

@@ -1,0 +1,73 @@
+"""A denoiser that repeats what it was told: the network is somebody else's to run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.prediction import Prediction
+from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.recipe import Recipe
+
+__all__ = ["Told", "solver_plan"]
+
+# What a scheduler can do; guidance and sites are the pipeline's and the network's.
+_SOLVER_FIELDS = (
+    "time",
+    "log_snr",
+    "evaluate",
+    "order",
+    "prediction",
+    "form",
+    "start_point",
+    "points",
+    "relaxation",
+    "weights",
+    "compensation",
+    "scaling",
+    "corrector",
+    "eta",
+    "clip",
+    "interval",
+)
+
+
+class Told(Denoiser):
+    """``output`` [N, *sample_shape] is the prediction, whatever is asked."""
+
+    output: Tensor
+
+    def __init__(self, schedule: NoiseSchedule, prediction: Prediction) -> None:
+        self.schedule = schedule
+        self.prediction = prediction
+        self.sample_shape = ()
+        self.heads = {}
+        self.macs = 1
+        self.weights = ""
+
+    def denoise(
+        self,
+        x: Tensor,
+        t: float,
+        condition: Tensor | None,
+        *,
+        branches: Sequence[Branch] = (COND,),
+        memory: FeatureMemory | None = None,
+    ) -> dict[str, Tensor]:
+        return dict.fromkeys((one.name for one in branches), self.output)
+
+
+def solver_plan(recipe: Recipe) -> Plan:
+    """What a scheduler alone makes of a recipe: times, solver, noise; no guidance and no sites."""
+    data = recipe.to_dict()
+    steps = [{key: step[key] for key in _SOLVER_FIELDS if key in step} for step in data["steps"]]
+    whole = ("version", "model", "start", "end")
+    kept: dict[str, Any] = {key: data[key] for key in whole if key in data}
+    schedule = get_schedule(recipe.model.family, recipe.model.schedule)
+    plain = Recipe.from_dict({**kept, "steps": steps})
+    return compile_recipe(plain, Told(schedule, recipe.model.prediction))

@@ -1,0 +1,206 @@
+"""A scheduler of diffusers that runs any recipe's times and solver."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.schedules import get_schedule
+from autosearch.diffusion.solvers import Evaluation
+from autosearch.errors import UserError
+from autosearch.export.apply.replay_denoiser import Told, solver_plan
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.recipe import Recipe
+
+__all__ = ["RecipeScheduler"]
+
+# Pipelines count the time of flow models in thousandths.
+_FLOW_TIMES = 1000.0
+
+
+class RecipeScheduler(SchedulerMixin, ConfigMixin):
+    """Steps through a recipe: its times, orders, predictions, correctors and noise.
+
+    The recipe is part of the configuration, so that ``save_pretrained`` keeps it and
+    ``from_pretrained`` brings it back, alone or inside a pipeline. The number of steps is the
+    recipe's own, whatever ``num_inference_steps`` says. Guidance and site actions need
+    :func:`autosearch.apply`; alone, the scheduler leaves guidance to the pipeline.
+
+    An implicit corrector asks the network once more at a time, so that the time stands twice in
+    ``timesteps``. A first step that needs no network has its time there all the same: the
+    network's answer to it is ignored.
+
+    Args:
+        recipe: as plain data.
+        num_train_timesteps, prediction_type, use_flow_sigmas: of the model, for pipelines that
+            look them up; they follow from the recipe.
+    """
+
+    order = 1
+    config_name = "scheduler_config.json"
+
+    # Of the run under way.
+    running: bool
+    march: March | None
+    pending: Evaluation | None
+    _generator: Any
+    _dtype: torch.dtype | None
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        recipe: Mapping[str, Any],
+        num_train_timesteps: int = 1000,
+        prediction_type: str | None = None,
+        use_flow_sigmas: bool = False,
+    ) -> None:
+        parsed = Recipe.from_dict(recipe)
+        self._recipe = parsed
+        self.schedule = get_schedule(parsed.model.family, parsed.model.schedule)
+        self._told = Told(self.schedule, parsed.model.prediction)
+        self._times_factor = _FLOW_TIMES if self.schedule.family == "flow" else 1.0
+        self.step_noise: StepNoise | None = None
+        # Set by whoever runs the network itself.
+        self.attached = False
+        self.use_plan(solver_plan(parsed))
+
+    def use_plan(self, plan: Plan) -> None:
+        """Take a plan of the same recipe for one network."""
+        self.plan = plan
+        self.init_noise_sigma = plan.start_scale
+        self.set_timesteps()
+        self._stop()
+
+    def __len__(self) -> int:
+        return int(self.config.num_train_timesteps)
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        sigmas: Any = None,
+        mu: float | None = None,
+    ) -> None:
+        """Begin a run. All arguments but the device are ignored: the recipe says them all."""
+        self._stop()
+        times: list[float] = []
+        for k, step in enumerate(self.plan.steps):
+            corrector = self.plan.steps[k - 1].corrector if k else None
+            again = corrector is not None and corrector.kind == "implicit"
+            times += [step.time * self._times_factor] * (1 + again)
+        self.timesteps = torch.tensor(times, dtype=torch.float32, device=device)
+        self.num_inference_steps = len(times)
+        self.running = True
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """For pipelines that start at another image; recipes start at noise.
+
+        Raises:
+            UserError: for any start but the first step.
+        """
+        if begin_index:
+            raise UserError(
+                "scheduler: a recipe runs from its first step, not from one in the middle; "
+                "use a text-to-image pipeline, or strength 1"
+            )
+
+    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
+        """The sample itself: states are in the model's own scaling."""
+        return sample
+
+    def begin(self, x: Tensor) -> March:
+        """The march of this run, from its first state [N, *sample_shape]."""
+        self.march = March(self.plan, self.schedule, x, step_noise=self._noise)
+        return self.march
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: Any,
+        sample: Tensor,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        return_dict: bool = True,
+    ) -> SchedulerOutput | tuple[Tensor]:
+        """The next state, in the sample's precision.
+
+        Args:
+            model_output: the network's prediction, guided by the pipeline; ignored where
+                :func:`autosearch.apply` runs the network.
+            generator: of the noise of stochastic steps, unless ``step_noise`` gives it.
+
+        Raises:
+            UserError: when called more often than there are steps.
+        """
+        if not self.running:
+            raise UserError("scheduler: all steps are done; call set_timesteps to begin again")
+        self._generator = generator
+        # What the pipeline holds before the first step is in its own precision.
+        self._dtype = self._dtype or sample.dtype
+        march = self.march or self.begin(sample.float())
+        if not self.attached:
+            self._take(march, sample)
+        march.tell(self._evaluation(march, model_output))
+        x, dtype = march.x, self._dtype
+        if march.finished:
+            self._stop()
+        if len(x) < len(sample):
+            # Some pipelines hand in each sample twice.
+            x = x.repeat(len(sample) // len(x), *([1] * (x.dim() - 1)))
+        # Between steps, a network that is run for us takes our own precision.
+        kept = x if self.attached and self.running else x.to(dtype)
+        return SchedulerOutput(prev_sample=kept) if return_dict else (kept,)
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Noisy samples at times of the pipeline's."""
+        rows = []
+        for data, drawn, time in zip(original_samples, noise, timesteps.tolist(), strict=True):
+            log_snr = self.schedule.log_snr(time / self._times_factor)
+            alpha, sigma = self.schedule.alpha_sigma(log_snr)
+            rows.append(alpha * data + sigma * drawn)
+        return torch.stack(rows)
+
+    def take(self, sample: Tensor) -> March:
+        """The march with the state that the pipeline hands in, which may have changed it."""
+        march = self.march
+        assert march is not None
+        self._take(march, sample)
+        return march
+
+    def _take(self, march: March, sample: Tensor) -> None:
+        # In lower precision the pipeline holds a rounding of the state; then ours goes on.
+        exact = march.x.dtype == sample.dtype
+        if exact or not torch.equal(march.x.to(sample.dtype), sample):
+            march.x = sample.to(march.x.dtype)
+
+    def _evaluation(self, march: March, model_output: Tensor) -> Evaluation:
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            return pending
+        if self.attached:
+            raise UserError(
+                "scheduler: the pipeline stepped without asking its network; this pipeline is "
+                "not one that recipes can be applied to"
+            )
+        self._told.output = model_output.to(march.x.dtype)
+        return Network(self._told, None, None).evaluate(march.step, march.x)
+
+    def _noise(self, k: int) -> Tensor:
+        if self.step_noise is not None:
+            return self.step_noise(k)
+        assert self.march is not None
+        x = self.march.x
+        return randn_tensor(x.shape, generator=self._generator, device=x.device, dtype=x.dtype)
+
+    def _stop(self) -> None:
+        self.running = False
+        self.march = None
+        self.pending = None
+        self._generator = None
+        self._dtype = None

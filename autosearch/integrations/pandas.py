@@ -1,0 +1,123 @@
+"""A study as a data frame of pandas: one row for each candidate."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autosearch.errors import missing
+from autosearch.study.front import front_table, non_dominated, objectives_of, values_of
+from autosearch.study.study import Candidate, Estimates, Study
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+
+__all__ = ["study_frame"]
+
+
+def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
+    """The candidates of a study in the order of their numbers, baselines first.
+
+    Columns:
+
+        id, kind, name       the index; ``baseline`` or ``search``; a baseline's name
+        status, reason       ``ok``, ``infeasible`` or ``pending``, and why it is infeasible
+        on_front             whether it is on the front of ``autosearch front``
+        search_front         whether it is on the front of the search's values
+        overtaken_by         who beats it, for points that fell off the front
+        OBJECTIVE            the search's value, and its standard error in ``OBJECTIVE_error``
+        OBJECTIVE_validated  on fresh noise, with ``_low`` and ``_high``, the 95% interval's ends
+        steps, forward_equivalents, nominal, seconds, duplicates, recipe
+                             ``recipe`` is JSON text, as ``autosearch evaluate`` reads it
+
+    ``attrs`` has the study's name, its model, and the directions of its objectives.
+
+    Args:
+        study: the study, or its directory.
+
+    Raises:
+        UserError: when pandas is missing, or the directory holds no study.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise missing(error, install="autosearch[frame]", what="study_frame") from None
+    found = study if isinstance(study, Study) else Study.read(Path(study))
+    rows = _rows(found)
+    frame = pandas.DataFrame(rows, columns=_columns(found, rows)).set_index("id")
+    frame["overtaken_by"] = frame["overtaken_by"].astype("Int64")
+    frame.attrs |= {
+        "study": found.header["name"],
+        "model": found.header["model_name"],
+        "directions": {o.name: o.direction for o in objectives_of(found)},
+    }
+    return frame
+
+
+def _rows(study: Study) -> list[dict[str, Any]]:
+    table = front_table(study)
+    points = {point["id"]: point for point in table["points"]}
+    feasible = study.feasible
+    best = non_dominated(values_of(feasible, objectives_of(study))) if feasible else []
+    searched = {feasible[i].id for i in best}
+    seed, samples = table["seed"]["validated"], table["samples"]["validated"]
+    rows = []
+    for _, candidate in sorted(study.candidates.items()):
+        validated = None if seed is None else study.validated(candidate, (seed, samples))
+        point = points.get(candidate.id, {})
+        rows.append(
+            {
+                **_plain(study, candidate),
+                "on_front": bool(point.get("on_front", False)),
+                "search_front": candidate.id in searched,
+                "overtaken_by": point.get("overtaken_by"),
+                **_values(candidate.values, validated or {}),
+            }
+        )
+    return rows
+
+
+def _plain(study: Study, candidate: Candidate) -> dict[str, Any]:
+    """What a candidate is and what it cost."""
+    recipe = study.recipe(candidate)
+    return {
+        "id": candidate.id,
+        "kind": candidate.kind,
+        "name": candidate.name,
+        "status": candidate.status,
+        "reason": candidate.reason,
+        "steps": len(recipe.steps),
+        "forward_equivalents": candidate.executed,
+        "nominal": candidate.nominal,
+        "seconds": candidate.seconds,
+        "duplicates": candidate.duplicates,
+        "recipe": json.dumps(recipe.to_dict()),
+    }
+
+
+def _values(searched: Estimates, validated: Estimates) -> dict[str, float]:
+    """Values of the search with their errors, and those on fresh noise with their intervals."""
+    found = {}
+    for name, estimate in searched.items():
+        found[name] = estimate.value
+        if estimate.pseudo:
+            found[f"{name}_error"] = estimate.standard_error
+    for name, estimate in validated.items():
+        if estimate.pseudo:
+            found[f"{name}_validated"] = estimate.value
+            found[f"{name}_low"], found[f"{name}_high"] = estimate.interval()
+    return found
+
+
+def _columns(study: Study, rows: list[dict[str, Any]]) -> list[str]:
+    """What a candidate is, then each objective and what else was measured, then what it cost."""
+    first = ["id", "kind", "name", "status", "reason", "on_front", "search_front", "overtaken_by"]
+    last = ["steps", "forward_equivalents", "nominal", "seconds", "duplicates", "recipe"]
+    known = dict.fromkeys(key for row in rows for key in row)
+    names = [*study.experiment.objectives, *(name.removesuffix("_validated") for name in known)]
+    values = [
+        name + ending
+        for name in dict.fromkeys(names)
+        for ending in ("", "_error", "_validated", "_low", "_high")
+        if name + ending in known or (name in study.experiment.objectives and not ending)
+    ]
+    return [*first, *(v for v in dict.fromkeys(values) if v not in {*first, *last}), *last]

@@ -1,0 +1,211 @@
+"""A model of diffusers: known from its configurations, its weights read when they are needed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.errors import UserError
+from autosearch.models.diffusers.prompt_capture import captured_prompts
+from autosearch.models.diffusers.conditions import ClassLabels, Conditions, Given
+from autosearch.models.diffusers.macs import count
+from autosearch.models.diffusers.denoiser import PipelineDenoiser
+from autosearch.models.diffusers.optional_import import diffusers_class, quiet
+from autosearch.models.diffusers.families import Family, Size, class_name, family_of, latent_grid
+from autosearch.models.diffusers.folder import PipelineFolder
+from autosearch.models.diffusers.schedule import model_noise
+
+__all__ = ["LazyDenoiser", "Settings", "Source"]
+
+_WHERE = "model.path"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a pipeline is used.
+
+    Attributes:
+        dtype: of the network and the autoencoder.
+        prompts: of a text model, those of the search before those of its validation.
+        classes: of a class model, the labels that samples are of.
+        guidance_scale: of classifier-free guidance, which its baselines use; of a
+            guidance-distilled network, what is embedded.
+        call: further arguments of the pipeline's call.
+    """
+
+    size: Size
+    dtype: torch.dtype = torch.float32
+    prompts: Sequence[str] = ()
+    classes: Sequence[int] = ()
+    guidance_scale: float | None = None
+    compiled: bool = False
+    call: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Source:
+    """Where a network, its autoencoder and its conditions come from."""
+
+    def __init__(self, folder: PipelineFolder, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        configs = folder.configs
+        self.configs = configs
+        self.family = self.family_in(folder)
+        self.schedule, self.prediction = model_noise(
+            configs.scheduler, where=f"{_WHERE}: scheduler"
+        )
+        self.sample_shape = self.family.sample_shape(configs, settings.size)
+        self.vae: Any = None
+        self._conditions: Conditions | None = None
+
+    @staticmethod
+    def family_in(folder: PipelineFolder) -> Family:
+        """The kind of network that a folder holds.
+
+        Raises:
+            UserError: for a kind that is not supported, or a folder that cannot be read.
+        """
+        return family_of(folder.configs.network, where=_WHERE)
+
+    @cached_property
+    def latent_grid(self) -> tuple[int, int]:
+        """Rows and columns of the latents behind a state."""
+        return latent_grid(self.configs, self.settings.size)
+
+    def outline(self) -> nn.Module:
+        """The network without weights."""
+        kind = diffusers_class(class_name(self.configs.network))
+        with quiet(), torch.device("meta"):
+            network: nn.Module = kind.from_config(dict(self.configs.network))
+        return network.eval()
+
+    def conditions(self) -> Conditions:
+        """What the branches are given; prompts once they are encoded, and their modes before."""
+        if self._conditions is not None:
+            return self._conditions
+        if self.family.condition == "class":
+            null = int(self.configs.network["num_embeds_ada_norm"])
+            return ClassLabels(self.settings.classes, null)
+        return Given(
+            {mode: {} for mode in (("cond", "uncond") if self.family.guided else ("cond",))}
+        )
+
+    def load(self, device: torch.device) -> nn.Module:
+        """Read the weights, encode the prompts, and keep the network and the autoencoder.
+
+        Raises:
+            UserError: when the files cannot be read, or do not fit the configurations.
+        """
+        settings = self.settings
+        try:
+            with quiet():
+                pipeline = diffusers_class("DiffusionPipeline").from_pretrained(
+                    self.folder.local, torch_dtype=settings.dtype, use_safetensors=True
+                )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(f"{_WHERE}: {self.folder.path}: cannot load: {reason}") from None
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.to(device)
+        network: nn.Module = getattr(pipeline, self.configs.component)
+        if self.family.condition == "text":
+            with quiet():
+                self._conditions = self._encoded(pipeline, network)
+        # Text encoders go with the pipeline.
+        self.vae = getattr(pipeline, "vae", None)
+        return network.eval().requires_grad_(False)
+
+    def _encoded(self, pipeline: Any, network: nn.Module) -> Conditions:
+        settings = self.settings
+        call = dict(settings.call)
+        for name, value in (("height", settings.size.height), ("width", settings.size.width)):
+            if value is not None:
+                call[name] = value
+        if settings.size.text is not None:
+            call["max_sequence_length"] = settings.size.text
+        if not self.family.guided and settings.guidance_scale is not None:
+            call["guidance_scale"] = settings.guidance_scale
+        return captured_prompts(pipeline, network, self.family, settings.prompts, call)
+
+
+class LazyDenoiser(PipelineDenoiser):
+    """Known from the configurations; the weights are read at the first call, or by ``to``.
+
+    So a search refuses what its model cannot do before it reads any weights, and the process that
+    leads it never holds them unless it samples itself.
+    """
+
+    def __init__(self, source: Source, *, labels: int) -> None:
+        self.source = source
+        family = source.family
+        network = source.outline()
+        places = family.places(network)
+        counts = count(
+            network,
+            family,
+            places,
+            sample_shape=source.sample_shape,
+            inputs=family.inputs(source.configs, source.settings.size),
+        )
+        super().__init__(
+            network,
+            family,
+            places=places,
+            sites=counts.sites,
+            macs=counts.macs,
+            schedule=source.schedule,
+            prediction=source.prediction,
+            sample_shape=source.sample_shape,
+            conditions=source.conditions(),
+            classes=labels,
+        )
+        self.loaded = False
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if family.guided:
+            self.guidance_scale = source.settings.guidance_scale
+
+    @property
+    def weights(self) -> str:  # type: ignore[override]
+        """A digest, made when it is asked for: the search itself does without."""
+        return self.source.folder.weights
+
+    def to(self, device: torch.device | str) -> "LazyDenoiser":
+        """Read the weights there, or move them; returns itself."""
+        self.device = torch.device(device)
+        if self.loaded:
+            self.network.to(self.device)
+            if self.source.vae is not None:
+                self.source.vae.to(self.device)
+            self.set_conditions(self.source.conditions().to(self.device))
+        self.load()
+        return self
+
+    def load(self) -> None:
+        """Read the weights, unless that is done."""
+        if self.loaded:
+            return
+        device = self.device
+        network = self.source.load(device)
+        self.set_network(network, self.family.places(network))
+        if self.source.settings.compiled:
+            self.compile()
+        self.device = device
+        self.set_conditions(self.source.conditions())
+        self.loaded = True
+
+    def denoise(
+        self,
+        x: Tensor,
+        t: float,
+        condition: Tensor | None,
+        *,
+        branches: Sequence[Branch] = (COND,),
+        memory: FeatureMemory | None = None,
+    ) -> dict[str, Tensor]:
+        self.load()
+        return super().denoise(x, t, condition, branches=branches, memory=memory)

@@ -1,0 +1,76 @@
+"""Calls of a network by its pipeline, taken apart: the state, and what each mode is given."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autosearch.models.diffusers.conditions import Given, Inputs, map_rows
+from autosearch.models.diffusers.families import Family
+
+__all__ = ["Call"]
+
+_TIME = "timestep"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call.
+
+    Attributes:
+        state: [rows, ...] as given, both halves of a doubled batch.
+        inputs: everything else but the time, by name.
+        as_tuple: whether the caller wants a tuple back.
+    """
+
+    family: Family
+    state: Tensor
+    inputs: Inputs
+    as_tuple: bool
+
+    @classmethod
+    def of(
+        cls, network: nn.Module, family: Family, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> "Call":
+        """The call with these arguments."""
+        names = list(inspect.signature(type(network).forward).parameters)[1:]
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        state = given.pop(family.state)
+        given.pop(_TIME, None)
+        as_tuple = not given.pop("return_dict", True)
+        return cls(family, state, given, as_tuple)
+
+    def doubled(self, pipeline: Any, null: int | None) -> bool:
+        """Whether the batch holds each sample twice, for classifier-free guidance.
+
+        Pipelines that do not say so are taken to when both halves are the same, and, where they
+        are told classes, one half is told none.
+        """
+        rows = len(self.state)
+        if not self.family.guided or rows % 2:
+            return False
+        said = getattr(pipeline, "do_classifier_free_guidance", None)
+        if isinstance(said, bool):
+            return said
+        first, second = self.state.chunk(2)
+        labels = self.inputs.get("class_labels")
+        if labels is not None and not bool((labels[rows // 2 :] == null).all()):
+            return False
+        return torch.equal(first, second)
+
+    def conditions(self, *, doubled: bool) -> Given:
+        """What the modes are given; ``uncond`` only where the batch is doubled."""
+        shared = self.family.shared
+        if not doubled:
+            return Given({"cond": self.inputs}, shared)
+        order = ("cond", "uncond") if self.family.cond_first else ("uncond", "cond")
+        half = len(self.state) // 2
+        parts = (slice(None, half), slice(half, None))
+        halves = {
+            mode: map_rows(lambda rows, part=part: rows[part], self.inputs, shared)  # type: ignore[misc]
+            for mode, part in zip(order, parts, strict=True)
+        }
+        return Given(halves, shared)

@@ -1,0 +1,83 @@
+"""What a pipeline gives to its network for some prompts, taken from a run of the pipeline itself.
+
+The pipeline runs up to its first call of the network and no further. So its own code encodes the
+text and prepares sizes, ids and embedded guidance, whatever they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from autosearch.errors import UserError
+from autosearch.models.diffusers.network_call import Call
+from autosearch.models.diffusers.conditions import Prompts, joined, map_rows
+from autosearch.models.diffusers.families import Family
+
+__all__ = ["captured_prompts"]
+
+# Any scale above 1 makes a pipeline prepare for guidance.
+_SOME_GUIDANCE = 2.0
+_BATCH = 8
+
+
+class _Captured(Exception):
+    """Ends the run, with the network's call."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+
+def captured_prompts(
+    pipeline: Any, network: Any, family: Family, prompts: Sequence[str], call: Mapping[str, Any]
+) -> Prompts:
+    """The network's inputs for each prompt, with and, where there is such a mode, without it.
+
+    Args:
+        call: further arguments of the pipeline's call, such as its size.
+
+    Raises:
+        UserError: when the pipeline refuses its arguments.
+    """
+    scale = {"guidance_scale": _SOME_GUIDANCE} if family.guided else {}
+    parts = [
+        _captured(
+            pipeline, network, family, {**call, "prompt": list(prompts[i : i + _BATCH]), **scale}
+        )
+        for i in range(0, len(prompts), _BATCH)
+    ]
+    given = [part.conditions(doubled=family.guided) for part in parts]
+    tables = {
+        mode: map_rows(
+            # Encoded in inference mode, and used outside of it too.
+            torch.clone,
+            joined([one.inputs[mode] for one in given], family.shared),
+        )
+        for mode in given[0].modes
+    }
+    return Prompts(tables, family.shared)
+
+
+def _captured(pipeline: Any, network: Any, family: Family, call: Mapping[str, Any]) -> Call:
+    def stop(*args: Any, **kwargs: Any) -> Any:
+        raise _Captured(Call.of(network, family, args, kwargs))
+
+    before = vars(network).get("forward")
+    network.forward = stop
+    # Where the state's noise comes from does not matter, but others' random state does.
+    generator = torch.Generator().manual_seed(0)
+    try:
+        pipeline(num_inference_steps=1, generator=generator, output_type="latent", **call)
+    except _Captured as found:
+        return found.call
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"model.call: {type(pipeline).__name__} refuses its call: {reason}"
+        ) from None
+    finally:
+        del network.forward
+        if before is not None:
+            network.forward = before
+    raise UserError(f"model.path: {type(pipeline).__name__} did not call its network")

@@ -1,0 +1,153 @@
+"""Where the sites of a network of diffusers are: one small table for each kind of network."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from autosearch.models.diffusers.module_adapter import Port
+
+__all__ = ["BlockList", "Part", "Place", "transformer_places", "unet_places"]
+
+_STREAMS = ("hidden_states", "encoder_hidden_states")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A site and its module.
+
+    Attributes:
+        heads: attention heads that can be perturbed; 0 for none.
+        inputs, outputs, size, changed: see :class:`autosearch.models.diffusers.module_adapter.Port`.
+    """
+
+    name: str
+    module: nn.Module
+    parent: str | None = None
+    residual: bool = False
+    heads: int = 0
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[int | None, ...] | None = None
+    size: int = 0
+    changed: tuple[int, int] | None = None
+
+    def port(self) -> Port:
+        return Port(
+            self.module,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            size=self.size,
+            changed=self.changed,
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sub-module of a block: the site's suffix and the attribute that holds it.
+
+    Attributes:
+        heads: whether its heads can be perturbed: attention among the image's own tokens.
+        joint: whether it takes and returns the streams of image and text.
+    """
+
+    suffix: str
+    attribute: str
+    heads: bool = False
+    joint: bool = False
+
+
+@dataclass(frozen=True)
+class BlockList:
+    """A list of equal blocks; ``joint`` ones take both streams, and return text before image."""
+
+    attribute: str
+    parts: Sequence[Part] = field(default=())
+    joint: bool = False
+
+
+def transformer_places(network: nn.Module, lists: Sequence[BlockList]) -> list[Place]:
+    """Blocks of a transformer, numbered through all its lists, and their parts."""
+    places: list[Place] = []
+    count = 0
+    for blocks in lists:
+        for block in getattr(network, blocks.attribute):
+            name = f"block.{count}"
+            places.append(_block(name, block, joint=blocks.joint))
+            places += _parts(name, block, blocks.parts)
+            count += 1
+    return places
+
+
+def _block(name: str, block: Any, *, joint: bool) -> Place:
+    if not joint:
+        return Place(name, block, residual=True)
+    if getattr(block, "context_pre_only", False):
+        # The last one returns no text: it passes as if unchanged, and nobody reads it.
+        return Place(name, block, residual=True, inputs=_STREAMS, outputs=(1, None), size=2)
+    return Place(name, block, residual=True, inputs=_STREAMS, outputs=(1, 0), size=2)
+
+
+def _parts(name: str, block: nn.Module, parts: Sequence[Part]) -> Iterator[Place]:
+    for part in parts:
+        module: Any = getattr(block, part.attribute, None)
+        if module is None:
+            continue
+        ports: Mapping[str, Any] = (
+            {"inputs": _STREAMS, "outputs": (0, 1), "size": 2} if part.joint else {}
+        )
+        if isinstance(module, nn.Linear):
+            ports = {"changed": (-1, module.out_features)}
+        heads = int(module.heads) if part.heads else 0
+        yield Place(f"{name}.{part.suffix}", module, parent=name, heads=heads, **ports)
+
+
+# Of the blocks inside a U-Net's spatial transformers.
+_UNET_PARTS = (
+    Part("attn", "attn1", heads=True),
+    Part("cross", "attn2"),
+    Part("mlp", "ff"),
+)
+
+
+def unet_places(network: Any) -> list[Place]:
+    """Residual blocks, attention and spatial transformers of a U-Net, in the order of execution.
+
+    ``down.1.res.0``, ``mid.attn.0``, ``up.0.transformer.1``, and inside a transformer its blocks
+    and their parts, ``up.0.transformer.1.block.0.attn``.
+    """
+    places: list[Place] = []
+    for i, block in enumerate(network.down_blocks):
+        places += _stage(f"down.{i}", block, resampled=i > 0)
+    if network.mid_block is not None:
+        places += _stage("mid", network.mid_block, resampled=False)
+    for i, block in enumerate(network.up_blocks):
+        places += _stage(f"up.{i}", block, resampled=i > 0)
+    return places
+
+
+def _stage(name: str, stage: Any, *, resampled: bool) -> Iterator[Place]:
+    """A level of a U-Net: after each residual block its attention, where it has one."""
+    attentions = list(getattr(stage, "attentions", ()))
+    for i, resnet in enumerate(stage.resnets):
+        # Where the number of channels changes, the input is no part of the output. Between levels
+        # the size changes too, so that no range of sites may go from one to the next.
+        residual = resnet.conv_shortcut is None and not (i == 0 and resampled)
+        other = resnet.out_channels != resnet.in_channels
+        changed = (1, resnet.out_channels) if other else None
+        yield Place(f"{name}.res.{i}", resnet, residual=residual, changed=changed)
+        if i < len(attentions) and attentions[i] is not None:
+            yield from _attention(name, i, attentions[i])
+
+
+def _attention(name: str, index: int, module: Any) -> Iterator[Place]:
+    if not hasattr(module, "transformer_blocks"):
+        place = f"{name}.attn.{index}"
+        yield Place(place, module, residual=module.residual_connection, heads=int(module.heads))
+        return
+    place = f"{name}.transformer.{index}"
+    yield Place(place, module, residual=True, outputs=(0,), size=1)
+    for k, block in enumerate(module.transformer_blocks):
+        inner = f"{place}.block.{k}"
+        yield Place(inner, block, parent=place, residual=True)
+        yield from _parts(inner, block, _UNET_PARTS)

@@ -1,0 +1,153 @@
+"""What real images are like: a folder of them, or statistics saved earlier.
+
+``python -m autosearch.models.diffusers.statistics FOLDER -o FILE.safetensors`` saves them.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autosearch.errors import UserError
+from autosearch.models.diffusers.inception import Inception
+
+__all__ = ["RealImages", "folder_statistics", "read_statistics", "save_statistics"]
+
+Array = NDArray[np.generic]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_KEYS = ("features", "features_mean", "features_cov")
+# Names of mean and covariance in the files of other tools.
+_OTHERS = {"mu": "features_mean", "sigma": "features_cov"}
+_LEAST = 2
+
+
+class RealImages(Mapping[str, Array]):
+    """The reference of a model: read, or computed from a folder, when it is first looked at.
+
+    Workers never look, so that only the driver pays for it.
+
+    Args:
+        place: a folder of images, or a file of statistics; None for no reference.
+        inception: the network of the features.
+    """
+
+    def __init__(self, place: str | None, inception: Inception) -> None:
+        self._place = place
+        self._inception = inception
+        self._known: dict[str, Array] | None = None if place else {}
+
+    def __getitem__(self, key: str) -> Array:
+        return self._loaded()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded())
+
+    def __len__(self) -> int:
+        return len(self._loaded())
+
+    def _loaded(self) -> dict[str, Array]:
+        if self._known is None:
+            assert self._place is not None
+            path = Path(self._place)
+            folder = path.is_dir()
+            self._known = (
+                folder_statistics(path, self._inception) if folder else read_statistics(path)
+            )
+        return self._known
+
+
+def folder_statistics(folder: Path, inception: Inception) -> dict[str, Array]:
+    """``features`` [N, 2048] of a folder's images, their mean and covariance.
+
+    Images keep their own size; Inception makes them 299 x 299 itself.
+
+    Raises:
+        UserError: for a folder with fewer than two images, or one that cannot be read.
+    """
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if len(paths) < _LEAST:
+        raise UserError(
+            f"model.reference: {folder} holds {len(paths)} images ({', '.join(_SUFFIXES)}); "
+            f"at least {_LEAST} are needed"
+        )
+    rows = np.concatenate([inception.rows(_image(path))["features"] for path in paths])
+    exact = rows.astype(np.float64)
+    return {
+        "features": rows,
+        "features_mean": exact.mean(axis=0),
+        "features_cov": np.cov(exact, rowvar=False),
+    }
+
+
+def read_statistics(path: Path) -> dict[str, Array]:
+    """Statistics from safetensors (ours) or npz (``mu`` and ``sigma``, as other tools save them).
+
+    Raises:
+        UserError: for a file that is missing, of another kind, or without them.
+    """
+    where = f"model.reference: {path}"
+    if not path.is_file():
+        raise UserError(f"{where}: no such folder or file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            found = dict(load_file(path))
+        else:
+            with np.load(path, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+    except Exception as error:  # of several libraries, for whatever the file holds
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{where}: cannot read statistics: {reason}") from None
+    known = {_OTHERS.get(name, name): values for name, values in found.items()}
+    kept = {name: known[name] for name in _KEYS if name in known}
+    if not {"features_mean", "features_cov"} <= kept.keys():
+        raise UserError(f"{where}: holds no mean and covariance (mu and sigma); save them again")
+    return kept
+
+
+def save_statistics(statistics: Mapping[str, Array], path: Path) -> None:
+    """Write statistics as safetensors."""
+    from safetensors.numpy import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(values) for name, values in statistics.items()}, path)
+
+
+def _image(path: Path) -> Tensor:
+    """uint8 RGB [1, 3, H, W]."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except OSError:
+        raise UserError(f"model.reference: {path} is no image that can be read") from None
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+
+
+def main() -> int:
+    """Save the statistics of a folder."""
+    parser = argparse.ArgumentParser(description="Save the statistics of a folder of images.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.safetensors")
+    parser.add_argument("--inception", help="weights of torch-fidelity's Inception")
+    given = parser.parse_args()
+    try:
+        found = folder_statistics(given.folder, Inception(given.inception))
+        save_statistics(found, given.output)
+    except UserError as error:
+        print(f"autosearch: {error}", file=sys.stderr)
+        return 2
+    print(f"{given.output}: statistics of {len(found['features'])} images", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,8 +1,0 @@
-"""Pipelines of diffusers: models to search, and recipes to run in them.
-
-Nothing here is imported before it is used: diffusers is an extra of the package.
-"""
-
-from autosearch.pipelines.applied import apply, remove
-
-__all__ = ["apply", "remove"]

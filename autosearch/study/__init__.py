@@ -1,0 +1,1 @@
+"""A study: its journal, events, front, and picking from it."""

@@ -1,0 +1,264 @@
+"""The journal of a study: append-only JSON lines with a checksum each, written by one process.
+
+Everything else in a study can be derived from its journal.
+"""
+
+import logging
+import math
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from autosearch.errors import UserError
+from autosearch.study.journal_lines import VERSION, Contents, Record, encode, is_type, load, refused
+
+__all__ = ["Journal", "read_journal"]
+
+FILE = "journal.jsonl"
+LOCK = "journal.lock"
+
+# Flushing to the disk takes milliseconds: at most one part in this many of the time goes there.
+_SYNC_SHARE = 20
+# Seconds in which somebody who only looks lets go of the lock.
+_MOMENT = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+def read_journal(directory: Path) -> list[Record]:
+    """The records of a study, header first, without taking the lock.
+
+    An incomplete last line, which a running search may be writing, is left out.
+
+    Raises:
+        UserError: when there is no journal, it cannot be read or a line of it is damaged.
+    """
+    return load(_existing(directory)).records
+
+
+class Journal:
+    """The one open for writing; holds the directory's lock until it is closed.
+
+    Attributes:
+        directory: the study's directory.
+        study: the study's id, which every line carries.
+        header: the first record.
+        records: what the file held when it was opened, header first; empty it when done with it.
+    """
+
+    def __init__(
+        self, directory: Path, *, lock: FileLock, contents: Contents, descriptor: int
+    ) -> None:
+        """Use ``create`` or ``open``."""
+        self.directory = directory
+        self.study = contents.study
+        self.header = contents.records[0]
+        self.records = contents.records
+        self._path = directory / FILE
+        self._lock = lock
+        self._descriptor: int | None = descriptor
+        # Why nothing more can be written, once part of a line could not be taken back.
+        self._broken: UserError | None = None
+        self._lines = len(contents.records)
+        self._size = contents.size
+        self._synced_size = contents.size
+        self._next_sync = -math.inf
+
+    @classmethod
+    def create(cls, directory: Path, header: Mapping[str, Any]) -> "Journal":
+        """Start a study; its first record is ``header`` with the type and journal version added.
+
+        Raises:
+            UserError: when the directory holds a study, is in use or cannot be written.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(directory, "cannot make the directory", error) from None
+        path = directory / FILE
+        lock = _locked(directory)
+        try:
+            if os.path.lexists(path):
+                raise UserError(
+                    f"{directory}: already holds a study; continue it with --resume or give "
+                    "another --out"
+                )
+            study = secrets.token_hex(8)
+            record = {**header, "type": "header", "journal": VERSION}
+            _write_whole(path, encode(record, 0, study))
+            return cls._opened(directory, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def open(cls, directory: Path) -> "Journal":
+        """Continue a study; an incomplete last line is cut off with a warning.
+
+        Raises:
+            UserError: when there is no journal, it is in use, cannot be written or is damaged.
+        """
+        _existing(directory)
+        lock = _locked(directory)
+        try:
+            return cls._opened(directory, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _opened(cls, directory: Path, lock: FileLock) -> "Journal":
+        path = directory / FILE
+        contents = load(path)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise refused(path, "cannot write the journal", error) from None
+        if contents.tail:
+            _log.warning(
+                "%s: dropped an incomplete last line, %d (%d bytes)",
+                path,
+                len(contents.records) + 1,
+                contents.tail,
+            )
+            os.ftruncate(descriptor, contents.size)
+        return cls(directory, lock=lock, contents=contents, descriptor=descriptor)
+
+    def append(self, record: Mapping[str, Any], *, sync: bool = False) -> None:
+        """Write one record: plain data with a ``type``.
+
+        It survives the death of this process at once. ``sync`` asks that it also survive a loss
+        of power; such flushes are batched, so that they take at most a twentieth of the time.
+
+        Raises:
+            ValueError: for NaN, infinity, a missing type, a second header or a closed journal.
+            UserError: when the disk refuses; nothing of the record stays behind.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._descriptor is None:
+            raise ValueError("the journal is closed")
+        if not is_type(record.get("type")) or record["type"] == "header":
+            raise ValueError(f"not a type of record: {record.get('type')!r}")
+        line = encode(record, self._lines, self.study)
+        self._write(self._descriptor, line)
+        if sync and time.monotonic() >= self._next_sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Flush everything written so far to the disk.
+
+        Raises:
+            UserError: when the disk refuses, or the file was deleted.
+        """
+        if self._descriptor is None or self._synced_size == self._size:
+            return
+        start = time.monotonic()
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise refused(self._path, "cannot write the journal", error) from None
+        if not os.fstat(self._descriptor).st_nlink:
+            raise UserError(f"{self._path}: deleted while in use; start again with another --out")
+        self._synced_size = self._size
+        end = time.monotonic()
+        self._next_sync = end + (end - start) * (_SYNC_SHARE - 1)
+
+    def close(self) -> None:
+        """Flush, close the file and release the lock; closing twice does nothing."""
+        if self._descriptor is None:
+            return
+        try:
+            self.sync()
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+        self._lock.release()
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(descriptor, line[written:])
+        except BaseException as error:
+            undone = self._undone(descriptor)
+            cause = error if isinstance(error, OSError) else InterruptedError()
+            found = refused(self._path, "cannot write the journal", cause)
+            if not undone:
+                self._broken = found
+            if isinstance(error, OSError):
+                raise found from None
+            raise
+        self._size += len(line)
+        self._lines += 1
+
+    def _undone(self, descriptor: int) -> bool:
+        """Leave no part of a line behind; where that fails, it must stay the last one."""
+        try:
+            os.ftruncate(descriptor, self._size)
+        except OSError:
+            self._abandon()
+            return False
+        return True
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _existing(directory: Path) -> Path:
+    path = directory / FILE
+    if not os.path.lexists(path):
+        what = "holds no study" if directory.is_dir() else "is not a directory"
+        name = str(directory) if str(directory).strip() else repr(str(directory))
+        raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
+    return path
+
+
+def _locked(directory: Path) -> FileLock:
+    lock = FileLock(directory / LOCK, thread_local=False)
+    try:
+        # Whoever only looks whether it is held has it for a moment.
+        lock.acquire(timeout=_MOMENT)
+    except Timeout:
+        raise UserError(
+            f"{directory}: in use by another run; wait for its end, stop it or give another --out"
+        ) from None
+    except OSError as error:
+        raise refused(directory / LOCK, "cannot lock the study", error) from None
+    return lock
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Make a file that is there with all its bytes or not at all, also after a loss of power."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise refused(path, "cannot write the journal", error) from None

@@ -1,0 +1,62 @@
+"""Which mark stands for what: shapes and line styles first, colour only beside them."""
+
+from dataclasses import dataclass
+
+from autosearch.study.front_view import FrontView, Point
+
+__all__ = ["FRONT", "OTHER", "REFERENCE", "Family", "baseline_family", "families"]
+
+FRONT = "#0b5394"
+OTHER = "#8a8a8a"
+REFERENCE = "#b45f06"
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
+_BEST = 3
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named way to sample at all its step counts, such as ``ddim-trailing``."""
+
+    name: str
+    marker: str
+    points: tuple[Point, ...]
+
+
+def baseline_family(point: Point) -> str:
+    """A baseline's name without its step count."""
+    return (point.baseline or "").partition("@")[0]
+
+
+def families(view: FrontView) -> tuple[list[Family], list[Point]]:
+    """The best three baselines of each cost by family, and all other baselines.
+
+    With several qualities, the best three in any of them; so a family wears one mark in all panels.
+    """
+    shown = _best_per_cost(view)
+    grouped: dict[str, list[Point]] = {}
+    for point in view.ordered(list(shown.values())):
+        grouped.setdefault(baseline_family(point), []).append(point)
+    found = [
+        Family(name, _MARKERS[i % len(_MARKERS)], tuple(points))
+        for i, (name, points) in enumerate(sorted(grouped.items()))
+    ]
+    return found, [point for point in view.baselines if point.id not in shown]
+
+
+def _best_per_cost(view: FrontView) -> dict[int, Point]:
+    best = {}
+    qualities = [axis for axis in view.axes if axis != view.cost] or view.axes
+    for points in _by_cost(view).values():
+        for axis in qualities:
+            ranked = sorted(points, key=lambda p: (axis.signed(p.value(axis.name)), p.id))
+            best.update({point.id: point for point in ranked[:_BEST]})
+    return best
+
+
+def _by_cost(view: FrontView) -> dict[float, list[Point]]:
+    """Baselines by cost; by their number of steps where no objective is a cost."""
+    groups: dict[float, list[Point]] = {}
+    for point in view.baselines:
+        cost = point.value(view.cost.name) if view.cost is not None else float(point.steps)
+        groups.setdefault(cost, []).append(point)
+    return groups

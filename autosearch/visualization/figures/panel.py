@@ -1,0 +1,156 @@
+"""One panel: the front, the baselines and the reference on two objectives."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.visualization.figures.labels import label_at_right
+from autosearch.visualization.figures.markers import FRONT, OTHER, REFERENCE, Family, families
+from autosearch.visualization.figures.axes_scales import set_scales
+
+__all__ = ["draw_panel"]
+
+_MOST_NUMBERS = 20
+
+
+def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = True) -> None:
+    """Draw on matplotlib axes.
+
+    Args:
+        axes: where to draw.
+        view: the table.
+        x, y: the objectives shown.
+        names: whether families of baselines are named at the right.
+    """
+    grouped, others = families(view)
+    shown = [point for family in grouped for point in family.points]
+    set_scales(
+        axes,
+        [*view.points, *shown, *others],
+        x,
+        y,
+        cost=view.cost,
+        reference=view.reference_value(y.name),
+    )
+    _front(axes, view, x, y)
+    _overtaken(axes, view.overtaken, x, y)
+    if others:
+        axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
+    for family in grouped:
+        _family(axes, family, x, y, None if names else family.name)
+    if view.cost == x:
+        costs = sorted({point.value(x.name) for point in [*shown, *others]})
+        for family in grouped:
+            _join(axes, family, costs, x, y)
+    _reference(axes, view, y)
+    axes.set_xlabel(x.label)
+    axes.set_ylabel(f"{y.label}, {'higher' if y.direction == 'maximize' else 'lower'} is better")
+    axes.grid(True, which="both", lw=0.4, color="#dddddd")
+    axes.set_axisbelow(True)
+    if names and grouped:
+        label_at_right(axes, [(f.name, f.points[-1], f.marker) for f in grouped], x, y)
+
+
+def _family(axes: Any, family: Family, x: Axis, y: Axis, label: str | None) -> None:
+    """A baseline's marks; those on the front wear their own inside the front's."""
+    points = _xy(family.points, x, y)
+    axes.plot(*points, family.marker, color=OTHER, mfc="white", ms=6, zorder=2, label=label)
+    winners = [point for point in family.points if point.on_front]
+    axes.plot(*_xy(winners, x, y), family.marker, color="white", ms=4, zorder=5)
+
+
+def _join(axes: Any, family: Family, costs: Sequence[float], x: Axis, y: Axis) -> None:
+    """A thin line through neighbouring costs, broken where one between them is missing."""
+    for a, b in itertools.pairwise(family.points):
+        if costs.index(b.value(x.name)) <= costs.index(a.value(x.name)) + 1:
+            axes.plot(*_xy([a, b], x, y), ls=":", lw=0.8, color=OTHER, zorder=1.5)
+
+
+def _xy(points: Sequence[Point], x: Axis, y: Axis) -> tuple[list[float], list[float]]:
+    return [p.value(x.name) for p in points], [p.value(y.name) for p in points]
+
+
+def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
+    points = sorted(view.front, key=lambda point: (point.value(x.name), point.value(y.name)))
+    if not points:
+        return
+    xs, ys = _xy(points, x, y)
+    if view.cost == x and len(view.axes) == 2:
+        # Between two points, and beyond the last, the cheaper one is the best there is: a step.
+        end = max(point.value(x.name) for point in [*view.points, *view.baselines])
+        axes.step([*xs, end], [*ys, ys[-1]], where="post", color=FRONT, lw=1.8, zorder=3)
+    several = len(view.axes) > 2
+    if several:
+        _numbers(axes, points, x, y)
+    axes.errorbar(
+        xs,
+        ys,
+        yerr=_errors(points, y),
+        xerr=_errors(points, x),
+        fmt="o",
+        color=FRONT,
+        ms=8,
+        capsize=3,
+        lw=1.2,
+        # Points of a front of three stand close: their bars must not hide their neighbours.
+        elinewidth=0.7 if several else 1.2,
+        zorder=4,
+        label="front, 95% interval" if view.validated else "front (search values)",
+    )
+
+
+def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
+    """Names of searched points beside them, where they are few enough to be told apart."""
+    searched = [point for point in points if point.baseline is None]
+    for point in searched if len(searched) <= _MOST_NUMBERS else []:
+        place = (point.value(x.name), point.value(y.name))
+        offset = {"xytext": (6, 5), "textcoords": "offset points"}
+        axes.annotate(point.name, place, **offset, fontsize=8, color=FRONT, zorder=6)
+
+
+def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
+    if points:
+        axes.plot(
+            *_xy(points, x, y),
+            "o",
+            mfc="none",
+            mec=FRONT,
+            ms=8,
+            ls="none",
+            zorder=3,
+            label="overtaken",
+        )
+
+
+def _reference(axes: Any, view: FrontView, y: Axis) -> None:
+    """A dashed line with its label; only the label where a log axis cannot show the value."""
+    level = view.reference_value(y.name)
+    if level is None:
+        return
+    text = f"reference {view.table['reference']['recipe']}: {level:.3g}"
+    place: tuple[float, float] = (0.01, level)
+    coordinates: Any = ("axes fraction", "data")
+    if axes.get_yscale() == "log" and level <= 0:
+        text, place, coordinates = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
+    else:
+        axes.axhline(level, color=REFERENCE, ls="--", lw=1.2, zorder=1)
+    axes.annotate(
+        text,
+        place,
+        xycoords=coordinates,
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=REFERENCE,
+        fontsize=9,
+    )
+
+
+def _errors(points: Sequence[Point], axis: Axis) -> Any:
+    """[2, N] distances to the ends of the intervals, none for exact values."""
+    lows = [point.value(axis.name) - point.interval(axis.name)[0] for point in points]
+    highs = [point.interval(axis.name)[1] - point.value(axis.name) for point in points]
+    errors = np.maximum(np.array([lows, highs]), 0.0)
+    return errors if errors.any() else None

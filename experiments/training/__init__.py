@@ -1,0 +1,1 @@
+"""Training of the bundled models and of their features; no part of the installed package."""
