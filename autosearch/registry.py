@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from autosearch import algorithms, models, objectives, spaces
-from autosearch.integrations import loggers as callbacks
 from autosearch.errors import UserError, unknown_name
+from autosearch.integrations import loggers as callbacks
 
 __all__ = ["KINDS", "construct", "find", "table"]
 

@@ -9,9 +9,9 @@ from autosearch.objectives.base import Estimate, Objective, Rows
 from autosearch.objectives.jackknife import mean_estimate
 
 if TYPE_CHECKING:
-    from autosearch.diffusion.sites.sites import Site
     from autosearch.diffusion.plan.latency_table import LatencyTable
     from autosearch.diffusion.plan.plan import Plan
+    from autosearch.diffusion.sites.sites import Site
 
 __all__ = ["Latency"]
 

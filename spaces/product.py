@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.errors import UserError
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
+from autosearch.diffusion.plan.recovery import WEIGHTS
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.document import recipe_data
-from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
 
 __all__ = ["MAX_BOX", "Space", "fragment"]

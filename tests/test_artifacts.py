@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from autosearch.visualization.study_outputs import write_artifacts
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import run_study, study_header
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.study.journal import Journal
-from autosearch.engine.problem import Problem
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study, study_header
+from autosearch.visualization.study_outputs import write_artifacts
 
 DATA = {
     "model": "mixture",

@@ -9,11 +9,11 @@ import pytest
 import scipy.linalg
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample_indices
-from autosearch.errors import UserError
 from autosearch.engine.evaluate import RecipeEvaluator, default_objectives, load_recipe, paired
+from autosearch.errors import UserError
 from autosearch.models import DigitsModel, MixtureModel
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe

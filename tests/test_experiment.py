@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
-from autosearch.engine.problem import Problem
 
 BASE: dict[str, Any] = {
     "model": "mixture",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.objectives import Estimate
 from autosearch.study.front import (
     cost_groups,
     front_table,
@@ -19,7 +20,6 @@ from autosearch.study.front import (
     objectives_of,
     selection,
 )
-from autosearch.objectives import Estimate
 from autosearch.study.progress_snapshot import front_entries
 from autosearch.study.study import Study
 

@@ -5,24 +5,24 @@ from typing import Any
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.experiment import experiment_from_dict
-from autosearch.study.front import front_table
-from autosearch.study.front_text import front_text
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.models.digits import DigitsModel
-from autosearch.models.spec import ModelSpec
-from autosearch.objectives import Latency
 from autosearch.diffusion.plan.plan import Plan, evaluations
-from autosearch.study.progress import Progress
-from autosearch.recipe import Recipe
 from autosearch.engine.run import run_study
-from autosearch.study.study import Study
-from autosearch.engine.workers.timing import timed
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.measure_latency import latency_table
+from autosearch.engine.workers.timing import timed
+from autosearch.experiment import experiment_from_dict
+from autosearch.models.digits import DigitsModel
+from autosearch.models.spec import ModelSpec
+from autosearch.objectives import Latency
+from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
+from autosearch.study.front_text import front_text
+from autosearch.study.progress import Progress
+from autosearch.study.study import Study
 
 
 @pytest.fixture(scope="module")

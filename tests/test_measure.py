@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
-from autosearch.errors import UserError
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.workers import Infeasible
+from autosearch.errors import UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate
-from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.workers import Infeasible
 
 TEACHER = "dpmpp_2m@100"
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, check_compatible, model_key
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, Site
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, check_compatible, model_key
 from autosearch.recipe import Recipe, Step, round_float
 from autosearch.recipe.actions import Action
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.engine.problem import Problem
 
 SPACE = {"timesteps": {"steps": [2, 4]}, "solver": {}}
 

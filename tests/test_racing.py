@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from autosearch.objectives import Estimate
 from autosearch.engine.racing import LEVEL, Race
+from autosearch.objectives import Estimate
 from autosearch.registry import find
 
 RUNGS = (400, 1200, 4000)

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure
-from autosearch.models import DigitsModel, MixtureModel
-from autosearch.models.spec import ModelSpec
-from autosearch.objectives import ClassAccuracy, Reward, RewardObjective
-from autosearch.models.rewards import attach_rewards
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.errors import UserError
+from autosearch.models import DigitsModel, MixtureModel
+from autosearch.models.rewards import attach_rewards
+from autosearch.models.spec import ModelSpec
+from autosearch.objectives import ClassAccuracy, Reward, RewardObjective
 
 
 class Length(Reward):

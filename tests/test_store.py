@@ -7,9 +7,9 @@ import pytest
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.recipe import ModelKey
-from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers import Task
+from autosearch.engine.workers.store import BlockStore
+from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise", weights="w1")
 

@@ -12,13 +12,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.sampling.call_keys import call_keys, calls_of
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampling.sampler import State, last_state
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.sampling.call_cache import (
+    AUTO_BYTES,
+    Recaller,
+    TrajectoryStore,
+    make_store,
+)
+from autosearch.diffusion.sampling.call_keys import call_keys, calls_of
+from autosearch.diffusion.sampling.sampler import State, last_state
 from autosearch.recipe import Gate, Guidance, Step
 from autosearch.spaces import (
     Cache,
@@ -34,12 +40,6 @@ from autosearch.spaces import (
     SolverChoice,
     Space,
     Timesteps,
-)
-from autosearch.diffusion.sampling.call_cache import (
-    AUTO_BYTES,
-    Recaller,
-    TrajectoryStore,
-    make_store,
 )
 
 COUNT = 3

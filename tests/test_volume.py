@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autosearch.study.front import front_table, hypervolume
-from autosearch.study.study import Study
 from autosearch.study.hypervolume import Growth, volumes
+from autosearch.study.study import Study
 
 AXES = {
     "fid": {"zero": 0.01, "one": 1.0, "log": True},

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least, share
-from autosearch.algorithms.generations import Generations
 from autosearch.algorithms.elite import Best, Ranked
+from autosearch.algorithms.generations import Generations
 from autosearch.algorithms.step_times import StepTimes
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome

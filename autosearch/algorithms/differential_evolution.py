@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.checks import at_least, one_objective, share
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
 from autosearch.spaces.product import Space
 

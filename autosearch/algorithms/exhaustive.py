@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from autosearch.algorithms.genome_queue import Agenda
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.unit_box import levels
 from autosearch.algorithms.checks import at_least
+from autosearch.algorithms.genome_queue import Agenda
+from autosearch.algorithms.unit_box import levels
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space

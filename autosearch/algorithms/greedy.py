@@ -4,10 +4,10 @@ import math
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 
-from autosearch.algorithms.genome_queue import Agenda
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.element_sets import ElementSets, element_sets
+from autosearch.algorithms.genome_queue import Agenda
 from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space

@@ -24,8 +24,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autosearch.algorithms.base import Algorithm, Point, Proposal, Result, Rng
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.checks import at_least
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.spaces.base import Genome, Parameter
 from autosearch.spaces.product import Space
 

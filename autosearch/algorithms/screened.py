@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least, share
-from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.evolution import Mate
+from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.diffusion.plan.plan import Plan

@@ -9,9 +9,9 @@ from autosearch.baselines.rules import apply_policies
 from autosearch.baselines.zoo import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.grids import grid, grid_end, grids_for
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.errors import UserError, unknown_name
-from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import Recipe
 
 __all__ = ["BaselineName", "baseline", "baseline_names", "split_name"]

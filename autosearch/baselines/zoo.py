@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from autosearch.baselines.base import Policy, Solver
+from autosearch.baselines.policies import caches, gated, masks, pruning
 from autosearch.baselines.solvers import (
     analytic,
     evodiff,
@@ -11,8 +13,6 @@ from autosearch.baselines.solvers import (
     singlestep,
     unipc,
 )
-from autosearch.baselines.policies import caches, gated, masks, pruning
-from autosearch.baselines.base import Policy, Solver
 
 __all__ = ["POLICIES", "SOLVERS"]
 

@@ -38,8 +38,8 @@ def front(
 
 def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
     """Which settings for a target."""
-    from autosearch.study.recommendation import answer, answer_data, answer_text
     from autosearch.study.front_view import FrontView
+    from autosearch.study.recommendation import answer, answer_data, answer_text
 
     view = FrontView(table)
     found = answer(view, choice)

@@ -64,8 +64,8 @@ def _registered(kind: str) -> Callable[[], dict[str, str]]:
 
 def _baselines() -> dict[str, str]:
     from autosearch.baselines import POLICIES, SOLVERS
-    from autosearch.baselines.rules import written
     from autosearch.baselines.fitted import FITS
+    from autosearch.baselines.rules import written
 
     solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
     rules = {

@@ -109,8 +109,8 @@ def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
 
     if experiment is None:
         return ModelSpec(model or "digits")
-    from autosearch.experiment import load_experiment
     from autosearch.engine.problem import model_spec
+    from autosearch.experiment import load_experiment
 
     return model_spec(load_experiment(experiment).model)
 

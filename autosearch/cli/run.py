@@ -114,12 +114,12 @@ def _run(
     as_json: bool,
     changes: list[str],
 ) -> None:
-    from autosearch.visualization.study_outputs import write_artifacts
     from autosearch.cli.progress import make_progress
-    from autosearch.study.front import front_table
     from autosearch.engine.problem import Problem
     from autosearch.engine.run import run_study
+    from autosearch.study.front import front_table
     from autosearch.study.progress_snapshot import unfinished
+    from autosearch.visualization.study_outputs import write_artifacts
 
     study = run_study(
         experiment, directory, resume=resume, progress=make_progress(), overrides=changes

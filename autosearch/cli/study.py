@@ -49,11 +49,11 @@ def validate(
         raise UserError(f"--samples {samples}: use at least 1")
     if seed is not None and seed < 0:
         raise UserError(f"--seed {seed}: is below 0; use 0 or more")
-    from autosearch.visualization.study_outputs import write_artifacts
     from autosearch.cli.progress import make_progress
-    from autosearch.study.front import front_table
     from autosearch.engine.problem import Problem
     from autosearch.engine.run import validate_study
+    from autosearch.study.front import front_table
+    from autosearch.visualization.study_outputs import write_artifacts
 
     study = validate_study(directory, samples=samples, seed=seed, progress=make_progress())
     write_artifacts(directory, Problem(study.experiment))
@@ -85,8 +85,8 @@ def plot(
         return
     path = directory / "front.png" if output is None else output
     from autosearch.study.front import front_table
-    from autosearch.visualization.figures import check_suffix, head_gains, plot_front, plot_heads
     from autosearch.study.study import Study
+    from autosearch.visualization.figures import check_suffix, head_gains, plot_front, plot_heads
 
     check_output(path)
     check_suffix(path)
@@ -103,13 +103,13 @@ def plot(
 def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     """Steps across, sites down: what the chosen recipe does at each."""
     path = directory / "recipe.png" if output is None else output
-    from autosearch.visualization.study_outputs import draw_recipe
-    from autosearch.export import pick
-    from autosearch.study.front_view import FrontView
-    from autosearch.visualization.figures import check_suffix
     from autosearch.engine.problem import Problem
+    from autosearch.export import pick
     from autosearch.recipe import Recipe
+    from autosearch.study.front_view import FrontView
     from autosearch.study.study import Study
+    from autosearch.visualization.figures import check_suffix
+    from autosearch.visualization.study_outputs import draw_recipe
 
     check_output(path)
     check_suffix(path)
@@ -174,8 +174,8 @@ def _export_recipe(
     name: str | None,
 ) -> None:
     from autosearch import export as exports
-    from autosearch.study.front_view import FrontView
     from autosearch.recipe import Recipe
+    from autosearch.study.front_view import FrontView
     from autosearch.study.study import Study
     from autosearch.text import number
 
@@ -190,8 +190,8 @@ def _export_recipe(
     point = chosen.point
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
     if recipe.recovery is not None:
-        from autosearch.visualization.study_outputs import study_problem
         from autosearch.baselines.fitted.recover import recovered_recipe
+        from autosearch.visualization.study_outputs import study_problem
 
         recipe = recovered_recipe(recipe, study_problem(directory).denoiser)
     if isinstance(form, exports.FolderFormat):

@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.artifact_store import Library
 from autosearch.diffusion.classifier import Classifier
-from autosearch.diffusion.sites.interception import Mix, intercepted
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.sites.interception import Mix, intercepted
 from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable
 from autosearch.errors import UserError
-from autosearch.diffusion.artifact_store import Library
 from autosearch.recipe.actions import Action
 from autosearch.recipe.artifact import Artifact
 

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
-from autosearch.experiment import Experiment
-from autosearch.engine.cost_estimate import Costs, foreseen_costs, proposal_seconds
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.engine.measure import Measure, Rows
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.cost_estimate import Costs, foreseen_costs, proposal_seconds
+from autosearch.engine.measure import Measure, Rows
 from autosearch.engine.problem import Problem
 from autosearch.engine.session import STORE_BYTES
-from autosearch.spaces.base import Family
 from autosearch.engine.workers import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.spaces.base import Family
 
 __all__ = ["dry_run"]
 

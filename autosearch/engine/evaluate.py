@@ -12,24 +12,24 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import Collected, collect
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.names import named_recipe
 from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.reference import TEACHER
+from autosearch.engine.workers import Executor, Infeasible, make_executor
+from autosearch.engine.workers.collect import Collected, collect
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.timing import timed
+from autosearch.errors import UserError
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
-from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.recipe import Recipe
-from autosearch.engine.reference import TEACHER
-from autosearch.engine.workers.timing import timed
-from autosearch.engine.workers import Executor, Infeasible, make_executor
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 __all__ = [
     "Evaluation",

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
-from autosearch.study.journal import Journal
-from autosearch.engine.successive_halving import Ladder
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.study.study import Candidate, Study
+from autosearch.engine.successive_halving import Ladder
 from autosearch.engine.workers.base import Executor, Outcome, Task
+from autosearch.errors import UserError
+from autosearch.study.journal import Journal
+from autosearch.study.study import Candidate, Study
 
 __all__ = ["Search"]
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Objective, block_count
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.registry import find
 
 __all__ = ["Measure", "make_objectives"]

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from autosearch.engine.workers.collect import Stopped
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.names import check_name
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.recipe import Recipe
 from autosearch.engine.reference import measured_reference
 from autosearch.engine.session import Session
 from autosearch.engine.warm_start import load_starts
-from autosearch.study.study import Record
-from autosearch.engine.workers.timing import measured_table
 from autosearch.engine.workers import FitTask, Outcome
+from autosearch.engine.workers.collect import Stopped
 from autosearch.engine.workers.streamed import streamed
+from autosearch.engine.workers.timing import measured_table
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe
+from autosearch.study.study import Record
 
 __all__ = ["know_latency", "set_up"]
 

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
-from autosearch.diffusion.plan import compile_recipe
+from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.latency_table import LatencyTable
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.workers.base import Outcome
 from autosearch.errors import Infeasible, UserError, unknown_name
 from autosearch.experiment import Bounds, Experiment
-from autosearch.baselines.fitted.names import check_name, is_fitted
-from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.engine.measure import Measure, make_objectives
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe
 from autosearch.registry import construct, find
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space, fragment
-from autosearch.engine.workers.base import Outcome
 
 __all__ = ["Baseline", "Problem", "model_spec"]
 

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import Collected, collect
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Executor
+from autosearch.engine.workers.collect import Collected, collect
 from autosearch.errors import Infeasible, UserError
 from autosearch.objectives import Estimate
-from autosearch.engine.problem import Problem
 from autosearch.study.study import estimates_to_record
-from autosearch.engine.workers.base import Executor
 
 __all__ = ["REFERENCES", "TEACHER", "check_references", "measured_reference", "teacher_ends"]
 

@@ -9,22 +9,22 @@ from types import FrameType
 from typing import Any
 
 from autosearch._version import __version__
-from autosearch.integrations.loggers.dispatch import make_callbacks
-from autosearch.engine.workers.collect import Stopped
 from autosearch.diffusion.noise import Stream
-from autosearch.study.environment import environment
+from autosearch.diffusion.plan.plan import model_key
+from autosearch.engine.loop import Search
+from autosearch.engine.prepare import set_up
+from autosearch.engine.problem import Problem
+from autosearch.engine.reference import REFERENCES, TEACHER, check_references
+from autosearch.engine.session import Session
+from autosearch.engine.validation import validate
+from autosearch.engine.warm_start import check_starts
+from autosearch.engine.workers.collect import Stopped
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.integrations.loggers.dispatch import make_callbacks
+from autosearch.study.environment import environment
 from autosearch.study.journal import Journal
-from autosearch.diffusion.plan.plan import model_key
-from autosearch.engine.problem import Problem
 from autosearch.study.progress import Progress
-from autosearch.engine.reference import REFERENCES, TEACHER, check_references
-from autosearch.engine.validation import validate
-from autosearch.engine.loop import Search
-from autosearch.engine.session import Session
-from autosearch.engine.prepare import set_up
-from autosearch.engine.warm_start import check_starts
 from autosearch.study.study import Study
 
 __all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]

@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from autosearch.integrations.loggers.dispatch import Chosen, Watchers
-from autosearch.diffusion.noise import Stream
-from autosearch.study.front import make_scale
-from autosearch.study.journal import Journal
 from autosearch.diffusion.artifact_store import FOLDER, Library
+from autosearch.diffusion.noise import Stream
 from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
-from autosearch.study.progress import Progress
 from autosearch.engine.reference import teacher_ends
-from autosearch.study.progress_snapshot import snapshot
-from autosearch.engine.workers.store import BlockStore
-from autosearch.study.study import Record, Study
 from autosearch.engine.workers import Executor, make_executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import one_thread
+from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers.stored import StoredExecutor
+from autosearch.integrations.loggers.dispatch import Chosen, Watchers
+from autosearch.study.front import make_scale
+from autosearch.study.journal import Journal
+from autosearch.study.progress import Progress
+from autosearch.study.progress_snapshot import snapshot
+from autosearch.study.study import Record, Study
 
 __all__ = ["STORE_BYTES", "Session"]
 

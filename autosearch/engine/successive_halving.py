@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.engine.racing import Race
-from autosearch.study.study import Candidate, Estimates, estimates_to_record
 from autosearch.engine.workers.base import Outcome
+from autosearch.study.study import Candidate, Estimates, estimates_to_record
 
 __all__ = ["Ladder"]
 

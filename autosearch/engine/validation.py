@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
-from autosearch.study.front import selection
 from autosearch.engine.measure import Measure
-from autosearch.engine.session import Session
 from autosearch.engine.prepare import know_latency
-from autosearch.study.study import estimates_to_record
-from autosearch.engine.workers.timing import timed
+from autosearch.engine.session import Session
 from autosearch.engine.workers import Infeasible, Task
 from autosearch.engine.workers.streamed import streamed
+from autosearch.engine.workers.timing import timed
+from autosearch.errors import UserError
+from autosearch.study.front import selection
+from autosearch.study.study import estimates_to_record
 
 __all__ = ["validate"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
-from autosearch.study.front import front_table
 from autosearch.diffusion.artifact_store import carry_artifacts
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
 __all__ = ["check_starts", "load_starts"]

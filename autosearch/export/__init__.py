@@ -1,5 +1,6 @@
 """Handing a recipe over, or a whole study: one small file for each format."""
 
+from autosearch.diffusion.artifact_store import carry_artifacts
 from autosearch.errors import unknown_name
 from autosearch.export.base import (
     FolderFormat,
@@ -12,11 +13,10 @@ from autosearch.export.base import (
 from autosearch.export.cache_dit import write_cache_dit
 from autosearch.export.diffusers_folder import write_diffusers
 from autosearch.export.optuna_format import write_optuna
-from autosearch.study.pick import Picked, knee, pick, picked
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.sigma_text import write_sigma_text
 from autosearch.export.sigmas import sigmas_data, write_sigmas
-from autosearch.diffusion.artifact_store import carry_artifacts
+from autosearch.study.pick import Picked, knee, pick, picked
 
 __all__ = [
     "FOLDER_FORMATS",

@@ -11,8 +11,8 @@ __all__ = ["write_optuna"]
 def write_optuna(study: Study, place: str, name: str | None) -> str:
     """Write the study into a storage of Optuna; the result says how to look at it."""
     # Imported when it is used: it takes a second.
-    from autosearch.export.optuna_study import export_study
     from autosearch.export.optuna_storage import storage_address
+    from autosearch.export.optuna_study import export_study
 
     made = export_study(study, place, name=name)
     counts = Counter(trial.state.name.lower() for trial in made.get_trials(deepcopy=False))

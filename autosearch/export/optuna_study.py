@@ -35,10 +35,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
-from autosearch.errors import UserError
-from autosearch.study.front import front_table, objectives_of
-from autosearch.export.optuna_storage import open_storage
 from autosearch.engine.problem import Problem, excess
+from autosearch.errors import UserError
+from autosearch.export.optuna_storage import open_storage
+from autosearch.study.front import front_table, objectives_of
 from autosearch.study.study import Candidate, Study
 
 __all__ = ["export_study"]

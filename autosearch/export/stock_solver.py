@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.errors import UserError
 from autosearch.export.apply.replay_denoiser import solver_plan
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe, round_float
 
 __all__ = ["StockSolver", "stock_solver"]

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
-from autosearch.study.journal import Journal
+from autosearch.engine.loop import Search
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import study_header
-from autosearch.engine.loop import Search
-from autosearch.study.study import Candidate, Study
 from autosearch.engine.workers.base import Executor, Job, Outcome, Task
+from autosearch.errors import UserError
+from autosearch.study.journal import Journal
+from autosearch.study.study import Candidate, Study
 
 __all__ = ["AskTell"]
 

@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
-from autosearch.experiment import Experiment
-from autosearch.models.base import Model
-from autosearch.models.spec import ModelSpec
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import teacher_ends
-from autosearch.spaces.base import Genome
-from autosearch.study.study import estimates_to_record
-from autosearch.engine.workers.timing import measured_table
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor, Runner, one_thread
+from autosearch.engine.workers.timing import measured_table
+from autosearch.experiment import Experiment
+from autosearch.models.base import Model
+from autosearch.models.spec import ModelSpec
+from autosearch.spaces.base import Genome
+from autosearch.study.study import estimates_to_record
 
 __all__ = ["CandidateEvaluator"]
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.inprocess import one_thread
 from autosearch.errors import UserError, missing
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.integrations.ask_tell import AskTell
 from autosearch.study.journal import Journal
-from autosearch.engine.problem import Problem
 from autosearch.study.study import Candidate, Study
-from autosearch.engine.workers.base import Task
-from autosearch.engine.workers.inprocess import one_thread
 
 try:
     from ray.tune.search import Searcher

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction, from_data_and_noise
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory
 
 __all__ = ["ExactDenoiser", "Mixture"]

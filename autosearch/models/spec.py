@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autosearch.models.base import Model
-from autosearch.registry import construct, find
 from autosearch.models.rewards import attach_bounds, attach_rewards
+from autosearch.registry import construct, find
 
 __all__ = ["ModelSpec"]
 

@@ -11,8 +11,8 @@ from autosearch.errors import UserError, shortened, validated
 from autosearch.recipe.artifact import Artifact
 from autosearch.recipe.numbers import rounded
 from autosearch.recipe.recovery import Recovery
-from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 from autosearch.recipe.schema import Strict
+from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 
 __all__ = ["ModelKey", "Recipe", "Start", "recipe_data"]
 

@@ -9,6 +9,7 @@ from autosearch.errors import shortened
 from autosearch.recipe.actions import SiteAction
 from autosearch.recipe.gate import Gate
 from autosearch.recipe.guidance import Guidance
+from autosearch.recipe.schema import Strict
 from autosearch.recipe.solver import (
     LAGRANGE,
     SPECIAL_FORMS,
@@ -18,7 +19,6 @@ from autosearch.recipe.solver import (
     Relaxation,
     check_relaxed,
 )
-from autosearch.recipe.schema import Strict
 
 __all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.registry import find
+from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.study.speedup import Speed, speed
 from autosearch.text import number
 

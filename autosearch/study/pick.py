@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.study.limits import SPEEDUP, Limit, named_axis, parse_limits, within
 from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.study.limits import SPEEDUP, Limit, named_axis, parse_limits, within
 from autosearch.study.speedup import Speed, has_speed, speed
 
 __all__ = ["Picked", "knee", "pick", "picked"]

@@ -8,9 +8,9 @@ from autosearch.study.front import (
     ranked,
     values_of,
 )
+from autosearch.study.hypervolume import volumes
 from autosearch.study.progress import FrontEntry, Phase, Snapshot
 from autosearch.study.study import Study
-from autosearch.study.hypervolume import volumes
 
 __all__ = ["front_entries", "phase_of", "snapshot", "unfinished"]
 

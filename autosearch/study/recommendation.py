@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.export import picked
-from autosearch.study.front_view import FrontView, Point
 from autosearch.recipe import Recipe
-from autosearch.study.speedup import Speed
 from autosearch.recipe.describe import step_table
+from autosearch.study.front_view import FrontView, Point
+from autosearch.study.speedup import Speed
 from autosearch.text import with_error
 
 __all__ = ["Answer", "answer", "answer_data", "answer_text"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.registry import find
+from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.text import number
 
 __all__ = ["SPEEDS", "Speed", "has_speed", "speed"]

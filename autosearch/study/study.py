@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.study.journal import read_journal
-from autosearch.study.journal_lines import no_collection
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
 from autosearch.recipe.document import recipe_data
+from autosearch.study.journal import read_journal
+from autosearch.study.journal_lines import no_collection
 from autosearch.study.records import fault, misplaced
 
 __all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.errors import UserError
 from autosearch.engine.problem import Problem
+from autosearch.errors import UserError
 from autosearch.testing.histories import (
     Asked,
     asked,

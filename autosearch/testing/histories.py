@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.experiment import experiment_from_dict
-from autosearch.study.journal import Journal, read_journal
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.loop import Search
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import study_header
-from autosearch.engine.loop import Search
-from autosearch.study.study import Study
 from autosearch.engine.workers.base import Evaluator, Outcome, Task
 from autosearch.engine.workers.inprocess import InProcessExecutor
+from autosearch.experiment import experiment_from_dict
+from autosearch.study.journal import Journal, read_journal
+from autosearch.study.study import Study
 
 __all__ = [
     "Asked",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.errors import UserError
 from autosearch.models.base import Model
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.visualization.figures.samples import (
     Panel,
     image_grid,

@@ -5,19 +5,19 @@ import json
 from pathlib import Path
 
 from autosearch.baselines import baseline
+from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.plan.plan import Plan, evaluations
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.export import knee, write_recipe
+from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
 from autosearch.study.front_text import front_text
 from autosearch.study.front_view import FrontView, Point
-from autosearch.visualization.sample_grids import sample_count, save_samples
-from autosearch.diffusion.artifact_store import FOLDER
-from autosearch.diffusion.plan.plan import Plan, evaluations
-from autosearch.visualization.figures import acts, head_gains, plot_front, plot_heads, plot_recipe
-from autosearch.engine.problem import Problem
-from autosearch.recipe import Recipe
 from autosearch.study.study import Study
 from autosearch.text import number, write_text
+from autosearch.visualization.figures import acts, head_gains, plot_front, plot_heads, plot_recipe
+from autosearch.visualization.sample_grids import sample_count, save_samples
 
 __all__ = ["draw_recipe", "study_problem", "write_artifacts"]
 

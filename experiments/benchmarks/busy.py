@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosearch.experiment import Budget
-from autosearch.experiments.benchmarks.engine import begun, problem_of
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Evaluator, Executor, Job, Outcome, Task
 from autosearch.engine.workers.delegating import Delegating
+from autosearch.experiment import Budget
+from autosearch.experiments.benchmarks.engine import begun, problem_of
 
 __all__ = ["Simulated", "busy", "length"]
 

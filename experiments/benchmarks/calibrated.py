@@ -15,16 +15,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.errors import UserError
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.names import fitted_recipe
-from autosearch.study.front import front_table
 from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
 __all__ = ["METHODS", "calibrated_rows"]

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 
 __all__ = ["contest", "contest_volume"]
 

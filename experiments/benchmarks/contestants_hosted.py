@@ -29,8 +29,8 @@ from pymoo.operators.sampling.rnd import FloatRandomSampling
 from pymoo.problems.static import StaticProblem
 
 from autosearch.algorithms.base import Algorithm, Point, Proposal, Result, Rng
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.optuna_box import distribution
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.experiments.benchmarks.contestants_boxed import boxed
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space

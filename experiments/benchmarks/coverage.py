@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import collect
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.collect import collect
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.models.digits import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, compare
-from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 __all__ = ["coverage"]
 

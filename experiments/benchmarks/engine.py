@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autosearch.experiment import Budget, Experiment
-from autosearch.study.journal import Journal
+from autosearch.engine.loop import Search
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import study_header
-from autosearch.engine.loop import Search
-from autosearch.study.study import Study
 from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
 from autosearch.engine.workers.inprocess import InProcessExecutor
+from autosearch.experiment import Budget, Experiment
+from autosearch.study.journal import Journal
+from autosearch.study.study import Study
 
 __all__ = ["begun", "engine", "engine_long", "problem_of"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.baselines import baseline, baseline_names
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.errors import UserError
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.errors import UserError
 from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
-from autosearch.study.front import front_table
-from autosearch.objectives import compare
 from autosearch.engine.problem import model_spec
+from autosearch.errors import UserError
+from autosearch.objectives import compare
 from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
 __all__ = ["constants", "front_rows", "guided", "head_rows", "whole_layers"]

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 __all__ = ["SPACES", "joint"]

@@ -16,12 +16,12 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from autosearch.baselines import SOLVERS
+from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.sampling.sampler import trajectory
 from autosearch.diffusion.schedules import NoiseSchedule, VariancePreserving
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 from autosearch.recipe import Step
 
 __all__ = ["FIRST", "LAST", "STEPS", "Flow", "fitted_order", "orders", "solver_error", "true_flow"]

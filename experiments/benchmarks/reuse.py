@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.sampling.call_keys import calls_of
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
 from autosearch.study.journal import read_journal
-from autosearch.diffusion.artifact_store import FOLDER
-from autosearch.engine.problem import Problem
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 __all__ = ["reuse", "shared_share"]

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampling.sampler import sample
-from autosearch.models.digits import DigitsModel
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import evaluations
+from autosearch.diffusion.sampling.sampler import sample
+from autosearch.engine.workers.malloc import keep_freed_memory
+from autosearch.models.digits import DigitsModel
 
 __all__ = ["sampler"]
 

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from autosearch.baselines import SOLVERS, baseline, baseline_names
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.errors import UserError
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
-from autosearch.study.front import front_table
-from autosearch.objectives import compare
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
 from autosearch.engine.problem import model_spec
+from autosearch.errors import UserError
+from autosearch.objectives import compare
 from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
 __all__ = ["gap_table"]

@@ -19,9 +19,9 @@ from autosearch.algorithms.evolution import Evolution
 from autosearch.algorithms.nsga2 import NSGA2
 from autosearch.algorithms.nsga3 import NSGA3, directions, fitting_partitions
 from autosearch.algorithms.smsemoa import SMSEMOA
+from autosearch.engine.workers.base import Evaluator, Outcome, Task
 from autosearch.experiment import Budget, Experiment
 from autosearch.objectives.base import Estimate
-from autosearch.engine.workers.base import Evaluator, Outcome, Task
 
 __all__ = ["ALGORITHMS", "Case", "Forgetful", "Nothing", "VectorProblem"]
 

@@ -7,9 +7,9 @@ for the exact mixture it takes a third of the time.
 import math
 from dataclasses import replace
 
-from autosearch.experiment import Experiment
 from autosearch.engine.workers.base import Job, Task
 from autosearch.engine.workers.delegating import Delegating
+from autosearch.experiment import Experiment
 
 __all__ = ["Merged", "merged", "small"]
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.loop import Search
+from autosearch.engine.prepare import set_up
+from autosearch.engine.problem import Baseline, Problem
+from autosearch.engine.run import study_header
+from autosearch.engine.session import Session
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
-from autosearch.study.journal import Journal
-from autosearch.engine.problem import Baseline, Problem
-from autosearch.study.progress import Progress
-from autosearch.engine.run import study_header
-from autosearch.engine.loop import Search
-from autosearch.engine.session import Session
-from autosearch.engine.prepare import set_up
 from autosearch.spaces.product import Space, fragment
+from autosearch.study.journal import Journal
+from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
 __all__ = ["searched"]

@@ -9,18 +9,18 @@ from types import TracebackType
 from typing import Any
 
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
-from autosearch.experiment import Experiment
-from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
-from autosearch.study.front import make_scale
-from autosearch.objectives import Estimate
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import measured_reference
-from autosearch.study.study import Candidate, Study, estimates_from_record, estimates_to_record
 from autosearch.engine.workers import Executor, Infeasible, Task, make_executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.streamed import streamed
+from autosearch.errors import UserError
+from autosearch.experiment import Experiment
+from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
+from autosearch.objectives import Estimate
+from autosearch.study.front import make_scale
+from autosearch.study.study import Candidate, Study, estimates_from_record, estimates_to_record
 
 __all__ = ["Validator"]
 

@@ -16,6 +16,8 @@ from pymoo.algorithms.moo.sms import SMSEMOA as PymooSMSEMOA
 from pymoo.optimize import minimize
 from pymoo.util.ref_dirs import get_reference_directions
 
+from autosearch.engine.loop import Search
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiments.benchmarks.vectors import (
     ALGORITHMS,
     Case,
@@ -23,9 +25,7 @@ from autosearch.experiments.benchmarks.vectors import (
     Nothing,
     VectorProblem,
 )
-from autosearch.engine.loop import Search
 from autosearch.study.study import Study
-from autosearch.engine.workers.inprocess import InProcessExecutor
 
 __all__ = ["PROBLEMS", "ours", "theirs", "zdt", "zdt_generations"]
 

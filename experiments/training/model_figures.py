@@ -18,19 +18,19 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import collect
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.reference import REFERENCES
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.collect import collect
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.models import BUILTIN
 from autosearch.models.base import as_rgb
 from autosearch.models.bundled import BundledModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Objective
-from autosearch.engine.reference import REFERENCES
 from autosearch.study.study import estimates_to_record
-from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 __all__ = ["honesty_checks", "reference_figures"]
 

@@ -10,8 +10,8 @@ from optuna.samplers import GPSampler
 from optuna.trial import TrialState, create_trial
 
 from autosearch.algorithms import GP, Proposal, Result
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.optuna_box import distribution
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
 from autosearch.spaces import Parameter
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms import NSGA2, Result
+from autosearch.engine.loop import Search
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import study_header
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment
 from autosearch.study.front import hypervolume, values_of
 from autosearch.study.journal import Journal
-from autosearch.engine.problem import Problem
-from autosearch.engine.run import study_header
-from autosearch.engine.loop import Search
 from autosearch.study.study import Study
-from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.inprocess import InProcessExecutor
 
 
 def test_the_population_keeps_the_front_and_its_bound(space):

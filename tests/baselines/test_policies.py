@@ -9,12 +9,12 @@ import pytest
 from autosearch.baselines import POLICIES, baseline, split_name
 from autosearch.baselines.policies.cached_steps import IntervalCache, computes
 from autosearch.baselines.policies.gated_steps import GatedCache
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
 from autosearch.models.exact import ExactDenoiser
-from autosearch.diffusion.plan.plan import Plan
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from autosearch.baselines import SOLVERS, baseline, baseline_names, split_name
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe
 
 # Those that ``make`` knows.

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from autosearch.engine import session as session_module
+from autosearch.engine.run import run_study
+from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
-from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 
 Run = Callable[..., Study]
 

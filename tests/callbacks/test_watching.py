@@ -8,13 +8,14 @@ import threading
 import pytest
 
 from autosearch import registry
-from autosearch.integrations.loggers import Callback, dispatch as watching
 from autosearch.cli.listing import experiment_schema
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
+from autosearch.integrations.loggers import Callback
+from autosearch.integrations.loggers import dispatch as watching
 from autosearch.study.front import front_table
-from autosearch.study.study import Study
 from autosearch.study.hypervolume import volumes
+from autosearch.study.study import Study
 
 EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fid", "nfe"]}
 

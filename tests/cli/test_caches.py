@@ -25,8 +25,8 @@ SMALL = (
 @pytest.fixture
 def model(cli) -> dict[str, object]:
     """The model key of the bundled digits."""
-    from autosearch.models.digits import DigitsModel
     from autosearch.diffusion.plan.plan import model_key
+    from autosearch.models.digits import DigitsModel
 
     return model_key(DigitsModel.load().denoiser).model_dump()
 

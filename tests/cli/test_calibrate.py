@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.noise import Stream
-from autosearch.diffusion.sampling.sampler import sample_indices
-from autosearch.engine.evaluate import load_recipe
 from autosearch.baselines.fitted.names import named_recipe
 from autosearch.diffusion.artifact_store import FOLDER, Library
+from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import sample_indices
+from autosearch.engine.evaluate import load_recipe
 from autosearch.models import MixtureModel
 from autosearch.recipe import Recipe
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.engine.problem import Problem
 from autosearch.export import FORMATS, knee
+from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
 from autosearch.study.front_view import FrontView
-from autosearch.engine.problem import Problem
-from autosearch.recipe import Recipe
 from autosearch.study.study import Study
 
 

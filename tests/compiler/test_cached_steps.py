@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, Site
 from autosearch.errors import UserError
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import FORMS, Recipe
 
 CHOICES = {

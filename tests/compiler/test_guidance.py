@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.classifier import Classifier, ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, Site
 from autosearch.errors import UserError
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
 

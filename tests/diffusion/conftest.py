@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 
 MakeExact = Callable[..., ExactDenoiser]
 MakePlan = Callable[..., Plan]

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, Site
 from autosearch.models.dit import DiT, DiTConfig
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.macs import count_macs
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.models.digits import DigitsModel
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe
 
 COUNT = 10

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.artifact_store import Provenance, packed
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.errors import UserError
-from autosearch.diffusion.artifact_store import Provenance, packed
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import Artifact, Recipe
 
 SCHEDULES: dict[str, NoiseSchedule] = {

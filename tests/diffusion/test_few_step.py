@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.few_step import PRESETS, FewStep, few_step, few_step_end, few_step_times
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, VariancePreserving
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser, Mixture

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.diffusion.sites.gates import RowMemory
 from autosearch.diffusion.macs import count_macs
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, last_state, trajectory
+from autosearch.diffusion.sites.gates import RowMemory
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.errors import UserError
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 MakeDit = Callable[..., NetworkDenoiser]

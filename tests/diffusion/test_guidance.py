@@ -12,13 +12,13 @@ from torch import Tensor
 
 from autosearch.baselines import SOLVERS, baseline
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.sampling.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, Site
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 TIMES = (900.0, 650.0, 300.0, 80.0)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import FORMS, Recipe
 
 MakeExact = Callable[..., ExactDenoiser]

@@ -11,13 +11,13 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import FORMS, Recipe
 
 Choices = dict[str, Any]

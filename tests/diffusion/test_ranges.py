@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.errors import UserError
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 MakeDit = Callable[..., NetworkDenoiser]

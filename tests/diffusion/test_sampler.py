@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.noise import Stream, draw
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample, sample_indices, trajectory
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.models.exact import ExactDenoiser
-from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.recipe import Recipe
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.diffusion.sites.interception import intercepted
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
+from autosearch.diffusion.sites.interception import intercepted
 from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable, extrapolate
-from autosearch.diffusion.plan.plan import model_key
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
 

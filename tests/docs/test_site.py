@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autosearch.experiment import shipped_experiments
 from autosearch.baselines.fitted.names import check_name
+from autosearch.experiment import shipped_experiments
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

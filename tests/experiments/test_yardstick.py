@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Task
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks import yardstick
 from autosearch.experiments.benchmarks.contestants import (
@@ -21,9 +23,7 @@ from autosearch.experiments.benchmarks.contestants_boxed import boxed
 from autosearch.experiments.benchmarks.yardstick_fronts import Run, checkpoints, cost_of
 from autosearch.experiments.benchmarks.yardstick_merged import merged
 from autosearch.experiments.benchmarks.yardstick_table import markdown, rows, shares
-from autosearch.engine.problem import Problem
 from autosearch.study.study import Study
-from autosearch.engine.workers.base import Task
 
 # One process has all of these: they share their searches.
 pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("yardstick")]

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from autosearch.engine import session as session_module
+from autosearch.engine.run import run_study
+from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
-from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
 
 BASE: Mapping[str, Any] = {
     "model": {"name": "mixture", "dimension": 2, "components": 2},

@@ -22,16 +22,16 @@ import torch
 from ray import cloudpickle
 from ray.cluster_utils import Cluster
 
-from autosearch.engine import session
 from autosearch.cli import main
+from autosearch.engine import session
+from autosearch.engine.run import run_study
+from autosearch.engine.workers import Executor, Outcome, Task, make_executor
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress, Snapshot
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
-from autosearch.engine.workers import Executor, Outcome, Task, make_executor
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 LOG = "evaluations.log"
 # Seconds that an evaluation takes at least.

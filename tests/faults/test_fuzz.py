@@ -19,18 +19,20 @@ import typer
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.mutation import JUNK, mutated, mutated_bytes, written
 
-from autosearch.visualization import study_outputs as artifacts, sample_grids as gallery, report
-from autosearch.engine import dry_run, run
 from autosearch.baselines import baseline
 from autosearch.cli import main
+from autosearch.engine import dry_run, run
 from autosearch.engine.evaluate import RecipeEvaluator
 from autosearch.experiment import Experiment, shipped_experiments
-from autosearch.study.journal import FILE, read_journal
-from autosearch.study.journal_lines import encode
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from support.mutation import JUNK, mutated, mutated_bytes, written
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal_lines import encode
+from autosearch.visualization import report
+from autosearch.visualization import sample_grids as gallery
+from autosearch.visualization import study_outputs as artifacts
 
 SHORT, LONG = 80, 3000
 # No case may take longer than this, valid or not.

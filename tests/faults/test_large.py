@@ -12,12 +12,12 @@ import pytest
 
 from autosearch.baselines import baseline
 from autosearch.cli import main
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.study.journal import FILE, read_journal
-from autosearch.study.journal_lines import encode
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
+from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal_lines import encode
 
 pytestmark = pytest.mark.soak
 

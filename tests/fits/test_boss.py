@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.boss import cheapest_path, edge_costs, straightened
-from autosearch.baselines.fitted.fine_trajectory import recorded
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import recorded
 from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.errors import UserError
 
 
 @given(seed=st.integers(0, 10_000), nodes=st.integers(2, 8), data=st.data())

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan.compensation import compensation
-from autosearch.errors import UserError
+from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.dc import compensating
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
-from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.diffusion.plan.compensation import compensation
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 

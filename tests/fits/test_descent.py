@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from autosearch.diffusion.schedules import get_schedule
 from autosearch.baselines.fitted.descent import descend
 from autosearch.baselines.fitted.log_snr_gaps import Gaps
+from autosearch.diffusion.schedules import get_schedule
 
 Array = NDArray[np.float64]
 

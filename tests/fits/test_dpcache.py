@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.dpcache import dp_cached, forecast_errors, key_steps
+from autosearch.baselines.fitted.names import check_name, fitted_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.dpcache import dp_cached, forecast_errors, key_steps
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.baselines.fitted.names import check_name, fitted_recipe
 from autosearch.models.exact import ExactDenoiser
 
 FEW = 10

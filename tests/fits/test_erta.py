@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.erta import erta_cached, with_rectification, with_shorter_intervals
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.erta import erta_cached, with_rectification, with_shorter_intervals
-from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.models.digits import DigitsModel
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.harmonica import learned_router, routed
+from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.diffusion.sites.blocks import parts
 from autosearch.diffusion.sites.interception import Mix
-from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.harmonica import learned_router, routed
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.models.exact import ExactDenoiser
 
 STEPS, FEW, ROUNDS = 4, 10, 15

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.diffusion.sampling.sampler import Network
-from autosearch.errors import UserError
-from autosearch.baselines.fitted.importance import importance, sensitivity, without_least
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.importance import importance, sensitivity, without_least
 from autosearch.baselines.fitted.names import check_name, fitted_recipe
 from autosearch.baselines.fitted.network_states import said
+from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.sampler import Network
+from autosearch.errors import UserError
 from autosearch.models.dit import DiT
 
 FEW = 10

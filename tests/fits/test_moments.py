@@ -5,12 +5,12 @@ import pytest
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
-from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.matched import matched
 from autosearch.baselines.fitted.moments import Moments, moments
 from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.trajectory_ends import Ends
+from autosearch.errors import UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.recipe import Recipe
 

@@ -5,9 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.names import (
     check_name,
@@ -16,6 +13,9 @@ from autosearch.baselines.fitted.names import (
     is_fitted,
     named_recipe,
 )
+from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
-from autosearch.baselines.fitted.fine_trajectory import mean_square, recorded
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import mean_square, recorded
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.olss import Regression, best_path, subspace_searched
+from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe
 

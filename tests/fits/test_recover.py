@@ -10,20 +10,20 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.diffusion.noise import Stream
-from autosearch.diffusion.sampling.sampler import sample_indices, trajectory
-from autosearch.errors import UserError
-from autosearch.baselines.fitted.distil import lessons, pool
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.distil import lessons, pool
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.recover import recover, recovered_plan, recovered_recipe
 from autosearch.diffusion.artifact_store import FOLDER, Library
-from autosearch.models.exact import ExactDenoiser
+from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.recipe import Recipe
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
+from autosearch.diffusion.sampling.sampler import sample_indices, trajectory
+from autosearch.errors import UserError
+from autosearch.models.exact import ExactDenoiser
+from autosearch.recipe import Recipe
 
 STEPS = 6
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from autosearch.diffusion.denoiser import NetworkDenoiser
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.tinyfusion import Gates, learned_mask
+from autosearch.diffusion.denoiser import NetworkDenoiser
+from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
 
 NAMES = [f"block.{i}" for i in range(8)]

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.calibration_file import read_calibration, write_calibration
-from autosearch.baselines.fitted.fine_trajectory import mean_square
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import mean_square
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.v3 import diagonal, statistics, statistics_of
+from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
 from autosearch.models.exact import ExactDenoiser, Mixture
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from autosearch.engine.run import run_study
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.engine.problem import Problem
 from autosearch.integrations.ask_tell import AskTell
 from autosearch.integrations.candidate_evaluator import CandidateEvaluator
-from autosearch.engine.problem import Problem
 
 
 def again(search: AskTell) -> AskTell:

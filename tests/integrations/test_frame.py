@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import autosearch
+from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.progress import Progress
-from autosearch.recipe import Recipe
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 DATA = {

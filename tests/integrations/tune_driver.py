@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ray import tune
 
+from autosearch.engine.workers.ray_cluster import connect
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.ray_tune import RecipeSearch, recipe_trainable
-from autosearch.engine.workers.ray_cluster import connect
 
 
 def main() -> None:

@@ -8,19 +8,19 @@ import torch
 from scipy.stats import spearmanr
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.errors import UserError
+from autosearch.experiments.training.model_figures import honesty_checks
 from autosearch.models.base import as_rgb
 from autosearch.models.digits import DigitsModel
-from autosearch.experiments.training.model_figures import honesty_checks
 from autosearch.models.photos import PhotosModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.recipe import Recipe
-from autosearch.engine.workers.base import Task
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 # For each model: poor to good samplers, and recipes to be ranked.
 SAMPLERS = {

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from autosearch.diffusion.sites.branches import COND, UNCOND
 from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.sites.branches import COND, UNCOND
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 SCHEDULES: list[NoiseSchedule] = [VariancePreserving("cosine"), EDM(), RectifiedFlow()]

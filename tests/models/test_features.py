@@ -16,6 +16,11 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.diffusion.macs import count_macs
+from autosearch.experiments.training.train_features import (
+    accuracy,
+    fit_features,
+    reference_statistics,
+)
 from autosearch.models.base import as_rgb
 from autosearch.models.classifier import (
     FEATURES_FILE,
@@ -25,13 +30,8 @@ from autosearch.models.classifier import (
     load_features,
     local_detail,
 )
-from autosearch.models.real_images import RealImages
 from autosearch.models.configs import SUBJECTS
-from autosearch.experiments.training.train_features import (
-    accuracy,
-    fit_features,
-    reference_statistics,
-)
+from autosearch.models.real_images import RealImages
 
 NAMES = tuple(SUBJECTS)
 SOAK = pytest.mark.soak

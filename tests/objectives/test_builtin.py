@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible
 from autosearch.objectives import BUILTIN, Latency, TeacherMse
 from autosearch.objectives.base import Objective
-from autosearch.diffusion.plan.plan import Plan
 
 NAMES = (
     "fid fid_plain fd_pixels kid is precision recall class_accuracy clip_score pick_score "

@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.log_snr_gaps import Gaps
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.log_snr_gaps import Gaps
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Fid, TeacherFd
 from autosearch.objectives.teacher_fd import components

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.pipelines import PIPELINES, pipeline_folder
 from torch import Tensor
 
 import autosearch
@@ -17,7 +18,6 @@ from autosearch.diffusion.sampling.sampler import sample
 from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.diffusers.optional_import import quiet
 from autosearch.recipe import Recipe
-from support.pipelines import PIPELINES, pipeline_folder
 
 warnings.filterwarnings("ignore", module="diffusers|transformers")
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.spec import ModelSpec
-from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Task
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 
 def experiment(tiny: Any, folder: Path, **space: Any) -> Any:
@@ -204,8 +204,8 @@ def test_the_cost_of_a_published_network():
     pytest.importorskip("diffusers")
     from diffusers import DiTTransformer2DModel
 
-    from autosearch.models.diffusers.macs import count
     from autosearch.models.diffusers.families import FAMILIES
+    from autosearch.models.diffusers.macs import count
 
     with torch.device("meta"):
         network = DiTTransformer2DModel(num_layers=28, out_channels=8)

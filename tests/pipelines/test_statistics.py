@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from autosearch.errors import UserError
-from autosearch.models.diffusers.model import PipelineModel
-from autosearch.objectives import FidPlain
 from autosearch.models.diffusers.inception import WIDTHS, Inception
+from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.diffusers.statistics import (
     RealImages,
     folder_statistics,
     read_statistics,
     save_statistics,
 )
+from autosearch.objectives import FidPlain
 
 
 @pytest.fixture

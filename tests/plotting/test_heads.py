@@ -9,8 +9,8 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate
-from autosearch.visualization.figures import head_gains, heads_figure, plot_heads
 from autosearch.study.study import Candidate, Study
+from autosearch.visualization.figures import head_gains, heads_figure, plot_heads
 
 WORTH = {"block.0.attn:0": 0.1, "block.2.attn:1": 0.3, "block.10.attn:2": -0.2}
 A, B, C = WORTH

@@ -8,14 +8,14 @@ import matplotlib.image
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
-from autosearch.diffusion.plan.plan import Plan
+from autosearch.recipe import Recipe
 from autosearch.visualization.figures import acts, plot_recipe, recipe_figure
 from autosearch.visualization.figures.recipe import COLOURS, cells
-from autosearch.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from autosearch.engine.run import run_study
 from autosearch.experiment import Experiment
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 
 DATA = {
     "model": "mixture",

@@ -12,8 +12,8 @@ import pytest
 from autosearch.errors import UserError
 from autosearch.study.front import front_table
 from autosearch.study.journal import Journal, read_journal
-from autosearch.visualization.report import Options, build, recipes, report_html, write_report
 from autosearch.study.study import Study
+from autosearch.visualization.report import Options, build, recipes, report_html, write_report
 
 VOID = {"meta", "img", "br", "hr", "link"}
 # Where a page could load something from.

@@ -16,6 +16,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sites.blocks import parts
 from autosearch.experiment import load_experiment
 from autosearch.models.digits import DigitsModel
+from autosearch.study.study import Study
 from autosearch.visualization.figures.recipe import cells
 from autosearch.visualization.report.facts import cost_rows, environment_rows, repeat
 from autosearch.visualization.report.marks import mark
@@ -23,7 +24,6 @@ from autosearch.visualization.report.recipe_picture import recipe_picture
 from autosearch.visualization.report.samples import _shrunk
 from autosearch.visualization.report.scale import fitted, short
 from autosearch.visualization.report.svg import tag
-from autosearch.study.study import Study
 
 
 def test_elements_escape_texts_and_attributes() -> None:

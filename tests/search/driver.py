@@ -18,14 +18,14 @@ from typing import Any
 import torch
 
 from autosearch.engine import session
+from autosearch.engine.run import run_study
+from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
-from autosearch.engine.workers import InProcessExecutor, Outcome, Task
-from autosearch.engine.workers.evaluator import ModelEvaluator
 
 LOG = "evaluations.log"
 RESULT = b'"type":"result"'

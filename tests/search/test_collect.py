@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import collect
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers.stored import StoredExecutor
 
 NEEDS = frozenset({"features", "final"})

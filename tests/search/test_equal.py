@@ -14,13 +14,13 @@ import pytest
 from ray import cloudpickle
 
 from autosearch.engine import session as session_module
-from autosearch.study.front import front_table
-from autosearch.study.journal import read_journal
-from autosearch.study.progress import Progress
 from autosearch.engine.run import run_study
 from autosearch.engine.workers import InProcessExecutor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.ray_pool import RayExecutor
+from autosearch.study.front import front_table
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
 
 # Workers cannot import this file: what is defined here travels with its code.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

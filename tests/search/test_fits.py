@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 KEYS: dict[str, Any] = {

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from autosearch.cli import main
-from autosearch.experiment import experiment_from_dict
 from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.engine.problem import Problem
-from autosearch.study.progress import Progress
-from autosearch.recipe import Recipe
 from autosearch.engine.run import run_study
+from autosearch.experiment import experiment_from_dict
+from autosearch.recipe import Recipe
+from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
 # One process has all of these: they share a search.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
 
 # Everything that a journal can hold: a reference, teachers, a scale, validation.

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from autosearch.engine import session as session_module
+from autosearch.engine.run import run_study
+from autosearch.engine.workers import Executor, Job, Outcome
+from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.engine.run import run_study
 from autosearch.study.study import Study
-from autosearch.engine.workers import Executor, Job, Outcome
-from autosearch.engine.workers.inprocess import Runner
 
 # What may differ: how much was executed, by whom, and how long it took.
 VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")

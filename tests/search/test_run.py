@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from autosearch.engine import session as session_module
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.study.journal import read_journal
-from autosearch.models.spec import ModelSpec
+from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
-from autosearch.study.progress import Progress
 from autosearch.engine.reference import REFERENCES
 from autosearch.engine.run import run_study, validate_study
-from autosearch.study.study import Study, estimates_from_record
 from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.errors import UserError
+from autosearch.models.spec import ModelSpec
+from autosearch.study.front import front_table
+from autosearch.study.journal import read_journal
+from autosearch.study.progress import Progress
+from autosearch.study.study import Study, estimates_from_record
 
 
 class Recorder(Progress):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.study.front import front_table
-from autosearch.engine.problem import Problem
 
 RUNGS = {"rungs": [100, 200, 400]}
 

@@ -8,8 +8,8 @@ import pytest
 
 from autosearch.algorithms import Algorithm
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
 from autosearch.engine.workers import Infeasible, Outcome
+from autosearch.errors import UserError
 
 # Nothing but the order of a step may vary.
 ORDERS_ALONE = {
@@ -317,8 +317,8 @@ def evaluated(step) -> bool:
 
 
 def test_samples_that_are_not_finite_are_infeasible_in_the_real_evaluator(lab, tools):
-    from autosearch.models.spec import ModelSpec
     from autosearch.engine.workers.evaluator import ModelEvaluator
+    from autosearch.models.spec import ModelSpec
 
     real = ModelEvaluator(ModelSpec("mixture", {"dimension": 2, "components": 2}))
     denoise = real.model.denoiser.denoise

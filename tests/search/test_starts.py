@@ -7,12 +7,12 @@ import shutil
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.models.digits import DigitsModel
 from autosearch.engine.problem import Problem
-from autosearch.study.progress import Progress
 from autosearch.engine.run import run_study
+from autosearch.errors import UserError
+from autosearch.models.digits import DigitsModel
+from autosearch.study.front import front_table
+from autosearch.study.progress import Progress
 
 
 def run(tools, folder, *, resume=False, **keys):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fitted.names import named_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.names import named_recipe
 from autosearch.spaces import SolverChoice, Space, Timesteps
 
 FORMS = ("dpmsolver", "taylor", "unipc_bh2", "evodiff", "v3")

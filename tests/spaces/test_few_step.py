@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.few_step import PRESETS
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
 from autosearch.spaces import FewStepSchedule, SolverChoice, Space
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.algorithms.greedy import Greedy
+from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
 from autosearch.models.digits import DigitsModel
 from autosearch.spaces import (

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.recipe import Recipe
 from autosearch.spaces import Prune, Space
 

@@ -2,9 +2,9 @@
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.recipe import ModelKey
 from autosearch.engine.workers import FitTask, Task
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
+from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 

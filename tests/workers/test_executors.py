@@ -15,9 +15,7 @@ import torch
 from ray import cloudpickle
 
 from autosearch.diffusion.noise import Stream, draw
-from autosearch.errors import UserError
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.recipe import ModelKey
 from autosearch.engine.workers import (
     Evaluator,
     Executor,
@@ -27,6 +25,8 @@ from autosearch.engine.workers import (
     Task,
 )
 from autosearch.engine.workers.ray_pool import RayExecutor
+from autosearch.errors import UserError
+from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.engine.workers.collect import collect
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
-from autosearch.experiment import experiment_from_dict
-from autosearch.study.front import front_table
-from autosearch.study.front_text import MEASURED_NOTE, front_text
-from autosearch.engine.measure import Measure, make_objectives
-from autosearch.models.digits import DigitsModel
-from autosearch.models.spec import ModelSpec
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.problem import Problem
-from autosearch.study.progress import Progress
-from autosearch.recipe import Recipe
 from autosearch.engine.run import run_study
 from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
+from autosearch.experiment import experiment_from_dict
+from autosearch.models.digits import DigitsModel
+from autosearch.models.spec import ModelSpec
+from autosearch.recipe import Recipe
+from autosearch.study.front import front_table
+from autosearch.study.front_text import MEASURED_NOTE, front_text
+from autosearch.study.progress import Progress
 
 NEEDS = frozenset({"features"})
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from autosearch.errors import UserError
 from autosearch.engine.workers import Evaluator, InProcessExecutor, make_executor
+from autosearch.errors import UserError
 
 ONE = {"count": 1, "cpus": 1.0, "gpus": 0.0}
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.noise import Stream
-from autosearch.models.spec import ModelSpec
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.recipe import Step
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
+from autosearch.models.spec import ModelSpec
+from autosearch.recipe import Step
 
 SPEC = ModelSpec("mixture", {"dimension": 2, "components": 2})
 SIZE = 50

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.recipe import Recipe
 
 __all__ = ["Fit", "no_forwards"]

@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.plan.solver import compile_updates
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.solvers import moved
-from autosearch.diffusion.sampling.statistics import plan_statistics
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.diffusion.solvers import moved
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "cheapest_path", "edge_costs", "straightened"]

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibration_file import write_calibration
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.cascade import Cascade
+from autosearch.baselines.fitted.v3 import statistics
+from autosearch.baselines.fitted.zoo import FITS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError, unknown_name
-from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibration_file import write_calibration
-from autosearch.baselines.fitted.cascade import Cascade
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.baselines.fitted.v3 import statistics
-from autosearch.baselines.fitted.zoo import FITS
 from autosearch.recipe import Recipe
 
 __all__ = ["CASCADE", "METHODS", "Calibrated", "calibrate"]

@@ -6,9 +6,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.diffusion.artifact_store import Provenance, packed
+from autosearch.errors import UserError
 from autosearch.recipe import Artifact
 
 __all__ = ["read_calibration", "write_calibration"]

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.plan.reachability import saved
-from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.artifact_store import Library, Provenance, packed
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
-from autosearch.diffusion.sampling.sampler import Network, State, trajectory
-from autosearch.diffusion.sites.sites import FeatureMemory, SiteTable
-from autosearch.diffusion.artifact_store import Library, Provenance, packed
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, StepPlan
+from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.sampling.sampler import Network, State, trajectory
+from autosearch.diffusion.sites.branches import COND, Branch
+from autosearch.diffusion.sites.sites import FeatureMemory, SiteTable
 from autosearch.recipe import Artifact, Recipe
 
 __all__ = ["Lab", "Sampled"]

@@ -18,17 +18,17 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.plan.compensation import LEAST_HISTORY
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sampling.stepper import March
-from autosearch.diffusion.sampling.sampler import Network
-from autosearch.diffusion.solvers import Evaluation
-from autosearch.diffusion.sampling.statistics import plan_statistics
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit, no_forwards
+from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.compensation import LEAST_HISTORY
+from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.solvers import Evaluation
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "compensating"]

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 
 __all__ = ["Lesson", "Pool", "cosine", "course", "lessons", "pool"]
 

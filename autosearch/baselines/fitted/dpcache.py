@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.network_states import way
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.blocks import blocks, span
 from autosearch.diffusion.sites.sites import FeatureMemory, extrapolate
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.baselines.fitted.network_states import way
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import output_feature
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks, span
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.network_states import said, uncached
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.sites.blocks import blocks, span
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe, Step, round_float
 
 __all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]

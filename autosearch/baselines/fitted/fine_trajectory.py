@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.recipe import Recipe, Step
 
 __all__ = ["Recorded", "fine_states", "mean_square", "plain_step", "recorded"]

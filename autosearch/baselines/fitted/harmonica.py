@@ -21,20 +21,20 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.sites.branches import COND
-from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
-from autosearch.diffusion.sites.blocks import parts
-from autosearch.diffusion.sites.interception import Mix
-from autosearch.diffusion.sampling.stepper import March
-from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.sites.sites import FeatureMemory
-from autosearch.diffusion.solvers import Evaluation
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.recipe import Recipe
+from autosearch.diffusion.prediction import to_data_and_noise
+from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.sites.blocks import parts
+from autosearch.diffusion.sites.branches import COND
+from autosearch.diffusion.sites.interception import Mix
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.solvers import Evaluation
 from autosearch.diffusion.threads import one_thread
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "learned_router", "routed"]
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
-from autosearch.diffusion.sites.sites import FeatureMemory
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.network_states import said, way
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import StepPlan
+from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action, output_feature
 

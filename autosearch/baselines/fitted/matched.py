@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.descent import descend, most_evaluations
-from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.descent import descend, most_evaluations
 from autosearch.baselines.fitted.time_fits import fit_of_times
+from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "matched", "nearest", "nearest_forwards"]

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.descent import descend, most_evaluations
-from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.descent import descend, most_evaluations
 from autosearch.baselines.fitted.matched import nearest, nearest_forwards
 from autosearch.baselines.fitted.time_fits import fit_of_times
+from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.objectives.teacher_fd import components
 from autosearch.recipe import Recipe
 

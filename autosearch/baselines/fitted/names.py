@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autosearch.baselines import POLICIES, Policy, baseline, split_name
-from autosearch.baselines.rules import check_policies
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.zoo import FITS
-from autosearch.recipe import Recipe
+from autosearch.baselines.rules import check_policies
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.recovery import WEIGHTS
+from autosearch.diffusion.sites.blocks import blocks
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe
 
 __all__ = ["FittedName", "check_name", "fit_forwards", "fitted_recipe", "is_fitted", "named_recipe"]
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.prediction import from_data_and_noise
-from autosearch.diffusion.sampling.sampler import Network
 from autosearch.baselines.fitted.calibrator import Lab, Sampled
 from autosearch.diffusion.plan.plan import StepPlan
+from autosearch.diffusion.prediction import from_data_and_noise
+from autosearch.diffusion.sampling.sampler import Network
 from autosearch.recipe import Recipe
 
 __all__ = ["computing", "said", "uncached", "way"]

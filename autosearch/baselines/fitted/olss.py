@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.boss import at_points
-from autosearch.baselines.fitted.fine_trajectory import Recorded, recorded
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import Recorded, recorded
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe, round_float
 
 __all__ = ["FITS", "Regression", "best_path", "subspace_searched"]

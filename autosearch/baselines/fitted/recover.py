@@ -14,18 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
-from autosearch.errors import UserError
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.distil import Lesson, cosine, course
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.distil import Lesson, cosine, course
 from autosearch.baselines.fitted.low_rank import adapt, merge
 from autosearch.diffusion.artifact_store import packed
+from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.recipe import Artifact, Recipe, Recovery
 from autosearch.diffusion.plan.recovery import WEIGHTS, Training, training
 from autosearch.diffusion.threads import one_thread
+from autosearch.errors import UserError
+from autosearch.recipe import Artifact, Recipe, Recovery
 
 __all__ = ["FITS", "Recovered", "recover", "recovered_plan", "recovered_recipe"]
 

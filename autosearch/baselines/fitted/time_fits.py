@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from autosearch.baselines.base import Setting
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.recipe import Recipe
 
 __all__ = ["fit_of_times"]

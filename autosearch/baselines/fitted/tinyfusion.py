@@ -18,17 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
+from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.distil import lessons, pool
+from autosearch.baselines.fitted.low_rank import adapt
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
+from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.sites.blocks import blocks
 from autosearch.diffusion.sites.interception import Mix
-from autosearch.errors import UserError
-from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.distil import lessons, pool
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.baselines.fitted.low_rank import adapt
-from autosearch.recipe import Recipe
-from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.threads import one_thread
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "Gates", "learned_mask"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autosearch.errors import UserError
+from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.fine_trajectory import fine_states
 from autosearch.baselines.fitted.log_snr_gaps import Gaps
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["Ends"]

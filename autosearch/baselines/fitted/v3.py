@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.baselines.fitted.base import Fit, no_forwards
+from autosearch.baselines.fitted.calibration_file import read_calibration
+from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.fine_trajectory import plain_step
+from autosearch.diffusion.artifact_store import Provenance
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError
-from autosearch.baselines.fitted.base import Fit, no_forwards
-from autosearch.baselines.fitted.calibration_file import read_calibration
-from autosearch.baselines.fitted.fine_trajectory import plain_step
-from autosearch.baselines.fitted.calibrator import Lab
-from autosearch.diffusion.artifact_store import Provenance
-from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.recipe import Artifact, Recipe
 
 __all__ = ["FITS", "diagonal", "statistics", "statistics_of", "with_statistics"]

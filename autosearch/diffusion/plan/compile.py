@@ -3,20 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from autosearch.diffusion.classifier import GRADIENT_COST
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.compensation import compensation
 from autosearch.diffusion.plan.guidance import classifier_terms
 from autosearch.diffusion.plan.intervals import with_intervals
-from autosearch.diffusion.plan.reachability import saved
-from autosearch.diffusion.plan.sites import Combination, compile_branches
-from autosearch.diffusion.plan.solver import compile_updates
-from autosearch.diffusion.plan.times import checked_log_snrs, checked_times
-from autosearch.diffusion.plan.training import compile_training
-from autosearch.diffusion.classifier import GRADIENT_COST
-from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.sites.sites import SiteTable
-from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
-from autosearch.errors import UserError
 from autosearch.diffusion.plan.plan import (
     Plan,
     StepPlan,
@@ -25,6 +16,15 @@ from autosearch.diffusion.plan.plan import (
     kept_features,
     model_key,
 )
+from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.plan.sites import Combination, compile_branches
+from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.plan.times import checked_log_snrs, checked_times
+from autosearch.diffusion.plan.training import compile_training
+from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe, Step, round_float
 from autosearch.recipe.actions import feature_site
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autosearch.diffusion.plan.reachability import asked_actions
-from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.reachability import asked_actions
+from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Guidance, round_float

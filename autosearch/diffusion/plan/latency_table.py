@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site, SiteTable
-from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.recipe.actions import Action
 
 __all__ = ["LatencyTable"]

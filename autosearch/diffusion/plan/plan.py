@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.recovery import WEIGHTS, Training
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.gates import RowMemory
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, ModelKey, Recipe, round_float
-from autosearch.diffusion.plan.recovery import WEIGHTS, Training
 
 __all__ = [
     "Plan",

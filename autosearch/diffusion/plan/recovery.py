@@ -8,8 +8,8 @@ section 4), so a search over masks is to measure the latter. How the training is
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.artifact_store import Provenance
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.recipe import Recovery
 
 __all__ = ["BATCH", "POOL", "POOL_STEPS", "WEIGHTS", "Training", "training"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.gates import compiled_gate, covered_actions
 from autosearch.diffusion.plan.guidance import Wanted, wanted_branches
 from autosearch.diffusion.plan.reachability import (
@@ -13,7 +14,6 @@ from autosearch.diffusion.plan.reachability import (
     reachable,
 )
 from autosearch.diffusion.sites.branches import Branch, same_run
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.recipe import Gate, Recipe, Step, round_float
 from autosearch.recipe.actions import Action

@@ -1,13 +1,13 @@
 """Weights of a recipe: those of an artifact, or those that a training will give."""
 
-from autosearch.diffusion.plan.reachability import Stored, reachable, saved
-from autosearch.diffusion.plan.sites import pruned_sites
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.reachability import Stored, reachable, saved
+from autosearch.diffusion.plan.recovery import WEIGHTS, Training, training
+from autosearch.diffusion.plan.sites import pruned_sites
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
-from autosearch.diffusion.plan.recovery import WEIGHTS, Training, training
 
 __all__ = ["compile_training"]
 

@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.plan import Plan, StepPlan, evaluations, looked_up
 from autosearch.diffusion.plan.reachability import saved
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers import FIRST_ORDER
-from autosearch.diffusion.plan.plan import Plan, StepPlan, evaluations, looked_up
 from autosearch.recipe.actions import feature_site
 
 __all__ = ["Call", "Look", "call_keys", "calls_of"]

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from autosearch.diffusion.classifier import classifier_shift
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.gates import RowMemory
-from autosearch.diffusion.sampling.stepper import March, StepNoise
 from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
+from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.sites.gates import RowMemory
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
-from autosearch.diffusion.sampling.statistics import plan_statistics
 from autosearch.errors import UserError
-from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.recipe import Artifact
 
 __all__ = [

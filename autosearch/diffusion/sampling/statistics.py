@@ -5,9 +5,9 @@ from collections import OrderedDict
 import torch
 
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.solvers import Statistics
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
-from autosearch.diffusion.plan.plan import Plan
 
 __all__ = ["plan_statistics"]
 

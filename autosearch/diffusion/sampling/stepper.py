@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers import Evaluation, Statistics, Update, moved
-from autosearch.diffusion.plan.plan import Plan, StepPlan
 
 __all__ = ["March", "StepNoise"]
 

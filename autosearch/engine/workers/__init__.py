@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from autosearch.errors import Infeasible, UserError, unknown_name
 from autosearch.engine.workers.base import (
     Evaluator,
     EvaluatorFactory,
@@ -20,6 +19,7 @@ from autosearch.engine.workers.base import (
     Task,
 )
 from autosearch.engine.workers.inprocess import InProcessExecutor
+from autosearch.errors import Infeasible, UserError, unknown_name
 
 __all__ = [
     "Evaluator",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import Infeasible
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.errors import Infeasible
 
 __all__ = ["Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Job", "Outcome", "Task"]
 

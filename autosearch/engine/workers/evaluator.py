@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autosearch.engine.workers.malloc import keep_freed_memory
-from autosearch.diffusion.sampling.call_keys import Call, calls_of
-from autosearch.diffusion.noise import Stream, draw
-from autosearch.diffusion.sampling.sampler import State, last_state
-from autosearch.errors import Infeasible, UserError
 from autosearch.baselines.fitted.calibrator import Lab
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.recover import recovered_plan
 from autosearch.diffusion.artifact_store import Library
+from autosearch.diffusion.noise import Stream, draw
+from autosearch.diffusion.sampling.call_cache import Keep, Recaller, TrajectoryStore, make_store
+from autosearch.diffusion.sampling.call_keys import Call, calls_of
+from autosearch.diffusion.sampling.sampler import State, last_state
+from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
+from autosearch.engine.workers.malloc import keep_freed_memory
+from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Rows
 from autosearch.models.spec import ModelSpec
-from autosearch.diffusion.sampling.call_cache import Keep, Recaller, TrajectoryStore, make_store
-from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
 
 __all__ = ["ModelEvaluator"]
 

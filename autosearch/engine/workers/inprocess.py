@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 
-from autosearch.errors import Infeasible, UserError
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.workers.base import (
     Evaluator,
@@ -18,6 +17,7 @@ from autosearch.engine.workers.base import (
     Job,
     Outcome,
 )
+from autosearch.errors import Infeasible, UserError
 
 __all__ = ["InProcessExecutor", "Runner", "one_thread"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.sites.sites import Site
 from autosearch.recipe import Recipe
 
 __all__ = ["Measured", "latency_table"]

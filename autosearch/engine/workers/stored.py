@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from autosearch.diffusion.artifact_store import Library
-from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers.base import Executor, Job, Outcome, Task
 from autosearch.engine.workers.delegating import Delegating
+from autosearch.engine.workers.store import BlockStore
 
 __all__ = ["StoredExecutor"]
 

@@ -1,12 +1,12 @@
 """Timing plans on a worker while nothing else runs there."""
 
 from autosearch.diffusion.noise import Stream
-from autosearch.errors import UserError
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.models.base import Model
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.workers.base import Executor, Outcome, Task
 from autosearch.engine.workers.measure_latency import latency_table
+from autosearch.errors import UserError
+from autosearch.models.base import Model
 
 __all__ = ["measured_table", "timed"]
 

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sampling.stepper import StepNoise
+from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import from_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.sampling.stepper import StepNoise
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
-from autosearch.models.diffusers.network_call import Call
 from autosearch.models.diffusers.conditions import Given
 from autosearch.models.diffusers.denoiser import PipelineDenoiser, plain_sites
-from autosearch.models.diffusers.optional_import import diffusers
 from autosearch.models.diffusers.families import family_of
+from autosearch.models.diffusers.network_call import Call
+from autosearch.models.diffusers.optional_import import diffusers
 from autosearch.models.diffusers.schedule import model_noise
-from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.recipe import Recipe
 
 __all__ = ["apply", "remove"]

@@ -5,13 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
+from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe
 
 __all__ = ["Told", "solver_plan"]

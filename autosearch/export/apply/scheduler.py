@@ -9,13 +9,13 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutpu
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.sampling.stepper import March, StepNoise
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.export.apply.replay_denoiser import Told, solver_plan
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.recipe import Recipe
 
 __all__ = ["RecipeScheduler"]

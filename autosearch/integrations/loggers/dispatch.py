@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from autosearch.integrations.loggers.metrics import Tally, validated_numbers
+from autosearch.errors import UserError
 from autosearch.integrations.loggers.base import Callback, Watched
 from autosearch.integrations.loggers.final_front import Ending
-from autosearch.integrations.loggers.thread import Line
+from autosearch.integrations.loggers.metrics import Tally, validated_numbers
 from autosearch.integrations.loggers.progress_file import Marks
-from autosearch.errors import UserError
+from autosearch.integrations.loggers.thread import Line
 from autosearch.registry import construct, find
 from autosearch.study.progress_snapshot import unfinished
 from autosearch.study.study import Study

@@ -8,8 +8,8 @@ from typing import Any
 from autosearch.study.front import front_table
 from autosearch.study.front_text import front_text
 from autosearch.study.front_view import FrontView, Point
-from autosearch.visualization.figures import plot_front
 from autosearch.study.study import Study
+from autosearch.visualization.figures import plot_front
 
 __all__ = ["Ending"]
 

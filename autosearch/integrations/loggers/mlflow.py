@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.errors import missing
+from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:

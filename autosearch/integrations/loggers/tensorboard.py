@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.errors import missing
+from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:

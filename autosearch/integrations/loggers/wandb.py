@@ -3,8 +3,8 @@
 import os
 from typing import TYPE_CHECKING, Literal
 
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.errors import missing
+from autosearch.integrations.loggers.base import Callback, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:

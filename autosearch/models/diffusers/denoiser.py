@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.denoiser import InterceptedDenoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site
 from autosearch.models.diffusers.conditions import Conditions, joined
 from autosearch.models.diffusers.families import Family
-from autosearch.models.diffusers.site_specs import Place
 from autosearch.models.diffusers.module_adapter import Port, acting, bridged
+from autosearch.models.diffusers.site_specs import Place
 
 __all__ = ["PipelineDenoiser", "plain_sites"]
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.errors import UserError
-from autosearch.models.diffusers.prompt_capture import captured_prompts
 from autosearch.models.diffusers.conditions import ClassLabels, Conditions, Given
-from autosearch.models.diffusers.macs import count
 from autosearch.models.diffusers.denoiser import PipelineDenoiser
-from autosearch.models.diffusers.optional_import import diffusers_class, quiet
 from autosearch.models.diffusers.families import Family, Size, class_name, family_of, latent_grid
 from autosearch.models.diffusers.folder import PipelineFolder
+from autosearch.models.diffusers.macs import count
+from autosearch.models.diffusers.optional_import import diffusers_class, quiet
+from autosearch.models.diffusers.prompt_capture import captured_prompts
 from autosearch.models.diffusers.schedule import model_noise
 
 __all__ = ["LazyDenoiser", "Settings", "Source"]

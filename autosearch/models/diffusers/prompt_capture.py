@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from autosearch.errors import UserError
-from autosearch.models.diffusers.network_call import Call
 from autosearch.models.diffusers.conditions import Prompts, joined, map_rows
 from autosearch.models.diffusers.families import Family
+from autosearch.models.diffusers.network_call import Call
 
 __all__ = ["captured_prompts"]
 

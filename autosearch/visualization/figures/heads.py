@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autosearch.study.front import objectives_of
 from autosearch.objectives.base import Estimate, compare
-from autosearch.visualization.figures.front import check_suffix, save_figure
+from autosearch.study.front import objectives_of
 from autosearch.study.study import Candidate, Study
+from autosearch.visualization.figures.front import check_suffix, save_figure
 
 __all__ = ["Gain", "HeadGains", "head_gains", "heads_figure", "plot_heads"]
 

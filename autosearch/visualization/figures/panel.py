@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import FRONT, OTHER, REFERENCE, Family, families
-from autosearch.visualization.figures.axes_scales import set_scales
 
 __all__ = ["draw_panel"]
 

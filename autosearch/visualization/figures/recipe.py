@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.blocks import parts
-from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.visualization.figures.front import check_suffix, save_figure
+from autosearch.diffusion.sites.blocks import parts
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action
+from autosearch.visualization.figures.front import check_suffix, save_figure
 
 __all__ = ["COLOURS", "Cell", "acts", "cells", "plot_recipe", "recipe_figure", "step_costs"]
 

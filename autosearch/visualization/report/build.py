@@ -10,13 +10,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autosearch._version import __version__
-from autosearch.visualization.study_outputs import study_problem
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.export import picked
 from autosearch.study.front import front_table
 from autosearch.study.front_view import FrontView, Point
-from autosearch.visualization.sample_grids import sample_count
-from autosearch.engine.problem import Problem
+from autosearch.study.progress_snapshot import unfinished
+from autosearch.study.study import Study
+from autosearch.text import write_text
 from autosearch.visualization.report.chart import charts, legend
 from autosearch.visualization.report.facts import (
     cost_rows,
@@ -31,9 +32,8 @@ from autosearch.visualization.report.heads import heads_picture
 from autosearch.visualization.report.points import more_table, point_table
 from autosearch.visualization.report.recipes import recipe_cards
 from autosearch.visualization.report.samples import sample_rows
-from autosearch.study.progress_snapshot import unfinished
-from autosearch.study.study import Study
-from autosearch.text import write_text
+from autosearch.visualization.sample_grids import sample_count
+from autosearch.visualization.study_outputs import study_problem
 
 __all__ = ["Options", "report_html", "write_report"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.text import amount, amount_with_error
 from autosearch.visualization.figures.front import pairs
 from autosearch.visualization.figures.markers import Family, families
 from autosearch.visualization.report.marks import key, mark
 from autosearch.visualization.report.scale import Scale, fitted
 from autosearch.visualization.report.svg import picture, tag
-from autosearch.text import amount, amount_with_error
 
 __all__ = ["Chart", "charts", "hover", "legend"]
 

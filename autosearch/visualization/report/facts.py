@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from autosearch.study.environment import environment
 from autosearch.errors import UserError
 from autosearch.experiment import load_experiment, shipped_experiments
+from autosearch.study.environment import environment
 from autosearch.study.study import Study
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]

@@ -2,10 +2,10 @@
 
 from markupsafe import Markup
 
+from autosearch.study.hypervolume import volumes
+from autosearch.study.study import Study
 from autosearch.visualization.report.scale import Scale
 from autosearch.visualization.report.svg import picture, tag
-from autosearch.study.study import Study
-from autosearch.study.hypervolume import volumes
 
 __all__ = ["growth_picture"]
 

@@ -3,9 +3,9 @@
 import base64
 import io
 
+from autosearch.study.study import Study
 from autosearch.visualization.figures import head_gains, heads_figure
 from autosearch.visualization.report.samples import Figure
-from autosearch.study.study import Study
 
 __all__ = ["heads_picture"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sites.blocks import parts
 from autosearch.diffusion.sites.sites import Site, SiteTable
-from autosearch.diffusion.plan.plan import Plan
-from autosearch.visualization.figures.recipe import Cell, acts, cells, step_costs
 from autosearch.recipe import Recipe, Step
-from autosearch.visualization.report.svg import picture, tag
 from autosearch.recipe.describe import summary
 from autosearch.text import number
+from autosearch.visualization.figures.recipe import Cell, acts, cells, step_costs
+from autosearch.visualization.report.svg import picture, tag
 
 __all__ = ["KINDS", "Drawn", "recipe_picture"]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from autosearch.study.front_view import FrontView, Point
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.recipe import Recipe
+from autosearch.recipe.describe import step_table
+from autosearch.study.front_view import FrontView, Point
 from autosearch.visualization.report.chart import hover
 from autosearch.visualization.report.recipe_picture import KINDS, recipe_picture
-from autosearch.recipe.describe import step_table
 
 __all__ = ["Card", "recipe_cards"]
 

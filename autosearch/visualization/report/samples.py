@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from autosearch.baselines import baseline
-from autosearch.errors import UserError
-from autosearch.study.front_view import FrontView, Point
-from autosearch.visualization.sample_grids import sample_panels
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.visualization.figures import scatter_picture
 from autosearch.engine.problem import Problem
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
-from autosearch.visualization.report.chart import hover
+from autosearch.study.front_view import FrontView, Point
 from autosearch.study.study import Study
 from autosearch.text import amount
+from autosearch.visualization.figures import scatter_picture
+from autosearch.visualization.report.chart import hover
+from autosearch.visualization.sample_grids import sample_panels
 
 __all__ = ["Figure", "SampleRow", "sample_rows"]
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.objectives.base import Estimate, Objective, Rows
 from autosearch.objectives.jackknife import cut, from_leave_one_out
 from autosearch.objectives.rows import generated, real
-from autosearch.diffusion.plan.plan import Plan
 
 
 class MeanGap(Objective):

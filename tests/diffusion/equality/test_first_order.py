@@ -10,10 +10,10 @@ from torch import Tensor
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.grids import grid
+from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 
 Ddim = Callable[..., Tensor]
 

@@ -11,9 +11,9 @@ from diffusers import FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.diffusion.plan.plan import model_key
 
 Make = Callable[..., Any]
 
