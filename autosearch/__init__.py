@@ -22,8 +22,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    if name == "RecipeScheduler":
-        from autosearch.models.diffusers.optional_import import diffusers
-
-        diffusers()
     return getattr(import_module(_LAZY[name]), name)

@@ -1,9 +1,4 @@
-"""Names to things: the built-in lists, and third parties through entry points.
-
-A package adds its own by an entry point in one of the groups ``autosearch.models``,
-``autosearch.spaces``, ``autosearch.objectives``, ``autosearch.algorithms`` and
-``autosearch.callbacks``. They are resolved on the driver, when a name is looked up.
-"""
+"""Names to things: a list of built-in classes, and third parties' through entry points."""
 
 import functools
 import inspect
@@ -14,48 +9,61 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from autosearch import algorithms, models, objectives, spaces
 from autosearch.errors import UserError, unknown_name
-from autosearch.integrations import loggers as callbacks
 
-__all__ = ["KINDS", "construct", "find", "table"]
-
-KINDS: Mapping[str, Sequence[type[Any]]] = {
-    "model": models.BUILTIN,
-    "space": spaces.BUILTIN,
-    "objective": objectives.BUILTIN,
-    "algorithm": algorithms.BUILTIN,
-    "callback": callbacks.BUILTIN,
-}
+__all__ = ["Registry", "construct"]
 
 
-def table(kind: str) -> dict[str, type[Any]]:
-    """All classes of a kind by name; a third party's name may not hide a built-in one."""
-    found = {cls.name: cls for cls in KINDS[kind]}
-    for entry in _installed(f"autosearch.{kind}s", tuple(sys.path)):
-        if entry.name in found:
-            raise UserError(
-                f"{kind} {entry.name!r} of package {entry.dist.name if entry.dist else '?'} has "
-                "the name of a built-in one; rename it"
-            )
-        found[entry.name] = entry.load()
-    return found
+class Registry:
+    """The classes of one kind by their ``name``.
 
+    A package adds its own by an entry point, which is loaded when a name is looked up.
 
-def find(kind: str, name: str, *, where: str = "") -> type[Any]:
-    """The class of a name.
-
-    Raises:
-        UserError: for an unknown name, with the nearest valid one.
+    Args:
+        kind: a noun, for messages; the group of entry points is ``autosearch.KINDs``.
+        builtin: this project's own.
+        aliases: groups of earlier versions that still count.
     """
-    known = table(kind)
-    if name not in known:
-        raise unknown_name(kind, name, known, where=where)
-    return known[name]
+
+    def __init__(
+        self, kind: str, builtin: Sequence[type[Any]], *, aliases: Sequence[str] = ()
+    ) -> None:
+        self.kind = kind
+        self.builtin = tuple(builtin)
+        self._groups = (f"autosearch.{kind}s", *aliases)
+
+    def table(self) -> dict[str, type[Any]]:
+        """All classes by name; a third party's name may not hide a built-in one.
+
+        Raises:
+            UserError: when it does.
+        """
+        classes = {cls.name: cls for cls in self.builtin}
+        for group in self._groups:
+            for entry in _entry_points(group, tuple(sys.path)):
+                if entry.name in classes:
+                    raise UserError(
+                        f"{self.kind} {entry.name!r} of package "
+                        f"{entry.dist.name if entry.dist else '?'} has the name of a built-in "
+                        "one; rename it"
+                    )
+                classes[entry.name] = entry.load()
+        return classes
+
+    def find(self, name: str, *, where: str = "") -> type[Any]:
+        """The class of a name.
+
+        Raises:
+            UserError: for an unknown name, with the nearest valid one.
+        """
+        classes = self.table()
+        if name not in classes:
+            raise unknown_name(self.kind, name, classes, where=where)
+        return classes[name]
 
 
 @functools.cache
-def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
+def _entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
     """What packages on a path name; looking through them takes some 10 ms."""
     return entry_points(group=group)
 
@@ -68,7 +76,12 @@ def construct(
     Args:
         function: a class or function whose keyword-only parameters are the settings.
         settings: what the user wrote.
+        *args: handed on.
         where: the place in the experiment, for messages.
+        **given: keyword arguments that are no settings.
+
+    Raises:
+        UserError: naming the key, and the nearest valid one or what is wrong with the value.
     """
     parameters = _settings_of(function, given)
     for key, value in settings.items():

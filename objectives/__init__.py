@@ -15,9 +15,11 @@ from autosearch.objectives.rewards import Reward, RewardObjective
 from autosearch.objectives.teacher_fd import TeacherFd
 from autosearch.objectives.teacher_mse import TeacherMse
 from autosearch.objectives.text_rewards import ClipScore, ImageRewardScore, PickScore
+from autosearch.registry import Registry
 
 __all__ = [
     "BUILTIN",
+    "REGISTRY",
     "ClassAccuracy",
     "ClipScore",
     "Estimate",
@@ -45,6 +47,7 @@ __all__ = [
     "TeacherMse",
     "block_count",
     "compare",
+    "find",
     "register",
 ]
 
@@ -70,3 +73,6 @@ BUILTIN: tuple[type[Objective], ...] = (
     Memory,
     Latency,
 )
+
+REGISTRY = Registry("objective", BUILTIN)
+find = REGISTRY.find

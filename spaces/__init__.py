@@ -1,5 +1,6 @@
 """What may vary: families of choices and their product."""
 
+from autosearch.registry import Registry
 from autosearch.spaces.base import Family, Genome, Parameter
 from autosearch.spaces.cache import Cache
 from autosearch.spaces.cache_interval import CacheInterval
@@ -19,6 +20,7 @@ from autosearch.spaces.timesteps import Timesteps
 __all__ = [
     "BUILTIN",
     "MAX_BOX",
+    "REGISTRY",
     "Cache",
     "CacheInterval",
     "Correction",
@@ -36,6 +38,7 @@ __all__ = [
     "SolverChoice",
     "Space",
     "Timesteps",
+    "find",
 ]
 
 BUILTIN: tuple[type[Family], ...] = (
@@ -53,3 +56,6 @@ BUILTIN: tuple[type[Family], ...] = (
     GateChoice,
     Prune,
 )
+
+REGISTRY = Registry("space", BUILTIN)
+find = REGISTRY.find

@@ -83,7 +83,7 @@ class Family(ABC):
         genome["genes"] = {**genome.get("genes", {}), self.name: dict(genes)}
 
     def joined(self, families: Sequence["Family"]) -> None:
-        """Told once by the space which families it holds, this one among them.
+        """ReplayDenoiser once by the space which families it holds, this one among them.
 
         Raises:
             UserError: for families that cannot go together.

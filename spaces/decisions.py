@@ -18,9 +18,9 @@ __all__ = [
     "RESTARTS",
     "Choice",
     "Compensation",
-    "Corrector",
+    "CorrectorDecision",
     "Decision",
-    "Estimate",
+    "EstimateDecision",
     "Eta",
     "Relax",
 ]
@@ -90,7 +90,7 @@ class Choice(Decision):
         return self.default if self.default in self.values else self.values[0]
 
 
-class Corrector(Choice):
+class CorrectorDecision(Choice):
     """As a name; one spelled out by a baseline counts as its kind."""
 
     def allows(self, value: Any) -> bool:
@@ -126,7 +126,7 @@ class Relax(Decision):
         return None
 
 
-class Estimate(Decision):
+class EstimateDecision(Decision):
     """From how many other evaluations the first derivative is estimated; by default all."""
 
     field = "points"

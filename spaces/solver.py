@@ -12,9 +12,9 @@ from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, c
 from autosearch.spaces.decisions import (
     Choice,
     Compensation,
-    Corrector,
+    CorrectorDecision,
     Decision,
-    Estimate,
+    EstimateDecision,
     Eta,
     Relax,
 )
@@ -98,7 +98,7 @@ class SolverChoice(Family):
         self.predictions = Choice(
             "prediction", "data", _among("prediction", predictions, decisions.PREDICTIONS)
         )
-        self.correctors = Corrector(
+        self.correctors = CorrectorDecision(
             "corrector", "none", _among("corrector", correctors, decisions.CORRECTORS)
         )
         self.evaluations = Choice(
@@ -119,7 +119,7 @@ class SolverChoice(Family):
             self.forms,
             Relax(relaxations),
             Choice("start_point", -1, _among("restart", restarts, decisions.RESTARTS)),
-            Estimate(varies=estimates),
+            EstimateDecision(varies=estimates),
             self.correctors,
             Eta(eta),
         )

@@ -15,6 +15,7 @@ from autosearch.algorithms.screened import Screened
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.algorithms.tpe import TPE
 from autosearch.algorithms.usf import USF
+from autosearch.registry import Registry
 
 __all__ = [
     "BUILTIN",
@@ -23,6 +24,7 @@ __all__ = [
     "GP",
     "NSGA2",
     "NSGA3",
+    "REGISTRY",
     "SMSEMOA",
     "TPE",
     "USF",
@@ -35,6 +37,7 @@ __all__ = [
     "RandomSearch",
     "Result",
     "Screened",
+    "find",
 ]
 
 BUILTIN: tuple[type[Algorithm], ...] = (
@@ -53,3 +56,6 @@ BUILTIN: tuple[type[Algorithm], ...] = (
     Greedy,
     Exhaustive,
 )
+
+REGISTRY = Registry("algorithm", BUILTIN)
+find = REGISTRY.find

@@ -24,11 +24,11 @@ import numpy as np
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
-__all__ = ["Algorithm", "Point", "Proposal", "Result", "Rng"]
+__all__ = ["Algorithm", "BoxPoint", "Proposal", "Result", "Rng"]
 
 Rng = np.random.Generator
 # A value for each parameter of a space's box, by name: plain numbers and text.
-Point = Mapping[str, float | int | str]
+BoxPoint = Mapping[str, float | int | str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Proposal:
     """A genome to try, and the point of the space's box that it was made from, if it was."""
 
     genome: Genome
-    point: Point | None = None
+    point: BoxPoint | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Result:
     values: tuple[float, ...] | None
     cost: float = 1.0
     baseline: bool = False
-    point: Point | None = None
+    point: BoxPoint | None = None
     measured: tuple[float, ...] | None = None
     violations: tuple[float, ...] = ()
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from autosearch.algorithms.base import Proposal, Rng
 from autosearch.algorithms.optuna_box import OptunaBox
-from autosearch.engine.workers.inprocess import one_thread
+from autosearch.diffusion.threads import one_thread
 from autosearch.spaces.product import Space
 
 __all__ = ["GP"]

@@ -23,7 +23,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autosearch.algorithms.base import Algorithm, Point, Proposal, Result, Rng
+from autosearch.algorithms.base import Algorithm, BoxPoint, Proposal, Result, Rng
 from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.spaces.base import Genome, Parameter
@@ -87,7 +87,7 @@ class OptunaBox(Algorithm):
         """The told trials, as the sampler is to see them."""
         return self._trials
 
-    def _sampled(self, rng: Rng, running: Sequence[Point]) -> Point:
+    def _sampled(self, rng: Rng, running: Sequence[BoxPoint]) -> BoxPoint:
         """What the sampler says to the results and to what is running."""
         trials = [self._trial(point, TrialState.RUNNING) for point in running]
         seed = int(rng.integers(2**32))
@@ -100,13 +100,13 @@ class OptunaBox(Algorithm):
             found = study.ask(fixed_distributions=self._distributions).params
         return {name: found[name] for name in self._distributions}
 
-    def _random(self, rng: Rng) -> Point:
+    def _random(self, rng: Rng) -> BoxPoint:
         return self._box.point(rng.random(self._box.dimension))
 
     def _identity(self, genome: Genome) -> str:
         return self.space.plan(genome).identity
 
-    def _finished(self, point: Point, result: Result) -> FrozenTrial:
+    def _finished(self, point: BoxPoint, result: Result) -> FrozenTrial:
         values = result.measured if result.broken else result.values
         if values is None:
             return self._trial(point, TrialState.PRUNED)
@@ -115,7 +115,7 @@ class OptunaBox(Algorithm):
 
     def _trial(
         self,
-        point: Point,
+        point: BoxPoint,
         state: TrialState,
         *,
         values: Sequence[float] | None = None,

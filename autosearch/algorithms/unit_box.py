@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Point
+from autosearch.algorithms.base import BoxPoint
 from autosearch.spaces.base import Parameter
 
 __all__ = ["UnitBox", "levels"]
@@ -33,7 +33,7 @@ class UnitBox:
         pairs = zip(self.parameters, unit.tolist(), strict=True)
         return {parameter.name: _value(parameter, place) for parameter, place in pairs}
 
-    def unit(self, point: Point) -> Array:
+    def unit(self, point: BoxPoint) -> Array:
         """[d] vector of a point; ``point(unit(p)) == p`` up to rounding."""
         return np.array([_place(parameter, point[parameter.name]) for parameter in self.parameters])
 

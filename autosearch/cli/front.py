@@ -20,7 +20,7 @@ def front(
         typer.Option(
             "--pick",
             metavar="CHOICE",
-            help=f"Answer for a target: {CHOICES}. Shows the point, its neighbours, its baseline "
+            help=f"Recommendation for a target: {CHOICES}. Shows the point, its neighbours, its baseline "
             "and its settings.",
         ),
     ] = None,
@@ -39,14 +39,14 @@ def front(
 def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
     """Which settings for a target."""
     from autosearch.study.front_view import FrontView
-    from autosearch.study.recommendation import answer, answer_data, answer_text
+    from autosearch.study.recommendation import recommend, recommendation_data, recommendation_text
 
     view = FrontView(table)
-    found = answer(view, choice)
+    found = recommend(view, choice)
     if as_json:
-        print_json(answer_data(view, found))
+        print_json(recommendation_data(view, found))
     else:
-        print_text(answer_text(view, found, directory=str(directory)))
+        print_text(recommendation_text(view, found, directory=str(directory)))
 
 
 def print_front(table: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """``list`` and ``schema``."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +23,6 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List what there is by name."""
-    from autosearch.cli.listing import catalog
-
     entries = catalog(kind)
     if as_json:
         print_json(entries)
@@ -41,8 +40,6 @@ def list_(
 
 def schema() -> None:
     """Print the JSON schema of an experiment."""
-    from autosearch.cli.listing import experiment_schema
-
     print_json(experiment_schema())
 
 
@@ -53,11 +50,10 @@ def _experiments() -> dict[str, str]:
     return shipped_experiments()
 
 
-def _registered(kind: str) -> Callable[[], dict[str, str]]:
+def _registered(package: str) -> Callable[[], dict[str, str]]:
     def entries() -> dict[str, str]:
-        from autosearch.registry import table
-
-        return {name: cls.summary for name, cls in table(kind).items()}
+        registry = import_module(package).REGISTRY
+        return {name: cls.summary for name, cls in registry.table().items()}
 
     return entries
 
@@ -81,12 +77,12 @@ def _baselines() -> dict[str, str]:
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "experiments": _experiments,
-    "spaces": _registered("space"),
-    "objectives": _registered("objective"),
-    "algorithms": _registered("algorithm"),
+    "spaces": _registered("autosearch.spaces"),
+    "objectives": _registered("autosearch.objectives"),
+    "algorithms": _registered("autosearch.algorithms"),
     "baselines": _baselines,
-    "models": _registered("model"),
-    "loggers": _registered("callback"),
+    "models": _registered("autosearch.models"),
+    "loggers": _registered("autosearch.integrations.loggers"),
 }
 
 

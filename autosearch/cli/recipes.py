@@ -10,7 +10,7 @@ from autosearch.cli.output import check_output, note, print_json, print_text, wa
 from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
-    from autosearch.engine.evaluate import Evaluation, LoadedRecipe
+    from autosearch.engine.evaluate import LoadedRecipe, RecipeEvaluation
     from autosearch.models.spec import ModelSpec
 
 __all__ = ["evaluate", "sample"]
@@ -134,7 +134,7 @@ def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
         warn(f"{', '.join(names)}: searched on other weights than this model's; values may differ")
 
 
-def _table(first: "Evaluation", second: "Evaluation | None", paired: dict[str, Any]) -> str:
+def _table(first: "RecipeEvaluation", second: "RecipeEvaluation | None", paired: dict[str, Any]) -> str:
     """Values and, with a second recipe, the differences that count."""
     from autosearch.text import with_error
 
@@ -153,7 +153,7 @@ def _table(first: "Evaluation", second: "Evaluation | None", paired: dict[str, A
     return "\n".join(lines)
 
 
-def _value(evaluation: "Evaluation", name: str) -> tuple[float, float]:
+def _value(evaluation: "RecipeEvaluation", name: str) -> tuple[float, float]:
     low, high = evaluation.values[name].interval()
     return evaluation.values[name].value, (high - low) / 2
 

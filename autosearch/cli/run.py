@@ -117,12 +117,18 @@ def _run(
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
     from autosearch.engine.run import run_study
+    from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import front_table
     from autosearch.study.progress_snapshot import unfinished
     from autosearch.visualization.study_outputs import write_artifacts
 
     study = run_study(
-        experiment, directory, resume=resume, progress=make_progress(), overrides=changes
+        experiment,
+        directory,
+        resume=resume,
+        progress=make_progress(),
+        overrides=changes,
+        loggers=make_loggers,
     )
     start = time.monotonic()
     written = write_artifacts(directory, Problem(study.experiment))

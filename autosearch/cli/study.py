@@ -1,5 +1,6 @@
 """Commands on a study's directory: ``status``, ``validate``, ``plot``, ``export``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,10 +53,18 @@ def validate(
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
     from autosearch.engine.run import validate_study
+    from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import front_table
     from autosearch.visualization.study_outputs import write_artifacts
 
-    study = validate_study(directory, samples=samples, seed=seed, progress=make_progress())
+    study = validate_study(
+        directory,
+        samples=samples,
+        seed=seed,
+        progress=make_progress(),
+        # Chosen for the search, perhaps on another machine: no reason to refuse a measurement.
+        loggers=partial(make_loggers, strict=False),
+    )
     write_artifacts(directory, Problem(study.experiment))
     table = front_table(study)
     if as_json:

@@ -21,7 +21,7 @@ from torch import Tensor
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
 
-__all__ = ["FOLDER", "Library", "Provenance", "carry_artifacts", "packed"]
+__all__ = ["FOLDER", "ArtifactStore", "Provenance", "carry_artifacts", "packed"]
 
 # Where a study keeps them, and an export beside its recipe.
 FOLDER = "artifacts"
@@ -78,7 +78,7 @@ def _reference(provenance: Provenance, content: bytes) -> Artifact:
 
 
 @dataclass
-class Library:
+class ArtifactStore:
     """Folders in which artifacts are looked for, in their order; new ones go into the first.
 
     Without a folder it keeps them in memory.
@@ -198,7 +198,7 @@ def carry_artifacts(recipe: Recipe, source: Path, target: Path) -> list[Path]:
     Raises:
         UserError: when one is missing or damaged, or the target cannot be written.
     """
-    library, copies = Library([source / FOLDER]), Library([target / FOLDER])
+    artifact_store, copies = ArtifactStore([source / FOLDER]), ArtifactStore([target / FOLDER])
     for artifact in recipe.artifacts.values():
-        copies.add(artifact, library.content(artifact))
+        copies.add(artifact, artifact_store.content(artifact))
     return [target / FOLDER / f"{one.key}.safetensors" for one in recipe.artifacts.values()]

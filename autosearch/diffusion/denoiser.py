@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.artifact_store import Library
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
@@ -74,8 +74,8 @@ class Denoiser(ABC):
     recoverable: bool = False
 
     @cached_property
-    def library(self) -> Library:
-        return Library()
+    def artifact_store(self) -> ArtifactStore:
+        return ArtifactStore()
 
     @contextmanager
     def weighted(self, weights: Artifact | None) -> Iterator[None]:
@@ -280,7 +280,7 @@ class NetworkDenoiser(InterceptedDenoiser):
         if weights.sha256 not in self._variants:
             # Held for later, when gradients may be asked for.
             with torch.inference_mode(False):
-                tensors = self.library.on(weights, self.device, self.dtype)
+                tensors = self.artifact_store.on(weights, self.device, self.dtype)
                 self._check(weights, tensors)
                 self._variants[weights.sha256] = self.variant(tensors)
             if len(self._variants) > _HELD:
@@ -291,7 +291,7 @@ class NetworkDenoiser(InterceptedDenoiser):
     def _check(self, weights: Artifact, tensors: Mapping[str, Tensor]) -> None:
         own = self._own.network.state_dict()
         fits = all(name in own and own[name].shape == t.shape for name, t in tensors.items())
-        if not fits or self.library.provenance(weights).get("model") != self.weights:
+        if not fits or self.artifact_store.provenance(weights).get("model") != self.weights:
             raise UserError(
                 f"artifact {weights.key}.safetensors ({weights.method}): weights of another model "
                 "than this one; take the model that the recipe was searched on"

@@ -24,13 +24,13 @@ from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.spacing import power_spaced
 from autosearch.errors import UserError, unknown_name
 
-__all__ = ["GRIDS", "Point", "grid", "grid_end", "grids_for"]
+__all__ = ["GRIDS", "GridPoint", "grid", "grid_end", "grids_for"]
 
-Point = tuple[float, float | None]
-Grid = Callable[[NoiseSchedule, int], Sequence[Point]]
+GridPoint = tuple[float, float | None]
+Grid = Callable[[NoiseSchedule, int], Sequence[GridPoint]]
 
 
-def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[Point]:
+def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[GridPoint]:
     """The points of a grid.
 
     Args:
@@ -66,27 +66,27 @@ def grids_for(schedule: NoiseSchedule) -> list[str]:
     return [name for name in GRIDS if schedule.family in _FAMILIES.get(name, _DEFAULT_FAMILIES)]
 
 
-def _counted(schedule: NoiseSchedule, indices: Sequence[float]) -> list[Point]:
+def _counted(schedule: NoiseSchedule, indices: Sequence[float]) -> list[GridPoint]:
     return [(schedule.training_time(index), None) for index in indices]
 
 
-def _leading(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _leading(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     stride = schedule.train_steps // steps
     return _counted(schedule, [i * stride for i in reversed(range(steps))])
 
 
-def _leading_ms(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _leading_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     stride = schedule.train_steps // (steps + 1)
     return _counted(schedule, [i * stride for i in range(steps, 0, -1)])
 
 
-def _linspace(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return _counted(schedule, _whole(_down(schedule, steps)))
 
 
-def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Real times; the solver's sigma/alpha is linear between whole ones, as in diffusers."""
-    points: list[Point] = []
+    points: list[GridPoint] = []
     for index in _down(schedule, steps):
         below = math.floor(index)
         low, high = (schedule.edm_sigma(schedule.training_time(i)) for i in (below, below + 1))
@@ -95,11 +95,11 @@ def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[Point]:
     return points
 
 
-def _linspace_ms(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _linspace_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return _counted(schedule, _whole(_down(schedule, steps + 1))[:-1])
 
 
-def _trailing(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Accumulated as in diffusers, whose halves round the way that the sum of strides falls.
 
     At some counts (61, 103, ...) that sum ends just above 0 and diffusers takes one step more, at
@@ -109,13 +109,13 @@ def _trailing(schedule: NoiseSchedule, steps: int) -> list[Point]:
     return _counted(schedule, (np.arange(total, 0, -total / steps).round()[:steps] - 1).tolist())
 
 
-def _quadratic(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _quadratic(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """As in DDIM's own code; latent diffusion adds 1 to each time."""
     roots = np.linspace(0, math.sqrt(schedule.train_steps * 0.8), steps)[::-1]
     return _counted(schedule, [int(root**2) for root in roots])
 
 
-def _logsnr(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _logsnr(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     first, last = _finite_ends(schedule)
     return [(schedule.time(v), None) for v in np.linspace(first, last, steps + 1)[:-1].tolist()]
 
@@ -126,7 +126,7 @@ def _ramp(schedule: NoiseSchedule, steps: int) -> list[float]:
     return power_spaced(math.exp(-first), math.exp(-last), steps, rho=7.0)
 
 
-def _karras(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _karras(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """The network gets whole times, the solver the exact levels, as in diffusers.
 
     Its multistep solvers round the times, but cut them off on the cosine schedule.
@@ -138,20 +138,20 @@ def _karras(schedule: NoiseSchedule, steps: int) -> list[Point]:
     return [(float(to_whole(schedule.time(value))), value) for value in log_snrs]
 
 
-def _edm(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _edm(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Karras levels with the network's time real and exact."""
     return [(schedule.time(-math.log(sigma)), None) for sigma in _ramp(schedule, steps)]
 
 
-def _flow(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _flow(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return [(1.0 - i / steps, None) for i in range(steps)]
 
 
-def _flow_shift(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _flow_shift(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return [(_shifted(time), None) for time, _ in _flow(schedule, steps)]
 
 
-def _flow_shift_linspace(schedule: NoiseSchedule, steps: int) -> list[Point]:
+def _flow_shift_linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Down to the shifted 1 / T, and shifted once more, as in diffusers."""
     last = _shifted(1.0 / schedule.train_steps)
     return [(_shifted(time), None) for time in np.linspace(1.0, last, steps).tolist()]

@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from autosearch.errors import UserError, unknown_name
 
-__all__ = ["EDM", "Family", "NoiseSchedule", "RectifiedFlow", "VariancePreserving", "get_schedule"]
+__all__ = [
+    "EDM",
+    "NoiseSchedule",
+    "RectifiedFlow",
+    "ScheduleFamily",
+    "VariancePreserving",
+    "get_schedule",
+]
 
-Family = Literal["vp", "edm", "flow"]
+ScheduleFamily = Literal["vp", "edm", "flow"]
 
 _TRAIN_STEPS = 1000
 # The first and the last beta of each publication.
@@ -41,7 +48,7 @@ class NoiseSchedule(ABC):
             grids that are defined by counting training steps.
     """
 
-    family: Family
+    family: ScheduleFamily
     name: str
     first: float
     last: float
@@ -92,7 +99,7 @@ class VariancePreserving(NoiseSchedule):
     and ``cosine:500``, which :func:`get_schedule` reads.
     """
 
-    family: Family = "vp"
+    family: ScheduleFamily = "vp"
     last = 0.0
 
     def __init__(
@@ -138,7 +145,7 @@ class VariancePreserving(NoiseSchedule):
 class EDM(NoiseSchedule):
     """``alpha = 1, sigma = t`` (Karras et al. 2022), for t from ``sigma_max`` to ``sigma_min``."""
 
-    family: Family = "edm"
+    family: ScheduleFamily = "edm"
     name = "edm"
     unit = 0.01
     min_gap = 5e-4
@@ -159,7 +166,7 @@ class EDM(NoiseSchedule):
 class RectifiedFlow(NoiseSchedule):
     """``alpha = 1 - t, sigma = t`` for t from 1 (pure noise, log-SNR minus infinity) to 0."""
 
-    family: Family = "flow"
+    family: ScheduleFamily = "flow"
     name = "rectified"
     first, last = 1.0, 0.001
     unit = 0.01

@@ -17,7 +17,7 @@ from autosearch.engine.reference import REFERENCES, TEACHER
 from autosearch.errors import UserError
 from autosearch.experiment import Budget
 
-__all__ = ["Costs", "foreseen_costs", "proposal_seconds"]
+__all__ = ["Costs", "estimate_costs", "proposal_seconds"]
 
 # Random recipes whose mean cost stands for the search's.
 _DRAWS = 100
@@ -73,7 +73,7 @@ class Costs:
         return self.setup + self.search(candidates) + self.validation
 
 
-def foreseen_costs(problem: Problem) -> Costs:
+def estimate_costs(problem: Problem) -> Costs:
     """What the budget will go to; what reuse and races may save is not foreseen.
 
     Raises:

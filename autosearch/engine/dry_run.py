@@ -14,7 +14,7 @@ import torch
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.cost_estimate import Costs, foreseen_costs, proposal_seconds
+from autosearch.engine.cost_estimate import Costs, estimate_costs, proposal_seconds
 from autosearch.engine.measure import Measure, Rows
 from autosearch.engine.problem import Problem
 from autosearch.engine.session import STORE_BYTES
@@ -64,7 +64,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     """
     problem = Problem(experiment)
     problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
-    costs = foreseen_costs(problem)
+    costs = estimate_costs(problem)
     timing = _measured(problem, costs.plans)
     workers = _workers(experiment)
     sampling = timing.seconds_per_unit * costs.mean

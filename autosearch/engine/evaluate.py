@@ -32,8 +32,8 @@ from autosearch.objectives import Estimate, Latency, compare
 from autosearch.recipe import Recipe
 
 __all__ = [
-    "Evaluation",
     "LoadedRecipe",
+    "RecipeEvaluation",
     "RecipeEvaluator",
     "default_objectives",
     "load_recipe",
@@ -58,7 +58,7 @@ class LoadedRecipe:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class RecipeEvaluation:
     """What was measured of one recipe."""
 
     name: str
@@ -108,10 +108,13 @@ def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
     if not path.exists():
         name = text if "@" in text else "SOLVER[-GRID]@STEPS"
         raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{name}")
-    denoiser.library.folders = [*denoiser.library.folders, path.absolute().parent / FOLDER]
+    denoiser.artifact_store.folders = [
+        *denoiser.artifact_store.folders,
+        path.absolute().parent / FOLDER,
+    ]
     recipe = Recipe.load(path)
     for artifact in recipe.artifacts.values():
-        denoiser.library.content(artifact)
+        denoiser.artifact_store.content(artifact)
     return recovered_recipe(recipe, denoiser)
 
 
@@ -163,7 +166,7 @@ class RecipeEvaluator:
         self._workers = workers
         self._device = device
 
-    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
+    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[RecipeEvaluation]:
         """Measure recipes by name, all on the same noise.
 
         Raises:
@@ -184,13 +187,13 @@ class RecipeEvaluator:
         recipe: Recipe,
         plan: Plan,
         teacher: NDArray[np.generic] | None,
-    ) -> Evaluation:
+    ) -> RecipeEvaluation:
         found = self._collected(executor, name, plan, self._measure.needs)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
             timing = timed(executor, plan, block_size=self.model.block_size)
             found = replace(found, rows={**found.rows, **timing.rows})
         values = self._estimates(name, plan, found.rows, teacher)
-        return Evaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
+        return RecipeEvaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
 
     def _speed(self, found: Collected) -> dict[str, Any]:
         """How fast one worker was, on what, and the device's peak memory where it has its own."""
@@ -216,7 +219,7 @@ class RecipeEvaluator:
                 ModelEvaluator,
                 self._spec,
                 device=self._device,
-                library=self.model.denoiser.library,
+                artifact_store=self.model.denoiser.artifact_store,
                 trajectories="auto",
             ),
             count=self._workers or 1,
@@ -267,7 +270,7 @@ class RecipeEvaluator:
         return values
 
 
-def paired(a: Evaluation, b: Evaluation) -> dict[str, Any]:
+def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:
     """``a - b`` for each objective, with the interval of the difference on the same blocks."""
     result = {}
     for name, estimate in a.values.items():

@@ -15,7 +15,7 @@ from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.engine.successive_halving import Ladder
+from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Executor, Outcome, Task
 from autosearch.errors import UserError
 from autosearch.study.journal import Journal
@@ -57,7 +57,7 @@ class Search:
         self.journal = journal
         self.study = study
         self.executor = executor
-        self._ladder = Ladder(problem, teacher=teacher)
+        self._ladder = SuccessiveHalving(problem, teacher=teacher)
         # Of the budget set aside for what was told, what races have saved.
         self._unspent = 0.0
         self._on_change = on_change
@@ -162,12 +162,12 @@ class Search:
     @property
     def _given(self) -> int:
         """How many candidates there are before the algorithm is asked."""
-        return len(self.problem.baselines) + len(self.problem.starts)
+        return len(self.problem.baselines) + len(self.problem.warm_start)
 
     def _ask_given(self, next_id: int) -> Candidate | None:
         """The next baseline, or the next of what the search starts from besides."""
-        baselines, starts = self.problem.baselines, self.problem.starts
-        known = [*baselines, *starts][next_id]
+        baselines, warm_start = self.problem.baselines, self.problem.warm_start
+        known = [*baselines, *warm_start][next_id]
         return self._accept(
             next_id,
             known.plan,

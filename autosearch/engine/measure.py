@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
-from autosearch.objectives import Estimate, Objective, block_count
-from autosearch.registry import find
+from autosearch.objectives import Estimate, Objective, block_count, find
 
 __all__ = ["Measure", "make_objectives"]
 
@@ -29,7 +28,7 @@ def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[
     if len(set(names)) != len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{where}: {repeated!r} stands twice; name each objective once")
-    return [find("objective", name, where=where)() for name in names]
+    return [find(name, where=where)() for name in names]
 
 
 class Measure:

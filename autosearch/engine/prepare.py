@@ -6,7 +6,7 @@ from autosearch.baselines.fitted.names import check_name
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.engine.reference import measured_reference
 from autosearch.engine.session import Session
-from autosearch.engine.warm_start import load_starts
+from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers import FitTask, Outcome
 from autosearch.engine.workers.collect import Stopped
 from autosearch.engine.workers.streamed import streamed
@@ -102,13 +102,13 @@ def _fit_record(name: str, outcome: Outcome) -> Record:
 def _know_starts(session: Session) -> None:
     """Load what the search starts from, unless the study has it already."""
     init = session.problem.experiment.init
-    if session.study.starts is None and init:
-        loaded = load_starts(init, session.journal.directory)
+    if session.study.warm_start is None and init:
+        loaded = load_warm_start(init, session.journal.directory)
         recipes = {name: recipe.to_dict() for name, recipe in loaded.items()}
         session.write({"type": "starts", "recipes": recipes})
-    session.problem.know_starts(
+    session.problem.know_warm_start(
         {
             name: Recipe.from_dict(data, where=f"init: {name}")
-            for name, data in (session.study.starts or {}).items()
+            for name, data in (session.study.warm_start or {}).items()
         }
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch import algorithms, spaces
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
@@ -24,7 +25,7 @@ from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency
 from autosearch.recipe import Recipe
-from autosearch.registry import construct, find
+from autosearch.registry import construct
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space, fragment
 
@@ -125,13 +126,13 @@ class Problem:
         names = self.experiment.baselines or ()
         return [name for name in dict.fromkeys(self._with_steps(names)) if is_fitted(name)]
 
-    def know_starts(self, recipes: Mapping[str, Recipe]) -> None:
+    def know_warm_start(self, recipes: Mapping[str, Recipe]) -> None:
         """Take in what the search starts from besides its baselines."""
         self._starts = dict(recipes)
         self.__dict__.pop("starts", None)
 
     @cached_property
-    def starts(self) -> list[Baseline]:
+    def warm_start(self) -> list[Baseline]:
         """Recipes of other searches that are no baselines and that this model can run."""
         known = {one.plan.identity for one in self.baselines}
         found: dict[str, Baseline] = {}
@@ -163,7 +164,7 @@ class Problem:
         """The experiment's algorithm, knowing nothing yet."""
         settings = dict(self.experiment.algorithm)
         name = settings.pop("name")
-        kind: type[Algorithm] = find("algorithm", name, where="algorithm")
+        kind: type[Algorithm] = algorithms.find(name, where="algorithm")
         wanted, most = self.experiment.budget.candidates, kind.most_candidates
         if wanted is not None and most is not None and wanted > most:
             raise UserError(
@@ -262,7 +263,7 @@ class Problem:
     def _make_space(self) -> Space:
         settings = dict(self.experiment.space)
         families = [
-            construct(find("space", name, where="space"), own, self.denoiser, where=f"space.{name}")
+            construct(spaces.find(name, where="space"), own, self.denoiser, where=f"space.{name}")
             for name, own in settings.items()
         ]
         base = baseline(_DEFAULT_BASE, self.denoiser)

@@ -15,13 +15,12 @@ from autosearch.engine.loop import Search
 from autosearch.engine.prepare import set_up
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import REFERENCES, TEACHER, check_references
-from autosearch.engine.session import Session
+from autosearch.engine.session import MakeLoggers, Session, no_loggers
 from autosearch.engine.validation import validate
-from autosearch.engine.warm_start import check_starts
+from autosearch.engine.warm_start import check_warm_start
 from autosearch.engine.workers.collect import Stopped
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
-from autosearch.integrations.loggers.dispatch import make_callbacks
 from autosearch.study.environment import environment
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
@@ -40,6 +39,7 @@ def run_study(
     resume: bool,
     progress: Progress,
     overrides: Sequence[str] = (),
+    loggers: MakeLoggers = no_loggers,
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -49,6 +49,7 @@ def run_study(
         resume: whether to continue the study there.
         progress: told what happens.
         overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
+        loggers: makes those that the experiment names.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
@@ -56,15 +57,15 @@ def run_study(
     problem = Problem(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
-    callbacks = make_callbacks(experiment.loggers)
+    chosen = loggers(experiment.loggers)
     check_references(problem)
     if resume:
         journal = _resumed(out, problem, overrides)
     else:
-        check_starts(experiment.init)
+        check_warm_start(experiment.init)
         journal = Journal.create(out, study_header(problem, out, overrides))
     with journal, _interrupts(progress) as interrupted:
-        with Session(problem, journal, progress, interrupted, callbacks=callbacks) as session:
+        with Session(problem, journal, progress, interrupted, loggers=chosen) as session:
             try:
                 set_up(session)
                 ended = _search(session)
@@ -78,17 +79,21 @@ def run_study(
 
 
 def validate_study(
-    directory: Path, *, samples: int | None, seed: int | None, progress: Progress
+    directory: Path,
+    *,
+    samples: int | None,
+    seed: int | None,
+    progress: Progress,
+    loggers: MakeLoggers = no_loggers,
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
     with Journal.open(directory) as journal, _interrupts(progress) as interrupted:
         study = Study.from_journal(journal.records)
         problem = Problem(study.experiment)
         _check_weights(directory, study, problem)
-        # Chosen for the search, perhaps on another machine: not worth refusing a measurement for.
-        callbacks = make_callbacks(study.experiment.loggers, strict=False)
+        chosen = loggers(study.experiment.loggers)
         with (
-            Session(problem, journal, progress, interrupted, callbacks=callbacks) as session,
+            Session(problem, journal, progress, interrupted, loggers=chosen) as session,
             contextlib.suppress(Stopped),
         ):
             validate(session, samples=samples, seed=seed)

@@ -3,15 +3,16 @@
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from autosearch.diffusion.artifact_store import FOLDER, Library
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
@@ -21,19 +22,60 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import one_thread
 from autosearch.engine.workers.store import BlockStore
 from autosearch.engine.workers.stored import StoredExecutor
-from autosearch.integrations.loggers.dispatch import Chosen, Watchers
 from autosearch.study.front import make_scale
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
 from autosearch.study.progress_snapshot import snapshot
 from autosearch.study.study import Record, Study
 
-__all__ = ["STORE_BYTES", "Session"]
+__all__ = ["STORE_BYTES", "Loggers", "MakeLoggers", "Session", "Watchers", "no_loggers"]
 
 STORE_BYTES = 256 * 2**20
 # Seconds between two looks at the progress, and how many times as long as one look takes.
 _SHOW_EVERY = 0.5
 _SHOW_SHARE = 20
+
+
+class Watchers(Protocol):
+    """The loggers of one run: open while it lasts, told from time to time to look at its study."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def look(self) -> None:
+        """Pass on what is new; never waits."""
+
+
+class Loggers(Protocol):
+    """Loggers that an experiment chose, before there is a run."""
+
+    def attached(self, study: Study, *, directory: Path, key: str) -> Watchers:
+        """The same, watching a study in a directory; ``key`` identifies it over resumes."""
+
+
+# From an experiment's ``loggers``: name and settings of each.
+MakeLoggers = Callable[[Sequence[Mapping[str, Any]]], Loggers]
+
+
+class _NoLoggers:
+    def attached(self, study: Study, *, directory: Path, key: str) -> Watchers:
+        return _NoWatchers()
+
+
+class _NoWatchers(contextlib.nullcontext[None]):
+    def look(self) -> None:
+        """Nobody to tell."""
+
+
+def no_loggers(chosen: Sequence[Mapping[str, Any]]) -> Loggers:
+    """Make none, whatever the experiment names."""
+    return _NoLoggers()
 
 
 class Session:
@@ -46,17 +88,16 @@ class Session:
         progress: Progress,
         interrupted: Any,
         *,
-        callbacks: Sequence[Chosen] = (),
+        loggers: Loggers | None = None,
     ) -> None:
         self.problem = problem
         self.journal = journal
         self.progress = progress
         self.interrupted = interrupted
         self.study = Study.from_records(journal.records)
-        self._watchers = Watchers(
-            callbacks, self.study, directory=journal.directory, key=journal.study
-        )
-        problem.denoiser.library.folders = [journal.directory / FOLDER]
+        chosen = no_loggers(()) if loggers is None else loggers
+        self._watchers = chosen.attached(self.study, directory=journal.directory, key=journal.study)
+        problem.denoiser.artifact_store.folders = [journal.directory / FOLDER]
         self._started = time.monotonic()
         self._next_show = 0.0
 
@@ -71,7 +112,7 @@ class Session:
                 StoredExecutor(
                     _executor(self.problem, self.journal.directory / FOLDER),
                     BlockStore(self.journal.directory / "blocks", STORE_BYTES),
-                    self.problem.denoiser.library,
+                    self.problem.denoiser.artifact_store,
                 )
             )
             self._stack = stack.pop_all()
@@ -154,7 +195,7 @@ def _executor(problem: Problem, folder: Path) -> Executor:
             ModelEvaluator,
             problem.spec,
             device=device,
-            library=Library([folder.absolute()]),
+            artifact_store=ArtifactStore([folder.absolute()]),
             trajectories=workers.trajectories,
         ),
         count=workers.count,

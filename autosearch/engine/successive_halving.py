@@ -13,7 +13,7 @@ from autosearch.engine.racing import Race
 from autosearch.engine.workers.base import Outcome
 from autosearch.study.study import Candidate, Estimates, estimates_to_record
 
-__all__ = ["Ladder"]
+__all__ = ["SuccessiveHalving"]
 
 Rows = dict[str, NDArray[np.generic]]
 
@@ -39,7 +39,7 @@ class _Climb:
             }
 
 
-class Ladder:
+class SuccessiveHalving:
     """Candidates on their rungs; without racing there is one rung.
 
     Args:

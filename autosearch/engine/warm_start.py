@@ -12,13 +12,13 @@ from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
-__all__ = ["check_starts", "load_starts"]
+__all__ = ["check_warm_start", "load_warm_start"]
 
 _log = logging.getLogger(__name__)
 _WHERE = "init"
 
 
-def load_starts(places: Sequence[str], folder: Path) -> dict[str, Recipe]:
+def load_warm_start(places: Sequence[str], folder: Path) -> dict[str, Recipe]:
     """The recipes of studies' fronts, ``front.json`` files and recipes' files, by name.
 
     Args:
@@ -36,11 +36,11 @@ def load_starts(places: Sequence[str], folder: Path) -> dict[str, Recipe]:
     return found
 
 
-def check_starts(places: Sequence[str]) -> None:
+def check_warm_start(places: Sequence[str]) -> None:
     """Read them all, and keep nothing.
 
     Raises:
-        UserError: as :func:`load_starts`.
+        UserError: as :func:`load_warm_start`.
     """
     for place in places:
         _recipes(Path(place))

@@ -5,7 +5,20 @@ from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.digits import DigitsModel
 from autosearch.models.mixture import MixtureModel
 from autosearch.models.photos import PhotosModel
+from autosearch.registry import Registry
 
-__all__ = ["BUILTIN", "DigitsModel", "MixtureModel", "Model", "PhotosModel", "PipelineModel"]
+__all__ = [
+    "BUILTIN",
+    "REGISTRY",
+    "DigitsModel",
+    "MixtureModel",
+    "Model",
+    "PhotosModel",
+    "PipelineModel",
+    "find",
+]
 
 BUILTIN: tuple[type[Model], ...] = (DigitsModel, PhotosModel, MixtureModel, PipelineModel)
+
+REGISTRY = Registry("model", BUILTIN)
+find = REGISTRY.find

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from autosearch.errors import UserError
 from autosearch.models.base import Model
+from autosearch.objectives import find
 from autosearch.objectives.mmhm import BOUNDS
 from autosearch.objectives.rewards import Reward, RewardObjective
-from autosearch.registry import find
 
 __all__ = ["attach_bounds", "attach_rewards"]
 
@@ -45,7 +45,7 @@ def attach_rewards(model: Model, settings: Mapping[str, Any]) -> None:
     if type(model).images is Model.images:
         raise UserError(f"{_WHERE}: model {type(model).name!r} makes no images; leave it out")
     for name, value in named.items():
-        kind = find("objective", str(name), where=_WHERE)
+        kind = find(str(name), where=_WHERE)
         where = f"{_WHERE}.{name}"
         if not issubclass(kind, RewardObjective):
             raise UserError(f"{where}: {name!r} is no reward; its rows come with the model")
@@ -64,7 +64,7 @@ def attach_bounds(model: Model, settings: Mapping[str, Any]) -> None:
         raise UserError(f"{where}: expected a mapping such as {{fid: [0.3, 0.02]}}")
     frozen = {}
     for name, ends in settings.items():
-        find("objective", str(name), where=where)
+        find(str(name), where=where)
         numbers = isinstance(ends, list) and len(ends) == 2
         if not numbers or not all(type(end) in (int, float) for end in ends):
             raise UserError(f"{where}.{name}: expected two numbers [worst, best], got {ends!r}")

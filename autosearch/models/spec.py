@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from autosearch.models import find
 from autosearch.models.base import Model
 from autosearch.models.rewards import attach_bounds, attach_rewards
-from autosearch.registry import construct, find
+from autosearch.registry import construct
 
 __all__ = ["ModelSpec"]
 
@@ -26,9 +27,7 @@ class ModelSpec:
         """
         extras = ("rewards", "bounds")
         options = {name: value for name, value in self.options.items() if name not in extras}
-        model: Model = construct(
-            find("model", self.name, where="model").load, options, where="model"
-        )
+        model: Model = construct(find(self.name, where="model").load, options, where="model")
         if self.options.get("rewards"):
             attach_rewards(model, self.options["rewards"])
         if self.options.get("bounds"):

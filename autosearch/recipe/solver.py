@@ -41,7 +41,7 @@ def check_relaxed(form: str) -> None:
 
 
 Past = Annotated[int, Field(ge=-_DEEPEST, le=-1)]
-Point = Annotated[int, Field(ge=-_DEEPEST, le=0)]
+PointIndex = Annotated[int, Field(ge=-_DEEPEST, le=0)]
 Form = Annotated[str, AfterValidator(_known_form)]
 
 
@@ -74,7 +74,7 @@ class CorrectorStep(Strict):
     prediction: Literal["noise", "data"] | None = None
     form: Form | None = None
     start_point: Past | None = None
-    points: list[list[Point]] | None = None
+    points: list[list[PointIndex]] | None = None
     relaxation: Relaxation | None = None
 
     @model_validator(mode="after")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_dominated
 
+from autosearch.objectives import find
 from autosearch.objectives.base import Estimate, Objective
-from autosearch.registry import find
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
 __all__ = [
@@ -52,7 +52,7 @@ def objectives_of(study: Study) -> list[Objective]:
 @functools.cache
 def _objective(name: str) -> Objective:
     """Looked up once: the search through installed packages takes milliseconds."""
-    objective: Objective = find("objective", name)()
+    objective: Objective = find(name)()
     return objective
 
 

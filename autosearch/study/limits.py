@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.registry import find
+from autosearch.objectives import find
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.study.speedup import Speed, speed
 from autosearch.text import number
@@ -95,7 +95,7 @@ def named_axis(view: FrontView, name: str) -> Axis:
     names = sorted(set.intersection(*(set(point.values) for point in view.front)))
     if name not in names:
         raise unknown_name("objective", name, [*names, SPEEDUP], where="--pick")
-    objective = find("objective", name)
+    objective = find(name)
     return Axis(name, objective.direction, objective.unit)
 
 

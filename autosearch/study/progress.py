@@ -59,7 +59,7 @@ class Snapshot:
 
 
 class Progress:
-    """Told what happens, in this order: start, any number of update and message, stop."""
+    """ReplayDenoiser what happens, in this order: start, any number of update and message, stop."""
 
     def start(self, total_cost: float | None = None, *, title: str = "") -> None:
         """A run begins.

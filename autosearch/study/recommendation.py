@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autosearch.export import picked
 from autosearch.recipe import Recipe
 from autosearch.recipe.describe import step_table
 from autosearch.study.front_view import FrontView, Point
+from autosearch.study.pick import picked
 from autosearch.study.speedup import Speed
 from autosearch.text import with_error
 
-__all__ = ["Answer", "answer", "answer_data", "answer_text"]
+__all__ = ["Recommendation", "recommend", "recommendation_data", "recommendation_text"]
 
 _NOTE = "neighbours: the next points of the front by cost; baseline: the best at the nearest cost"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Recommendation:
     """What a choice comes to.
 
     Attributes:
@@ -47,7 +47,7 @@ class Answer:
         return [(role, point) for role, point in rows if point is not None]
 
 
-def answer(view: FrontView, choice: str) -> Answer:
+def recommend(view: FrontView, choice: str) -> Recommendation:
     """The point that a choice names (see :func:`autosearch.export.picked`) among its likes.
 
     Raises:
@@ -56,7 +56,7 @@ def answer(view: FrontView, choice: str) -> Answer:
     found = picked(view, choice)
     at = view.front.index(found.point)
     rivals = view.same_cost(found.point)
-    return Answer(
+    return Recommendation(
         choice,
         found.point,
         view.front[at - 1] if at else None,
@@ -66,7 +66,7 @@ def answer(view: FrontView, choice: str) -> Answer:
     )
 
 
-def answer_text(view: FrontView, found: Answer, *, directory: str) -> str:
+def recommendation_text(view: FrontView, found: Recommendation, *, directory: str) -> str:
     """For people: the points beside each other, the recipe's steps, the command to take it."""
     lines = [f"{view.table['study']}: {found.choice} is {found.point.name}"]
     if found.speed is not None:
@@ -81,7 +81,7 @@ def answer_text(view: FrontView, found: Answer, *, directory: str) -> str:
     return "\n".join(lines)
 
 
-def answer_data(view: FrontView, found: Answer) -> dict[str, Any]:
+def recommendation_data(view: FrontView, found: Recommendation) -> dict[str, Any]:
     """The same as plain data: points as in ``front --json``, with their speed-up."""
     entries = {point["id"]: point for key in ("baselines", "points") for point in view.table[key]}
     speed = found.speed
@@ -104,7 +104,7 @@ def answer_data(view: FrontView, found: Answer) -> dict[str, Any]:
     }
 
 
-def _point_rows(view: FrontView, found: Answer) -> list[list[str]]:
+def _point_rows(view: FrontView, found: Recommendation) -> list[list[str]]:
     headings = ["", "recipe", "steps", *(axis.name for axis in view.axes)]
     if found.speed is not None:
         headings.append("speed-up")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.registry import find
+from autosearch.objectives import find
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.text import number
 
@@ -76,7 +76,7 @@ def _measure(view: FrontView) -> Axis | None:
     points = [*view.front, *view.baselines]
     for name in SPEEDS:
         if points and all(name in point.values for point in points):
-            objective = find("objective", name)
+            objective = find(name)
             return view.axis(name) or Axis(name, objective.direction, objective.unit)
     return None
 

@@ -94,7 +94,7 @@ class Study:
     latency_table: Record = field(default_factory=dict)
     timings: dict[str, Estimate] = field(default_factory=dict)
     # Recipes that the search started from besides its baselines, by name; None before it did.
-    starts: Record | None = None
+    warm_start: Record | None = None
     # Records of what was fitted to the model, by a baseline's name.
     fits: dict[str, Record] = field(default_factory=dict)
     # Seconds that the algorithm took to propose, in all.
@@ -242,7 +242,7 @@ class Study:
         self._spend(record)
 
     def _apply_starts(self, record: Record) -> None:
-        self.starts = record["recipes"]
+        self.warm_start = record["recipes"]
 
     def _apply_fit(self, record: Record) -> None:
         self.fits[record["name"]] = record

@@ -143,7 +143,7 @@ def windowed(algorithm: Algorithm, count: int, *, seed: int, lost: float) -> lis
 
 
 def rebuilt(algorithm: Algorithm, history: Sequence[Asked]) -> Algorithm:
-    """Told the same again, from text, as a resumed study does."""
+    """ReplayDenoiser the same again, from text, as a resumed study does."""
     for entry in history:
         told = entry.result
         genome, point = json.loads(plain(entry.proposal))

@@ -99,7 +99,7 @@ def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, qual
 
 
 def _know_artifacts(problem: Problem, directory: Path) -> None:
-    problem.denoiser.library.folders = [directory / FOLDER]
+    problem.denoiser.artifact_store.folders = [directory / FOLDER]
 
 
 def _compared(

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
@@ -76,13 +76,13 @@ def calibrated_rows(
     for method in methods:
         cost = 0.0
         for count in counts:
-            lab = Lab(evaluator.model.denoiser)
-            recipes[f"{method}@{count}"] = fitted_recipe(_name(method, grid, count), lab)
-            cost += lab.forward_equivalents
+            calibrator = Calibrator(evaluator.model.denoiser)
+            recipes[f"{method}@{count}"] = fitted_recipe(_name(method, grid, count), calibrator)
+            cost += calibrator.forward_equivalents
         rows.append({"method": method, "cost": cost})
     for label, directory in searched.items():
-        library = evaluator.model.denoiser.library
-        library.folders = [*library.folders, directory.absolute() / FOLDER]
+        artifact_store = evaluator.model.denoiser.artifact_store
+        artifact_store.folders = [*artifact_store.folders, directory.absolute() / FOLDER]
         found = _searched(directory, counts, evaluator.model.denoiser)
         recipes |= {f"{label}@{count}": recipe for count, recipe in found.items()}
         spent = front_table(Study.read(directory))["cost"]["forward_equivalents"]
@@ -114,7 +114,7 @@ def _searched(directory: Path, counts: Sequence[int], denoiser: Denoiser) -> dic
     return {count: recipe for count, (_, recipe) in best.items()}
 
 
-def _values(found: Evaluation) -> dict[str, Any]:
+def _values(found: RecipeEvaluation) -> dict[str, Any]:
     fid = found.values["fid"]
     return {
         "fid": fid.value,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autosearch.algorithms import find
 from autosearch.algorithms.base import Algorithm
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.experiments.benchmarks.contestants_hosted import (
@@ -12,7 +13,7 @@ from autosearch.experiments.benchmarks.contestants_hosted import (
     StockNSGA2,
     StockSMSEMOA,
 )
-from autosearch.registry import construct, find
+from autosearch.registry import construct
 from autosearch.spaces.product import Space
 
 __all__ = ["ABLATION", "CONTESTANTS", "JUDGE", "OURS", "SPACES", "Contestant", "Course"]
@@ -100,7 +101,7 @@ class Contestant:
         settings = dict(experiment.algorithm)
         name = settings.pop("name")
         more = {"seed": experiment.seed} if name in _HOSTED else {}
-        kind: type[Algorithm] = _HOSTED[name] if name in _HOSTED else find("algorithm", name)
+        kind: type[Algorithm] = _HOSTED[name] if name in _HOSTED else find(name)
         made: Algorithm = construct(
             kind,
             settings,

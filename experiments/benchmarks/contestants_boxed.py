@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from autosearch.algorithms.base import Point
+from autosearch.algorithms.base import BoxPoint
 from autosearch.algorithms.unit_box import levels
 from autosearch.spaces.base import Genome, Parameter
 from autosearch.spaces.product import Space
@@ -23,7 +23,7 @@ _STEP = 1e-2
 _STARTS = (0.5, 0.3, 0.7)
 
 
-def boxed(space: Space, genome: Genome) -> Point:
+def boxed(space: Space, genome: Genome) -> BoxPoint:
     """The point whose genome has the same number of steps, the nearest times, and the most of the
     genome's other choices.
 
@@ -49,7 +49,7 @@ def _first(parameter: Parameter) -> float | int | str:
 
 
 def _nearest_times(
-    space: Space, genome: Genome, point: Point, numbers: Sequence[Parameter]
+    space: Space, genome: Genome, point: BoxPoint, numbers: Sequence[Parameter]
 ) -> dict[str, float]:
     wanted = _levels(space, genome)
     low = np.array([p.low for p in numbers])

@@ -28,7 +28,7 @@ from pymoo.core.termination import NoTermination
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 from pymoo.problems.static import StaticProblem
 
-from autosearch.algorithms.base import Algorithm, Point, Proposal, Result, Rng
+from autosearch.algorithms.base import Algorithm, BoxPoint, Proposal, Result, Rng
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.experiments.benchmarks.contestants_boxed import boxed
@@ -185,10 +185,10 @@ class Boxed(Hosted):
         super().__init__(space, objectives=objectives, seed=seed, given=given)
         self._box = UnitBox(space.box())
 
-    def proposal(self, point: Point) -> Proposal:
+    def proposal(self, point: BoxPoint) -> Proposal:
         return Proposal(self.space.from_box(point), point)
 
-    def point(self, genome: Genome) -> Point:
+    def point(self, genome: Genome) -> BoxPoint:
         return boxed(self.space, genome)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from autosearch.baselines import baseline, baseline_names
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
@@ -75,11 +75,11 @@ def fixed_recipes(denoiser: Denoiser, solvers: Sequence[str], count: int) -> dic
     return found
 
 
-def _fid(found: Evaluation) -> float:
+def _fid(found: RecipeEvaluation) -> float:
     return found.values["fid"].value
 
 
-def _row(found: Evaluation, count: int, reference: float) -> dict[str, Any]:
+def _row(found: RecipeEvaluation, count: int, reference: float) -> dict[str, Any]:
     estimate = found.values["fid"]
     return {
         "evaluations": count,

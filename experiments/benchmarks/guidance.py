@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
 from autosearch.engine.problem import model_spec
 from autosearch.errors import UserError
 from autosearch.objectives import compare
@@ -187,11 +187,13 @@ def _finalists(
     return chosen
 
 
-def _fid(found: Evaluation) -> float:
+def _fid(found: RecipeEvaluation) -> float:
     return found.values["fid"].value
 
 
-def _row(found: Evaluation, kind: str, seed: int, others: Sequence[Evaluation]) -> dict[str, Any]:
+def _row(
+    found: RecipeEvaluation, kind: str, seed: int, others: Sequence[RecipeEvaluation]
+) -> dict[str, Any]:
     """Values with their intervals, and the paired difference to the best of the others that costs
     no more."""
     forwards = found.values["forwards"].value

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.pipelines import pipeline_folder
 from torch import Tensor
 
 from autosearch.baselines import baseline
@@ -19,6 +18,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.diffusion.sampling.sampler import sample
+from autosearch.experiments.benchmarks.tiny_pipelines import pipeline_folder
 from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.diffusers.optional_import import diffusers_class, quiet
 from autosearch.recipe import Recipe

@@ -45,7 +45,7 @@ def shared_share(directory: Path) -> dict[str, Any]:
     """
     study = Study.read(directory)
     problem = Problem(study.experiment)
-    problem.denoiser.library.folders = [directory / FOLDER]
+    problem.denoiser.artifact_store.folders = [directory / FOLDER]
     seen: set[bytes] = set()
     total = known = 0
     for _, candidate in sorted(study.candidates.items()):

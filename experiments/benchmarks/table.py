@@ -21,7 +21,7 @@ from autosearch.baselines import SOLVERS, baseline, baseline_names
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.evaluate import Evaluation, RecipeEvaluator
+from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
 from autosearch.engine.problem import model_spec
 from autosearch.errors import UserError
 from autosearch.objectives import compare
@@ -139,7 +139,7 @@ def _fixed(denoiser: Denoiser, counts: Sequence[int]) -> dict[str, tuple[Recipe,
 
 
 def _row(
-    measured: Mapping[str, Evaluation],
+    measured: Mapping[str, RecipeEvaluation],
     count: int,
     rivals: Sequence[str],
     reference: Mapping[str, Any],

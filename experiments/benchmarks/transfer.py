@@ -21,8 +21,8 @@ from autosearch.experiments.benchmarks.contestants import Contestant, Course
 from autosearch.experiments.benchmarks.yardstick import compare, save_runs
 from autosearch.experiments.benchmarks.yardstick_fronts import Run
 from autosearch.experiments.benchmarks.yardstick_studies import searched
+from autosearch.experiments.training.configs import SUBJECTS
 from autosearch.experiments.training.train_network import train_network
-from autosearch.models.configs import SUBJECTS
 from autosearch.models.dit import DiTConfig
 
 __all__ = ["small_model", "table", "transfer"]

@@ -9,9 +9,9 @@ import dataclasses
 import json
 from pathlib import Path
 
+from autosearch.experiments.training.configs import SUBJECTS
 from autosearch.experiments.training.train_features import train_features
 from autosearch.experiments.training.train_network import train_network
-from autosearch.models.configs import SUBJECTS
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from autosearch.spaces import Space
 
 
 def learnt(count: int, *, noise: float, transform=lambda value: value) -> RankModel:
-    """Told a smooth function of four numbers, or noise."""
+    """ReplayDenoiser a smooth function of four numbers, or noise."""
     rng = np.random.default_rng(0)
     model = RankModel()
     for _ in range(count):

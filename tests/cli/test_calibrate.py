@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autosearch.baselines.fitted.names import named_recipe
-from autosearch.diffusion.artifact_store import FOLDER, Library
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample_indices
@@ -103,13 +103,13 @@ save_file(found, sys.argv[1])
 
 def test_recipes_with_calibrations_sample_alike_in_a_fresh_process(tmp_path: Path) -> None:
     denoiser = MixtureModel.load().denoiser
-    library = Library([tmp_path / FOLDER])
+    artifact_store = ArtifactStore([tmp_path / FOLDER])
     names = ("unipc+v3:40:40@5", "unipc+dc:10:40@5", "ddim+olss:30:10@4", "ddim+boss:30:10@4")
     wanted, paths = {}, []
     for i, name in enumerate((*names, "evodiff@5")):
         recipe = named_recipe(name, denoiser)
         for artifact in recipe.artifacts.values():
-            library.add(artifact, denoiser.library.content(artifact))
+            artifact_store.add(artifact, denoiser.artifact_store.content(artifact))
         plan = compile_recipe(recipe, denoiser)
         wanted[f"r{i}"] = sample_indices(denoiser, plan, range(50), seed=3, stream=Stream.EVALUATE)
         paths.append(tmp_path / f"r{i}.json")

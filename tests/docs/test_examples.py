@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReplayDenoiser:
     """What a process said that can import the package, and where it left its study."""
 
     listed: dict[str, list[str]]
@@ -66,7 +66,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> ReplayDenoiser:
     """One process, which first finds the names: nothing has imported the package by then."""
     folder = tmp_path_factory.mktemp("told")
     environment = {**os.environ, "PYTHONPATH": str(site), "AUTOSEARCH_EXECUTOR": "inprocess"}
@@ -82,15 +82,15 @@ def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     )
     assert done.returncode == 0, done.stderr
     listed, _, table = done.stdout.partition("\n")
-    return Told(json.loads(listed), json.loads(table), folder)
+    return ReplayDenoiser(json.loads(listed), json.loads(table), folder)
 
 
-def test_its_names_are_listed(told: Told) -> None:
+def test_its_names_are_listed(told: ReplayDenoiser) -> None:
     for kind, names in NAMES.items():
         assert names <= set(told.listed[kind])
 
 
-def test_it_is_searched_validated_logged_and_read_again(told: Told) -> None:
+def test_it_is_searched_validated_logged_and_read_again(told: ReplayDenoiser) -> None:
     table = told.table
     assert [o["name"] for o in table["objectives"]] == ["mean_gap", "nfe"]
     assert table["cost"]["candidates"] == 40

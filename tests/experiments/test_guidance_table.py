@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.engine.evaluate import Evaluation
+from autosearch.engine.evaluate import RecipeEvaluation
 from autosearch.experiments.benchmarks import guidance
 from autosearch.models import DigitsModel
 from autosearch.objectives import Estimate
@@ -40,7 +40,7 @@ class Fake:
         self.model = SimpleNamespace(denoiser=DENOISER)
         self.seed = seed
 
-    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[Evaluation]:
+    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[RecipeEvaluation]:
         found = []
         for name, recipe in recipes.items():
             forwards = len(recipe.steps) + sum(bool(step.guidance) for step in recipe.steps)
@@ -50,7 +50,7 @@ class Fake:
                 "forwards": Estimate(float(forwards)),
                 **{other: Estimate(0.5) for other in guidance.OBJECTIVES[1:]},
             }
-            found.append(Evaluation(name, recipe, 400, self.seed, values, {}))
+            found.append(RecipeEvaluation(name, recipe, 400, self.seed, values, {}))
         return found
 
 

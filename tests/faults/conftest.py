@@ -66,7 +66,7 @@ class Said(Progress):
 
 
 @dataclass
-class Lab:
+class Calibrator:
     """Runs a study, hurt or not, with an evaluator that counts."""
 
     folder: Path
@@ -127,20 +127,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def calibrator(tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> Calibrator:
     found = _lab(tmp_path, monkeypatch)
     found.wanted = summary(undisturbed)
     return found
 
 
-def _lab(folder: Path, patch: pytest.MonkeyPatch) -> Lab:
+def _lab(folder: Path, patch: pytest.MonkeyPatch) -> Calibrator:
     evaluator = Counted()
     patch.setattr(
         session_module,
         "make_executor",
         lambda factory, **options: InProcessExecutor(lambda: evaluator),
     )
-    return Lab(folder, evaluator)
+    return Calibrator(folder, evaluator)
 
 
 @pytest.fixture

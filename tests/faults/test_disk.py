@@ -58,51 +58,53 @@ def _closed() -> object:
     _descriptors.clear()
 
 
-def filled(lab, monkeypatch: pytest.MonkeyPatch, number: int, how: str) -> None:
+def filled(calibrator, monkeypatch: pytest.MonkeyPatch, number: int, how: str) -> None:
     name = f"{how}{number}"
-    lab.evaluator.finished.clear()
+    calibrator.evaluator.finished.clear()
     with monkeypatch.context() as patch:
-        fill(patch, lab.journal(name), number, how)
-        message = lab.refusal(name)
-    assert f"{lab.journal(name)}: cannot write the journal: No space left on device" in message
-    lab.run(name)
-    lab.check(name)
-    shutil.rmtree(lab.folder / name)
+        fill(patch, calibrator.journal(name), number, how)
+        message = calibrator.refusal(name)
+    assert (
+        f"{calibrator.journal(name)}: cannot write the journal: No space left on device" in message
+    )
+    calibrator.run(name)
+    calibrator.check(name)
+    shutil.rmtree(calibrator.folder / name)
 
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("number", [3, 17])
-def test_a_disk_that_fills(lab, monkeypatch, number, how):
-    filled(lab, monkeypatch, number, how)
+def test_a_disk_that_fills(calibrator, monkeypatch, number, how):
+    filled(calibrator, monkeypatch, number, how)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("how", HOW)
-def test_a_disk_that_fills_at_any_line(lab, monkeypatch, undisturbed, how):
+def test_a_disk_that_fills_at_any_line(calibrator, monkeypatch, undisturbed, how):
     lines = len(read_journal(undisturbed))
     for number in range(1, lines):  # the first line is written in another way
-        filled(lab, monkeypatch, number, how)
+        filled(calibrator, monkeypatch, number, how)
 
 
-def test_a_disk_that_is_full_from_the_start(lab, monkeypatch):
+def test_a_disk_that_is_full_from_the_start(calibrator, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise FULL
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
-        assert "cannot write the journal: No space left" in lab.refusal()
-    assert not lab.journal().exists()
-    lab.run()
-    lab.check()
+        assert "cannot write the journal: No space left" in calibrator.refusal()
+    assert not calibrator.journal().exists()
+    calibrator.run()
+    calibrator.check()
 
 
-def test_a_store_that_cannot_be_written_costs_one_warning(lab, monkeypatch, caplog):
+def test_a_store_that_cannot_be_written_costs_one_warning(calibrator, monkeypatch, caplog):
     def refuse(*arguments: object) -> None:
         raise FULL
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    lab.run()
-    lab.check()
+    calibrator.run()
+    calibrator.check()
     said = [record for record in caplog.records if "cannot be used as a store" in record.message]
     assert len(said) == 1
 
@@ -144,50 +146,50 @@ ENDS = ("torn", "zeros", "truncated")
 MIDDLES = ("cut inside", "changed", "duplicated", "foreign", "added", "lost", "swapped")
 
 
-def mended(lab, undisturbed: Path, other: Path, k: int, how: str) -> None:
+def mended(calibrator, undisturbed: Path, other: Path, k: int, how: str) -> None:
     """Do harm, follow what the message advises, and end where it would have ended."""
     lines = (undisturbed / FILE).read_bytes().splitlines(keepends=True)
     foreign = (other / FILE).read_bytes().splitlines(keepends=True)
-    directory = lab.folder / "harmed"
+    directory = calibrator.folder / "harmed"
     directory.mkdir()
     path = directory / FILE
     path.write_bytes(b"".join(harmed(lines, k, how, foreign)))
-    lab.evaluator.finished.clear()
+    calibrator.evaluator.finished.clear()
     if how in MIDDLES:
-        message = lab.refusal("harmed")
+        message = calibrator.refusal("harmed")
         at = k + 1 + (how == "duplicated")
         assert f"{path}, line {at}: " in message
         assert f"cut the file to its first {at - 1} lines and --resume" in message
         kept = path.read_bytes().splitlines(keepends=True)[: at - 1]
         path.write_bytes(b"".join(kept))
-    lab.run("harmed")
-    lab.check("harmed")
+    calibrator.run("harmed")
+    calibrator.check("harmed")
     shutil.rmtree(directory)
 
 
 @pytest.fixture
-def other(lab, tmp_path: Path) -> Path:
+def other(calibrator, tmp_path: Path) -> Path:
     """Another study of the same experiment."""
-    lab.run("other")
+    calibrator.run("other")
     return tmp_path / "other"
 
 
 @pytest.mark.parametrize("how", [*ENDS, *MIDDLES])
-def test_a_line_that_is_not_what_was_written(lab, undisturbed, other, how):
-    mended(lab, undisturbed, other, 12, how)
+def test_a_line_that_is_not_what_was_written(calibrator, undisturbed, other, how):
+    mended(calibrator, undisturbed, other, 12, how)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("how", [*ENDS, *MIDDLES])
-def test_any_line_that_is_not_what_was_written(lab, undisturbed, other, how):
+def test_any_line_that_is_not_what_was_written(calibrator, undisturbed, other, how):
     count = len(read_journal(undisturbed))
     for k in range(1, count - (how in ("lost", "swapped", "cut inside"))):
-        mended(lab, undisturbed, other, k, how)
+        mended(calibrator, undisturbed, other, k, how)
 
 
-def test_a_journal_of_nothing_says_so(lab):
-    lab.journal().parent.mkdir()
-    lab.journal().write_bytes(b"")
-    assert "holds no header line; start again with another --out" in lab.refusal()
+def test_a_journal_of_nothing_says_so(calibrator):
+    calibrator.journal().parent.mkdir()
+    calibrator.journal().write_bytes(b"")
+    assert "holds no header line; start again with another --out" in calibrator.refusal()
     with pytest.raises(UserError, match="no header line"):
-        read_journal(lab.folder / "hurt")
+        read_journal(calibrator.folder / "hurt")

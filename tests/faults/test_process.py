@@ -35,62 +35,62 @@ def send(number: int, times: int = 1) -> None:
         time.sleep(0.002)
 
 
-def begun_by_a_whole_run(lab) -> int:
-    lab.run("count")
-    return lab.evaluator.begun
+def begun_by_a_whole_run(calibrator) -> int:
+    calibrator.run("count")
+    return calibrator.evaluator.begun
 
 
-def once(lab, said, number: int, point: int) -> None:
+def once(calibrator, said, number: int, point: int) -> None:
     """One signal: what is in flight is finished and saved, and that is said."""
-    lab.evaluator.finished.clear()
-    lab.evaluator.begun, lab.evaluator.harm = 0, at(point, lambda: send(number))
+    calibrator.evaluator.finished.clear()
+    calibrator.evaluator.begun, calibrator.evaluator.harm = 0, at(point, lambda: send(number))
     name = f"once{number}-{point}"
-    study = lab.run(name, said)
+    study = calibrator.run(name, said)
     time.sleep(0.01)
     assert len(said.lines) == 1
     assert "finishing what is in flight; another Ctrl-C stops at once" in said.lines[0]
     assert "\n" not in said.lines[0]
-    assert sum(lab.evaluator.finished.values()) >= point
+    assert sum(calibrator.evaluator.finished.values()) >= point
     front_table(study)
-    status = status_data(read_status(lab.folder / name))
+    status = status_data(read_status(calibrator.folder / name))
     assert status["state"] == "stopped"
     # All that was begun has been written, or is in the store.
     done = len(study.candidates)
     assert all(candidate.finished for candidate in study.candidates.values())
-    lab.evaluator.harm = lambda begun: None
-    lab.run(name)
-    lab.check(name)
-    assert len(Study.read(lab.folder / name).candidates) >= done
+    calibrator.evaluator.harm = lambda begun: None
+    calibrator.run(name)
+    calibrator.check(name)
+    assert len(Study.read(calibrator.folder / name).candidates) >= done
 
 
-def twice(lab, said, number: int, point: int) -> None:
+def twice(calibrator, said, number: int, point: int) -> None:
     """Two signals: it stops in the middle, and only what was in flight is done again."""
-    lab.evaluator.finished.clear()
-    lab.evaluator.begun, lab.evaluator.harm = 0, at(point, lambda: send(number, 2))
+    calibrator.evaluator.finished.clear()
+    calibrator.evaluator.begun, calibrator.evaluator.harm = 0, at(point, lambda: send(number, 2))
     name = f"twice{number}-{point}"
     with pytest.raises(KeyboardInterrupt):
-        lab.run(name, said)
-    assert lab.evaluator.begun == point
-    lab.evaluator.harm = lambda begun: None
-    lab.run(name)
-    lab.check(name)
+        calibrator.run(name, said)
+    assert calibrator.evaluator.begun == point
+    calibrator.evaluator.harm = lambda begun: None
+    calibrator.run(name)
+    calibrator.check(name)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("point", [1, 9, 19])
 @pytest.mark.parametrize("act", [once, twice])
-def test_a_signal(lab, said, number, point, act):
-    act(lab, said, number, point)
+def test_a_signal(calibrator, said, number, point, act):
+    act(calibrator, said, number, point)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("act", [once, twice])
-def test_a_signal_before_any_evaluation(lab, said, number, act):
-    total = begun_by_a_whole_run(lab)
+def test_a_signal_before_any_evaluation(calibrator, said, number, act):
+    total = begun_by_a_whole_run(calibrator)
     for point in range(1, total):  # the last one has nothing after it to stop
         said.lines.clear()
-        act(lab, said, number, point)
+        act(calibrator, said, number, point)
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def handlers() -> Iterator[None]:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_handlers_come_back(lab, said, handlers):
-    once(lab, said, signal.SIGTERM, 5)
+def test_handlers_come_back(calibrator, said, handlers):
+    once(calibrator, said, signal.SIGTERM, 5)
 
 
 YEAR = 365 * 86400.0
@@ -110,69 +110,69 @@ YEAR = 365 * 86400.0
 
 @pytest.mark.parametrize("jump", [-YEAR, YEAR])
 @pytest.mark.parametrize("point", [3, 12])
-def test_a_clock_that_is_set(lab, monkeypatch, jump, point):
+def test_a_clock_that_is_set(calibrator, monkeypatch, jump, point):
     clock, clock_ns = time.time, time.time_ns
 
     def set_clock() -> None:
         monkeypatch.setattr(time, "time", lambda: clock() + jump)
         monkeypatch.setattr(time, "time_ns", lambda: clock_ns() + int(jump * 1e9))
 
-    lab.evaluator.harm = at(point, set_clock)
-    lab.run()
-    lab.check()
-    data = status_data(read_status(lab.folder / "hurt"))
+    calibrator.evaluator.harm = at(point, set_clock)
+    calibrator.run()
+    calibrator.check()
+    data = status_data(read_status(calibrator.folder / "hurt"))
     assert data["last_write_seconds_ago"] >= 0
     assert data["seconds"] >= 0
     assert data["state"] == "finished"
     # Entries of a store that were used in another year are found again all the same.
-    lab.journal().write_bytes(lab.journal().read_bytes().splitlines(keepends=True)[0])
-    lab.run()
-    lab.check()
+    calibrator.journal().write_bytes(calibrator.journal().read_bytes().splitlines(keepends=True)[0])
+    calibrator.run()
+    calibrator.check()
 
 
-def test_a_second_driver(lab):
+def test_a_second_driver(calibrator):
     refusals: list[str] = []
 
     def second() -> None:
         with pytest.raises(UserError) as caught:
-            lab.run()
+            calibrator.run()
         refusals.append(str(caught.value))
 
-    lab.evaluator.harm = at(9, second)
-    lab.run()
+    calibrator.evaluator.harm = at(9, second)
+    calibrator.run()
     assert len(refusals) == 1
-    assert f"{lab.folder / 'hurt'}: in use by another run; wait for its end" in refusals[0]
-    lab.check()
+    assert f"{calibrator.folder / 'hurt'}: in use by another run; wait for its end" in refusals[0]
+    calibrator.check()
 
 
 @pytest.mark.parametrize("point", [8, 22])
-def test_memory_that_runs_out_is_the_candidates_own(lab, point):
+def test_memory_that_runs_out_is_the_candidates_own(calibrator, point):
     def exhaust() -> None:
         raise MemoryError("no more")
 
-    lab.evaluator.harm = at(point, exhaust)
-    study = lab.run()
+    calibrator.evaluator.harm = at(point, exhaust)
+    study = calibrator.run()
     full = [c for c in study.candidates.values() if c.reason == "out of memory: no more"]
-    records = read_journal(lab.folder / "hurt")
+    records = read_journal(calibrator.folder / "hurt")
     lost = [r for r in records if r["type"] == "validation" and not r["values"]]
     assert len(full) + len(lost) == 1
     assert all(c.failed for c in full)
     assert len(study.candidates) == 16
 
 
-def test_a_journal_that_is_taken_away(lab):
+def test_a_journal_that_is_taken_away(calibrator):
     def remove() -> None:
-        lab.journal().unlink()
+        calibrator.journal().unlink()
 
-    lab.evaluator.harm = at(9, remove)
-    assert "deleted while in use; start again with another --out" in lab.refusal()
+    calibrator.evaluator.harm = at(9, remove)
+    assert "deleted while in use; start again with another --out" in calibrator.refusal()
 
 
-def test_a_folder_that_is_taken_away(lab, tmp_path: Path):
+def test_a_folder_that_is_taken_away(calibrator, tmp_path: Path):
     def move() -> None:
         (tmp_path / "hurt").rename(tmp_path / "elsewhere")
 
-    lab.evaluator.harm = at(9, move)
-    lab.run()
+    calibrator.evaluator.harm = at(9, move)
+    calibrator.run()
     # The open file goes with the folder; only the store was begun anew.
-    lab.check("elsewhere")
+    calibrator.check("elsewhere")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autosearch.diffusion.macs import count_macs
-from autosearch.models.configs import SUBJECTS
+from autosearch.experiments.training.configs import SUBJECTS
 from autosearch.models.dit import Attention, Block, DiT, DiTConfig, load_dit
 
 SMALL = DiTConfig(width=24, depth=2, heads=3, mlp_ratio=2.5)

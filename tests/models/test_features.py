@@ -16,6 +16,7 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.diffusion.macs import count_macs
+from autosearch.experiments.training.configs import SUBJECTS
 from autosearch.experiments.training.train_features import (
     accuracy,
     fit_features,
@@ -30,7 +31,6 @@ from autosearch.models.classifier import (
     load_features,
     local_detail,
 )
-from autosearch.models.configs import SUBJECTS
 from autosearch.models.real_images import RealImages
 
 NAMES = tuple(SUBJECTS)

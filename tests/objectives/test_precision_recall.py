@@ -21,7 +21,7 @@ def measure(fake: Array, real: Array, blocks: int) -> tuple[Estimate, Estimate]:
     )
 
 
-def library(fake: Array, real: Array) -> tuple[float, float]:
+def artifact_store(fake: Array, real: Array) -> tuple[float, float]:
     tensors = torch.from_numpy(fake), torch.from_numpy(real)
     metric = prc_features_to_metric(*tensors, verbose=False)
     return metric["precision"], metric["recall"]
@@ -52,7 +52,7 @@ def test_one_sample_repeated() -> None:
 def test_values_are_torch_fidelitys(samples: int) -> None:
     fake, real = draws(4, samples, 1.2), draws(5, 300)
     precision, recall = measure(fake, real, 20)
-    assert (precision.value, recall.value) == pytest.approx(library(fake, real), abs=1e-6)
+    assert (precision.value, recall.value) == pytest.approx(artifact_store(fake, real), abs=1e-6)
 
 
 @settings(max_examples=10, deadline=None)
@@ -62,9 +62,11 @@ def test_leaving_out_equals_doing_it_again(seed: int, shape: tuple[int, int]) ->
     fake, real = draws(seed, blocks * size, 0.7, 3), draws(seed + 1, 50, dimension=3)
     parts = fake.reshape(blocks, size, 3)
     for which, ours in enumerate(measure(fake, real, blocks)):
-        theta = library(fake, real)[which]
+        theta = artifact_store(fake, real)[which]
         rests = (np.delete(parts, b, axis=0).reshape(-1, 3) for b in range(blocks))
-        pseudo = [blocks * theta - (blocks - 1) * library(rest, real)[which] for rest in rests]
+        pseudo = [
+            blocks * theta - (blocks - 1) * artifact_store(rest, real)[which] for rest in rests
+        ]
         assert ours.value == pytest.approx(theta, abs=1e-6)
         assert ours.pseudo == pytest.approx(pseudo, abs=1e-4)
 

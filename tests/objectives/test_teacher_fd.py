@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.log_snr_gaps import Gaps
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Fid, TeacherFd
@@ -74,14 +74,14 @@ def test_one_objective_measures_against_several_trajectories_in_turn() -> None:
 def test_few_samples_order_recipes_as_many_do_against_the_truth() -> None:
     model = MixtureModel.load()
     denoiser = model.denoiser
-    few, many = Lab(denoiser, seed=1), Lab(denoiser, seed=2)
+    few, many = Calibrator(denoiser, seed=1), Calibrator(denoiser, seed=2)
     gaps, rng = Gaps(denoiser.schedule), np.random.default_rng(0)
     base = baseline("dpmpp_2m-logsnr@8", denoiser)
     start = gaps.of([step.time for step in base.steps])
     recipes = [gaps.applied(base, start + 0.3 * rng.standard_normal(8)) for _ in range(30)]
 
-    def ends(lab: Lab, recipe: object, samples: int) -> np.ndarray:
-        return lab.states(recipe, samples)[-1].x.double().numpy()
+    def ends(calibrator: Calibrator, recipe: object, samples: int) -> np.ndarray:
+        return calibrator.states(recipe, samples)[-1].x.double().numpy()
 
     def fid(x: np.ndarray) -> float:
         return Fid().estimate({"features": x}, model.reference, 20).value

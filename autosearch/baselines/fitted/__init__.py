@@ -4,7 +4,7 @@ In a baseline's name they stand where policies do, ``SOLVER[-GRID]+FIT[:SETTING.
 """
 
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab, Sampled
+from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
 from autosearch.baselines.fitted.zoo import FITS
 
-__all__ = ["FITS", "Fit", "Lab", "Sampled"]
+__all__ = ["FITS", "Calibrator", "Fit", "Sampled"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.recipe import Recipe
 
@@ -18,8 +18,8 @@ class Fit:
 
     Attributes:
         settings: in the order in which a name gives them, with the published values.
-        apply: the fitted recipe, from the unfitted one, a lab, and a value for each setting. It
-            draws nothing but from the lab, so that equal seeds fit equal recipes.
+        apply: the fitted recipe, from the unfitted one, a calibrator, and a value for each setting. It
+            draws nothing but from the calibrator, so that equal seeds fit equal recipes.
         forwards: about how many forwards of one sample it takes, from the unfitted recipe, the
             model and the settings, without guidance; for a dry run.
         owns: the fields that it decides; two rules of one recipe must not share any.
@@ -31,7 +31,7 @@ class Fit:
 
     summary: str
     settings: tuple[Setting, ...]
-    apply: Callable[[Recipe, Lab, Sequence[Any]], Recipe]
+    apply: Callable[[Recipe, Calibrator, Sequence[Any]], Recipe]
     forwards: Callable[[Recipe, Denoiser, Sequence[Any]], float]
     owns: str
     repeated: bool = False

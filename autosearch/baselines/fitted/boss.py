@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.solver import compile_updates
@@ -60,14 +60,14 @@ def cheapest_path(costs: NDArray[np.float64], steps: int) -> list[int]:
     return path
 
 
-def edge_costs(recipe: Recipe, lab: Lab, way: Recorded) -> NDArray[np.float64]:
+def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> NDArray[np.float64]:
     """The error [points, points] of one step between points of a trajectory.
 
     The step is the recipe's first as it is without history.
     """
     count = len(way.states)
     costs = np.full((count, count), math.inf)
-    statistics = plan_statistics(lab.plan(recipe), lab.denoiser)
+    statistics = plan_statistics(calibrator.plan(recipe), calibrator.denoiser)
     template = recipe.steps[0].model_copy(update={"corrector": "none", "eta": 0.0})
     with torch.inference_mode():
         for i in range(count - 1):
@@ -77,14 +77,16 @@ def edge_costs(recipe: Recipe, lab: Lab, way: Recorded) -> NDArray[np.float64]:
                     update,
                     {-1: way.evaluations[i]},
                     way.log_snrs[j],
-                    schedule=lab.denoiser.schedule,
+                    schedule=calibrator.denoiser.schedule,
                     statistics=statistics,
                 )
                 costs[i, j] = mean_square(reached, way.states[j])
     return costs
 
 
-def straightened(recipe: Recipe, lab: Lab, *, fine: int = _FINE, samples: int = _SAMPLES) -> Recipe:
+def straightened(
+    recipe: Recipe, calibrator: Calibrator, *, fine: int = _FINE, samples: int = _SAMPLES
+) -> Recipe:
     """The recipe at the times of the cheapest path of as many steps.
 
     Args:
@@ -96,8 +98,8 @@ def straightened(recipe: Recipe, lab: Lab, *, fine: int = _FINE, samples: int = 
     """
     if any(step.weights is not None for step in recipe.steps):
         raise UserError("BOSS: the recipe's weights belong to its times; leave one of them out")
-    way = recorded(recipe, lab, steps=fine, samples=samples)
-    path = cheapest_path(edge_costs(recipe, lab, way), len(recipe.steps))
+    way = recorded(recipe, calibrator, steps=fine, samples=samples)
+    path = cheapest_path(edge_costs(recipe, calibrator, way), len(recipe.steps))
     return at_points(recipe, way, path)
 
 
@@ -112,8 +114,8 @@ def at_points(recipe: Recipe, way: Recorded, path: Sequence[int]) -> Recipe:
     return recipe.model_copy(update={"steps": steps})
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return straightened(recipe, lab, fine=int(values[0]), samples=int(values[1]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return straightened(recipe, calibrator, fine=int(values[0]), samples=int(values[1]))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibration_file import write_calibration
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.v3 import statistics
 from autosearch.baselines.fitted.zoo import FITS
@@ -68,26 +68,26 @@ def calibrate(
         raise unknown_name("method", method, [*METHODS, *_ALIASES], where="--method")
     if seed < 0:
         raise UserError(f"--seed: {seed} is below 0; use 0 or more")
-    lab = Lab(denoiser, seed=seed)
+    calibrator = Calibrator(denoiser, seed=seed)
     base = solver or METHODS[name]
     given = _settings(FITS[name], samples)
     if name == STATISTICS:
         if steps is not None:
             raise UserError("--steps: statistics serve any number of steps; leave it out")
-        return _statistics(lab, base, given, output)
+        return _statistics(calibrator, base, given, output)
     low, high = steps or (3, 10)
     if not 1 <= low <= high:
         raise UserError(f"--steps: {low} {high} is no range; write the least and the largest")
     recipes: dict[int, Recipe] = {}
     for count in range(low, high + 1):
         plain = baseline(f"{base}@{count}", denoiser)
-        with lab.counting():
-            recipes[count] = FITS[name].apply(plain, lab, given)
+        with calibrator.counting():
+            recipes[count] = FITS[name].apply(plain, calibrator, given)
     texts = {f"{base}+{name}@{count}.json": one.to_dict() for count, one in recipes.items()}
     if name == "dc" and high >= 3:
         cascade = Cascade.fit(list(recipes.values()), model=denoiser.weights)
         texts[CASCADE] = cascade.to_dict()
-    return Calibrated(_written(output, texts), lab.forward_equivalents)
+    return Calibrated(_written(output, texts), calibrator.forward_equivalents)
 
 
 def _settings(fit: Fit, samples: int | None) -> tuple[Any, ...]:
@@ -102,14 +102,16 @@ def _settings(fit: Fit, samples: int | None) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _statistics(lab: Lab, base: str, given: Sequence[Any], output: Path) -> Calibrated:
+def _statistics(
+    calibrator: Calibrator, base: str, given: Sequence[Any], output: Path
+) -> Calibrated:
     if output.suffix != ".safetensors":
         raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
-    with lab.counting():
-        recipe = baseline(f"{base}@10", lab.denoiser)
-        found = statistics(recipe, lab, levels=int(given[0]), samples=int(given[1]))
-    write_calibration(output, found, lab)
-    return Calibrated([output], lab.forward_equivalents)
+    with calibrator.counting():
+        recipe = baseline(f"{base}@10", calibrator.denoiser)
+        found = statistics(recipe, calibrator, levels=int(given[0]), samples=int(given[1]))
+    write_calibration(output, found, calibrator)
+    return Calibrated([output], calibrator.forward_equivalents)
 
 
 def _written(folder: Path, texts: Mapping[str, Any]) -> list[Path]:

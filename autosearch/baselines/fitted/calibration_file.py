@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.artifact_store import Provenance, packed
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact
@@ -16,21 +16,23 @@ __all__ = ["read_calibration", "write_calibration"]
 _REMEDY = "measure this model: autosearch calibrate"
 
 
-def write_calibration(path: Path, artifact: Artifact, lab: Lab) -> None:
-    """Write an artifact of the lab's denoiser.
+def write_calibration(path: Path, artifact: Artifact, calibrator: Calibrator) -> None:
+    """Write an artifact of the calibrator's denoiser.
 
     Raises:
         UserError: when the file cannot be written.
     """
-    provenance = Provenance(artifact.method, artifact.settings, lab.denoiser.weights, lab.seed)
+    provenance = Provenance(
+        artifact.method, artifact.settings, calibrator.denoiser.weights, calibrator.seed
+    )
     header = {"provenance": json.dumps(provenance.to_dict()), "artifact": artifact.sha256}
     try:
-        save_file(dict(lab.denoiser.library.tensors(artifact)), path, metadata=header)
+        save_file(dict(calibrator.denoiser.artifact_store.tensors(artifact)), path, metadata=header)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot write: {error}; give another file") from None
 
 
-def read_calibration(path: str, lab: Lab, *, method: str) -> Artifact:
+def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artifact:
     """The artifact of a file, from now on in the denoiser's library.
 
     Raises:
@@ -49,14 +51,14 @@ def read_calibration(path: str, lab: Lab, *, method: str) -> Artifact:
         raise UserError(f"{path}: damaged, or no calibration; {_REMEDY}") from None
     if provenance.method != method:
         raise UserError(f"{path}: a calibration for {provenance.method!r}, not for {method!r}")
-    if provenance.model != lab.denoiser.weights:
+    if provenance.model != calibrator.denoiser.weights:
         raise UserError(
             f"{path}: measured on another model ({provenance.model}, this is "
-            f"{lab.denoiser.weights}); {_REMEDY}"
+            f"{calibrator.denoiser.weights}); {_REMEDY}"
         )
     artifact, content = packed(provenance, tensors)
     if artifact.sha256 != wanted:
         raise UserError(f"{path}: damaged; copy it again, or {_REMEDY}")
-    lab.files[artifact.key] = content
-    lab.denoiser.library.add(artifact, content)
+    calibrator.files[artifact.key] = content
+    calibrator.denoiser.artifact_store.add(artifact, content)
     return artifact

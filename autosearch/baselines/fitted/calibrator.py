@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import Library, Provenance, packed
+from autosearch.diffusion.artifact_store import ArtifactStore, Provenance, packed
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
@@ -19,7 +19,7 @@ from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory, SiteTable
 from autosearch.recipe import Artifact, Recipe
 
-__all__ = ["Lab", "Sampled"]
+__all__ = ["Calibrator", "Sampled"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sampled:
     x: Tensor
 
 
-class Lab:
+class Calibrator:
     """A denoiser to be measured on the calibration stream of one seed.
 
     Everything that the denoiser runs inside :meth:`counting` is counted.
@@ -146,6 +146,6 @@ class Lab:
         provenance = Provenance(method, settings, self.denoiser.weights, self.seed)
         artifact, content = packed(provenance, tensors)
         self.files[artifact.key] = content
-        library: Library = self.denoiser.library
-        library.add(artifact, content)
+        artifact_store: ArtifactStore = self.denoiser.artifact_store
+        artifact_store.add(artifact, content)
         return artifact

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, no_forwards
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.compensation import LEAST_HISTORY
 from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sampling.statistics import plan_statistics
-from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -41,7 +41,9 @@ _PRECISION = 1e-3
 _TRIED = 8
 
 
-def compensating(recipe: Recipe, lab: Lab, *, samples: int = _SAMPLES, fine: int = _FINE) -> Recipe:
+def compensating(
+    recipe: Recipe, calibrator: Calibrator, *, samples: int = _SAMPLES, fine: int = _FINE
+) -> Recipe:
     """The recipe with a ratio in every step from the third on.
 
     Args:
@@ -56,22 +58,22 @@ def compensating(recipe: Recipe, lab: Lab, *, samples: int = _SAMPLES, fine: int
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
     steps = [step.model_copy(update=nothing) for step in recipe.steps]
     found = recipe.model_copy(update={"steps": steps, "pruned": []})
-    wanted = fine_states(found, lab, steps=fine, samples=samples)
-    network = lab.network(samples)
-    plan = lab.plan(found)
-    start = plan.start_scale * lab.noise(samples)
-    statistics = plan_statistics(plan, lab.denoiser)
-    march = March(plan, lab.denoiser.schedule, start, statistics=statistics)
+    wanted = fine_states(found, calibrator, steps=fine, samples=samples)
+    network = calibrator.network(samples)
+    plan = calibrator.plan(found)
+    start = plan.start_scale * calibrator.noise(samples)
+    statistics = plan_statistics(plan, calibrator.denoiser)
+    stepper = Stepper(plan, calibrator.denoiser.schedule, start, statistics=statistics)
     with torch.inference_mode():
-        while not march.finished:
-            said = network.evaluate(march.step, march.x)
-            ahead = march.fork(march.plan)
-            if ahead.tell(said) and march.done + 1 >= LEAST_HISTORY:
-                here = _Place(found, lab, march, network, said, wanted[march.done + 1])
-                found = _with_ratio(found, march.done, here.best_ratio())
-                ahead = march.fork(lab.plan(found))
+        while not stepper.finished:
+            said = network.evaluate(stepper.step, stepper.x)
+            ahead = stepper.fork(stepper.plan)
+            if ahead.tell(said) and stepper.done + 1 >= LEAST_HISTORY:
+                here = _Place(found, calibrator, stepper, network, said, wanted[stepper.done + 1])
+                found = _with_ratio(found, stepper.done, here.best_ratio())
+                ahead = stepper.fork(calibrator.plan(found))
                 ahead.tell(said)
-            march = ahead
+            stepper = ahead
     changed = [
         step.model_copy(update={"compensation": fitted.compensation})
         for step, fitted in zip(recipe.steps, found.steps, strict=True)
@@ -84,8 +86,8 @@ class _Place:
     """Where a ratio is to be chosen: a march, what was said there, and where to go."""
 
     recipe: Recipe
-    lab: Lab
-    march: March
+    calibrator: Calibrator
+    stepper: Stepper
     network: Network
     said: Evaluation
     wanted: Tensor
@@ -100,8 +102,8 @@ class _Place:
 
     def error(self, ratio: float) -> float:
         """The mean square distance after the step and what its corrector does about it."""
-        plan = self.lab.plan(_with_ratio(self.recipe, self.march.done, float(ratio)))
-        ahead = self.march.fork(plan)
+        plan = self.calibrator.plan(_with_ratio(self.recipe, self.stepper.done, float(ratio)))
+        ahead = self.stepper.fork(plan)
         ahead.tell(self.said)
         corrector = plan.steps[ahead.done - 1].corrector
         if corrector is None:
@@ -116,12 +118,12 @@ def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
     return recipe.model_copy(update={"steps": steps})
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return compensating(recipe, lab, samples=int(values[0]), fine=int(values[1]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return compensating(recipe, calibrator, samples=int(values[0]), fine=int(values[1]))
 
 
-def _predicted(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return Cascade.load(Path(str(values[0]))).applied(recipe, model=lab.denoiser.weights)
+def _predicted(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return Cascade.load(Path(str(values[0]))).applied(recipe, model=calibrator.denoiser.weights)
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import way
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.blocks import blocks, span
@@ -36,13 +36,13 @@ Errors = NDArray[np.float64]
 
 
 def dp_cached(
-    recipe: Recipe, lab: Lab, computed: int, order: int, samples: int = _SAMPLES
+    recipe: Recipe, calibrator: Calibrator, computed: int, order: int, samples: int = _SAMPLES
 ) -> Recipe:
     """Let all but ``computed`` steps forecast the output of the stack of blocks.
 
     Args:
         recipe: without site actions of its own.
-        lab: the model.
+        calibrator: the model.
         computed: how many of the steps that ask the network compute; the first three do.
         order: of the forecast, 0 or 1.
         samples: to measure on.
@@ -57,9 +57,9 @@ def dp_cached(
         raise UserError(
             f"dpcache: {computed} steps cannot compute in a recipe of {len(asking)}; let fewer"
         )
-    errors = forecast_errors(recipe, lab, order, samples)
+    errors = forecast_errors(recipe, calibrator, order, samples)
     keys = {asking[i] for i in key_steps(errors, computed, forced=min(_FORCED, computed))}
-    act = {span(blocks(lab.denoiser.sites)): f"output:{order}"}
+    act = {span(blocks(calibrator.denoiser.sites)): f"output:{order}"}
     steps = [
         step.model_copy(update={"sites": act if i in asking and i not in keys else {}})
         for i, step in enumerate(recipe.steps)
@@ -67,13 +67,13 @@ def dp_cached(
     return recipe.model_copy(update={"steps": steps})
 
 
-def forecast_errors(recipe: Recipe, lab: Lab, order: int, samples: int) -> Errors:
+def forecast_errors(recipe: Recipe, calibrator: Calibrator, order: int, samples: int) -> Errors:
     """[T, T, T]: mean absolute error of step k's feature, forecast from key steps i < j < k.
 
     With order 0, and where j is the first step (i = j), the feature of j is reused. Along the
     recipe as it computes everything, at the coordinates that the sampler uses.
     """
-    times, features = _features(recipe, lab, samples)
+    times, features = _features(recipe, calibrator, samples)
     count = len(times)
     errors = np.full((count, count, count), np.nan)
     for j in range(count):
@@ -117,11 +117,13 @@ def key_steps(errors: Errors, computed: int, *, forced: int) -> tuple[int, ...]:
     return min(ends, key=lambda keys: ends[keys])
 
 
-def _features(recipe: Recipe, lab: Lab, samples: int) -> tuple[list[float], list[Tensor]]:
+def _features(
+    recipe: Recipe, calibrator: Calibrator, samples: int
+) -> tuple[list[float], list[Tensor]]:
     """Times and outputs of the last block at the steps that ask the network, branches together."""
-    site = span(blocks(lab.denoiser.sites))
+    site = span(blocks(calibrator.denoiser.sites))
     feature = output_feature(site)
-    states = way(recipe, lab, samples)
+    states = way(recipe, calibrator, samples)
     shared = set.intersection(*({branch.name for branch in at.step.branches} for at in states))
     if not shared:
         raise UserError("dpcache: the recipe's steps have no branch in common; guide them all")
@@ -129,14 +131,14 @@ def _features(recipe: Recipe, lab: Lab, samples: int) -> tuple[list[float], list
     for at in states:
         memory = FeatureMemory({feature: 1})
         with torch.inference_mode():
-            lab.network(samples, memory).evaluate(at.step, at.x)
+            calibrator.network(samples, memory).evaluate(at.step, at.x)
             parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
         found.append(torch.cat(parts))
     return [at.step.time for at in states], found
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return dp_cached(recipe, lab, int(values[0]), int(values[1]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return dp_cached(recipe, calibrator, int(values[0]), int(values[1]))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

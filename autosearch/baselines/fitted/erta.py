@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import said, uncached
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.blocks import blocks, span
@@ -28,12 +28,14 @@ _LEAST_INTERVAL = 0.05
 _SAMPLES = 100
 
 
-def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMPLES) -> Recipe:
+def erta_cached(
+    recipe: Recipe, calibrator: Calibrator, threshold: float, samples: int = _SAMPLES
+) -> Recipe:
     """Let a recipe reuse its stack of blocks where that hardly changed, adjusted and rectified.
 
     Args:
         recipe: without site actions of its own.
-        lab: the model.
+        calibrator: the model.
         threshold: the largest relative L1 distance of what the network adds to its input from
             what it added at the last step that computed; published: 0.08 to 0.6 by model.
         samples: to fit on.
@@ -41,7 +43,7 @@ def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMP
     Raises:
         UserError: for a model without blocks, or a recipe with actions already.
     """
-    every = blocks(lab.denoiser.sites)
+    every = blocks(calibrator.denoiser.sites)
     if not every:
         raise UserError("ERTACache: this model has no blocks to reuse; use another recipe")
     if any(step.sites or step.gate for step in recipe.steps):
@@ -49,7 +51,7 @@ def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMP
             "ERTACache: the recipe leaves something out already; give one that computes"
         )
     chosen, stored = [], None
-    for _, x, true in uncached(recipe, lab, samples):
+    for _, x, true in uncached(recipe, calibrator, samples):
         added = true - x
         near = stored is not None and _distance(stored, added) < threshold * _size(added)
         chosen.append({span(every): "reuse"} if near else {})
@@ -59,16 +61,20 @@ def erta_cached(recipe: Recipe, lab: Lab, threshold: float, samples: int = _SAMP
         for step, sites in zip(recipe.steps, chosen, strict=True)
     ]
     cached = recipe.model_copy(update={"steps": steps})
-    return with_rectification(with_shorter_intervals(cached, lab, samples), lab, samples)
+    return with_rectification(
+        with_shorter_intervals(cached, calibrator, samples), calibrator, samples
+    )
 
 
-def with_shorter_intervals(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
+def with_shorter_intervals(
+    recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES
+) -> Recipe:
     """Steps that leave something out go less far, the worse they are.
 
     ``phi = 1 - |cached - true|_1 / |true - next true|_1``, from 0.05 (published: 0) to 1. The last
     step goes to the end in any case.
     """
-    pairs = _both(recipe, lab, samples)
+    pairs = _both(recipe, calibrator, samples)
     factors = []
     for i, (true, cached) in enumerate(pairs):
         if cached is None or i + 1 == len(pairs):
@@ -80,27 +86,29 @@ def with_shorter_intervals(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) ->
     return _changed(recipe, [{"interval": factor} for factor in factors])
 
 
-def with_rectification(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> Recipe:
+def with_rectification(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> Recipe:
     """The line ``a v + b`` from what each step that leaves something out says to the truth.
 
     Ordinary least squares over all numbers of all samples. Steps that compute everything have
     none, nor have those with a gate.
     """
     changes: list[dict[str, object]] = []
-    pairs = _both(recipe, lab, samples)
+    pairs = _both(recipe, calibrator, samples)
     for step, (true, cached) in zip(recipe.steps, pairs, strict=True):
         fitted = None if cached is None or step.gate is not None else _line(cached, true)
         changes.append({"rectify": fitted})
     return _changed(recipe, changes)
 
 
-def _both(recipe: Recipe, lab: Lab, samples: int) -> list[tuple[Tensor, Tensor | None]]:
+def _both(
+    recipe: Recipe, calibrator: Calibrator, samples: int
+) -> list[tuple[Tensor, Tensor | None]]:
     """At each state of the uncached recipe: the true prediction, and the cached one if another."""
     bare = _changed(recipe, [{"rectify": None}] * len(recipe.steps))
-    plan = lab.plan(bare)
-    network = lab.network(samples, plan.new_memory(samples))
+    plan = calibrator.plan(bare)
+    network = calibrator.network(samples, plan.new_memory(samples))
     found: list[tuple[Tensor, Tensor | None]] = []
-    for step, (_, x, true) in zip(plan.steps, uncached(recipe, lab, samples), strict=True):
+    for step, (_, x, true) in zip(plan.steps, uncached(recipe, calibrator, samples), strict=True):
         with torch.inference_mode():
             cached = said(network, step, x)
         acts = any(branch.sites for branch in step.branches)
@@ -132,8 +140,8 @@ def _size(value: Tensor) -> float:
     return float(value.abs().mean())
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return erta_cached(recipe, lab, float(values[0]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return erta_cached(recipe, calibrator, float(values[0]))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
@@ -46,7 +46,7 @@ def plain_step(step: Step, time: float, log_snr: float | None, order: int = 1) -
     return Step(time=time, log_snr=log_snr, order=order, guidance=step.guidance, clip=step.clip)
 
 
-def recorded(recipe: Recipe, lab: Lab, *, steps: int, samples: int) -> Recorded:
+def recorded(recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int) -> Recorded:
     """A DDIM trajectory over the model's whole range from the recipe's start to its end.
 
     Each of its steps is guided and clipped as the recipe's step is that covers its time.
@@ -54,10 +54,10 @@ def recorded(recipe: Recipe, lab: Lab, *, steps: int, samples: int) -> Recorded:
     Raises:
         UserError: for fewer fine steps than the recipe has.
     """
-    name = f"ddim-{_GRIDS[lab.denoiser.schedule.family]}@{steps}"
-    fine = baseline(name, lab.denoiser)
+    name = f"ddim-{_GRIDS[calibrator.denoiser.schedule.family]}@{steps}"
+    fine = baseline(name, calibrator.denoiser)
     end = math.inf if recipe.end == "clean" else float(recipe.end)
-    kept = [step for step in fine.steps if lab.denoiser.schedule.log_snr(step.time) < end]
+    kept = [step for step in fine.steps if calibrator.denoiser.schedule.log_snr(step.time) < end]
     if len(kept) < len(recipe.steps):
         raise UserError(
             f"the fine trajectory has {len(kept)} steps, and the recipe {len(recipe.steps)}; "
@@ -71,20 +71,22 @@ def recorded(recipe: Recipe, lab: Lab, *, steps: int, samples: int) -> Recorded:
         "artifacts": {},
     }
     whole = recipe.model_copy(update={**change, "pruned": []})
-    states = lab.states(whole, samples)
+    states = calibrator.states(whole, samples)
     evaluations = [state.evaluation for state in states[1:] if state.evaluation is not None]
     return Recorded(
         whole, [state.log_snr for state in states], [state.x for state in states], evaluations
     )
 
 
-def fine_states(recipe: Recipe, lab: Lab, *, steps: int, samples: int) -> list[Tensor]:
+def fine_states(
+    recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int
+) -> list[Tensor]:
     """Where a fine trajectory is at the start of each of a recipe's steps, and at its end.
 
     DPM-Solver++(2M) of about so many steps, the recipe's times among them.
     """
-    plan = lab.plan(recipe)
-    schedule = lab.denoiser.schedule
+    plan = calibrator.plan(recipe)
+    schedule = calibrator.denoiser.schedule
     last = plan.steps[-1].next_log_snr
     points = [(step.time, step.log_snr) for step in plan.steps]
     points.append((schedule.last if math.isinf(last) else schedule.time(last), last))
@@ -97,7 +99,7 @@ def fine_states(recipe: Recipe, lab: Lab, *, steps: int, samples: int) -> list[T
         counts.append(len(fine))
     fine[-1] = fine[-1].model_copy(update={"order": 1})
     whole = recipe.model_copy(update={"steps": fine, "pruned": [], "artifacts": {}})
-    states = lab.states(whole, samples)
+    states = calibrator.states(whole, samples)
     return [states[count].x for count in counts]
 
 

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.sampling.stepper import March
+from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.sites.blocks import parts
 from autosearch.diffusion.sites.branches import COND
 from autosearch.diffusion.sites.interception import Mix
@@ -48,13 +48,18 @@ _THRESHOLD = 0.5
 
 
 def learned_router(
-    recipe: Recipe, lab: Lab, weight: float, *, samples: int = _SAMPLES, rounds: int = _ROUNDS
+    recipe: Recipe,
+    calibrator: Calibrator,
+    weight: float,
+    *,
+    samples: int = _SAMPLES,
+    rounds: int = _ROUNDS,
 ) -> Tensor:
     """[steps, sites] weights from 0 to 1; the first step's are 1.
 
     Args:
         recipe: unguided, without site actions of its own.
-        lab: the model.
+        calibrator: the model.
         weight: of the penalty; the larger, the less is computed.
         samples: in a trajectory.
         rounds: trajectories.
@@ -62,20 +67,20 @@ def learned_router(
     Raises:
         UserError: for other recipes, or a model without gradients.
     """
-    plan = lab.plan(recipe)
-    if not isinstance(lab.denoiser, InterceptedDenoiser):
+    plan = calibrator.plan(recipe)
+    if not isinstance(calibrator.denoiser, InterceptedDenoiser):
         raise UserError("harmonica: this model has no network with gradients; use another cache")
     if any(step.branches != (COND,) or step.evaluate != "network" for step in plan.steps):
         raise UserError(
             "harmonica: give a recipe that computes everything, unguided, at every step"
         )
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
-        return _Training(lab, plan, samples).run(weight, rounds)
+        return _Training(calibrator, plan, samples).run(weight, rounds)
 
 
-def routed(recipe: Recipe, lab: Lab, router: Tensor) -> Recipe:
+def routed(recipe: Recipe, calibrator: Calibrator, router: Tensor) -> Recipe:
     """Reuse each site where its weight is at most one half."""
-    names = parts(lab.denoiser.sites)
+    names = parts(calibrator.denoiser.sites)
     steps = [
         step.model_copy(
             update={
@@ -98,15 +103,20 @@ class _At:
 
 
 class _Training:
-    """Weights, plan and lab of one run."""
+    """Weights, plan and calibrator of one run."""
 
-    def __init__(self, lab: Lab, plan: Plan, samples: int) -> None:
-        assert isinstance(lab.denoiser, InterceptedDenoiser)
-        self.lab, self.plan, self.denoiser, self.samples = lab, plan, lab.denoiser, samples
-        self.names = parts(lab.denoiser.sites)
+    def __init__(self, calibrator: Calibrator, plan: Plan, samples: int) -> None:
+        assert isinstance(calibrator.denoiser, InterceptedDenoiser)
+        self.calibrator, self.plan, self.denoiser, self.samples = (
+            calibrator,
+            plan,
+            calibrator.denoiser,
+            samples,
+        )
+        self.names = parts(calibrator.denoiser.sites)
         shape = (len(plan.steps) - 1, len(self.names))
-        self.numbers = torch.randn(shape, generator=lab.generator).requires_grad_()
-        self.labels = lab.condition(samples)
+        self.numbers = torch.randn(shape, generator=calibrator.generator).requires_grad_()
+        self.labels = calibrator.condition(samples)
 
     @property
     def router(self) -> Tensor:
@@ -118,13 +128,13 @@ class _Training:
         optimizer = torch.optim.AdamW([self.numbers], lr=_RATE, weight_decay=0.0)
         proxies = torch.ones(len(self.plan.steps))
         for number in range(rounds):
-            noise = self.lab.noise(self.samples, number)
+            noise = self.calibrator.noise(self.samples, number)
             if number % _REFRESH == 0:
                 with torch.no_grad():
                     proxies = self._image_errors(noise)
             self._travel(noise, functools.partial(self._lesson, optimizer, proxies, weight))
         # At each step the whole network, the cached one, and twice that backwards.
-        self.lab.count(4 * rounds * len(self.plan.steps) * self.samples)
+        self.calibrator.count(4 * rounds * len(self.plan.steps) * self.samples)
         return self.router.detach()
 
     def _lesson(
@@ -159,7 +169,7 @@ class _Training:
             end = self._end(noise, mask)
             moved[i] = (end - before).square().mean()
             before = end
-        self.lab.count(count**2 * self.samples)
+        self.calibrator.count(count**2 * self.samples)
         mean = float(moved[1:].mean()) if count > 1 else 0.0
         return moved / mean if mean else torch.ones(count)
 
@@ -170,17 +180,17 @@ class _Training:
         """The end of the plan's trajectory along what is said at each step."""
         schedule = self.denoiser.schedule
         start = self.plan.start_scale * noise
-        march = March(
-            self.plan, schedule, start, step_noise=lambda k: self.lab.noise(self.samples, k)
+        stepper = Stepper(
+            self.plan, schedule, start, step_noise=lambda k: self.calibrator.noise(self.samples, k)
         )
         stored: dict[str, Tensor] = {}
-        while not march.finished:
-            step, x = march.step, march.x
+        while not stepper.finished:
+            step, x = stepper.step, stepper.x
             alpha, sigma = schedule.alpha_sigma(step.log_snr)
-            said = say(_At(march.done, step, x, stored))
+            said = say(_At(stepper.done, step, x, stored))
             data, left = to_data_and_noise(self.denoiser.prediction, said, x, alpha, sigma)
-            march.tell(Evaluation(step.log_snr, x, data, left))
-        return march.x
+            stepper.tell(Evaluation(step.log_snr, x, data, left))
+        return stepper.x
 
     def _cached(self, at: _At, weights: Tensor) -> Tensor:
         """The prediction with blended features; what is computed for the most part is stored."""
@@ -203,8 +213,8 @@ class _Training:
         return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return routed(recipe, lab, learned_router(recipe, lab, float(values[0])))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return routed(recipe, calibrator, learned_router(recipe, calibrator, float(values[0])))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import said, way
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import StepPlan
@@ -28,20 +28,20 @@ _SKIP = Action("skip")
 Scores = Mapping[str, float]
 
 
-def importance(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> dict[str, float]:
+def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> dict[str, float]:
     """One less the cosine between what a block is given and what it gives, by its name.
 
     Block influence (ShortGPT; Men et al. 2024, equation 1), the mean over tokens, here also over a
     recipe's steps and samples. TinyFusion's baseline takes training images at random times instead,
     and never removes the last block; here any may go.
     """
-    names = blocks(lab.denoiser.sites)
+    names = blocks(calibrator.denoiser.sites)
     keep = dict.fromkeys(names, 1) | {output_feature(name): 1 for name in names}
     found: dict[str, list[float]] = {name: [] for name in names}
-    for at in way(recipe, lab, samples):
+    for at in way(recipe, calibrator, samples):
         memory = FeatureMemory(keep)
         with torch.inference_mode():
-            lab.network(samples, memory).evaluate(at.step, at.x)
+            calibrator.network(samples, memory).evaluate(at.step, at.x)
             for branch in at.step.branches:
                 for name in names:
                     change = memory.get(branch.name, name, at.step.time, 0)
@@ -51,17 +51,19 @@ def importance(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> dict[str, f
     return {name: fmean(values) for name, values in found.items()}
 
 
-def sensitivity(recipe: Recipe, lab: Lab, samples: int = _SAMPLES) -> dict[str, float]:
+def sensitivity(
+    recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES
+) -> dict[str, float]:
     """How far the prediction moves without a block, by the block's name.
 
     The squared distance over the prediction's own square, the mean over a recipe's steps. The
     sensitivity that TinyFusion compares itself with (Fang et al. 2025, table 1) is that of the
     training loss.
     """
-    names = blocks(lab.denoiser.sites)
-    network = lab.network(samples)
+    names = blocks(calibrator.denoiser.sites)
+    network = calibrator.network(samples)
     found: dict[str, list[float]] = {name: [] for name in names}
-    for at in way(recipe, lab, samples):
+    for at in way(recipe, calibrator, samples):
         with torch.inference_mode():
             true = said(network, at.step, at.x)
             for name in names:
@@ -95,10 +97,10 @@ def _power(value: Tensor) -> float:
 
 
 def _fit(
-    score: Callable[[Recipe, Lab], dict[str, float]],
-) -> Callable[[Recipe, Lab, Sequence[Any]], Recipe]:
-    def fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-        return without_least(recipe, score(recipe, lab), int(values[0]))
+    score: Callable[[Recipe, Calibrator], dict[str, float]],
+) -> Callable[[Recipe, Calibrator, Sequence[Any]], Recipe]:
+    def fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+        return without_least(recipe, score(recipe, calibrator), int(values[0]))
 
     return fit
 

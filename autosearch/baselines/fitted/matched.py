@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.descent import descend, most_evaluations
 from autosearch.baselines.fitted.time_fits import fit_of_times
 from autosearch.baselines.fitted.trajectory_ends import Ends
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 def matched(
     recipe: Recipe,
-    lab: Lab,
+    calibrator: Calibrator,
     *,
     samples: int = _SAMPLES,
     rounds: int = _ROUNDS,
@@ -46,7 +46,7 @@ def matched(
     Raises:
         UserError: for stochastic recipes, and for weights that belong to times.
     """
-    ends = Ends("matched", recipe, lab, samples=samples, fine=fine)
+    ends = Ends("matched", recipe, calibrator, samples=samples, fine=fine)
     return ends.recipe(nearest(ends, samples=samples, rounds=rounds))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.descent import descend, most_evaluations
 from autosearch.baselines.fitted.matched import nearest, nearest_forwards
 from autosearch.baselines.fitted.time_fits import fit_of_times
@@ -23,7 +23,7 @@ from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.objectives.teacher_fd import components
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "Moments", "moments"]
+__all__ = ["FITS", "MomentsFit", "moments"]
 
 _SAMPLES = 160
 _ROUNDS = 2
@@ -42,7 +42,7 @@ _FAR = 3.0
 Array = NDArray[np.float64]
 
 
-class Moments:
+class MomentsFit:
     """The Fréchet distance to a set of samples [N, D], as residuals whose squares add up to it.
 
     On the D' principal components of the set, at most one for every eight samples.
@@ -74,7 +74,7 @@ class Moments:
 
 def moments(
     recipe: Recipe,
-    lab: Lab,
+    calibrator: Calibrator,
     *,
     samples: int = _SAMPLES,
     rounds: int = _ROUNDS,
@@ -90,8 +90,8 @@ def moments(
     Raises:
         UserError: for stochastic recipes, and for weights that belong to times.
     """
-    ends = Ends("moments", recipe, lab, samples=samples, fine=fine)
-    distance = Moments(ends.wanted)
+    ends = Ends("moments", recipe, calibrator, samples=samples, fine=fine)
+    distance = MomentsFit(ends.wanted)
 
     def missed(gaps: Array) -> Array:
         return distance.missed(ends.of(gaps, samples))
@@ -99,7 +99,9 @@ def moments(
     if len(recipe.steps) > _FEW:
         starts = [nearest(ends)]
     else:
-        starts = _drawn(ends, samples=max(samples // _SCREEN, 2), rng=_generator(lab, recipe))
+        starts = _drawn(
+            ends, samples=max(samples // _SCREEN, 2), rng=_generator(calibrator, recipe)
+        )
     found = [descend(missed, start, rounds=rounds, tries=_TRIES) for start in starts]
     return ends.recipe(min(found, key=lambda one: one[1])[0])
 
@@ -108,12 +110,12 @@ def _drawn(ends: Ends, *, samples: int, rng: np.random.Generator) -> list[Array]
     """The best of random gaps and of the recipe's own, the best first."""
     own = ends.start
     draws = [rng.normal(0.0, _SPREAD, len(own)) + (own if i % 2 else 0.0) for i in range(_DRAWS)]
-    distance = Moments(ends.wanted[:samples])
+    distance = MomentsFit(ends.wanted[:samples])
     return sorted((own, *draws), key=lambda gaps: distance.distance(ends.of(gaps, samples)))[:_BEST]
 
 
-def _generator(lab: Lab, recipe: Recipe) -> np.random.Generator:
-    return np.random.default_rng([lab.seed, len(recipe.steps)])
+def _generator(calibrator: Calibrator, recipe: Recipe) -> np.random.Generator:
+    return np.random.default_rng([calibrator.seed, len(recipe.steps)])
 
 
 def _forwards(recipe: Recipe, *, samples: int, rounds: int) -> float:

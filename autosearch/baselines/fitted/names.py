@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from autosearch.baselines import POLICIES, Policy, baseline, split_name
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.zoo import FITS
 from autosearch.baselines.rules import check_policies
 from autosearch.diffusion.denoiser import Denoiser
@@ -66,7 +66,7 @@ def is_fitted(name: str) -> bool:
     return bool(check_name(name).fits)
 
 
-def fitted_recipe(name: str, lab: Lab) -> Recipe:
+def fitted_recipe(name: str, calibrator: Calibrator) -> Recipe:
     """The recipe of a name, measuring the model where the name asks for it.
 
     Raises:
@@ -74,18 +74,18 @@ def fitted_recipe(name: str, lab: Lab) -> Recipe:
             that a fit cannot be done on.
     """
     parts = check_name(name)
-    recipe = baseline(parts.unfitted, lab.denoiser)
+    recipe = baseline(parts.unfitted, calibrator.denoiser)
     for fit, values in parts.fits:
-        if fit.sites and not blocks(lab.denoiser.sites):
+        if fit.sites and not blocks(calibrator.denoiser.sites):
             raise UserError(
                 f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"
             )
         # What a fit says of the model, it says of the recipe's weights.
-        with lab.counting(), lab.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
-            recipe = fit.apply(recipe, lab, values)
+        with calibrator.counting(), calibrator.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
+            recipe = fit.apply(recipe, calibrator, values)
     return recipe
 
 
 def named_recipe(name: str, denoiser: Denoiser, *, seed: int = 0) -> Recipe:
     """:func:`fitted_recipe` on a model at hand; artifacts stay in its library."""
-    return fitted_recipe(name, Lab(denoiser, seed=seed))
+    return fitted_recipe(name, Calibrator(denoiser, seed=seed))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autosearch.baselines.fitted.calibrator import Lab, Sampled
+from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
 from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import from_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
@@ -23,17 +23,19 @@ def computing(recipe: Recipe) -> Recipe:
     )
 
 
-def way(recipe: Recipe, lab: Lab, samples: int) -> list[Sampled]:
+def way(recipe: Recipe, calibrator: Calibrator, samples: int) -> list[Sampled]:
     """Steps that ask the network, and their states, along a recipe that computes everything."""
-    found = lab.on_the_way(computing(recipe), samples)
+    found = calibrator.on_the_way(computing(recipe), samples)
     return [at for at in found if at.step.evaluate == "network"]
 
 
-def uncached(recipe: Recipe, lab: Lab, samples: int) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
+def uncached(
+    recipe: Recipe, calibrator: Calibrator, samples: int
+) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
     """Step, state and prediction along a recipe that computes everything."""
-    network = lab.network(samples)
+    network = calibrator.network(samples)
     with torch.inference_mode():
-        for at in lab.on_the_way(computing(recipe), samples):
+        for at in calibrator.on_the_way(computing(recipe), samples):
             yield at.step, at.x, said(network, at.step, at.x)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.boss import at_points
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Recorded, recorded
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
@@ -79,7 +79,7 @@ def best_path(regression: Regression, steps: int) -> list[int]:
 
 
 def subspace_searched(
-    recipe: Recipe, lab: Lab, *, fine: int = _FINE, samples: int = _SAMPLES
+    recipe: Recipe, calibrator: Calibrator, *, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
     """As many steps of form ``linear`` as the recipe has, at the best path's times.
 
@@ -92,7 +92,7 @@ def subspace_searched(
     """
     if any(step.eta > 0 for step in recipe.steps):
         raise UserError("OLSS: weights are of deterministic recipes; set eta to 0")
-    way = recorded(recipe, lab, steps=fine, samples=samples)
+    way = recorded(recipe, calibrator, steps=fine, samples=samples)
     regression = Regression(way)
     path = best_path(regression, len(recipe.steps))
     plain: dict[str, Any] = {
@@ -144,8 +144,8 @@ def _filled(path: Sequence[int], steps: int, end: int) -> list[int]:
     return points
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return subspace_searched(recipe, lab, fine=int(values[0]), samples=int(values[1]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return subspace_searched(recipe, calibrator, fine=int(values[0]), samples=int(values[1]))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

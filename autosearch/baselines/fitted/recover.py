@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import Lesson, cosine, course
 from autosearch.baselines.fitted.low_rank import adapt, merge
 from autosearch.diffusion.artifact_store import packed
@@ -52,7 +52,7 @@ def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
 
     They depend on the training and the network alone: one thread, one generator.
     """
-    known = denoiser.library.find(wanted.provenance)
+    known = denoiser.artifact_store.find(wanted.provenance)
     if known is not None:
         return Recovered(known, 0.0, {})
     assert isinstance(denoiser, NetworkDenoiser)  # checked when the plan was made
@@ -60,7 +60,7 @@ def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
         taught, forwards = course(denoiser, wanted.settings.seed, wanted.settings.steps)
         tensors = _trained(denoiser, wanted, taught)
     artifact, content = packed(wanted.provenance, tensors)
-    denoiser.library.add(artifact, content)
+    denoiser.artifact_store.add(artifact, content)
     macs = wanted.macs - wanted.shared_macs + forwards * denoiser.macs
     return Recovered(artifact, macs, {artifact.key: content})
 
@@ -120,20 +120,20 @@ def _asked(values: Sequence[Any]) -> Recovery:
     return Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    plan = lab.plan(recipe.model_copy(update={"recovery": _asked(values)}))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    plan = calibrator.plan(recipe.model_copy(update={"recovery": _asked(values)}))
     if plan.training is None:
         raise UserError(
             "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
             "in ddim+importance:2+recover@10"
         )
-    macs, plan_training = lab.macs, plan.training
-    plan, found = recovered_plan(plan, lab.denoiser)
+    macs, plan_training = calibrator.macs, plan.training
+    plan, found = recovered_plan(plan, calibrator.denoiser)
     assert found is not None
     # Drawing the samples was counted as it went.
-    lab.macs = macs + found.macs
-    lab.saved += plan_training.macs - found.macs
-    lab.files[found.weights.key] = lab.denoiser.library.content(found.weights)
+    calibrator.macs = macs + found.macs
+    calibrator.saved += plan_training.macs - found.macs
+    calibrator.files[found.weights.key] = calibrator.denoiser.artifact_store.content(found.weights)
     return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
 
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.recipe import Recipe
 
@@ -16,7 +16,7 @@ class _Fitted(Protocol):
     """The fitted recipe."""
 
     def __call__(
-        self, recipe: Recipe, lab: Lab, /, *, samples: int, rounds: int, fine: int
+        self, recipe: Recipe, calibrator: Calibrator, /, *, samples: int, rounds: int, fine: int
     ) -> Recipe: ...
 
 
@@ -37,9 +37,9 @@ def fit_of_times(
 ) -> Fit:
     """A fit whose settings are the samples, the rounds of descent and the fine steps."""
 
-    def apply(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+    def apply(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
         count, most, steps = (int(value) for value in values)
-        return fitted(recipe, lab, samples=count, rounds=most, fine=steps)
+        return fitted(recipe, calibrator, samples=count, rounds=most, fine=steps)
 
     def cost(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
         count, most, steps = (int(value) for value in values)

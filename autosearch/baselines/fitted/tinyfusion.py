@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import lessons, pool
 from autosearch.baselines.fitted.low_rank import adapt
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
@@ -82,11 +82,11 @@ class Gates(nn.Module):
         return [name for name, stays in zip(self.names, kept, strict=True) if not stays]
 
 
-def learned_mask(lab: Lab, *, remove: int, group: int, steps: int) -> list[str]:
+def learned_mask(calibrator: Calibrator, *, remove: int, group: int, steps: int) -> list[str]:
     """The blocks to prune.
 
     Args:
-        lab: the model, a network.
+        calibrator: the model, a network.
         remove: how many blocks go, the same number in every group.
         group: neighbours that share a gate.
         steps: of training.
@@ -94,7 +94,7 @@ def learned_mask(lab: Lab, *, remove: int, group: int, steps: int) -> list[str]:
     Raises:
         UserError: for a model whose weights cannot be trained, and numbers that do not divide.
     """
-    denoiser, names = lab.denoiser, blocks(lab.denoiser.sites)
+    denoiser, names = calibrator.denoiser, blocks(calibrator.denoiser.sites)
     if not isinstance(denoiser, NetworkDenoiser):
         raise UserError(
             "tinyfusion: this model has no network that can be trained here; use importance or "
@@ -104,9 +104,9 @@ def learned_mask(lab: Lab, *, remove: int, group: int, steps: int) -> list[str]:
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
         gates = Gates(names, group=group, keep=keep).to(denoiser.device)
         student = denoiser.variant({})
-        updates = [adapt(student.modules[name], _RANK, lab.generator) for name in names]
+        updates = [adapt(student.modules[name], _RANK, calibrator.generator) for name in names]
         low_rank = [parameter for update in updates for parameter in update]
-        _train(lab, student, gates, low_rank, steps=steps)
+        _train(calibrator, student, gates, low_rank, steps=steps)
     return gates.pruned
 
 
@@ -128,9 +128,14 @@ def _kept(count: int, remove: int, group: int) -> int:
 
 
 def _train(
-    lab: Lab, student: Variant, gates: Gates, low_rank: Sequence[nn.Parameter], *, steps: int
+    calibrator: Calibrator,
+    student: Variant,
+    gates: Gates,
+    low_rank: Sequence[nn.Parameter],
+    *,
+    steps: int,
 ) -> None:
-    denoiser = lab.denoiser
+    denoiser = calibrator.denoiser
     assert isinstance(denoiser, NetworkDenoiser)
     optimizer = torch.optim.AdamW(
         [
@@ -141,11 +146,11 @@ def _train(
     )
     trained = [*low_rank, *gates.parameters()]
     first, last = _TEMPERATURES
-    samples = pool(denoiser, lab.seed)
-    lab.saved += (samples.cost - samples.forwards) * denoiser.macs
-    for i, lesson in enumerate(lessons(denoiser, samples, lab.generator, steps)):
+    samples = pool(denoiser, calibrator.seed)
+    calibrator.saved += (samples.cost - samples.forwards) * denoiser.macs
+    for i, lesson in enumerate(lessons(denoiser, samples, calibrator.generator, steps)):
         temperature = first + (last - first) * i / max(steps - 1, 1)
-        kept = gates.draw(BATCH, temperature, lab.generator)
+        kept = gates.draw(BATCH, temperature, calibrator.generator)
         mixes = {name: Mix(kept[:, j]) for j, name in enumerate(gates.names)}
         with denoiser.using(student):
             said = denoiser.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
@@ -154,12 +159,12 @@ def _train(
         torch.nn.utils.clip_grad_norm_(trained, _LARGEST_NORM)
         optimizer.step()
     # The teacher's forward, the student's, and twice that backwards.
-    lab.count(4 * steps * BATCH)
+    calibrator.count(4 * steps * BATCH)
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
     remove, group, steps = (int(value) for value in values)
-    pruned = learned_mask(lab, remove=remove, group=group, steps=steps)
+    pruned = learned_mask(calibrator, remove=remove, group=group, steps=steps)
     return recipe.model_copy(update={"pruned": pruned})
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import fine_states
 from autosearch.baselines.fitted.log_snr_gaps import Gaps
 from autosearch.errors import UserError
@@ -30,7 +30,9 @@ class Ends:
         UserError: for stochastic recipes, and for weights that belong to times.
     """
 
-    def __init__(self, name: str, recipe: Recipe, lab: Lab, *, samples: int, fine: int) -> None:
+    def __init__(
+        self, name: str, recipe: Recipe, calibrator: Calibrator, *, samples: int, fine: int
+    ) -> None:
         if any(step.eta > 0 for step in recipe.steps):
             raise UserError(f"{name}: ends are compared without noise on the way; set eta to 0")
         if any(step.weights is not None for step in recipe.steps):
@@ -38,13 +40,13 @@ class Ends:
                 f"{name}: the recipe's weights belong to its times; leave one of them out"
             )
         self._recipe = recipe
-        self._lab = lab
-        self._gaps = Gaps(lab.denoiser.schedule)
+        self._lab = calibrator
+        self._gaps = Gaps(calibrator.denoiser.schedule)
         first = recipe.steps[0].model_copy(
-            update={"time": lab.denoiser.schedule.first, "log_snr": None}
+            update={"time": calibrator.denoiser.schedule.first, "log_snr": None}
         )
         whole = recipe.model_copy(update={"steps": [first, *recipe.steps[1:]]})
-        self.wanted = _flat(fine_states(whole, lab, steps=fine, samples=samples)[-1])
+        self.wanted = _flat(fine_states(whole, calibrator, steps=fine, samples=samples)[-1])
         self.start = self._gaps.of([step.time for step in recipe.steps])
 
     def recipe(self, gaps: Array) -> Recipe:

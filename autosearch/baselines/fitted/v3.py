@@ -19,7 +19,7 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, no_forwards
 from autosearch.baselines.fitted.calibration_file import read_calibration
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import plain_step
 from autosearch.diffusion.artifact_store import Provenance
 from autosearch.diffusion.classifier import GRADIENT_COST
@@ -38,7 +38,7 @@ _WINDOW = 11
 
 
 def statistics(
-    recipe: Recipe, lab: Lab, *, levels: int = _LEVELS, samples: int = _SAMPLES
+    recipe: Recipe, calibrator: Calibrator, *, levels: int = _LEVELS, samples: int = _SAMPLES
 ) -> Artifact:
     """Measured statistics of a model as a recipe's first step guides it, kept in its library.
 
@@ -54,36 +54,40 @@ def statistics(
     """
     guidance = [rule.model_dump(exclude_defaults=True) for rule in recipe.steps[0].guidance]
     settings = {"levels": levels, "samples": samples, "guidance": guidance}
-    provenance = Provenance(STATISTICS, settings, lab.denoiser.weights, lab.seed)
-    known = lab.denoiser.library.find(provenance)
+    provenance = Provenance(STATISTICS, settings, calibrator.denoiser.weights, calibrator.seed)
+    known = calibrator.denoiser.artifact_store.find(provenance)
     if known is not None:
         return known
-    if not hasattr(lab.denoiser, "differentiable"):
+    if not hasattr(calibrator.denoiser, "differentiable"):
         raise UserError("DPM-Solver-v3: this model gives no gradients; use another solver")
-    fine = _fine_recipe(recipe, lab, levels)
-    plan = lab.plan(fine)
+    fine = _fine_recipe(recipe, calibrator, levels)
+    plan = calibrator.plan(fine)
     # Of a flow's start at pure noise there is nothing to measure.
     first = len(plan.steps) - levels - 1
-    states = lab.states(fine, samples)[first:]
-    condition = lab.condition(samples)
+    states = calibrator.states(fine, samples)[first:]
+    condition = calibrator.condition(samples)
     diagonals, noises = [], []
     for step, state, after in zip(plan.steps[first:], states, states[1:], strict=False):
         assert after.evaluation is not None
         assert after.evaluation.noise is not None  # the trajectory ends before the clean end
         noises.append(after.evaluation.noise.double())
-        signs = torch.randint(0, 2, state.x.shape, generator=lab.generator) * 2.0 - 1.0
-        diagonals.append(diagonal(lab, step, state.x, condition, signs))
+        signs = torch.randint(0, 2, state.x.shape, generator=calibrator.generator) * 2.0 - 1.0
+        diagonals.append(diagonal(calibrator, step, state.x, condition, signs))
     log_snrs = torch.tensor([step.log_snr for step in plan.steps[first:]], dtype=torch.float64)
-    scales = [lab.denoiser.schedule.alpha_sigma(step.log_snr)[0] for step in plan.steps[first:]]
+    scales = [
+        calibrator.denoiser.schedule.alpha_sigma(step.log_snr)[0] for step in plan.steps[first:]
+    ]
     y = torch.stack(
         [state.x.double() / scale for state, scale in zip(states, scales, strict=False)]
     )
     tensors = statistics_of(log_snrs, y, torch.stack(noises), torch.stack(diagonals))
-    return lab.keep(STATISTICS, settings, {name: one.float() for name, one in tensors.items()})
+    return calibrator.keep(
+        STATISTICS, settings, {name: one.float() for name, one in tensors.items()}
+    )
 
 
 def diagonal(
-    lab: Lab, step: StepPlan, x: Tensor, condition: Tensor | None, signs: Tensor
+    calibrator: Calibrator, step: StepPlan, x: Tensor, condition: Tensor | None, signs: Tensor
 ) -> Tensor:
     """Hutchinson's estimate [*sample_shape] of ``sigma diag(d noise / d x)``, over samples.
 
@@ -92,21 +96,21 @@ def diagonal(
         x: [N, *sample_shape].
         signs: as ``x``, independent and of mean square 1.
     """
-    alpha, sigma = lab.denoiser.schedule.alpha_sigma(step.log_snr)
+    alpha, sigma = calibrator.denoiser.schedule.alpha_sigma(step.log_snr)
     with torch.inference_mode(False), torch.enable_grad():
         x = x.clone().requires_grad_()
         signs = signs.to(device=x.device, dtype=x.dtype)
         times = torch.full((len(x),), step.time, device=x.device, dtype=x.dtype)
         total = torch.zeros_like(x)
         for branch, weight in zip(step.branches, step.weights, strict=True):
-            said = lab.denoiser.differentiable(  # type: ignore[attr-defined]
+            said = calibrator.denoiser.differentiable(  # type: ignore[attr-defined]
                 x, times, condition, given=branch.condition
             )
             total = total + weight * said
-        _, noise = to_data_and_noise(lab.denoiser.prediction, total, x, alpha, sigma)
+        _, noise = to_data_and_noise(calibrator.denoiser.prediction, total, x, alpha, sigma)
         assert noise is not None
         (product,) = torch.autograd.grad((noise * signs).sum(), x)
-    lab.count((1 + GRADIENT_COST) * len(step.branches) * len(x))
+    calibrator.count((1 + GRADIENT_COST) * len(step.branches) * len(x))
     return sigma * (signs * product).double().mean(0)
 
 
@@ -155,14 +159,14 @@ def with_statistics(recipe: Recipe, artifact: Artifact) -> Recipe:
     return Recipe.from_dict(data, where="DPM-Solver-v3")
 
 
-def _fine_recipe(recipe: Recipe, lab: Lab, levels: int) -> Recipe:
+def _fine_recipe(recipe: Recipe, calibrator: Calibrator, levels: int) -> Recipe:
     """DPM-Solver++(2M) through even log-SNRs over the model's whole range, both ends included."""
     first = recipe.steps[0]
     if any(rule.rule != "cfg" for rule in first.guidance) or first.clip is not None:
         raise UserError(
             "DPM-Solver-v3: statistics are of classifier-free guidance or none; leave the rest out"
         )
-    schedule = lab.denoiser.schedule
+    schedule = calibrator.denoiser.schedule
     low, high = schedule.log_snr(schedule.first), schedule.log_snr(schedule.last)
     steps = []
     if low == -torch.inf:
@@ -184,13 +188,13 @@ def _smoothed(values: Tensor) -> Tensor:
     )
 
 
-def _fit(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    found = statistics(recipe, lab, levels=int(values[0]), samples=int(values[1]))
+def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    found = statistics(recipe, calibrator, levels=int(values[0]), samples=int(values[1]))
     return with_statistics(recipe, found)
 
 
-def _given(recipe: Recipe, lab: Lab, values: Sequence[Any]) -> Recipe:
-    return with_statistics(recipe, read_calibration(str(values[0]), lab, method=STATISTICS))
+def _given(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
+    return with_statistics(recipe, read_calibration(str(values[0]), calibrator, method=STATISTICS))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:

@@ -21,7 +21,7 @@ from autosearch.diffusion.sampling.call_keys import Call
 from autosearch.diffusion.sites.gates import Passed, RowMemory
 from autosearch.diffusion.sites.sites import FeatureMemory, Put
 
-__all__ = ["AUTO_BYTES", "Keep", "Recaller", "Record", "TrajectoryStore", "make_store"]
+__all__ = ["AUTO_BYTES", "CachedCall", "CallCache", "Keep", "Recaller", "make_call_cache"]
 
 # ``off``, ``auto``, or the most bytes for each worker.
 Keep = Literal["auto", "off"] | int
@@ -34,7 +34,7 @@ Outputs = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Record:
+class CachedCall:
     """What came of one call.
 
     Attributes:
@@ -61,7 +61,7 @@ class Record:
         rows = [put.rows for put in puts if put.rows is not None]
         return [*(put.feature for put in puts), *rows, *(one.mask for one in self.passed)]
 
-    def on(self, device: torch.device, features: Collection[str]) -> "Record":
+    def on(self, device: torch.device, features: Collection[str]) -> "CachedCall":
         """A copy that nobody else writes to or holds, with some of the features."""
         return replace(
             self,
@@ -75,7 +75,7 @@ class Record:
         )
 
 
-class TrajectoryStore:
+class CallCache:
     """Records by call and batch, at most ``max_bytes`` of them: the least recently used go first.
 
     They are copies, in the host's memory.
@@ -88,7 +88,7 @@ class TrajectoryStore:
     def __init__(self, max_bytes: int, *, widest: float | None = None) -> None:
         self.max_bytes = max_bytes
         self.widest = widest
-        self._records: OrderedDict[object, Record] = OrderedDict()
+        self._records: OrderedDict[object, CachedCall] = OrderedDict()
         self._nbytes = 0
 
     def __len__(self) -> int:
@@ -99,14 +99,14 @@ class TrajectoryStore:
         """Bytes held now."""
         return self._nbytes
 
-    def find(self, key: object) -> Record | None:
+    def find(self, key: object) -> CachedCall | None:
         """The record of a key, which counts as used now."""
         record = self._records.get(key)
         if record is not None:
             self._records.move_to_end(key)
         return record
 
-    def keep(self, key: object, record: Record) -> None:
+    def keep(self, key: object, record: CachedCall) -> None:
         """Keep a record, with the features that are known of the same call already, if it fits."""
         known = self._drop(key)
         whole = record
@@ -125,7 +125,7 @@ class TrajectoryStore:
         self._records.clear()
         self._nbytes = 0
 
-    def _fitting(self, whole: Record, record: Record) -> Record | None:
+    def _fitting(self, whole: CachedCall, record: CachedCall) -> CachedCall | None:
         """The most of it that may be kept."""
         sample = next(iter(record.outputs.values()))
         limits = [float(self.max_bytes)]
@@ -135,14 +135,14 @@ class TrajectoryStore:
                 return part
         return None
 
-    def _drop(self, key: object) -> Record | None:
+    def _drop(self, key: object) -> CachedCall | None:
         record = self._records.pop(key, None)
         if record is not None:
             self._nbytes -= record.nbytes
         return record
 
 
-def make_store(keep: Keep) -> TrajectoryStore | None:
+def make_call_cache(keep: Keep) -> CallCache | None:
     """The store that a setting asks for; None where it is off.
 
     A number of bytes is for records of any size: whoever names it knows what they have.
@@ -150,8 +150,8 @@ def make_store(keep: Keep) -> TrajectoryStore | None:
     if keep == "off":
         return None
     if keep == "auto":
-        return TrajectoryStore(AUTO_BYTES, widest=_WIDEST)
-    return TrajectoryStore(keep)
+        return CallCache(AUTO_BYTES, widest=_WIDEST)
+    return CallCache(keep)
 
 
 class Recaller:
@@ -168,7 +168,7 @@ class Recaller:
     """
 
     def __init__(
-        self, store: TrajectoryStore, calls: Sequence[Call], batch: object, *, device: torch.device
+        self, store: CallCache, calls: Sequence[Call], batch: object, *, device: torch.device
     ) -> None:
         self._store = store
         self._calls = calls
@@ -215,10 +215,10 @@ class Recaller:
         return call.key, self._batch
 
 
-def _chosen(calls: Sequence[Call], known: Sequence[Record | None]) -> list[Record | None]:
+def _chosen(calls: Sequence[Call], known: Sequence[CachedCall | None]) -> list[CachedCall | None]:
     """The records that can be used: those with all that the calls which are made will look up."""
     missing: list[set[str]] = [set() for _ in calls]
-    chosen: list[Record | None] = [None] * len(calls)
+    chosen: list[CachedCall | None] = [None] * len(calls)
     for index in reversed(range(len(calls))):
         record = known[index]
         if record is not None and missing[index] <= record.features.keys():
@@ -229,7 +229,7 @@ def _chosen(calls: Sequence[Call], known: Sequence[Record | None]) -> list[Recor
     return chosen
 
 
-def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> Record:
+def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> CachedCall:
     features: dict[str, list[Put]] = {name: [] for name in call.wanted}
     for put in told:
         if isinstance(put, Put) and put.name in features:
@@ -237,7 +237,7 @@ def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> Rec
     passed = tuple(one for one in told if isinstance(one, Passed))
     count = len(next(iter(outputs.values())))
     left_out = sum(one.saves * int(one.mask.sum()) for one in passed)
-    return Record(
+    return CachedCall(
         outputs,
         {name: tuple(puts) for name, puts in features.items()},
         passed,
@@ -245,7 +245,7 @@ def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> Rec
     )
 
 
-def _repeat(record: Record, memory: FeatureMemory) -> None:
+def _repeat(record: CachedCall, memory: FeatureMemory) -> None:
     """Change the memory as the call did."""
     for put in (put for puts in record.features.values() for put in puts):
         memory.put(put.branch, put.name, put.coordinate, put.feature, rows=put.rows)

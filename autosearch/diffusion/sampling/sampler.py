@@ -13,7 +13,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.statistics import plan_statistics
-from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
 from autosearch.diffusion.sites.gates import RowMemory
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
@@ -71,7 +71,7 @@ def trajectory(
     memory = plan.new_memory(len(noise))
     network = Network(denoiser, condition, memory, _weights(denoiser, plan), recall)
     start = plan.start_scale * noise
-    march = March(
+    stepper = Stepper(
         plan,
         denoiser.schedule,
         start,
@@ -79,18 +79,18 @@ def trajectory(
         history=history,
         statistics=plan_statistics(plan, denoiser),
     )
-    yield State(0, march.log_snr, march.x, None)
-    while not march.finished:
-        if march.tell(network.evaluate(march.step, march.x)):
+    yield State(0, stepper.log_snr, stepper.x, None)
+    while not stepper.finished:
+        if stepper.tell(network.evaluate(stepper.step, stepper.x)):
             saved = memory.saved.clone() if isinstance(memory, RowMemory) else None
-            yield State(march.done, march.log_snr, march.x, march.newest, saved)
+            yield State(stepper.done, stepper.log_snr, stepper.x, stepper.newest, saved)
 
 
 def _weights(denoiser: Denoiser, plan: Plan) -> Artifact | None:
     """The weights of a plan, where they are others than the denoiser's own."""
     if plan.training is None:
         return plan.weights
-    known = denoiser.library.find(plan.training.provenance)
+    known = denoiser.artifact_store.find(plan.training.provenance)
     if known is None:
         raise UserError(
             f"artifact {plan.training.provenance.key}.safetensors (recover): these weights are not "

@@ -27,7 +27,7 @@ def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
         return None
     key = (artifact.sha256, str(denoiser.device))
     if key not in _HELD:
-        tensors = denoiser.library.on(artifact, denoiser.device, torch.float64)
+        tensors = denoiser.artifact_store.on(artifact, denoiser.device, torch.float64)
         where = f"artifact {artifact.key}.safetensors"
         _HELD[key] = Statistics.from_tensors(tensors, shape=denoiser.sample_shape, where=where)
         if len(_HELD) > _MOST:

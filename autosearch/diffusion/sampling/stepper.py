@@ -14,13 +14,13 @@ from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers import Evaluation, Statistics, Update, moved
 
-__all__ = ["March", "StepNoise"]
+__all__ = ["StepNoise", "Stepper"]
 
 # Gives the noise [N, *sample_shape] that step k >= 1 adds.
 StepNoise = Callable[[int], Tensor]
 
 
-class March:
+class Stepper:
     """A plan on its way: what is to be evaluated next, and where that leads.
 
     Attributes:
@@ -69,7 +69,7 @@ class March:
     def newest(self) -> Evaluation:
         return self._past[-1]
 
-    def fork(self, plan: Plan) -> "March":
+    def fork(self, plan: Plan) -> "Stepper":
         """A march at the same place that goes on by another plan, of the same steps so far."""
         other = copy.copy(self)
         other.plan, other._past = plan, list(self._past)

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autosearch.baselines.fitted.calibrator import Lab
+from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.recover import recovered_plan
-from autosearch.diffusion.artifact_store import Library
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.noise import Stream, draw
-from autosearch.diffusion.sampling.call_cache import Keep, Recaller, TrajectoryStore, make_store
+from autosearch.diffusion.sampling.call_cache import CallCache, Keep, Recaller, make_call_cache
 from autosearch.diffusion.sampling.call_keys import Call, calls_of
 from autosearch.diffusion.sampling.sampler import State, last_state
 from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
@@ -34,7 +34,7 @@ class ModelEvaluator(Evaluator):
     Args:
         library: where the artifacts of recipes are found, and kept; by default in memory.
         trajectories: what is kept of the plans' ways, for plans that begin alike; see
-            :func:`autosearch.diffusion.sampling.call_cache.make_store`. It changes no row.
+            :func:`autosearch.diffusion.sampling.call_cache.make_call_cache`. It changes no row.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class ModelEvaluator(Evaluator):
         spec: ModelSpec,
         *,
         device: str = "cpu",
-        library: Library | None = None,
+        artifact_store: ArtifactStore | None = None,
         trajectories: Keep = "off",
     ) -> None:
         keep_freed_memory()
         self.model = spec.load().to(device)
-        if library is not None:
-            self.model.denoiser.library = library
-        self.trajectories: TrajectoryStore | None = make_store(trajectories)
+        if artifact_store is not None:
+            self.model.denoiser.artifact_store = artifact_store
+        self.trajectories: CallCache | None = make_call_cache(trajectories)
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
@@ -92,17 +92,17 @@ class ModelEvaluator(Evaluator):
 
     def fit(self, task: FitTask) -> Outcome:
         start = time.perf_counter()
-        lab = Lab(self.model.denoiser, seed=task.seed)
+        calibrator = Calibrator(self.model.denoiser, seed=task.seed)
         try:
-            recipe = fitted_recipe(task.name, lab)
+            recipe = fitted_recipe(task.name, calibrator)
         except UserError as error:
             raise Infeasible(str(error)) from None
         return Outcome(
             id=task.id,
             recipe=recipe.to_dict(),
-            files=lab.files,
-            forward_equivalents=lab.forward_equivalents,
-            nominal=lab.nominal,
+            files=calibrator.files,
+            forward_equivalents=calibrator.forward_equivalents,
+            nominal=calibrator.nominal,
             seconds=time.perf_counter() - start,
         )
 

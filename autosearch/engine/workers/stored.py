@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from autosearch.diffusion.artifact_store import Library
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.engine.workers.base import Executor, Job, Outcome, Task
 from autosearch.engine.workers.delegating import Delegating
 from autosearch.engine.workers.store import BlockStore
@@ -19,10 +19,12 @@ class StoredExecutor(Delegating):
     ``library``.
     """
 
-    def __init__(self, inner: Executor, store: BlockStore, library: Library | None = None) -> None:
+    def __init__(
+        self, inner: Executor, store: BlockStore, artifact_store: ArtifactStore | None = None
+    ) -> None:
         super().__init__(inner)
         self._store = store
-        self._library = Library() if library is None else library
+        self._library = ArtifactStore() if artifact_store is None else artifact_store
         self._tasks: dict[int, Job] = {}
         self._ready: list[Outcome] = []
 

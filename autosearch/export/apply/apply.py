@@ -19,7 +19,7 @@ from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Given
 from autosearch.models.diffusers.denoiser import PipelineDenoiser, plain_sites
 from autosearch.models.diffusers.families import family_of
-from autosearch.models.diffusers.network_call import Call
+from autosearch.models.diffusers.network_call import NetworkCall
 from autosearch.models.diffusers.optional_import import diffusers
 from autosearch.models.diffusers.schedule import model_noise
 from autosearch.recipe import Recipe
@@ -122,30 +122,32 @@ class _Applied:
             )
         self._inside = True
         try:
-            return self._answered(Call.of(self._network, self._denoiser.family, args, kwargs))
+            return self._answered(
+                NetworkCall.of(self._network, self._denoiser.family, args, kwargs)
+            )
         finally:
             self._inside = False
 
-    def _answered(self, call: Call) -> Any:
+    def _answered(self, call: NetworkCall) -> Any:
         family = self._denoiser.family
         null = getattr(self._network.config, "num_embeds_ada_norm", None)
         doubled = call.doubled(self._pipeline(), null)
         state = call.state.chunk(2)[0] if doubled else call.state
-        march = self._scheduler.march
-        if march is None:
+        stepper = self._scheduler.stepper
+        if stepper is None:
             scale = 1.0 if family.scales_start else self._scheduler.plan.start_scale
-            march = self._scheduler.begin(scale * state.float())
+            stepper = self._scheduler.begin(scale * state.float())
             self._memory = self._scheduler.plan.new_memory(len(state))
         else:
-            march = self._scheduler.take(state)
+            stepper = self._scheduler.take(state)
         conditions = call.conditions(doubled=doubled)
-        _check_modes(march.step, conditions)
+        _check_modes(stepper.step, conditions)
         denoiser = self._denoiser.with_conditions(conditions)
         denoiser.device = state.device
         network = Network(denoiser, None, self._memory)
-        evaluation = network.evaluate(march.step, march.x)
+        evaluation = network.evaluate(stepper.step, stepper.x)
         self._scheduler.pending = evaluation
-        return _output(call, self._prediction(march.step, evaluation), self._network)
+        return _output(call, self._prediction(stepper.step, evaluation), self._network)
 
     def _prediction(self, step: StepPlan, evaluation: Evaluation) -> Tensor:
         """The guided prediction, in the network's own kind."""
@@ -184,13 +186,13 @@ def _denoiser(network: Any, scheduler: Any) -> PipelineDenoiser:
     family = family_of(config, where="apply")
     known = {**scheduler.config, "_class_name": type(scheduler).__name__}
     schedule, prediction = model_noise(known, where="apply: scheduler")
-    places = family.places(network)
+    site_specs = family.site_specs(network)
     modes = ("cond", "uncond") if family.guided else ("cond",)
     return PipelineDenoiser(
         network,
         family,
-        places=places,
-        sites=plain_sites(places),
+        site_specs=site_specs,
+        sites=plain_sites(site_specs),
         macs=1,
         schedule=schedule,
         prediction=prediction,
@@ -214,7 +216,7 @@ def _check_modes(step: StepPlan, conditions: Given) -> None:
         )
 
 
-def _output(call: Call, prediction: Tensor, network: Any) -> Any:
+def _output(call: NetworkCall, prediction: Tensor, network: Any) -> Any:
     """A prediction in the form that the pipeline expects; its own guidance changes nothing of it.
 
     Both halves of a doubled batch are the same, and the variance channels are 0.

@@ -14,7 +14,7 @@ from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.recipe import Recipe
 
-__all__ = ["Told", "solver_plan"]
+__all__ = ["ReplayDenoiser", "solver_plan"]
 
 # What a scheduler can do; guidance and sites are the pipeline's and the network's.
 _SOLVER_FIELDS = (
@@ -37,7 +37,7 @@ _SOLVER_FIELDS = (
 )
 
 
-class Told(Denoiser):
+class ReplayDenoiser(Denoiser):
     """``output`` [N, *sample_shape] is the prediction, whatever is asked."""
 
     output: Tensor
@@ -70,4 +70,4 @@ def solver_plan(recipe: Recipe) -> Plan:
     kept: dict[str, Any] = {key: data[key] for key in whole if key in data}
     schedule = get_schedule(recipe.model.family, recipe.model.schedule)
     plain = Recipe.from_dict({**kept, "steps": steps})
-    return compile_recipe(plain, Told(schedule, recipe.model.prediction))
+    return compile_recipe(plain, ReplayDenoiser(schedule, recipe.model.prediction))

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import Network
-from autosearch.diffusion.sampling.stepper import March, StepNoise
+from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
-from autosearch.export.apply.replay_denoiser import Told, solver_plan
+from autosearch.export.apply.replay_denoiser import ReplayDenoiser, solver_plan
 from autosearch.recipe import Recipe
 
 __all__ = ["RecipeScheduler"]
@@ -47,7 +47,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
 
     # Of the run under way.
     running: bool
-    march: March | None
+    stepper: Stepper | None
     pending: Evaluation | None
     _generator: Any
     _dtype: torch.dtype | None
@@ -64,7 +64,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         parsed = Recipe.from_dict(recipe)
         self._recipe = parsed
         self.schedule = get_schedule(parsed.model.family, parsed.model.schedule)
-        self._told = Told(self.schedule, parsed.model.prediction)
+        self._told = ReplayDenoiser(self.schedule, parsed.model.prediction)
         self._times_factor = _FLOW_TIMES if self.schedule.family == "flow" else 1.0
         self.step_noise: StepNoise | None = None
         # Set by whoever runs the network itself.
@@ -115,10 +115,10 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         """The sample itself: states are in the model's own scaling."""
         return sample
 
-    def begin(self, x: Tensor) -> March:
+    def begin(self, x: Tensor) -> Stepper:
         """The march of this run, from its first state [N, *sample_shape]."""
-        self.march = March(self.plan, self.schedule, x, step_noise=self._noise)
-        return self.march
+        self.stepper = Stepper(self.plan, self.schedule, x, step_noise=self._noise)
+        return self.stepper
 
     def step(
         self,
@@ -143,12 +143,12 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         self._generator = generator
         # What the pipeline holds before the first step is in its own precision.
         self._dtype = self._dtype or sample.dtype
-        march = self.march or self.begin(sample.float())
+        stepper = self.stepper or self.begin(sample.float())
         if not self.attached:
-            self._take(march, sample)
-        march.tell(self._evaluation(march, model_output))
-        x, dtype = march.x, self._dtype
-        if march.finished:
+            self._take(stepper, sample)
+        stepper.tell(self._evaluation(stepper, model_output))
+        x, dtype = stepper.x, self._dtype
+        if stepper.finished:
             self._stop()
         if len(x) < len(sample):
             # Some pipelines hand in each sample twice.
@@ -166,20 +166,20 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
             rows.append(alpha * data + sigma * drawn)
         return torch.stack(rows)
 
-    def take(self, sample: Tensor) -> March:
+    def take(self, sample: Tensor) -> Stepper:
         """The march with the state that the pipeline hands in, which may have changed it."""
-        march = self.march
-        assert march is not None
-        self._take(march, sample)
-        return march
+        stepper = self.stepper
+        assert stepper is not None
+        self._take(stepper, sample)
+        return stepper
 
-    def _take(self, march: March, sample: Tensor) -> None:
+    def _take(self, stepper: Stepper, sample: Tensor) -> None:
         # In lower precision the pipeline holds a rounding of the state; then ours goes on.
-        exact = march.x.dtype == sample.dtype
-        if exact or not torch.equal(march.x.to(sample.dtype), sample):
-            march.x = sample.to(march.x.dtype)
+        exact = stepper.x.dtype == sample.dtype
+        if exact or not torch.equal(stepper.x.to(sample.dtype), sample):
+            stepper.x = sample.to(stepper.x.dtype)
 
-    def _evaluation(self, march: March, model_output: Tensor) -> Evaluation:
+    def _evaluation(self, stepper: Stepper, model_output: Tensor) -> Evaluation:
         pending, self.pending = self.pending, None
         if pending is not None:
             return pending
@@ -188,19 +188,19 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
                 "scheduler: the pipeline stepped without asking its network; this pipeline is "
                 "not one that recipes can be applied to"
             )
-        self._told.output = model_output.to(march.x.dtype)
-        return Network(self._told, None, None).evaluate(march.step, march.x)
+        self._told.output = model_output.to(stepper.x.dtype)
+        return Network(self._told, None, None).evaluate(stepper.step, stepper.x)
 
     def _noise(self, k: int) -> Tensor:
         if self.step_noise is not None:
             return self.step_noise(k)
-        assert self.march is not None
-        x = self.march.x
+        assert self.stepper is not None
+        x = self.stepper.x
         return randn_tensor(x.shape, generator=self._generator, device=x.device, dtype=x.dtype)
 
     def _stop(self) -> None:
         self.running = False
-        self.march = None
+        self.stepper = None
         self.pending = None
         self._generator = None
         self._dtype = None

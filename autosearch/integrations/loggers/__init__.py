@@ -1,18 +1,24 @@
-"""Whoever watches a run: Weights & Biases, MLflow, TensorBoard, and callbacks of one's own."""
+"""Whoever watches a run: Weights & Biases, MLflow, TensorBoard, and loggers of one's own."""
 
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
+from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.integrations.loggers.mlflow import Mlflow
 from autosearch.integrations.loggers.tensorboard import TensorBoard
 from autosearch.integrations.loggers.wandb import WeightsAndBiases
+from autosearch.registry import Registry
 
 __all__ = [
     "BUILTIN",
-    "Callback",
+    "REGISTRY",
+    "Logger",
     "Mlflow",
     "Numbers",
     "TensorBoard",
     "Watched",
     "WeightsAndBiases",
+    "find",
 ]
 
-BUILTIN: tuple[type[Callback], ...] = (TensorBoard, WeightsAndBiases, Mlflow)
+BUILTIN: tuple[type[Logger], ...] = (TensorBoard, WeightsAndBiases, Mlflow)
+
+REGISTRY = Registry("logger", BUILTIN, aliases=["autosearch.loggers"])
+find = REGISTRY.find

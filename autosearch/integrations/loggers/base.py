@@ -1,4 +1,4 @@
-"""What a callback is told of a run, in this order.
+"""What a logger is told of a run, in this order.
 
     call                  when
     on_start(watched)     the run begins, or is resumed
@@ -7,7 +7,7 @@
     on_end(ending)        the run came to its end or was interrupted and saved, with news
     close(finished)       always, also after an error
 
-A callback is told in a thread of its own and may take its time: a run waits for it at its end
+A logger is told in a thread of its own and may take its time: a run waits for it at its end
 only, and not for long. Its first exception switches it off with a warning. What it was told is kept
 beside the study, so that a resumed run goes on from there; after a kill, the last call may come
 again.
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from autosearch.integrations.loggers.final_front import Ending
+    from autosearch.integrations.loggers.final_front import FinalFront
     from autosearch.study.study import Candidate
 
-__all__ = ["Callback", "Numbers", "Watched"]
+__all__ = ["Logger", "Numbers", "Watched"]
 
 Numbers = Mapping[str, float]
 
@@ -34,9 +34,9 @@ class Watched:
     Attributes:
         id: the study's own, the same whenever it is resumed.
         name: the study's name.
-        directory: of the study; a callback may keep files of its own there.
+        directory: of the study; a logger may keep files of its own there.
         header: what the study's journal begins with: experiment, model, versions.
-        told: how many candidates the callback was told before; the next one's number.
+        told: how many candidates the logger was told before; the next one's number.
     """
 
     id: str
@@ -46,11 +46,11 @@ class Watched:
     told: int
 
 
-class Callback:
+class Logger:
     """Watches a run. Its settings in an experiment are its keyword-only parameters.
 
     Raise ``UserError`` from ``__init__`` for what the user has to mend before the run starts, such
-    as a missing package; any later exception switches the callback off and nothing else.
+    as a missing package; any later exception switches the logger off and nothing else.
     """
 
     name: ClassVar[str]
@@ -78,7 +78,7 @@ class Callback:
                 ``validated/fid_high``, of each objective; ``validated/samples`` and ``/seed``.
         """
 
-    def on_end(self, ending: "Ending") -> None:
+    def on_end(self, ending: "FinalFront") -> None:
         """The run is over: its front as a table and as a picture."""
 
     def close(self, *, finished: bool) -> None:

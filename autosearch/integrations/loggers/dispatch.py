@@ -1,4 +1,4 @@
-"""From an experiment's ``loggers`` to callbacks, and what they are told while a run goes on."""
+"""From an experiment's ``loggers`` to loggers, and what they are told while a run goes on."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,33 +7,45 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from autosearch.errors import UserError
-from autosearch.integrations.loggers.base import Callback, Watched
-from autosearch.integrations.loggers.final_front import Ending
+from autosearch.integrations.loggers import find
+from autosearch.integrations.loggers.base import Logger, Watched
+from autosearch.integrations.loggers.final_front import FinalFront
 from autosearch.integrations.loggers.metrics import Tally, validated_numbers
-from autosearch.integrations.loggers.progress_file import Marks
+from autosearch.integrations.loggers.progress_file import ProgressFile
 from autosearch.integrations.loggers.thread import Line
-from autosearch.registry import construct, find
+from autosearch.registry import construct
 from autosearch.study.progress_snapshot import unfinished
 from autosearch.study.study import Study
 
-__all__ = ["Chosen", "Watchers", "make_callbacks"]
+__all__ = ["Chosen", "Loggers", "Watchers", "make_loggers"]
 
 _log = logging.getLogger(__name__)
 
-# Seconds to wait for callbacks at the end of a run, and where it ends by an error.
+# Seconds to wait for loggers at the end of a run, and where it ends by an error.
 _PATIENCE = 120.0
 _HURRY = 5.0
 
 
 class Chosen(NamedTuple):
-    """A callback and the settings that made it."""
+    """A logger and the settings that made it."""
 
-    callback: Callback
+    logger: Logger
     settings: Mapping[str, Any]
 
 
-def make_callbacks(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -> list[Chosen]:
-    """The callbacks of an experiment's ``loggers``.
+class Loggers:
+    """Loggers with the settings that made them, to be attached to a run."""
+
+    def __init__(self, chosen: Sequence[Chosen]) -> None:
+        self._chosen = chosen
+
+    def attached(self, study: Study, *, directory: Path, key: str) -> "Watchers":
+        """Open them for a study; see :class:`autosearch.engine.session.Loggers`."""
+        return Watchers(self._chosen, study, directory=directory, key=key)
+
+
+def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -> Loggers:
+    """The loggers of an experiment's ``loggers``.
 
     Args:
         loggers: name and settings of each.
@@ -50,18 +62,18 @@ def make_callbacks(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True)
             if strict:
                 raise
             _log.warning("%s; goes on without it", error)
-    return made
+    return Loggers(made)
 
 
 def _made(given: Mapping[str, Any]) -> Chosen:
     name = given["name"]
     settings = {key: value for key, value in given.items() if key != "name"}
-    kind = find("callback", name, where="loggers")
+    kind = find(name, where="loggers")
     return Chosen(construct(kind, settings, where=f"loggers.{name}"), settings)
 
 
 class Watchers:
-    """All callbacks of a run; looks at the study and passes on what is new."""
+    """All loggers of a run; looks at the study and passes on what is new."""
 
     def __init__(
         self, chosen: Sequence[Chosen], study: Study, *, directory: Path, key: str
@@ -77,11 +89,11 @@ class Watchers:
     def __enter__(self) -> "Watchers":
         if self._chosen:
             self._tally = Tally(self._study)
-        for callback, settings in self._chosen:
-            marks = Marks.load(self._directory, callback.name, settings)
+        for logger, settings in self._chosen:
+            marks = ProgressFile.load(self._directory, logger.name, settings)
             header = self._study.header
             watched = Watched(self._key, header["name"], self._directory, header, marks.results)
-            self._lines.append(Line(callback, watched, marks))
+            self._lines.append(Line(logger, watched, marks))
         return self
 
     def __exit__(
@@ -95,7 +107,7 @@ class Watchers:
         clean = kind is None
         if clean:
             self.look()
-            ending = Ending(self._study, self._directory)
+            ending = FinalFront(self._study, self._directory)
             for line in self._lines:
                 line.end(ending)
         finished = clean and unfinished(self._study) is None

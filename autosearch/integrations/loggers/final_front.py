@@ -1,4 +1,4 @@
-"""The front that a run left, for callbacks: made when the first of them asks."""
+"""The front that a run left, for loggers: made when the first of them asks."""
 
 import threading
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from autosearch.study.front_view import FrontView, Point
 from autosearch.study.study import Study
 from autosearch.visualization.figures import plot_front
 
-__all__ = ["Ending"]
+__all__ = ["FinalFront"]
 
 
-class Ending:
+class FinalFront:
     """Table, text, numbers and picture of a front; safe to ask from several threads.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What callbacks are told of a candidate, as numbers by name."""
+"""What loggers are told of a candidate, as numbers by name."""
 
 import numpy as np
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autosearch.errors import missing
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
+from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from autosearch.integrations.loggers.final_front import Ending
+    from autosearch.integrations.loggers.final_front import FinalFront
 
 __all__ = ["Mlflow"]
 
@@ -23,7 +23,7 @@ _TAG = "autosearch.study.study"
 _LONGEST = 250
 
 
-class Mlflow(Callback):
+class Mlflow(Logger):
     """Metrics by candidate; the experiment, the front as table, data and picture as artifacts.
 
     Args:
@@ -71,7 +71,7 @@ class Mlflow(Callback):
     def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
         self._log(numbers, candidate.id)
 
-    def on_end(self, ending: "Ending") -> None:
+    def on_end(self, ending: "FinalFront") -> None:
         self._client.log_text(self._run, ending.text, "front.txt")
         self._client.log_dict(self._run, ending.table, "front.json")
         table = {"columns": ending.columns, "data": ending.rows}

@@ -1,4 +1,4 @@
-"""What a callback has been told of a study, kept beside it in a small file."""
+"""What a logger has been told of a study, kept beside it in a small file."""
 
 import contextlib
 import json
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FOLDER", "Marks"]
+__all__ = ["FOLDER", "ProgressFile"]
 
-FOLDER = "callbacks"
+FOLDER = "loggers"
 
 
 @dataclass
-class Marks:
-    """How far a callback has been told.
+class ProgressFile:
+    """How far a logger has been told.
 
     Attributes:
         path: the file; delete it to have everything told anew.
-        settings: the callback's own; with others it begins anew.
+        settings: the logger's own; with others it begins anew.
         results: how many candidates, in the order of their numbers.
         validations: ``seed/samples/candidate`` of each.
         ended: results and validations at the last end.
@@ -31,7 +31,7 @@ class Marks:
     ended: tuple[int, int] = (0, 0)
 
     @classmethod
-    def load(cls, directory: Path, name: str, settings: Mapping[str, Any]) -> "Marks":
+    def load(cls, directory: Path, name: str, settings: Mapping[str, Any]) -> "ProgressFile":
         """Those of an earlier process; none where the file is missing or damaged."""
         marks = cls(directory / FOLDER / f"{name}.json", settings)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autosearch.errors import missing
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
+from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:
-    from autosearch.integrations.loggers.final_front import Ending
+    from autosearch.integrations.loggers.final_front import FinalFront
 
 __all__ = ["TensorBoard"]
 
 
-class TensorBoard(Callback):
+class TensorBoard(Logger):
     """Scalars by candidate, the front as text and picture: ``tensorboard --logdir runs``.
 
     Args:
@@ -52,7 +52,7 @@ class TensorBoard(Callback):
     def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
         self._write(candidate, numbers)
 
-    def on_end(self, ending: "Ending") -> None:
+    def on_end(self, ending: "FinalFront") -> None:
         self._writer.add_text("front", _preformatted(ending.text), ending.step)
         if ending.picture is not None:
             from matplotlib.image import imread

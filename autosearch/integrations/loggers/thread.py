@@ -1,4 +1,4 @@
-"""One callback's thread: what it is told, in order, without ever holding up the search."""
+"""One logger's thread: what it is told, in order, without ever holding up the search."""
 
 import functools
 import logging
@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
-from autosearch.integrations.loggers.final_front import Ending
-from autosearch.integrations.loggers.progress_file import Marks
+from autosearch.integrations.loggers.base import Logger, Numbers, Watched
+from autosearch.integrations.loggers.final_front import FinalFront
+from autosearch.integrations.loggers.progress_file import ProgressFile
 from autosearch.study.study import Candidate
 
 __all__ = ["Line"]
@@ -24,11 +24,11 @@ class _Call(NamedTuple):
 
 
 class Line:
-    """Tells a callback what it does not know yet; one that fails is left alone from then on."""
+    """Tells a logger what it does not know yet; one that fails is left alone from then on."""
 
-    def __init__(self, callback: Callback, watched: Watched, marks: Marks) -> None:
-        self.name = callback.name
-        self._callback = callback
+    def __init__(self, logger: Logger, watched: Watched, marks: ProgressFile) -> None:
+        self.name = logger.name
+        self._callback = logger
         # The thread's own; what the caller knows of them stands in the next two.
         self._marks = marks
         self._results = marks.results
@@ -37,7 +37,7 @@ class Line:
         self._hurry = threading.Event()
         # A thread that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"log-{self.name}", daemon=True)
-        self._calls.put(_Call(functools.partial(callback.on_start, watched), always=True))
+        self._calls.put(_Call(functools.partial(logger.on_start, watched), always=True))
         self._thread.start()
 
     def result(self, candidate: Candidate, numbers: Numbers) -> None:
@@ -65,7 +65,7 @@ class Line:
 
         self._calls.put(_Call(run))
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: FinalFront) -> None:
         """Pass on the front, if there is news since it was passed on last."""
 
         def run() -> None:
@@ -78,7 +78,7 @@ class Line:
         self._calls.put(_Call(run))
 
     def close(self, *, finished: bool, hurry: bool = False) -> None:
-        """Ask the callback to let go, in a hurry without telling it the rest."""
+        """Ask the logger to let go, in a hurry without telling it the rest."""
         if hurry:
             self._hurry.set()
         close = functools.partial(self._callback.close, finished=finished)

@@ -4,11 +4,11 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from autosearch.errors import missing
-from autosearch.integrations.loggers.base import Callback, Numbers, Watched
+from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.study.study import Candidate
 
 if TYPE_CHECKING:
-    from autosearch.integrations.loggers.final_front import Ending
+    from autosearch.integrations.loggers.final_front import FinalFront
 
 __all__ = ["WeightsAndBiases"]
 
@@ -16,7 +16,7 @@ __all__ = ["WeightsAndBiases"]
 _STEP = "candidate"
 
 
-class WeightsAndBiases(Callback):
+class WeightsAndBiases(Logger):
     """Numbers by candidate, the front as a table and as a picture.
 
     The run has the study's id, so that a resumed study goes on in it. Offline, each process leaves
@@ -79,7 +79,7 @@ class WeightsAndBiases(Callback):
     def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
         self._run.log({_STEP: candidate.id, **numbers})
 
-    def on_end(self, ending: "Ending") -> None:
+    def on_end(self, ending: "FinalFront") -> None:
         table = self._library.Table(columns=[*ending.columns], data=ending.rows)
         shown = {_STEP: ending.step, "front": table}
         if ending.picture is not None:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autosearch.models.diffusers.families import Family
+from autosearch.models.diffusers.families import PipelineFamily
 
 __all__ = ["decoded"]
 
@@ -13,7 +13,7 @@ _BATCH = 8
 
 
 @torch.inference_mode()
-def decoded(x: Tensor, vae: Any, family: Family, *, size: tuple[int, int] | None) -> Tensor:
+def decoded(x: Tensor, vae: Any, family: PipelineFamily, *, size: tuple[int, int] | None) -> Tensor:
     """Images [N, C, H, W] in [-1, 1] of final states [N, *sample_shape].
 
     Args:

@@ -14,9 +14,9 @@ from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site
 from autosearch.models.diffusers.conditions import Conditions, joined
-from autosearch.models.diffusers.families import Family
-from autosearch.models.diffusers.module_adapter import Port, acting, bridged
-from autosearch.models.diffusers.site_specs import Place
+from autosearch.models.diffusers.families import PipelineFamily
+from autosearch.models.diffusers.module_adapter import ModuleAdapter, acting, bridged
+from autosearch.models.diffusers.site_specs import SiteSpec
 
 __all__ = ["PipelineDenoiser", "plain_sites"]
 
@@ -42,9 +42,9 @@ class PipelineDenoiser(InterceptedDenoiser):
     def __init__(
         self,
         network: nn.Module,
-        family: Family,
+        family: PipelineFamily,
         *,
-        places: Sequence[Place],
+        site_specs: Sequence[SiteSpec],
         sites: Sequence[Site],
         macs: int,
         schedule: NoiseSchedule,
@@ -61,15 +61,17 @@ class PipelineDenoiser(InterceptedDenoiser):
         self.sites = tuple(sites)
         self.macs = macs
         self.set_conditions(conditions)
-        self.set_network(network, places)
+        self.set_network(network, site_specs)
 
-    def set_network(self, network: nn.Module, places: Sequence[Place]) -> None:
+    def set_network(self, network: nn.Module, site_specs: Sequence[SiteSpec]) -> None:
         """Take another network of the same configuration."""
         self.network = network
-        self.modules: Mapping[str, Port] = {place.name: place.port() for place in places}
-        self._parents = {place.name: place.parent for place in places}
+        self.modules: Mapping[str, ModuleAdapter] = {
+            place.name: place.adapter() for place in site_specs
+        }
+        self._parents = {place.name: place.parent for place in site_specs}
         self._compiled: dict[str, Callable[..., Any]] = {}
-        self.heads = {place.name: place.heads for place in places if place.heads}
+        self.heads = {place.name: place.heads for place in site_specs if place.heads}
         parameter = next(network.parameters())
         self.device, self.network_dtype = parameter.device, parameter.dtype
         config: Any = network.config
@@ -114,8 +116,8 @@ class PipelineDenoiser(InterceptedDenoiser):
     def _with_compiled(self) -> Iterator[None]:
         """Run the body with compiled blocks, but for those inside which something acts."""
         touched: set[str] = set()
-        for name, port in self.modules.items():
-            if self._compiled and acting(port):
+        for name, adapter in self.modules.items():
+            if self._compiled and acting(adapter):
                 parent = self._parents[name]
                 while parent is not None:
                     touched.add(parent)
@@ -131,8 +133,8 @@ class PipelineDenoiser(InterceptedDenoiser):
                 del module.forward
 
 
-def plain_sites(places: Sequence[Place]) -> list[Site]:
+def plain_sites(site_specs: Sequence[SiteSpec]) -> list[Site]:
     """Sites without what they cost, for running recipes and not for searching them."""
     return [
-        Site(place.name, 0, 0, parent=place.parent, residual=place.residual) for place in places
+        Site(place.name, 0, 0, parent=place.parent, residual=place.residual) for place in site_specs
     ]

@@ -12,12 +12,12 @@ from autosearch.models.diffusers.folder import Configs
 from autosearch.models.diffusers.site_specs import (
     BlockList,
     Part,
-    Place,
-    transformer_places,
-    unet_places,
+    SiteSpec,
+    transformer_sites,
+    unet_sites,
 )
 
-__all__ = ["FAMILIES", "Family", "Shapes", "Size", "class_name", "family_of", "latent_grid"]
+__all__ = ["FAMILIES", "PipelineFamily", "Shapes", "Size", "class_name", "family_of", "latent_grid"]
 
 # Shapes of inputs by name, of one sample; () is a number, None an input that is not given.
 Shapes = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Family:
+class PipelineFamily:
     """A kind of network.
 
     Attributes:
@@ -53,7 +53,7 @@ class Family:
 
     name: str
     condition: Literal["class", "text", "none"]
-    places: Callable[[nn.Module], list[Place]]
+    site_specs: Callable[[nn.Module], list[SiteSpec]]
     sample_shape: Callable[[Configs, Size], tuple[int, ...]]
     inputs: Callable[[Configs, Size], Shapes]
     state: str = "hidden_states"
@@ -65,7 +65,7 @@ class Family:
     packed: bool = False
 
 
-def family_of(network: Mapping[str, Any], *, where: str) -> Family:
+def family_of(network: Mapping[str, Any], *, where: str) -> PipelineFamily:
     """The family of a network, by its configuration.
 
     Raises:
@@ -226,8 +226,8 @@ def _flux_text(configs: Configs, size: Size) -> Shapes:
     }
 
 
-def _blocks(*lists: BlockList) -> Callable[[nn.Module], list[Place]]:
-    return functools.partial(transformer_places, lists=lists)
+def _blocks(*lists: BlockList) -> Callable[[nn.Module], list[SiteSpec]]:
+    return functools.partial(transformer_sites, lists=lists)
 
 
 _ATTN = Part("attn", "attn1", heads=True)
@@ -243,11 +243,11 @@ _JOINT = (
 _SINGLE = (Part("attn", "attn", heads=True), Part("mlp", "proj_mlp"))
 _PIXART_CLASS = "PixArtTransformer2DModel"
 
-_UNET = Family("unet", "text", unet_places, _latents, _clip_text, state="sample")
-_SDXL = Family("sdxl", "text", unet_places, _latents, _sdxl_text, state="sample")
+_UNET = PipelineFamily("unet", "text", unet_sites, _latents, _clip_text, state="sample")
+_SDXL = PipelineFamily("sdxl", "text", unet_sites, _latents, _sdxl_text, state="sample")
 
-FAMILIES: Mapping[str, Family] = {
-    "DiTTransformer2DModel": Family(
+FAMILIES: Mapping[str, PipelineFamily] = {
+    "DiTTransformer2DModel": PipelineFamily(
         "dit",
         "class",
         _blocks(BlockList("transformer_blocks", (_ATTN, _MLP))),
@@ -256,10 +256,10 @@ FAMILIES: Mapping[str, Family] = {
         cond_first=True,
         scales_start=False,
     ),
-    "UNet2DModel": Family(
+    "UNet2DModel": PipelineFamily(
         "pixel unet",
         "none",
-        unet_places,
+        unet_sites,
         _fixed_latents,
         lambda configs, size: {},
         state="sample",
@@ -267,14 +267,14 @@ FAMILIES: Mapping[str, Family] = {
         scales_start=False,
     ),
     "UNet2DConditionModel": _UNET,
-    _PIXART_CLASS: Family(
+    _PIXART_CLASS: PipelineFamily(
         "pixart",
         "text",
         _blocks(BlockList("transformer_blocks", (_ATTN, _CROSS, _MLP))),
         _latents,
         _pixart_text,
     ),
-    "SD3Transformer2DModel": Family(
+    "SD3Transformer2DModel": PipelineFamily(
         "sd3",
         "text",
         _blocks(BlockList("transformer_blocks", _JOINT, joint=True)),
@@ -283,7 +283,7 @@ FAMILIES: Mapping[str, Family] = {
         time_scale=lambda network: 1000.0,
         scales_start=False,
     ),
-    "FluxTransformer2DModel": Family(
+    "FluxTransformer2DModel": PipelineFamily(
         "flux",
         "text",
         _blocks(
@@ -297,7 +297,7 @@ FAMILIES: Mapping[str, Family] = {
         scales_start=False,
         packed=True,
     ),
-    "SanaTransformer2DModel": Family(
+    "SanaTransformer2DModel": PipelineFamily(
         "sana",
         "text",
         # Its own attention is linear: there is no map whose heads could be perturbed.

@@ -13,7 +13,13 @@ from autosearch.diffusion.sites.sites import FeatureMemory
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import ClassLabels, Conditions, Given
 from autosearch.models.diffusers.denoiser import PipelineDenoiser
-from autosearch.models.diffusers.families import Family, Size, class_name, family_of, latent_grid
+from autosearch.models.diffusers.families import (
+    PipelineFamily,
+    Size,
+    class_name,
+    family_of,
+    latent_grid,
+)
 from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.macs import count
 from autosearch.models.diffusers.optional_import import diffusers_class, quiet
@@ -64,7 +70,7 @@ class Source:
         self._conditions: Conditions | None = None
 
     @staticmethod
-    def family_in(folder: PipelineFolder) -> Family:
+    def family_in(folder: PipelineFolder) -> PipelineFamily:
         """The kind of network that a folder holds.
 
         Raises:
@@ -144,18 +150,18 @@ class LazyDenoiser(PipelineDenoiser):
         self.source = source
         family = source.family
         network = source.outline()
-        places = family.places(network)
+        site_specs = family.site_specs(network)
         counts = count(
             network,
             family,
-            places,
+            site_specs,
             sample_shape=source.sample_shape,
             inputs=family.inputs(source.configs, source.settings.size),
         )
         super().__init__(
             network,
             family,
-            places=places,
+            site_specs=site_specs,
             sites=counts.sites,
             macs=counts.macs,
             schedule=source.schedule,
@@ -191,7 +197,7 @@ class LazyDenoiser(PipelineDenoiser):
             return
         device = self.device
         network = self.source.load(device)
-        self.set_network(network, self.family.places(network))
+        self.set_network(network, self.family.site_specs(network))
         if self.source.settings.compiled:
             self.compile()
         self.device = device

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from autosearch.diffusion.macs import count_macs
 from autosearch.diffusion.sites.sites import Site
-from autosearch.models.diffusers.families import Family, Shapes
-from autosearch.models.diffusers.site_specs import Place
+from autosearch.models.diffusers.families import PipelineFamily, Shapes
+from autosearch.models.diffusers.site_specs import SiteSpec
 
 __all__ = ["Counts", "count"]
 
@@ -26,8 +26,8 @@ class Counts:
 
 def count(
     network: nn.Module,
-    family: Family,
-    places: Sequence[Place],
+    family: PipelineFamily,
+    site_specs: Sequence[SiteSpec],
     *,
     sample_shape: tuple[int, ...],
     inputs: Shapes,
@@ -46,7 +46,7 @@ def count(
     }
     elements: dict[str, int] = {}
     with ExitStack() as stack, torch.no_grad(), count_macs() as counter:
-        for place in places:
+        for place in site_specs:
             hook = _measure(place, elements)
             handle = place.module.register_forward_hook(hook, with_kwargs=True)
             stack.callback(handle.remove)
@@ -61,21 +61,21 @@ def count(
             parent=place.parent,
             residual=place.residual,
         )
-        for place in places
+        for place in site_specs
     )
     return Counts(counter.total, sites)
 
 
-def _measure(place: Place, elements: dict[str, int]) -> Any:
-    port = place.port()
+def _measure(place: SiteSpec, elements: dict[str, int]) -> Any:
+    adapter = place.adapter()
 
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        elements[place.name] = port.elements(args, kwargs, output)
+        elements[place.name] = adapter.elements(args, kwargs, output)
 
     return hook
 
 
-def _meta(name: str, shape: Any, family: Family) -> Any:
+def _meta(name: str, shape: Any, family: PipelineFamily) -> Any:
     if isinstance(shape, Mapping):
         return {inner: _meta(inner, value, family) for inner, value in shape.items()}
     if shape is None:

@@ -15,7 +15,7 @@ from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.inception import WIDTHS, Inception
 from autosearch.models.diffusers.loading import LazyDenoiser, Settings, Source
 from autosearch.models.diffusers.prompts import read_prompts
-from autosearch.models.diffusers.statistics import RealImages
+from autosearch.models.diffusers.statistics import ImageFolder
 
 __all__ = ["PipelineModel"]
 
@@ -96,7 +96,7 @@ class PipelineModel(Model):
         network = Inception(inception)
         model = cls(
             LazyDenoiser(Source(folder, settings), labels=count),
-            RealImages(reference, network),
+            ImageFolder(reference, network),
             block_size=_block(block, count),
         )
         model.inception = network if reference is not None else None

@@ -17,13 +17,13 @@ from torch.overrides import TorchFunctionMode
 
 from autosearch.errors import UserError
 
-__all__ = ["Port", "acting", "bridged"]
+__all__ = ["ModuleAdapter", "acting", "bridged"]
 
 _ATTENTION = ("query", "key", "value")
 _OPTIONS = ("attn_mask", "dropout_p", "is_causal")
 
 
-class Port:
+class ModuleAdapter:
     """One site's module.
 
     ``forward`` and ``attend`` are what :func:`autosearch.diffusion.sites.interception.intercepted`
@@ -157,9 +157,9 @@ class Port:
 class _Attention(TorchFunctionMode):
     """Sends scaled dot-product attention through a port's ``attend``."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, adapter: ModuleAdapter) -> None:
         super().__init__()
-        self._port = port
+        self._port = adapter
 
     def __torch_function__(
         self,
@@ -173,18 +173,18 @@ class _Attention(TorchFunctionMode):
         return self._port.attended(args, kwargs or {})
 
 
-def acting(port: Port) -> bool:
+def acting(adapter: ModuleAdapter) -> bool:
     """Whether something is to be done at a port in the call under way."""
-    return not vars(port).keys().isdisjoint(("forward", "attend"))
+    return not vars(adapter).keys().isdisjoint(("forward", "attend"))
 
 
 @contextmanager
-def bridged(ports: Mapping[str, Port]) -> Iterator[None]:
+def bridged(adapters: Mapping[str, ModuleAdapter]) -> Iterator[None]:
     """Run the body with calls of the acting ports' modules going through the ports."""
     with ExitStack() as stack:
-        for port in ports.values():
-            if acting(port):
-                stack.enter_context(port.bridged())
+        for adapter in adapters.values():
+            if acting(adapter):
+                stack.enter_context(adapter.bridged())
         yield
 
 

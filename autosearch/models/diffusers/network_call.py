@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.models.diffusers.conditions import Given, Inputs, map_rows
-from autosearch.models.diffusers.families import Family
+from autosearch.models.diffusers.families import PipelineFamily
 
-__all__ = ["Call"]
+__all__ = ["NetworkCall"]
 
 _TIME = "timestep"
 
 
 @dataclass(frozen=True)
-class Call:
+class NetworkCall:
     """One call.
 
     Attributes:
@@ -26,15 +26,19 @@ class Call:
         as_tuple: whether the caller wants a tuple back.
     """
 
-    family: Family
+    family: PipelineFamily
     state: Tensor
     inputs: Inputs
     as_tuple: bool
 
     @classmethod
     def of(
-        cls, network: nn.Module, family: Family, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> "Call":
+        cls,
+        network: nn.Module,
+        family: PipelineFamily,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> "NetworkCall":
         """The call with these arguments."""
         names = list(inspect.signature(type(network).forward).parameters)[1:]
         given = {**dict(zip(names, args, strict=False)), **kwargs}

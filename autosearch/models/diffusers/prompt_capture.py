@@ -11,8 +11,8 @@ import torch
 
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Prompts, joined, map_rows
-from autosearch.models.diffusers.families import Family
-from autosearch.models.diffusers.network_call import Call
+from autosearch.models.diffusers.families import PipelineFamily
+from autosearch.models.diffusers.network_call import NetworkCall
 
 __all__ = ["captured_prompts"]
 
@@ -24,13 +24,17 @@ _BATCH = 8
 class _Captured(Exception):
     """Ends the run, with the network's call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: NetworkCall) -> None:
         super().__init__()
         self.call = call
 
 
 def captured_prompts(
-    pipeline: Any, network: Any, family: Family, prompts: Sequence[str], call: Mapping[str, Any]
+    pipeline: Any,
+    network: Any,
+    family: PipelineFamily,
+    prompts: Sequence[str],
+    call: Mapping[str, Any],
 ) -> Prompts:
     """The network's inputs for each prompt, with and, where there is such a mode, without it.
 
@@ -59,9 +63,11 @@ def captured_prompts(
     return Prompts(tables, family.shared)
 
 
-def _captured(pipeline: Any, network: Any, family: Family, call: Mapping[str, Any]) -> Call:
+def _captured(
+    pipeline: Any, network: Any, family: PipelineFamily, call: Mapping[str, Any]
+) -> NetworkCall:
     def stop(*args: Any, **kwargs: Any) -> Any:
-        raise _Captured(Call.of(network, family, args, kwargs))
+        raise _Captured(NetworkCall.of(network, family, args, kwargs))
 
     before = vars(network).get("forward")
     network.forward = stop

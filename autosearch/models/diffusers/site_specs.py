@@ -6,20 +6,20 @@ from typing import Any
 
 from torch import nn
 
-from autosearch.models.diffusers.module_adapter import Port
+from autosearch.models.diffusers.module_adapter import ModuleAdapter
 
-__all__ = ["BlockList", "Part", "Place", "transformer_places", "unet_places"]
+__all__ = ["BlockList", "Part", "SiteSpec", "transformer_sites", "unet_sites"]
 
 _STREAMS = ("hidden_states", "encoder_hidden_states")
 
 
 @dataclass(frozen=True)
-class Place:
+class SiteSpec:
     """A site and its module.
 
     Attributes:
         heads: attention heads that can be perturbed; 0 for none.
-        inputs, outputs, size, changed: see :class:`autosearch.models.diffusers.module_adapter.Port`.
+        inputs, outputs, size, changed: see :class:`autosearch.models.diffusers.module_adapter.ModuleAdapter`.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Place:
     size: int = 0
     changed: tuple[int, int] | None = None
 
-    def port(self) -> Port:
-        return Port(
+    def adapter(self) -> ModuleAdapter:
+        return ModuleAdapter(
             self.module,
             inputs=self.inputs,
             outputs=self.outputs,
@@ -66,40 +66,40 @@ class BlockList:
     joint: bool = False
 
 
-def transformer_places(network: nn.Module, lists: Sequence[BlockList]) -> list[Place]:
+def transformer_sites(network: nn.Module, lists: Sequence[BlockList]) -> list[SiteSpec]:
     """Blocks of a transformer, numbered through all its lists, and their parts."""
-    places: list[Place] = []
+    site_specs: list[SiteSpec] = []
     count = 0
     for blocks in lists:
         for block in getattr(network, blocks.attribute):
             name = f"block.{count}"
-            places.append(_block(name, block, joint=blocks.joint))
-            places += _parts(name, block, blocks.parts)
+            site_specs.append(_block(name, block, joint=blocks.joint))
+            site_specs += _parts(name, block, blocks.parts)
             count += 1
-    return places
+    return site_specs
 
 
-def _block(name: str, block: Any, *, joint: bool) -> Place:
+def _block(name: str, block: Any, *, joint: bool) -> SiteSpec:
     if not joint:
-        return Place(name, block, residual=True)
+        return SiteSpec(name, block, residual=True)
     if getattr(block, "context_pre_only", False):
         # The last one returns no text: it passes as if unchanged, and nobody reads it.
-        return Place(name, block, residual=True, inputs=_STREAMS, outputs=(1, None), size=2)
-    return Place(name, block, residual=True, inputs=_STREAMS, outputs=(1, 0), size=2)
+        return SiteSpec(name, block, residual=True, inputs=_STREAMS, outputs=(1, None), size=2)
+    return SiteSpec(name, block, residual=True, inputs=_STREAMS, outputs=(1, 0), size=2)
 
 
-def _parts(name: str, block: nn.Module, parts: Sequence[Part]) -> Iterator[Place]:
+def _parts(name: str, block: nn.Module, parts: Sequence[Part]) -> Iterator[SiteSpec]:
     for part in parts:
         module: Any = getattr(block, part.attribute, None)
         if module is None:
             continue
-        ports: Mapping[str, Any] = (
+        adapters: Mapping[str, Any] = (
             {"inputs": _STREAMS, "outputs": (0, 1), "size": 2} if part.joint else {}
         )
         if isinstance(module, nn.Linear):
-            ports = {"changed": (-1, module.out_features)}
+            adapters = {"changed": (-1, module.out_features)}
         heads = int(module.heads) if part.heads else 0
-        yield Place(f"{name}.{part.suffix}", module, parent=name, heads=heads, **ports)
+        yield SiteSpec(f"{name}.{part.suffix}", module, parent=name, heads=heads, **adapters)
 
 
 # Of the blocks inside a U-Net's spatial transformers.
@@ -110,23 +110,23 @@ _UNET_PARTS = (
 )
 
 
-def unet_places(network: Any) -> list[Place]:
+def unet_sites(network: Any) -> list[SiteSpec]:
     """Residual blocks, attention and spatial transformers of a U-Net, in the order of execution.
 
     ``down.1.res.0``, ``mid.attn.0``, ``up.0.transformer.1``, and inside a transformer its blocks
     and their parts, ``up.0.transformer.1.block.0.attn``.
     """
-    places: list[Place] = []
+    site_specs: list[SiteSpec] = []
     for i, block in enumerate(network.down_blocks):
-        places += _stage(f"down.{i}", block, resampled=i > 0)
+        site_specs += _stage(f"down.{i}", block, resampled=i > 0)
     if network.mid_block is not None:
-        places += _stage("mid", network.mid_block, resampled=False)
+        site_specs += _stage("mid", network.mid_block, resampled=False)
     for i, block in enumerate(network.up_blocks):
-        places += _stage(f"up.{i}", block, resampled=i > 0)
-    return places
+        site_specs += _stage(f"up.{i}", block, resampled=i > 0)
+    return site_specs
 
 
-def _stage(name: str, stage: Any, *, resampled: bool) -> Iterator[Place]:
+def _stage(name: str, stage: Any, *, resampled: bool) -> Iterator[SiteSpec]:
     """A level of a U-Net: after each residual block its attention, where it has one."""
     attentions = list(getattr(stage, "attentions", ()))
     for i, resnet in enumerate(stage.resnets):
@@ -135,19 +135,19 @@ def _stage(name: str, stage: Any, *, resampled: bool) -> Iterator[Place]:
         residual = resnet.conv_shortcut is None and not (i == 0 and resampled)
         other = resnet.out_channels != resnet.in_channels
         changed = (1, resnet.out_channels) if other else None
-        yield Place(f"{name}.res.{i}", resnet, residual=residual, changed=changed)
+        yield SiteSpec(f"{name}.res.{i}", resnet, residual=residual, changed=changed)
         if i < len(attentions) and attentions[i] is not None:
             yield from _attention(name, i, attentions[i])
 
 
-def _attention(name: str, index: int, module: Any) -> Iterator[Place]:
+def _attention(name: str, index: int, module: Any) -> Iterator[SiteSpec]:
     if not hasattr(module, "transformer_blocks"):
         place = f"{name}.attn.{index}"
-        yield Place(place, module, residual=module.residual_connection, heads=int(module.heads))
+        yield SiteSpec(place, module, residual=module.residual_connection, heads=int(module.heads))
         return
     place = f"{name}.transformer.{index}"
-    yield Place(place, module, residual=True, outputs=(0,), size=1)
+    yield SiteSpec(place, module, residual=True, outputs=(0,), size=1)
     for k, block in enumerate(module.transformer_blocks):
         inner = f"{place}.block.{k}"
-        yield Place(inner, block, parent=place, residual=True)
+        yield SiteSpec(inner, block, parent=place, residual=True)
         yield from _parts(inner, block, _UNET_PARTS)

@@ -16,7 +16,7 @@ from torch import Tensor
 from autosearch.errors import UserError
 from autosearch.models.diffusers.inception import Inception
 
-__all__ = ["RealImages", "folder_statistics", "read_statistics", "save_statistics"]
+__all__ = ["ImageFolder", "folder_statistics", "read_statistics", "save_statistics"]
 
 Array = NDArray[np.generic]
 
@@ -27,7 +27,7 @@ _OTHERS = {"mu": "features_mean", "sigma": "features_cov"}
 _LEAST = 2
 
 
-class RealImages(Mapping[str, Array]):
+class ImageFolder(Mapping[str, Array]):
     """The reference of a model: read, or computed from a folder, when it is first looked at.
 
     Workers never look, so that only the driver pays for it.

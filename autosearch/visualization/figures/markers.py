@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from autosearch.study.front_view import FrontView, Point
 
-__all__ = ["FRONT", "OTHER", "REFERENCE", "Family", "baseline_family", "families"]
+__all__ = ["FRONT", "OTHER", "REFERENCE", "BaselineGroup", "baseline_family", "families"]
 
 FRONT = "#0b5394"
 OTHER = "#8a8a8a"
@@ -14,7 +14,7 @@ _BEST = 3
 
 
 @dataclass(frozen=True)
-class Family:
+class BaselineGroup:
     """A named way to sample at all its step counts, such as ``ddim-trailing``."""
 
     name: str
@@ -27,7 +27,7 @@ def baseline_family(point: Point) -> str:
     return (point.baseline or "").partition("@")[0]
 
 
-def families(view: FrontView) -> tuple[list[Family], list[Point]]:
+def families(view: FrontView) -> tuple[list[BaselineGroup], list[Point]]:
     """The best three baselines of each cost by family, and all other baselines.
 
     With several qualities, the best three in any of them; so a family wears one mark in all panels.
@@ -37,7 +37,7 @@ def families(view: FrontView) -> tuple[list[Family], list[Point]]:
     for point in view.ordered(list(shown.values())):
         grouped.setdefault(baseline_family(point), []).append(point)
     found = [
-        Family(name, _MARKERS[i % len(_MARKERS)], tuple(points))
+        BaselineGroup(name, _MARKERS[i % len(_MARKERS)], tuple(points))
         for i, (name, points) in enumerate(sorted(grouped.items()))
     ]
     return found, [point for point in view.baselines if point.id not in shown]

@@ -9,7 +9,13 @@ import numpy as np
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
-from autosearch.visualization.figures.markers import FRONT, OTHER, REFERENCE, Family, families
+from autosearch.visualization.figures.markers import (
+    FRONT,
+    OTHER,
+    REFERENCE,
+    BaselineGroup,
+    families,
+)
 
 __all__ = ["draw_panel"]
 
@@ -54,7 +60,7 @@ def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = Tr
         label_at_right(axes, [(f.name, f.points[-1], f.marker) for f in grouped], x, y)
 
 
-def _family(axes: Any, family: Family, x: Axis, y: Axis, label: str | None) -> None:
+def _family(axes: Any, family: BaselineGroup, x: Axis, y: Axis, label: str | None) -> None:
     """A baseline's marks; those on the front wear their own inside the front's."""
     points = _xy(family.points, x, y)
     axes.plot(*points, family.marker, color=OTHER, mfc="white", ms=6, zorder=2, label=label)
@@ -62,7 +68,7 @@ def _family(axes: Any, family: Family, x: Axis, y: Axis, label: str | None) -> N
     axes.plot(*_xy(winners, x, y), family.marker, color="white", ms=4, zorder=5)
 
 
-def _join(axes: Any, family: Family, costs: Sequence[float], x: Axis, y: Axis) -> None:
+def _join(axes: Any, family: BaselineGroup, costs: Sequence[float], x: Axis, y: Axis) -> None:
     """A thin line through neighbouring costs, broken where one between them is missing."""
     for a, b in itertools.pairwise(family.points):
         if costs.index(b.value(x.name)) <= costs.index(a.value(x.name)) + 1:

@@ -12,9 +12,9 @@ from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action
 from autosearch.visualization.figures.front import check_suffix, save_figure
 
-__all__ = ["COLOURS", "Cell", "acts", "cells", "plot_recipe", "recipe_figure", "step_costs"]
+__all__ = ["COLOURS", "ActionCell", "acts", "cells", "plot_recipe", "recipe_figure", "step_costs"]
 
-# Told apart in print and by the colour-blind: dark, then lighter and lighter.
+# ReplayDenoiser apart in print and by the colour-blind: dark, then lighter and lighter.
 COLOURS = {
     "compute": "#0b5394",
     "gated": "#a64d79",
@@ -30,7 +30,7 @@ _INCH = 72
 
 
 @dataclass(frozen=True)
-class Cell:
+class ActionCell:
     """What a step does at an innermost site: one of ``COLOURS``, and a word in the cell."""
 
     kind: str
@@ -42,7 +42,7 @@ def acts(plan: Plan) -> bool:
     return any(b.sites or b.gate for step in plan.steps for b in step.branches)
 
 
-def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[Cell | None]]]:
+def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[ActionCell | None]]]:
     """For each innermost site a row of cells, by the branches that are alike.
 
     None where a step does not evaluate the branch. Names of branches that never differ are joined
@@ -50,7 +50,7 @@ def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[Cell | None]
     """
     table = SiteTable(sites)
     names = parts(sites)
-    found: dict[str, list[list[Cell | None]]] = {}
+    found: dict[str, list[list[ActionCell | None]]] = {}
     for branch in dict.fromkeys(b.name for step in plan.steps for b in step.branches):
         columns = [_column(step, branch, names, table) for step in plan.steps]
         rows = [list(row) for row in zip(*columns, strict=True)]
@@ -108,31 +108,33 @@ def step_costs(plan: Plan, table: SiteTable) -> list[tuple[float, float]]:
     return costs
 
 
-def _column(step: StepPlan, name: str, names: Sequence[str], table: SiteTable) -> list[Cell | None]:
+def _column(
+    step: StepPlan, name: str, names: Sequence[str], table: SiteTable
+) -> list[ActionCell | None]:
     branch = next((branch for branch in step.branches if branch.name == name), None)
     if branch is None:
         return [None] * len(names)
     return [_cell(branch, site, table) for site in names]
 
 
-def _cell(branch: Branch, site: str, table: SiteTable) -> Cell:
+def _cell(branch: Branch, site: str, table: SiteTable) -> ActionCell:
     here = _action(site, branch.actions, table)
     gate = branch.gate
     if gate is None:
         return _shown(here)
     if _action(site, dict(gate.sites), table) != here:
-        return Cell("gated")
+        return ActionCell("gated")
     probes = [gate.probe, *(s for s in table if table[s].parent == gate.probe)]
-    return Cell("compute", "?") if site in probes and here is None else _shown(here)
+    return ActionCell("compute", "?") if site in probes and here is None else _shown(here)
 
 
-def _shown(action: Action | None) -> Cell:
+def _shown(action: Action | None) -> ActionCell:
     if action is None:
-        return Cell("compute")
+        return ActionCell("compute")
     if action.kind in ("skip", "reuse"):
-        return Cell(action.kind)
+        return ActionCell(action.kind)
     kind = "forecast" if action.order else "reuse"
-    return Cell(kind, str(action.order) if action.order else "")
+    return ActionCell(kind, str(action.order) if action.order else "")
 
 
 def _action(site: str, actions: dict[str, Action], table: SiteTable) -> Action | None:
@@ -146,21 +148,21 @@ def _action(site: str, actions: dict[str, Action], table: SiteTable) -> Action |
     return None
 
 
-def _agree(rows: list[list[Cell | None]], others: list[list[Cell | None]]) -> bool:
+def _agree(rows: list[list[ActionCell | None]], others: list[list[ActionCell | None]]) -> bool:
     pairs = (pair for a, b in zip(rows, others, strict=True) for pair in zip(a, b, strict=True))
     return all(a is None or b is None or a == b for a, b in pairs)
 
 
 def _merged(
-    rows: list[list[Cell | None]], others: list[list[Cell | None]]
-) -> list[list[Cell | None]]:
+    rows: list[list[ActionCell | None]], others: list[list[ActionCell | None]]
+) -> list[list[ActionCell | None]]:
     return [
         [a if a is not None else b for a, b in zip(row, other, strict=True)]
         for row, other in zip(rows, others, strict=True)
     ]
 
 
-def _panel(axes: Any, names: Sequence[str], rows: list[list[Cell | None]]) -> None:
+def _panel(axes: Any, names: Sequence[str], rows: list[list[ActionCell | None]]) -> None:
     from matplotlib.colors import to_rgb
 
     axes.imshow(
@@ -205,7 +207,7 @@ def _costs(axes: Any, plan: Plan, table: SiteTable) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _legend(figure: Any, shown: Sequence[Cell | None]) -> None:
+def _legend(figure: Any, shown: Sequence[ActionCell | None]) -> None:
     from matplotlib.patches import Patch
 
     words = {

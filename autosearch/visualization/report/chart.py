@@ -9,7 +9,7 @@ from markupsafe import Markup
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.text import amount, amount_with_error
 from autosearch.visualization.figures.front import pairs
-from autosearch.visualization.figures.markers import Family, families
+from autosearch.visualization.figures.markers import BaselineGroup, families
 from autosearch.visualization.report.marks import key, mark
 from autosearch.visualization.report.scale import Scale, fitted
 from autosearch.visualization.report.svg import picture, tag
@@ -196,7 +196,7 @@ class _Drawing:
                     path += f"M{x - _CAP:.1f} {place:.1f}h{2 * _CAP}"
             yield tag("path", d=path, class_="bar")
 
-    def _joins(self, family: Family, costs: Sequence[float]) -> Iterator[Markup]:
+    def _joins(self, family: BaselineGroup, costs: Sequence[float]) -> Iterator[Markup]:
         """A thin line through neighbouring costs, broken where one between them is missing."""
         for a, b in itertools.pairwise(family.points):
             if costs.index(b.value(self.x.name)) <= costs.index(a.value(self.x.name)) + 1:

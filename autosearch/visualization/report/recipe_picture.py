@@ -12,7 +12,7 @@ from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe import Recipe, Step
 from autosearch.recipe.describe import summary
 from autosearch.text import number
-from autosearch.visualization.figures.recipe import Cell, acts, cells, step_costs
+from autosearch.visualization.figures.recipe import ActionCell, acts, cells, step_costs
 from autosearch.visualization.report.svg import picture, tag
 
 __all__ = ["KINDS", "Drawn", "recipe_picture"]
@@ -178,7 +178,7 @@ def _text_row(name: str, texts: Sequence[str], columns: _Columns, top: float) ->
 
 def _site_rows(
     branches: str,
-    table: Sequence[Sequence[Cell | None]],
+    table: Sequence[Sequence[ActionCell | None]],
     columns: _Columns,
     top: float,
     *,

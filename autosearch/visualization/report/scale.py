@@ -47,7 +47,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
-        """Place and text of about as many ticks as there is room for."""
+        """SiteSpec and text of about as many ticks as there is room for."""
         make = {"linear": self._linear, "log": self._log, "symlog": self._symlog}[self.kind]
         values = [v for v in make(most) if self.low <= v <= self.high]
         return [(self.at(value), short(value)) for value in values]

@@ -2,11 +2,11 @@
 
 import csv
 
-from autosearch.integrations.loggers import Callback, Numbers, Watched
+from autosearch.integrations.loggers import Logger, Numbers, Watched
 from autosearch.study.study import Candidate
 
 
-class Table(Callback):
+class Table(Logger):
     """Appends to a file in the study's folder.
 
     Args:

@@ -1,0 +1,209 @@
+"""The adapter against slow, explicit versions and against diffusers' own schedulers."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autosearch.baselines import baseline
+from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.models.diffusers.site_specs import SiteSpec
+from autosearch.recipe import Recipe
+from autosearch.recipe.actions import Action
+
+BOTH = (Branch("cond"), Branch("uncond", "uncond"))
+
+
+def branches(tiny: Any) -> tuple[Branch, ...]:
+    return BOTH if tiny.guided else BOTH[:1]
+
+
+def said(tiny: Any, time: float, **options: Any) -> dict[str, Tensor]:
+    """What the denoiser says of unit noise."""
+    denoiser = tiny.model.denoiser
+    condition = torch.tensor([0, 1]) if denoiser.classes else None
+    options = {"branches": branches(tiny), **options}
+    return denoiser.denoise(tiny.unit_noise(), time, condition, **options)
+
+
+def middle(tiny: Any) -> float:
+    return 0.6 if tiny.model.denoiser.schedule.family == "flow" else 417.0
+
+
+def with_their_scheduler(tiny: Any) -> Any:
+    """A pipeline of its own with a first-order scheduler of diffusers: five steps."""
+    from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+
+    pipe = tiny.loaded()
+    if tiny.model.denoiser.schedule.family == "flow":
+        pipe.scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+        return pipe
+    kept = ("beta_start", "beta_end", "beta_schedule", "prediction_type", "num_train_timesteps")
+    config = {name: pipe.scheduler.config[name] for name in kept}
+    pipe.scheduler = DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=True)
+    return pipe
+
+
+def test_five_steps_of_the_stock_pipeline(family, difference):
+    pipe = with_their_scheduler(family)
+    flow = family.model.denoiser.schedule.family == "flow"
+    data = baseline("ddim-flow@5" if flow else "ddim@5", family.model.denoiser).to_dict()
+    call = {}
+    if family.guided:
+        data["steps"] = [{**step, **family.cfg(4.0)} for step in data["steps"]]
+        call = {"guidance_scale": 4.0}
+    if family.name in ("sd3", "flux"):
+        call["sigmas"] = [1.0, 0.8, 0.6, 0.4, 0.2]
+    if family.name == "sana":
+        # Their default goes down to 1/1000.
+        data["steps"] = [
+            {**step, "time": time}
+            for step, time in zip(
+                data["steps"], (1.0, 0.75025, 0.5005, 0.25075, 0.001), strict=True
+            )
+        ]
+    ours = family.ours(Recipe.from_dict(data))
+    assert difference(family.run(pipe, **call), ours) < 1e-4
+
+
+def test_skipping_is_taking_the_module_out(family, difference):
+    site = family.block
+    skipped = said(
+        family,
+        middle(family),
+        branches=[
+            Branch(one.name, one.condition, sites=((site, Action("skip")),))
+            for one in branches(family)
+        ],
+    )
+    module = family.model.denoiser.modules[site].module
+    original = module.forward
+
+    def passing(*args: Any, **kwargs: Any) -> Any:
+        names = ("hidden_states", "encoder_hidden_states")
+        hidden, text = (kwargs.get(name) for name in names)
+        found = original(*args, **kwargs)
+        if not isinstance(found, tuple):
+            return args[0] if args else hidden
+        return (args[0],) if len(found) == 1 else (text, hidden)
+
+    module.forward = passing
+    try:
+        truth = said(family, middle(family))
+    finally:
+        del module.forward
+    for name, output in truth.items():
+        assert difference(skipped[name], output) < 1e-5
+        assert difference(said(family, middle(family))[name], output) > 1e-4
+
+
+def test_reuse_gives_what_was_computed_before(family, difference):
+    site, denoiser = family.part, family.model.denoiser
+    memory = FeatureMemory({site: 1})
+    first, second = middle(family), 0.8 * middle(family)
+    said(family, first, memory=memory)
+    reused = said(
+        family,
+        second,
+        memory=memory,
+        branches=[
+            Branch(one.name, one.condition, sites=((site, Action("reuse")),))
+            for one in branches(family)
+        ],
+    )
+    module = denoiser.modules[site].module
+    residual = next(s for s in denoiser.sites if s.name == site).residual
+    kept: list[Tensor] = []
+
+    def keep(_: Any, args: Any, output: Tensor) -> None:
+        kept.append(output - args[0] if residual else output)
+
+    handle = module.register_forward_hook(keep)
+    said(family, first)
+    handle.remove()
+    handle = module.register_forward_hook(
+        lambda _, args, output: args[0] + kept[0] if residual else kept[0]
+    )
+    truth = said(family, second)
+    handle.remove()
+    for name, output in truth.items():
+        assert difference(reused[name], output) < 1e-5
+
+
+def test_perturbed_heads_are_maps_moved_towards_the_identity(family, difference, monkeypatch):
+    denoiser = family.model.denoiser
+    if not denoiser.heads:
+        # Sana's own attention is linear; its cross-attention has no identity.
+        assert family.name == "sana"
+        return
+    site = list(denoiser.heads)[-1]
+    chosen, strength = [1, 3], 0.6
+    perturbed = said(
+        family,
+        middle(family),
+        branches=[Branch("cond", heads=((site, (1, 3)),), strength=strength)],
+    )["cond"]
+    module = denoiser.modules[site].module
+    fused = F.scaled_dot_product_attention
+    inside: list[bool] = []
+
+    def explicit(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+        if not inside:
+            return fused(query, key, value, **options)
+        assert options.get("attn_mask") is None
+        weights = torch.softmax(query @ key.mT / query.shape[-1] ** 0.5, dim=-1)
+        identity = torch.eye(weights.shape[-1])
+        weights[:, chosen] = (1 - strength) * weights[:, chosen] + strength * identity
+        return weights @ value
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", explicit)
+    handles = [
+        module.register_forward_pre_hook(lambda *_: inside.append(True)),
+        module.register_forward_hook(lambda *_: inside.clear()),
+    ]
+    truth = said(family, middle(family), branches=[Branch("cond")])["cond"]
+    for handle in handles:
+        handle.remove()
+    assert difference(perturbed, truth) < 1e-5
+    plain = said(family, middle(family), branches=[Branch("cond")])["cond"]
+    assert difference(plain, truth) > 1e-4
+
+
+def claimed_modules(tiny: Any) -> list[Any]:
+    """Modules that are attention or feed-forward, by their classes' names."""
+    kinds = ("Attention", "FluxAttention", "FeedForward", "GLUMBConv")
+    modules = tiny.model.denoiser.network.modules()
+    found = [module for module in modules if type(module).__name__ in kinds]
+    if tiny.name == "flux":
+        # Single blocks have their feed-forward's first half as a plain layer.
+        network = tiny.model.denoiser.network
+        found += [block.proj_mlp for block in network.single_transformer_blocks]
+    return found
+
+
+def test_every_attention_and_feed_forward_is_claimed_exactly_once(family):
+    places: list[SiteSpec] = family.model.denoiser.family.places(family.model.denoiser.network)
+    claims = [id(place.module) for place in places]
+    assert len(claims) == len(set(claims))
+    wanted = claimed_modules(family)
+    assert wanted
+    for module in wanted:
+        assert claims.count(id(module)) == 1
+    names = [place.name for place in places]
+    assert len(names) == len(set(names))
+    # Parents come before their children, as the compiler expects.
+    for i, place in enumerate(places):
+        assert place.parent is None or place.parent in names[:i]
+
+
+def test_costs_of_sites_add_up(family):
+    denoiser = family.model.denoiser
+    by_name = {site.name: site for site in denoiser.sites}
+    assert all(site.macs > 0 and site.elements > 0 for site in denoiser.sites)
+    top = sum(site.macs for site in denoiser.sites if site.parent is None)
+    assert 0.3 * denoiser.macs < top < denoiser.macs
+    for name, site in by_name.items():
+        inner = sum(one.macs for one in denoiser.sites if one.parent == name)
+        assert inner <= site.macs
