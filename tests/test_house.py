@@ -11,8 +11,12 @@ ROOT = Path(__file__).parent.parent
 MAPPED = ("spaces", "objectives", "experiments")
 
 
+# They serve this repository, and are in no wheel.
+NOT_INSTALLED = {"autosearch.experiments.benchmarks", "autosearch.experiments.training"}
+
+
 def packages_in_tree() -> set[str]:
-    """Dotted names of all packages, by the names that they are installed under."""
+    """Dotted names of all packages, by the names that they are imported under."""
     found = set()
     for top, prefix in (("autosearch", ""), *((name, "autosearch.") for name in MAPPED)):
         for init in (ROOT / top).rglob("__init__.py"):
@@ -28,7 +32,7 @@ def test_packages_of_setup_cfg_equal_the_tree():
     config.read(ROOT / "setup.cfg")
     listed = config["options"]["packages"].split()
     assert sorted(listed) == sorted(set(listed))
-    assert set(listed) == packages_in_tree()
+    assert set(listed) == packages_in_tree() - NOT_INSTALLED
 
 
 @pytest.mark.parametrize("name", MAPPED)
