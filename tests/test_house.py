@@ -1,11 +1,17 @@
 """The layout that everything else stands on."""
 
 import configparser
+import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
+
+import autosearch
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("spaces", "objectives", "experiments")
@@ -58,9 +64,23 @@ def test_help_is_quick_to_import_and_leaves_the_heavy_libraries_out():
     assert done.stdout.strip() == "[]"
 
 
+def test_every_public_method_says_what_it_does():
+    """Its own docstring, or that of the method which it overrides; ruff sees to all the rest."""
+    silent = []
+    for found in pkgutil.walk_packages(autosearch.__path__, "autosearch."):
+        if found.name.endswith("__main__"):
+            continue
+        for cls in vars(importlib.import_module(found.name)).values():
+            if not inspect.isclass(cls) or cls.__module__ != found.name or cls.__name__[0] == "_":
+                continue
+            for name, member in vars(cls).items():
+                called = isinstance(member, FunctionType | classmethod | staticmethod | property)
+                if called and name[0] != "_" and not inspect.getdoc(getattr(cls, name)):
+                    silent.append(f"{found.name}.{cls.__name__}.{name}")
+    assert silent == []
+
+
 def test_the_version_is_the_installed_one():
     from importlib.metadata import version
-
-    import autosearch
 
     assert version("autosearch") == autosearch.__version__
