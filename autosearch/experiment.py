@@ -53,15 +53,28 @@ class Workers(_Strict):
     executor: Literal["auto", "ray", "inprocess"] = "auto"
     address: str | None = None
     time_limit: Annotated[float | None, Field(gt=0)] = None
-    # What each worker keeps of the plans that it sampled, for later ones that begin alike: a
-    # number is so many bytes. Changes no result.
-    trajectories: Literal["auto", "off"] | Annotated[int, Field(ge=1, le=2**50)] = "auto"
+    # What each worker keeps of the network's outputs, for later plans that begin alike: a number
+    # is so many bytes. Changes no result.
+    call_cache: Literal["auto", "off"] | Annotated[int, Field(ge=1, le=2**50)] = "auto"
 
-    @field_validator("trajectories", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _switched(cls, value: Any) -> Any:
+    def _current_keys(cls, data: Any) -> Any:
+        return _with_current_keys(data)
+
+    @field_validator("call_cache", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
         """YAML reads ``off`` as false."""
         return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
+
+
+def _with_current_keys(workers: Any) -> Any:
+    """Settings of workers with ``call_cache`` for ``trajectories``, its name in old files."""
+    if not isinstance(workers, Mapping):
+        return workers
+    names = {"trajectories": "call_cache"}
+    return {names.get(key, key): value for key, value in workers.items()}
 
 
 class Experiment(_Strict):
@@ -186,8 +199,10 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
     _change_algorithm(data, overrides)
+    _rename_old_keys(data)
     for override in overrides:
         _apply(data, override)
+        _rename_old_keys(data)
     return experiment_from_dict(data, where=where)
 
 
@@ -238,6 +253,11 @@ def _change_algorithm(data: dict[str, Any], overrides: Sequence[str]) -> None:
         own = algorithm.get("name", _ALGORITHM)
         if names[-1].partition("=")[2].strip() != own:
             data["algorithm"] = {"name": own}
+
+
+def _rename_old_keys(data: dict[str, Any]) -> None:
+    if "workers" in data:
+        data["workers"] = _with_current_keys(data["workers"])
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -220,7 +220,7 @@ class RecipeEvaluator:
                 self._spec,
                 device=self._device,
                 artifact_store=self.model.denoiser.artifact_store,
-                trajectories="auto",
+                call_cache="auto",
             ),
             count=self._workers or 1,
             cpus=1,

@@ -196,7 +196,7 @@ def _executor(problem: Problem, folder: Path) -> Executor:
             problem.spec,
             device=device,
             artifact_store=ArtifactStore([folder.absolute()]),
-            trajectories=workers.trajectories,
+            call_cache=workers.call_cache,
         ),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.

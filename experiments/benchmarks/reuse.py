@@ -79,7 +79,7 @@ def _compared(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _searched(name: str, overrides: Sequence[str], keep: str, out: Path) -> dict[str, Any]:
-    own = [*overrides, "workers.executor=inprocess", f"workers.trajectories={keep}"]
+    own = [*overrides, "workers.executor=inprocess", f"workers.call_cache={keep}"]
     experiment = load_experiment(name, overrides=own)
     started = time.monotonic()
     study = run_study(experiment, out, resume=False, progress=Progress())

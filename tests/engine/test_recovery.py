@@ -31,7 +31,7 @@ SETTINGS = {
     "validation": {"samples": 200},
     "budget": {"candidates": 5},
     # So that all of a candidate's samples are executed.
-    "workers": {"executor": "inprocess", "trajectories": "off"},
+    "workers": {"executor": "inprocess", "call_cache": "off"},
 }
 
 

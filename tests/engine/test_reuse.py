@@ -1,5 +1,6 @@
-"""Whole studies with trajectory reuse: the same journal but for what was executed."""
+"""Whole studies with reuse of network outputs: the same journal but for what was executed."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.study.journal import read_journal
+from autosearch.study.journal_lines import encode
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
@@ -86,7 +88,7 @@ def records(directory: Path, *, ordered: bool = True) -> list[dict[str, Any]]:
 
 
 def searched(experiment: Experiment, out: Path, keep: Any) -> Study:
-    workers = {**experiment.to_dict()["workers"], "trajectories": keep, "executor": "inprocess"}
+    workers = {**experiment.to_dict()["workers"], "call_cache": keep, "executor": "inprocess"}
     changed = experiment_from_dict({**experiment.to_dict(), "workers": workers}, where="test")
     return run_study(changed, out, resume=False, progress=Progress())
 
@@ -138,10 +140,10 @@ def test_journals_on_the_mixture_are_equal(tmp_path: Path, tools, monkeypatch, k
 
 
 def test_the_setting_may_change_when_a_study_is_resumed(tmp_path: Path, tools) -> None:
-    before = {"executor": "inprocess", "trajectories": "off"}
+    before = {"executor": "inprocess", "call_cache": "off"}
     first = tools.experiment(budget={"candidates": 6}, workers=before)
     run_study(first, tmp_path / "s", resume=False, progress=Progress())
-    again = {"executor": "inprocess", "trajectories": 1_000_000}
+    again = {"executor": "inprocess", "call_cache": 1_000_000}
     more = tools.experiment(budget={"candidates": 9}, workers=again)
     study = run_study(more, tmp_path / "s", resume=True, progress=Progress())
     assert len(study.candidates) == 9
@@ -152,12 +154,47 @@ def test_the_setting_may_change_when_a_study_is_resumed(tmp_path: Path, tools) -
     [("off", "off"), ("auto", "auto"), ("on", "auto"), ("1000000", 1_000_000)],
 )
 def test_how_the_setting_is_written(text: str, value: Any) -> None:
-    experiment = load_experiment("mixture", [f"workers.trajectories={text}"])
-    assert experiment.workers.trajectories == value
-    assert load_experiment("mixture").workers.trajectories == "auto"
+    experiment = load_experiment("mixture", [f"workers.call_cache={text}"])
+    assert experiment.workers.call_cache == value
+    assert load_experiment("mixture").workers.call_cache == "auto"
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "some", "1.5"])
 def test_what_the_setting_cannot_be(text: str) -> None:
-    with pytest.raises(UserError, match=r"workers\.trajectories"):
-        load_experiment("mixture", [f"workers.trajectories={text}"])
+    with pytest.raises(UserError, match=r"workers\.call_cache"):
+        load_experiment("mixture", [f"workers.call_cache={text}"])
+
+
+def test_the_older_name_of_the_setting_goes_on_to_work(tmp_path: Path) -> None:
+    old = {"executor": "inprocess", "trajectories": "off"}
+    path = tmp_path / "old.yaml"
+    path.write_text("model: mixture\nspace: {timesteps: {}}\nobjectives: [nfe]\nworkers: ")
+    with path.open("a") as file:
+        file.write(json.dumps(old) + "\n")
+    assert load_experiment(str(path)).workers.call_cache == "off"
+    for later in ("workers.trajectories=7", "workers={trajectories: 7}", "workers.call_cache=7"):
+        assert load_experiment(str(path), [later]).workers.call_cache == 7
+    texts = ["workers.trajectories=off", "workers.call_cache=auto"]
+    assert load_experiment("mixture", texts).workers.call_cache == "auto"
+    assert load_experiment("mixture", texts[::-1]).workers.call_cache == "off"
+
+
+def test_a_study_whose_header_has_the_older_name_is_resumed(tmp_path: Path, tools) -> None:
+    workers = {"executor": "inprocess", "call_cache": "off"}
+    first = tools.experiment(budget={"candidates": 6}, workers=workers)
+    run_study(first, tmp_path / "s", resume=False, progress=Progress())
+    path = tmp_path / "s" / "journal.jsonl"
+    header, *rest = path.read_bytes().splitlines(keepends=True)
+    line = json.loads(header)
+    settings = line["record"]["experiment"]["workers"]
+    settings["trajectories"] = settings.pop("call_cache")
+    line["record"]["overrides"] = ["workers.trajectories=off"]
+    path.write_bytes(encode(line["record"], 0, line["study"]) + b"".join(rest))
+
+    study = run_study(first, tmp_path / "s", resume=True, progress=Progress())
+    assert study.experiment.workers.call_cache == "off"
+    more = tools.experiment(budget={"candidates": 9}, workers=workers)
+    study = run_study(more, tmp_path / "s", resume=True, progress=Progress())
+    assert len(study.candidates) == 9
+    assert study.header["experiment"]["workers"]["call_cache"] == "off"
+    assert "trajectories" not in study.header["experiment"]["workers"]

@@ -36,7 +36,7 @@ TINY = replace(
         "budget": {"forward_equivalents": 70_000},
         "validation": {"samples": 100},
         # So that what was executed is what is counted.
-        "workers": {"executor": "inprocess", "trajectories": "off"},
+        "workers": {"executor": "inprocess", "call_cache": "off"},
     },
     fits=("dpmpp_2m-logsnr+matched:4:1:10",),
     rungs=(100, 200),

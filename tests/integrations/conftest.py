@@ -33,7 +33,7 @@ BASE: dict[str, Any] = {
     "algorithm": {"name": "nsga2", "population": 6},
     "budget": {"candidates": 20},
     # What is executed would depend on who evaluates.
-    "workers": {"executor": "inprocess", "trajectories": "off"},
+    "workers": {"executor": "inprocess", "call_cache": "off"},
     "lag": 4,
 }
 

@@ -32,8 +32,10 @@ class ModelEvaluator(Evaluator):
     """Samples block by block: a seed block is the batch, on any worker and device.
 
     Args:
-        library: where the artifacts of recipes are found, and kept; by default in memory.
-        trajectories: what is kept of the plans' ways, for plans that begin alike; see
+        spec: which model.
+        device: where it runs, ``cpu`` or ``cuda``.
+        artifact_store: where the artifacts of recipes are found, and kept; by default in memory.
+        call_cache: what is kept of the network's outputs, for plans that begin alike; see
             :func:`autosearch.diffusion.sampling.call_cache.make_call_cache`. It changes no row.
     """
 
@@ -43,13 +45,13 @@ class ModelEvaluator(Evaluator):
         *,
         device: str = "cpu",
         artifact_store: ArtifactStore | None = None,
-        trajectories: Keep = "off",
+        call_cache: Keep = "off",
     ) -> None:
         keep_freed_memory()
         self.model = spec.load().to(device)
         if artifact_store is not None:
             self.model.denoiser.artifact_store = artifact_store
-        self.trajectories: CallCache | None = make_call_cache(trajectories)
+        self.call_cache: CallCache | None = make_call_cache(call_cache)
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
@@ -75,7 +77,7 @@ class ModelEvaluator(Evaluator):
     def _evaluated(self, task: Task) -> Outcome:
         if "latency" in task.needs:
             return self._timed(task)
-        calls = calls_of(task.plan, self.model.denoiser) if self.trajectories is not None else ()
+        calls = calls_of(task.plan, self.model.denoiser) if self.call_cache is not None else ()
         parts: list[Rows] = []
         executed = 0
         for block in task.blocks:
@@ -126,7 +128,7 @@ class ModelEvaluator(Evaluator):
         return time.perf_counter()
 
     def _recall(self, task: Task, block: int, calls: Sequence[Call]) -> Recaller | None:
-        store, device = self.trajectories, self.model.denoiser.device
+        store, device = self.call_cache, self.model.denoiser.device
         if store is None:
             return None
         return Recaller(store, calls, self._batch(task, block), device=device)

@@ -1,4 +1,4 @@
-"""Workers that keep trajectories: the same rows for less, and what they charge for them."""
+"""Workers that keep network outputs: the same rows for less, and what they charge for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ TIMES = (900.0, 600.0, 300.0, 50.0)
 
 @pytest.fixture
 def evaluator() -> ModelEvaluator:
-    return ModelEvaluator(SPEC, trajectories="auto")
+    return ModelEvaluator(SPEC, call_cache="auto")
 
 
 def plan(evaluator: ModelEvaluator, *times: float, **change: Any) -> Plan:
@@ -42,7 +42,7 @@ def task(
 
 def test_rows_are_those_without_and_only_what_is_new_is_executed(evaluator):
     plain = ModelEvaluator(SPEC)
-    assert plain.trajectories is None
+    assert plain.call_cache is None
     for times, new in ((TIMES, 4), (TIMES, 0), ((*TIMES[:3], 40.0), 1), ((*TIMES[:2], 200.0), 1)):
         asked = task(plan(evaluator, *times))
         found, alone = evaluator.evaluate(asked), plain.evaluate(asked)
@@ -99,7 +99,7 @@ def test_a_worker_that_starts_again_has_lost_its_store_alone():
     made: list[ModelEvaluator] = []
 
     def factory() -> ModelEvaluator:
-        made.append(ModelEvaluator(SPEC, trajectories="auto"))
+        made.append(ModelEvaluator(SPEC, call_cache="auto"))
         return made[-1]
 
     runner = Runner(factory, name="here")
@@ -120,11 +120,11 @@ def test_a_worker_that_starts_again_has_lost_its_store_alone():
 def test_a_small_store_saves_less_and_changes_nothing():
     """Room for three of a batch's states: what is asked for twice in a row was dropped again."""
     state = SIZE * 2 * 4
-    evaluator = ModelEvaluator(SPEC, trajectories=3 * state)
-    assert evaluator.trajectories is not None
+    evaluator = ModelEvaluator(SPEC, call_cache=3 * state)
+    assert evaluator.call_cache is not None
     asked = task(plan(evaluator, *TIMES), (0,))
     first = evaluator.evaluate(asked)
     second = evaluator.evaluate(asked)
-    assert evaluator.trajectories.nbytes <= 3 * state
+    assert evaluator.call_cache.nbytes <= 3 * state
     assert np.array_equal(first.rows["final"], second.rows["final"])
     assert second.forward_equivalents == SIZE
