@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.threads import one_thread
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import teacher_ends
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.inprocess import InProcessExecutor, Runner, one_thread
-from autosearch.engine.workers.timing import measured_table
+from autosearch.engine.workers.inprocess import InProcessExecutor, Runner
+from autosearch.engine.workers.timing import measure_latency_table
 from autosearch.experiment import Experiment
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
@@ -50,7 +51,7 @@ class CandidateEvaluator:
         self._runner = Runner(self._make, name=name)
         if self.problem.latencies:
             with InProcessExecutor(self._make) as executor:
-                self.problem.know_latency(measured_table(executor, self.problem.model)[0])
+                self.problem.know_latency(measure_latency_table(executor, self.problem.model)[0])
         self._teacher: NDArray[np.generic] | None = None
         needs = self.problem.measure.needs
         self._samples = experiment.samples if needs else 0

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autosearch.diffusion.threads import one_thread
 from autosearch.engine.problem import Problem
 from autosearch.engine.workers.base import Task
-from autosearch.engine.workers.inprocess import one_thread
 from autosearch.errors import UserError, missing
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
 from autosearch.integrations.ask_tell import AskTell

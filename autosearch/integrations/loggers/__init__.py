@@ -6,19 +6,9 @@ from autosearch.integrations.loggers.tensorboard import TensorBoard
 from autosearch.integrations.loggers.wandb import WeightsAndBiases
 from autosearch.registry import Registry
 
-__all__ = [
-    "BUILTIN",
-    "REGISTRY",
-    "Logger",
-    "Mlflow",
-    "Numbers",
-    "TensorBoard",
-    "Watched",
-    "WeightsAndBiases",
-    "find",
-]
+__all__ = ["BUILTIN", "REGISTRY", "Logger", "Numbers", "Watched", "find"]
 
 BUILTIN: tuple[type[Logger], ...] = (TensorBoard, WeightsAndBiases, Mlflow)
 
-REGISTRY = Registry("logger", BUILTIN, aliases=["autosearch.loggers"])
+REGISTRY = Registry("logger", BUILTIN, aliases=["autosearch.callbacks"])
 find = REGISTRY.find

@@ -2,22 +2,23 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from autosearch.errors import UserError
 from autosearch.integrations.loggers import find
 from autosearch.integrations.loggers.base import Logger, Watched
 from autosearch.integrations.loggers.final_front import FinalFront
+from autosearch.integrations.loggers.logger_thread import LoggerThread
 from autosearch.integrations.loggers.metrics import Tally, validated_numbers
 from autosearch.integrations.loggers.progress_file import ProgressFile
-from autosearch.integrations.loggers.thread import Line
 from autosearch.registry import construct
 from autosearch.study.progress_snapshot import unfinished
 from autosearch.study.study import Study
 
-__all__ = ["Chosen", "Loggers", "Watchers", "make_loggers"]
+__all__ = ["Loggers", "Watchers", "make_loggers"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,26 +27,19 @@ _PATIENCE = 120.0
 _HURRY = 5.0
 
 
-class Chosen(NamedTuple):
-    """A logger and the settings that made it."""
-
-    logger: Logger
-    settings: Mapping[str, Any]
-
-
+@dataclass(frozen=True)
 class Loggers:
-    """Loggers with the settings that made them, to be attached to a run."""
+    """Loggers, each with the settings that made it, to be attached to a run."""
 
-    def __init__(self, chosen: Sequence[Chosen]) -> None:
-        self._chosen = chosen
+    chosen: Sequence[tuple[Logger, Mapping[str, Any]]]
 
     def attached(self, study: Study, *, directory: Path, key: str) -> "Watchers":
-        """Open them for a study; see :class:`autosearch.engine.session.Loggers`."""
-        return Watchers(self._chosen, study, directory=directory, key=key)
+        """Loggers that watch a study; see :class:`autosearch.engine.session.Loggers`."""
+        return Watchers(self, study, directory=directory, key=key)
 
 
 def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -> Loggers:
-    """The loggers of an experiment's ``loggers``.
+    """Make the loggers of an experiment's ``loggers``.
 
     Args:
         loggers: name and settings of each.
@@ -54,46 +48,39 @@ def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -
     Raises:
         UserError: for an unknown name or setting, or a missing package.
     """
-    made = []
+    chosen = []
     for given in loggers:
+        name = given["name"]
+        settings = {key: value for key, value in given.items() if key != "name"}
         try:
-            made.append(_made(given))
+            kind = find(name, where="loggers")
+            chosen.append((construct(kind, settings, where=f"loggers.{name}"), settings))
         except UserError as error:
             if strict:
                 raise
             _log.warning("%s; goes on without it", error)
-    return Loggers(made)
-
-
-def _made(given: Mapping[str, Any]) -> Chosen:
-    name = given["name"]
-    settings = {key: value for key, value in given.items() if key != "name"}
-    kind = find(name, where="loggers")
-    return Chosen(construct(kind, settings, where=f"loggers.{name}"), settings)
+    return Loggers(chosen)
 
 
 class Watchers:
     """All loggers of a run; looks at the study and passes on what is new."""
 
-    def __init__(
-        self, chosen: Sequence[Chosen], study: Study, *, directory: Path, key: str
-    ) -> None:
-        self._chosen = chosen
+    def __init__(self, loggers: Loggers, study: Study, *, directory: Path, key: str) -> None:
+        self._loggers = loggers
         self._study = study
         self._directory = directory
         self._key = key
-        self._lines: list[Line] = []
+        self._threads: list[LoggerThread] = []
         self._next = 0
-        self._validated = 0
+        self._validated: set[str] = set()
 
     def __enter__(self) -> "Watchers":
-        if self._chosen:
-            self._tally = Tally(self._study)
-        for logger, settings in self._chosen:
-            marks = ProgressFile.load(self._directory, logger.name, settings)
+        self._tally = Tally(self._study)
+        for logger, settings in self._loggers.chosen:
+            progress = ProgressFile.load(self._directory, logger.name, settings)
             header = self._study.header
-            watched = Watched(self._key, header["name"], self._directory, header, marks.results)
-            self._lines.append(Line(logger, watched, marks))
+            watched = Watched(self._key, header["name"], self._directory, header, progress.results)
+            self._threads.append(LoggerThread(logger, watched, progress))
         return self
 
     def __exit__(
@@ -102,44 +89,43 @@ class Watchers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._lines:
+        if not self._threads:
             return
         clean = kind is None
         if clean:
             self.look()
             ending = FinalFront(self._study, self._directory)
-            for line in self._lines:
-                line.end(ending)
+            for thread in self._threads:
+                thread.end(ending)
         finished = clean and unfinished(self._study) is None
-        for line in self._lines:
-            line.close(finished=finished, hurry=not clean)
-        for line in self._lines:
-            line.wait(_PATIENCE if clean else _HURRY)
+        for thread in self._threads:
+            thread.close(finished=finished, hurry=not clean)
+        for thread in self._threads:
+            thread.wait(_PATIENCE if clean else _HURRY)
 
     def look(self) -> None:
         """Pass on results in the order of their numbers, and validations; never waits."""
-        if not self._lines:
+        if not self._threads:
             return
         candidates = self._study.candidates
-        while (found := candidates.get(self._next)) is not None and found.finished:
-            numbers = self._tally.add(found)
-            for line in self._lines:
-                line.result(found, numbers)
+        while (candidate := candidates.get(self._next)) is not None and candidate.finished:
+            numbers = self._tally.add(candidate)
+            for thread in self._threads:
+                thread.result(candidate, numbers)
             self._next += 1
         self._look_at_validations()
 
     def _look_at_validations(self) -> None:
-        known = self._study.validations
-        count = sum(map(len, known.values()))
-        if count == self._validated:
+        validations = self._study.validations
+        if sum(map(len, validations.values())) == len(self._validated):
             return
-        self._validated = count
         by_identity = {c.identity: c for c in self._study.candidates.values()}
-        for (seed, samples), found in known.items():
-            for identity, values in found.items():
-                if values:
-                    candidate = by_identity[identity]
-                    key = f"{seed}/{samples}/{candidate.id}"
+        for (seed, samples), measured in validations.items():
+            for identity, values in measured.items():
+                candidate = by_identity[identity]
+                key = f"{seed}/{samples}/{candidate.id}"
+                if values and key not in self._validated:
                     numbers = validated_numbers(values, (seed, samples))
-                    for line in self._lines:
-                        line.validation(key, candidate, numbers)
+                    for thread in self._threads:
+                        thread.validation(key, candidate, numbers)
+                self._validated.add(key)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Mlflow"]
 
 # By which a resumed study finds its run.
-_TAG = "autosearch.study.study"
+_TAG = "autosearch.study"
 # Longer ones are refused by some stores; the whole experiment is an artifact.
 _LONGEST = 250
 
@@ -68,8 +68,7 @@ class Mlflow(Logger):
     def on_result(self, candidate: Candidate, numbers: Numbers) -> None:
         self._log(numbers, candidate.id)
 
-    def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
-        self._log(numbers, candidate.id)
+    on_validation = on_result
 
     def on_end(self, ending: "FinalFront") -> None:
         self._client.log_text(self._run, ending.text, "front.txt")
@@ -87,13 +86,12 @@ class Mlflow(Logger):
         header = watched.header
         tags = {_TAG: watched.id, "autosearch.version": header["version"]}
         run = self._client.create_run(experiment, run_name=watched.name, tags=tags)
-        found: str = run.info.run_id
-        parameters = [
-            self._entities.Param(key, value) for key, value in _flat(header["experiment"]).items()
-        ]
-        self._client.log_batch(found, params=parameters)
-        self._client.log_dict(found, header["experiment"], "experiment.json")
-        return found
+        run_id: str = run.info.run_id
+        settings = _flat(header["experiment"])
+        parameters = [self._entities.Param(key, value) for key, value in settings.items()]
+        self._client.log_batch(run_id, params=parameters)
+        self._client.log_dict(run_id, header["experiment"], "experiment.json")
+        return run_id
 
     def _log(self, numbers: Numbers, step: int) -> None:
         now = int(time.time() * 1000)

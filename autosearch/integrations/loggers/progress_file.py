@@ -32,16 +32,16 @@ class ProgressFile:
 
     @classmethod
     def load(cls, directory: Path, name: str, settings: Mapping[str, Any]) -> "ProgressFile":
-        """Those of an earlier process; none where the file is missing or damaged."""
-        marks = cls(directory / FOLDER / f"{name}.json", settings)
+        """Read the progress of an earlier process; none where the file is missing or damaged."""
+        progress = cls(directory / FOLDER / f"{name}.json", settings)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            data = json.loads(marks.path.read_text(encoding="utf-8"))
+            data = json.loads(progress.path.read_text(encoding="utf-8"))
             if data["settings"] == settings:
                 results, ended = int(data["results"]), data["ended"]
-                marks.validations = set(map(str, data["validations"]))
-                marks.ended = int(ended[0]), int(ended[1])
-                marks.results = results
-        return marks
+                progress.validations = set(map(str, data["validations"]))
+                progress.ended = int(ended[0]), int(ended[1])
+                progress.results = results
+        return progress
 
     def save(self) -> None:
         """Replace the file, whole or not at all."""

@@ -30,8 +30,8 @@ class TensorBoard(Logger):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            where = f"loggers.{self.name}"
-            raise missing(error, install="autosearch[loggers]", what=where) from None
+            what = "loggers.tensorboard"
+            raise missing(error, install="autosearch[loggers]", what=what) from None
         # The module has no types of its own.
         self._make: Any = SummaryWriter
         self._folder = folder
@@ -47,10 +47,11 @@ class TensorBoard(Logger):
             self._writer.add_text("experiment", _preformatted(text), 0)
 
     def on_result(self, candidate: Candidate, numbers: Numbers) -> None:
-        self._write(candidate, numbers)
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, candidate.id)
+        self._writer.flush()
 
-    def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
-        self._write(candidate, numbers)
+    on_validation = on_result
 
     def on_end(self, ending: "FinalFront") -> None:
         self._writer.add_text("front", _preformatted(ending.text), ending.step)
@@ -63,11 +64,6 @@ class TensorBoard(Logger):
 
     def close(self, *, finished: bool) -> None:
         self._writer.close()
-
-    def _write(self, candidate: Candidate, numbers: Numbers) -> None:
-        for name, value in numbers.items():
-            self._writer.add_scalar(name, value, candidate.id)
-        self._writer.flush()
 
 
 def _preformatted(text: str) -> str:

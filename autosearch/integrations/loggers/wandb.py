@@ -76,8 +76,7 @@ class WeightsAndBiases(Logger):
     def on_result(self, candidate: Candidate, numbers: Numbers) -> None:
         self._run.log({_STEP: candidate.id, **numbers})
 
-    def on_validation(self, candidate: Candidate, numbers: Numbers) -> None:
-        self._run.log({_STEP: candidate.id, **numbers})
+    on_validation = on_result
 
     def on_end(self, ending: "FinalFront") -> None:
         table = self._library.Table(columns=[*ending.columns], data=ending.rows)

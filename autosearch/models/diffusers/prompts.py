@@ -33,7 +33,7 @@ def read_prompts(path: str | None, *, count: int | None = None) -> PromptSplit:
     where = "model.prompts"
     try:
         if path is None:
-            source = files("autosearch.export.apply") / "data" / "prompts.txt"
+            source = files("autosearch.models.diffusers") / "data" / "prompts.txt"
             text = source.read_text(encoding="utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")

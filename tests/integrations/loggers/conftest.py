@@ -10,7 +10,8 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.loggers.dispatch import make_loggers
 from autosearch.study.journal import read_journal

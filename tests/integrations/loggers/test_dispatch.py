@@ -1,4 +1,4 @@
-"""What callbacks are told, and that nothing they do hurts a run."""
+"""What loggers are told, and that nothing they do hurts a run."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fi
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Registers the callbacks ``notes``, ``broken`` and ``slow``; what ``notes`` was told."""
+    """Registers the loggers ``notes``, ``broken`` and ``slow``; what ``notes`` was told."""
     told: list[tuple] = []
 
     class Notes(Logger):
@@ -122,7 +122,7 @@ def test_after_a_kill_the_rest_is_told_as_it_would_have_been(run, heard, cut) ->
     run(["notes"])
     whole = {entry[1]: entry[2] for entry in heard if entry[0] == "result"}
     heard.clear()
-    # The journal lost what the callback had been told: it is told the rest alone.
+    # The journal lost what the logger had been told: it is told the rest alone.
     cut(7)
     run(["notes"], resume=True)
     assert "result" not in kinds(heard)
@@ -178,7 +178,7 @@ def test_an_error_of_the_run_closes_loggers_at_once(run, heard, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("loggers", "message"),
     [
-        (["tensorbord"], "loggers: unknown callback 'tensorbord'; did you mean 'tensorboard'"),
+        (["tensorbord"], "loggers: unknown logger 'tensorbord'; did you mean 'tensorboard'"),
         ([{"name": "wandb", "mod": "offline"}], "loggers.wandb: unknown key 'mod'; did you mean"),
         ([{"name": "wandb", "mode": "cloud"}], "loggers.wandb.mode: .*'offline' or 'online'"),
         (["mlflow", {"name": "mlflow"}], "'mlflow' stands twice"),
@@ -208,8 +208,8 @@ def test_a_missing_library_is_refused_before_the_run(
     assert not (tmp_path / "study").exists()
     study = run([])
     # Measuring a front again is not worth refusing for it.
-    left = watching.make_callbacks([{"name": name}], strict=False)
-    assert left == []
+    left = watching.make_loggers([{"name": name}], strict=False)
+    assert left.chosen == []
     assert len(study.feasible) == 12
 
 
@@ -217,14 +217,14 @@ def test_names_and_settings_are_kept_in_the_study_and_may_change(run, heard, tmp
     run([])
     run(["notes"], resume=True)
     assert Study.read(tmp_path / "study").experiment.loggers == [{"name": "notes"}]
-    marks = json.loads((tmp_path / "study" / "callbacks" / "notes.json").read_text())
+    marks = json.loads((tmp_path / "study" / "loggers" / "notes.json").read_text())
     assert marks["results"] == 12
 
 
 def test_a_damaged_mark_begins_anew(run, heard, tmp_path) -> None:
     run(["notes"])
     heard.clear()
-    (tmp_path / "study" / "callbacks" / "notes.json").write_text('{"settings": {}, "results": "x"}')
+    (tmp_path / "study" / "loggers" / "notes.json").write_text('{"settings": {}, "results": "x"}')
     run(["notes"], resume=True)
     assert [entry[1] for entry in heard if entry[0] == "result"] == list(range(12))
 
@@ -234,3 +234,16 @@ def test_bare_names_are_short_for_mappings_and_in_the_schema() -> None:
     assert found.loggers == [{"name": "wandb"}]
     items = experiment_schema()["properties"]["loggers"]["items"]
     assert items["anyOf"][0] == {"enum": ["tensorboard", "wandb", "mlflow"]}
+
+
+def test_the_old_group_of_entry_points_is_still_found(tmp_path, monkeypatch) -> None:
+    info = tmp_path / "older-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: older\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[autosearch.callbacks]\nplain = older_logger:Plain\n")
+    (tmp_path / "older_logger.py").write_text(
+        "from autosearch.integrations.loggers import Logger\n"
+        "class Plain(Logger):\n    name, summary = 'plain', 'says nothing'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert issubclass(REGISTRY.find("plain"), Logger)
