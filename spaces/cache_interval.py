@@ -6,7 +6,7 @@ from typing import Any
 
 from autosearch.baselines.policies.cached_steps import IntervalCache
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks, parts
+from autosearch.diffusion.sites.sites import blocks, parts
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.site_masks import OwnedSites

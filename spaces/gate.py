@@ -7,7 +7,7 @@ from typing import Any
 
 from autosearch.baselines.policies.gated_steps import GatedCache
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.site_masks import OwnedSites

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks, parts
-from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.diffusion.sites.sites import SiteTable, blocks, parts
 from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Family, Rng, StepGenome
 

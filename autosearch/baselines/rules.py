@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 from autosearch.baselines.base import RecipeData, Setting
 from autosearch.baselines.zoo import POLICIES
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["Rule", "apply_policies", "check_policies", "written"]

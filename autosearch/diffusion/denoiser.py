@@ -17,7 +17,8 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.interception import Mix, intercepted
-from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.errors import UserError
 from autosearch.recipe.actions import Action
 from autosearch.recipe.artifact import Artifact

@@ -14,7 +14,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction, from_data_and_noise
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 
 __all__ = ["ExactDenoiser", "Mixture"]
 

@@ -14,7 +14,7 @@ class Gate(Strict):
     """Samples whose probe hardly changed do without what the gate covers; the others compute.
 
     Decided for each sample and branch by itself, once the probe is computed. See
-    :class:`autosearch.diffusion.sites.gates.Gate` for the two measures.
+    :class:`autosearch.diffusion.sites.branches.RowGate` for the two measures.
 
     Attributes:
         probe: the site that decides.

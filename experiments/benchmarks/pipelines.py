@@ -186,7 +186,7 @@ _CACHES = ("blocks", "parts")
 
 
 def _cached(recipe: Recipe, name: str, model: PipelineModel) -> Recipe:
-    from autosearch.diffusion.sites.blocks import blocks, parts
+    from autosearch.diffusion.sites.sites import blocks, parts
 
     sites = (blocks if name == "blocks" else parts)(model.denoiser.sites)
     data = recipe.to_dict()

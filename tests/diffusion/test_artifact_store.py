@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, Provenance, packed
+from autosearch.diffusion.artifact_store import (
+    FOLDER,
+    ArtifactStore,
+    Provenance,
+    carry_artifacts,
+    packed,
+)
 from autosearch.errors import UserError
-from autosearch.export import carry_artifacts
 from autosearch.recipe import Artifact, Recipe
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor([3])}

@@ -17,7 +17,8 @@ from autosearch.diffusion.prediction import Prediction, to_data_and_noise
 from autosearch.diffusion.sampling.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory, Site
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import Site
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe
 

@@ -16,7 +16,8 @@ from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.plan.reachability import saved
 from autosearch.diffusion.sampling.sampler import Network, State, trajectory
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory, SiteTable
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.recipe import Artifact, Recipe
 
 __all__ = ["Calibrator", "Sampled"]

@@ -19,8 +19,8 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import way
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks, span
-from autosearch.diffusion.sites.sites import FeatureMemory, extrapolate
+from autosearch.diffusion.sites.memory import FeatureMemory, extrapolate
+from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import output_feature

@@ -17,7 +17,7 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import said, uncached
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks, span
+from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe, Step, round_float
 

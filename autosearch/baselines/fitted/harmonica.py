@@ -27,10 +27,10 @@ from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.stepper import Stepper
-from autosearch.diffusion.sites.blocks import parts
 from autosearch.diffusion.sites.branches import COND
 from autosearch.diffusion.sites.interception import Mix
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import parts
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.diffusion.threads import one_thread
 from autosearch.errors import UserError

@@ -14,8 +14,8 @@ from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import said, way
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import StepPlan
-from autosearch.diffusion.sites.blocks import blocks
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action, output_feature

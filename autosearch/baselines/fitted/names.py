@@ -11,7 +11,7 @@ from autosearch.baselines.rules import check_policies
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.recovery import WEIGHTS
-from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 

@@ -24,8 +24,8 @@ from autosearch.baselines.fitted.distil import lessons, pool
 from autosearch.baselines.fitted.low_rank import adapt
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
-from autosearch.diffusion.sites.blocks import blocks
 from autosearch.diffusion.sites.interception import Mix
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.diffusion.threads import one_thread
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autosearch.diffusion.sites.blocks import blocks, parts, span
-from autosearch.diffusion.sites.sites import RANGE, Site, SiteTable
+from autosearch.diffusion.sites.sites import RANGE, Site, SiteTable, blocks, parts, span
 from autosearch.recipe import parse_action
 
 __all__ = ["IntervalCache", "action_text", "computes"]

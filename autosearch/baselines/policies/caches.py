@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from autosearch.baselines.base import Policy, RecipeData, Setting
 from autosearch.baselines.policies.cached_steps import IntervalCache
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import blocks
 
 __all__ = ["POLICIES"]
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autosearch.baselines.policies.cached_steps import action_text
-from autosearch.diffusion.sites.blocks import blocks, span
-from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.sites.sites import Site, blocks, span
 from autosearch.recipe import parse_action
 
 __all__ = ["GatedCache"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from autosearch.baselines.base import Policy, RecipeData
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import parts
+from autosearch.diffusion.sites.sites import parts
 from autosearch.errors import UserError
 
 __all__ = ["POLICIES", "apply_mask"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from autosearch.baselines.base import Policy, RecipeData, Setting
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.blocks import blocks
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 
 __all__ = ["POLICIES"]

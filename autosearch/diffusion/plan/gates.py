@@ -8,7 +8,7 @@ from autosearch.diffusion.plan.reachability import (
     reachable,
     saved,
 )
-from autosearch.diffusion.sites.gates import Gate as RowGate
+from autosearch.diffusion.sites.branches import RowGate
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError
 from autosearch.recipe import Gate

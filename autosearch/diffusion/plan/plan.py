@@ -16,8 +16,7 @@ from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.recovery import WEIGHTS, Training
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.gates import RowMemory
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, ModelKey, Recipe, round_float

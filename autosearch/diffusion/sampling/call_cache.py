@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.sampling.call_keys import Call
-from autosearch.diffusion.sites.gates import Passed, RowMemory
-from autosearch.diffusion.sites.sites import FeatureMemory, Put
+from autosearch.diffusion.sites.memory import FeatureMemory, Passed, Put, RowMemory
 
 __all__ = ["AUTO_BYTES", "CachedCall", "CallCache", "Keep", "Recaller", "make_call_cache"]
 
@@ -194,16 +193,16 @@ class Recaller:
     def _made(
         self, call: Call, ask: Callable[[], Outputs], memory: FeatureMemory | None
     ) -> Outputs:
-        told: list[Put | Passed] = []
+        changes: list[Put | Passed] = []
         if memory is not None:
-            memory.told = told
+            memory.changes = changes
         try:
             outputs = ask()
         finally:
             if memory is not None:
-                memory.told = None
+                memory.changes = None
         try:
-            self._store.keep(self._key(call), _recorded(call, outputs, told))
+            self._store.keep(self._key(call), _recorded(call, outputs, changes))
         except (MemoryError, RuntimeError) as error:
             # What torch says when the host has no room is a RuntimeError like any other.
             if isinstance(error, RuntimeError) and "allocate" not in str(error):
@@ -229,12 +228,12 @@ def _chosen(calls: Sequence[Call], known: Sequence[CachedCall | None]) -> list[C
     return chosen
 
 
-def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> CachedCall:
+def _recorded(call: Call, outputs: Outputs, changes: Sequence[Put | Passed]) -> CachedCall:
     features: dict[str, list[Put]] = {name: [] for name in call.wanted}
-    for put in told:
+    for put in changes:
         if isinstance(put, Put) and put.name in features:
             features[put.name].append(put)
-    passed = tuple(one for one in told if isinstance(one, Passed))
+    passed = tuple(one for one in changes if isinstance(one, Passed))
     count = len(next(iter(outputs.values())))
     left_out = sum(one.saves * int(one.mask.sum()) for one in passed)
     return CachedCall(
@@ -248,7 +247,7 @@ def _recorded(call: Call, outputs: Outputs, told: Sequence[Put | Passed]) -> Cac
 def _repeat(record: CachedCall, memory: FeatureMemory) -> None:
     """Change the memory as the call did."""
     for put in (put for puts in record.features.values() for put in puts):
-        memory.put(put.branch, put.name, put.coordinate, put.feature, rows=put.rows)
+        memory.put(*put)
     for one in record.passed:
         assert isinstance(memory, RowMemory)  # plans without gates have other keys
         memory.passed(one.mask, one.saves)

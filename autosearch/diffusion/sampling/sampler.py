@@ -14,8 +14,7 @@ from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.statistics import plan_statistics
 from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
-from autosearch.diffusion.sites.gates import RowMemory
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact

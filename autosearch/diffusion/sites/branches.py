@@ -1,12 +1,59 @@
-"""Branches: the runs of the network that one evaluation combines."""
+"""Branches, the runs of the network that one evaluation combines, and the gates of their rows."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from autosearch.diffusion.sites.gates import Gate
-from autosearch.recipe.actions import Action
+from torch import Tensor
 
-__all__ = ["COND", "UNCOND", "Branch", "same_run"]
+from autosearch.recipe.actions import Action, output_feature
+
+__all__ = ["COND", "UNCOND", "Branch", "RowGate", "same_run"]
+
+
+@dataclass(frozen=True)
+class RowGate:
+    """A decision for each row, once the probe was computed: the rows that pass act otherwise.
+
+    Two published measures of how little the probe's feature moved since it was last stored:
+
+        forecast  mean |forecast - output| / mean |output|: how well the probe's output was foreseen
+                  (CG-Taylor; Liu et al. 2025)
+        change    mean |feature - stored| / mean |stored|, of what the probe adds to its input
+                  (first-block cache of ParaAttention, cache-dit and diffusers)
+
+    The published ones take means over the whole batch, so that a sample depends on its
+    neighbours. These are over a row's own numbers.
+
+    Attributes:
+        probe: the site that decides; always computed. Stored where a row did not pass.
+        threshold: rows below it pass.
+        order: of the probe's forecast, where there is so much stored.
+        sites: everything that rows which pass do not compute.
+        saves: multiply-accumulates of one such row beyond what the step saves anyway.
+    """
+
+    probe: str
+    threshold: float
+    measure: Literal["forecast", "change"]
+    order: int
+    sites: tuple[tuple[str, Action], ...]
+    saves: int
+
+    @property
+    def feature(self) -> str:
+        """The name under which the probe's feature is stored."""
+        return output_feature(self.probe) if self.measure == "forecast" else self.probe
+
+    def to_list(self) -> list[object]:
+        """Plain data for hashing."""
+        sites = {name: str(action) for name, action in self.sites}
+        return [self.probe, self.threshold, self.measure, self.order, sites]
+
+    def passes(self, computed: Tensor, known: Tensor) -> Tensor:
+        """Which rows pass: [B] from the probe's feature and what was known of it, [B, ...]."""
+        error = (computed - known).flatten(1).abs().mean(dim=1)
+        scale = (computed if self.measure == "forecast" else known).flatten(1).abs().mean(dim=1)
+        return error < self.threshold * scale
 
 
 @dataclass(frozen=True)
@@ -26,7 +73,7 @@ class Branch:
     sites: tuple[tuple[str, Action], ...] = ()
     heads: tuple[tuple[str, tuple[int, ...]], ...] = ()
     strength: float = 0.0
-    gate: Gate | None = None
+    gate: RowGate | None = None
     actions: dict[str, Action] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

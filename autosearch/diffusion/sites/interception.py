@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.row_groups import Running, gathered, scattered
-from autosearch.diffusion.sites.sites import FeatureMemory, SiteTable
+from autosearch.diffusion.sites.sites import SiteTable
 
 __all__ = ["Mix", "PerturbedHeads", "intercepted"]
 

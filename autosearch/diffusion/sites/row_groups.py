@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.gates import RowMemory
-from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable
+from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
+from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action, feature_site
 
 __all__ = ["Group", "Running", "gathered", "scattered"]

@@ -1,15 +1,11 @@
-"""Sites of a network, what may stand in for them, and the memory of their features."""
+"""Sites of a network: modules, and ranges of them, that a recipe may leave out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from autosearch.recipe.actions import Action
 
-__all__ = ["RANGE", "FeatureMemory", "Put", "Site", "SiteTable", "extrapolate"]
+__all__ = ["RANGE", "Site", "SiteTable", "blocks", "parts", "span"]
 
 # Between the first and the last site of a range, as in ``block.2..block.5``.
 RANGE = ".."
@@ -146,105 +142,27 @@ class SiteTable(Mapping[str, Site]):
         )
 
 
-class Put(NamedTuple):
-    """What one call of :meth:`FeatureMemory.put` was told."""
-
-    branch: str
-    name: str
-    coordinate: float
-    feature: Tensor
-    rows: Tensor | None
+def blocks(sites: Sequence[Site]) -> list[str]:
+    """The outermost sites whose output contains their input, in execution order."""
+    return [site.name for site in sites if site.parent is None and site.residual]
 
 
-@dataclass
-class FeatureMemory:
-    """Features of past steps, keyed by (branch, feature); rows of two branches never mix.
-
-    ``keep`` gives, for each feature worth storing, how many computed ones are held. The rows of a
-    branch are all alike: what is stored of one is stored of all, at the same coordinate.
-
-    ``told``, where it is a list, gets everything that changes the memory, in order.
-    """
-
-    keep: Mapping[str, int]
-    told: list[Any] | None = None
-    _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
-
-    def put(
-        self,
-        branch: str,
-        name: str,
-        coordinate: float,
-        feature: Tensor,
-        rows: Tensor | None = None,
-    ) -> None:
-        """Add the feature computed at ``coordinate``; the oldest beyond ``keep`` is dropped.
-
-        A second one at the same coordinate, as an implicit corrector computes, takes its place.
-        """
-        assert rows is None
-        if self.told is not None:
-            self.told.append(Put(branch, name, coordinate, feature, rows))
-        entries = self._stored.setdefault((branch, name), [])
-        if entries and entries[-1][0] == coordinate:
-            entries.pop()
-        entries.append((coordinate, feature))
-        del entries[: -self.keep[name]]
-
-    def get(
-        self,
-        branch: str,
-        name: str,
-        coordinate: float,
-        order: int,
-        *,
-        onto: Tensor | None = None,
-        rows: Tensor | None = None,
-    ) -> Tensor:
-        """The feature extrapolated to ``coordinate``, added to ``onto`` where that is given.
-
-        Raises:
-            KeyError: when nothing was stored for this branch and feature.
-        """
-        assert rows is None
-        entries = self._stored[branch, name][-(order + 1) :]
-        return extrapolate(entries, coordinate, onto=onto)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held now."""
-        entries = (f for features in self._stored.values() for _, f in features)
-        return sum(f.numel() * f.element_size() for f in entries)
+def parts(sites: Sequence[Site], inside: Collection[str] | None = None) -> list[str]:
+    """The innermost sites, in execution order; with ``inside``, those of these blocks."""
+    parents = {site.name: site.parent for site in sites}
+    containing = set(parents.values())
+    innermost = [site.name for site in sites if site.name not in containing]
+    if inside is None:
+        return innermost
+    return [name for name in innermost if _outermost(name, parents) in inside]
 
 
-def extrapolate(
-    entries: Sequence[tuple[float, Tensor]], coordinate: float, *, onto: Tensor | None = None
-) -> Tensor:
-    """Polynomial through the entries at a new coordinate (Lagrange form, true gaps).
-
-    At orders 0 and 1 this is reuse and TaylorSeer's forecast (Liu et al. 2025). From order 2 on we
-    deviate: its Taylor series takes backward differences for derivatives, which is not exact for
-    polynomials of that degree; this is, on any grid.
-    """
-    if len(entries) == 1:
-        feature = entries[0][1]
-        return feature if onto is None else onto + feature
-    coordinates = [at for at, _ in entries]
-    weights = [_lagrange(coordinates, i, coordinate) for i in range(len(entries))]
-    features = [feature for _, feature in entries]
-    # As few passes over memory as there can be: on a CPU they are what a forecast costs.
-    if onto is None and len(entries) == 2:
-        return torch.lerp(features[0], features[1], weights[1])
-    total = features[0] * weights[0] if onto is None else onto.add(features[0], alpha=weights[0])
-    for weight, feature in zip(weights[1:], features[1:], strict=True):
-        total.add_(feature, alpha=weight)
-    return total
+def span(names: Sequence[str]) -> str:
+    """The name of a range of neighbouring blocks as one site."""
+    return names[0] if len(names) == 1 else f"{names[0]}{RANGE}{names[-1]}"
 
 
-def _lagrange(coordinates: Sequence[float], which: int, coordinate: float) -> float:
-    """Value at a coordinate of the polynomial that is 1 at one of the others and 0 at the rest."""
-    weight = 1.0
-    for i, other in enumerate(coordinates):
-        if i != which:
-            weight *= (coordinate - other) / (coordinates[which] - other)
-    return weight
+def _outermost(name: str, parents: dict[str, str | None]) -> str:
+    while (parent := parents[name]) is not None:
+        name = parent
+    return name

@@ -13,7 +13,7 @@ from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import from_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sampling.stepper import StepNoise
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Given

@@ -11,7 +11,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.recipe import Recipe
 
 __all__ = ["ReplayDenoiser", "solver_plan"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import ClassLabels, Conditions, Given
 from autosearch.models.diffusers.denoiser import PipelineDenoiser

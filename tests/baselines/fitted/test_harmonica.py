@@ -13,8 +13,8 @@ from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
-from autosearch.diffusion.sites.blocks import parts
 from autosearch.diffusion.sites.interception import Mix
+from autosearch.diffusion.sites.sites import parts
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
 

@@ -13,7 +13,8 @@ from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory, Site
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 

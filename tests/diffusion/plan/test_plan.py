@@ -19,7 +19,8 @@ from autosearch.diffusion.plan.plan import Plan, check_compatible, model_key
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory, Site
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe, Step, round_float

@@ -19,7 +19,8 @@ from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory, Site
+from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.sites import Site
 from autosearch.models.dit import DiT, DiTConfig
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action

@@ -15,8 +15,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, last_state, trajectory
-from autosearch.diffusion.sites.gates import RowMemory
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 

@@ -16,7 +16,8 @@ from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.interception import intercepted
-from autosearch.diffusion.sites.sites import FeatureMemory, Site, SiteTable, extrapolate
+from autosearch.diffusion.sites.memory import FeatureMemory, extrapolate
+from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
 

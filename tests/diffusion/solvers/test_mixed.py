@@ -16,7 +16,7 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import FORMS, Recipe
 

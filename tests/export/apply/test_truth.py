@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.sites import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.models.diffusers.site_specs import SiteSpec
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action

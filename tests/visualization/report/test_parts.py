@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
-from autosearch.diffusion.sites.blocks import parts
+from autosearch.diffusion.sites.sites import parts
 from autosearch.experiment import load_experiment
 from autosearch.models.digits import DigitsModel
 from autosearch.study.study import Study

@@ -1,0 +1,226 @@
+"""The memory of features that steps leave for later ones, of whole branches or of each row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["FeatureMemory", "Passed", "Put", "RowMemory", "extrapolate"]
+
+
+class Put(NamedTuple):
+    """One call of :meth:`FeatureMemory.put`."""
+
+    branch: str
+    name: str
+    coordinate: float
+    feature: Tensor
+    rows: Tensor | None
+
+
+class Passed(NamedTuple):
+    """One call of :meth:`RowMemory.passed`."""
+
+    mask: Tensor
+    saves: int
+
+
+@dataclass
+class FeatureMemory:
+    """Features of past steps, keyed by (branch, feature); rows of two branches never mix.
+
+    The rows of a branch are all alike: what is stored of one is stored of all, at the same
+    coordinate.
+
+    Attributes:
+        keep: for each feature worth storing, how many computed ones are held.
+        changes: where it is a list, gets everything that changes the memory, in order.
+    """
+
+    keep: Mapping[str, int]
+    changes: list[Any] | None = None
+    _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
+
+    def put(
+        self,
+        branch: str,
+        name: str,
+        coordinate: float,
+        feature: Tensor,
+        rows: Tensor | None = None,
+    ) -> None:
+        """Add the feature computed at ``coordinate``; the oldest beyond ``keep`` is dropped.
+
+        A second one at the same coordinate, as an implicit corrector computes, takes its place.
+
+        Args:
+            branch: the branch that computed it.
+            name: of the feature.
+            coordinate: where the step stands on the axis of forecasts.
+            feature: [B, ...].
+            rows: [B] indices of the samples that these are; None for all.
+        """
+        put = Put(branch, name, coordinate, feature, rows)
+        if self.changes is not None:
+            self.changes.append(put)
+        self._store(put)
+
+    def get(
+        self,
+        branch: str,
+        name: str,
+        coordinate: float,
+        order: int,
+        *,
+        onto: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """The feature [B, ...] extrapolated to ``coordinate``, added to ``onto`` where it is given.
+
+        Raises:
+            KeyError: when nothing was stored for this branch and feature.
+        """
+        assert rows is None
+        return extrapolate(self._stored[branch, name][-(order + 1) :], coordinate, onto=onto)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return sum(feature.nbytes for found in self._stored.values() for _, feature in found)
+
+    def _store(self, put: Put) -> None:
+        assert put.rows is None
+        entries = self._stored.setdefault((put.branch, put.name), [])
+        if entries and entries[-1][0] == put.coordinate:
+            entries.pop()
+        entries.append((put.coordinate, put.feature))
+        del entries[: -self.keep[put.name]]
+
+
+class RowMemory(FeatureMemory):
+    """Features of each row at its own coordinates, and what gates saved it; for gated plans.
+
+    Attributes:
+        saved: [N] multiply-accumulates that gates avoided so far, for each row.
+    """
+
+    def __init__(self, keep: Mapping[str, int], count: int) -> None:
+        super().__init__(keep)
+        self.saved = torch.zeros(count, dtype=torch.int64)
+        self._rings: dict[tuple[str, str], _Ring] = {}
+
+    def get(
+        self,
+        branch: str,
+        name: str,
+        coordinate: float,
+        order: int,
+        *,
+        onto: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        feature = self._rings[branch, name].get(rows, coordinate, order)
+        return feature if onto is None else onto + feature
+
+    @property
+    def nbytes(self) -> int:
+        return sum(ring.slots.nbytes for ring in self._rings.values())
+
+    def passed(self, mask: Tensor, saves: int) -> None:
+        """Note the rows [N] that passed a gate, and the multiply-accumulates that each saves."""
+        if self.changes is not None:
+            self.changes.append(Passed(mask, saves))
+        self.saved += saves * mask.to(device="cpu", dtype=torch.int64)
+
+    def _store(self, put: Put) -> None:
+        key = (put.branch, put.name)
+        if key not in self._rings:
+            shape = (self.keep[put.name], len(self.saved), *put.feature.shape[1:])
+            self._rings[key] = _Ring(put.feature.new_zeros(shape))
+        self._rings[key].put(put.rows, put.coordinate, put.feature)
+
+
+class _Ring:
+    """The last few features of each row, in a ring of slots where every row has its own place.
+
+    Slots are [K, N, ...]; the newest of row r is at ``(stored[r] - 1) % K``.
+    """
+
+    def __init__(self, slots: Tensor) -> None:
+        self.slots = slots
+        kept, count = slots.shape[:2]
+        self.at = torch.zeros(kept, count, dtype=torch.float64, device=slots.device)
+        self.stored = torch.zeros(count, dtype=torch.int64, device=slots.device)
+        self.all = torch.arange(count, device=slots.device)
+
+    def put(self, rows: Tensor | None, coordinate: float, feature: Tensor) -> None:
+        """Add the feature [B, ...] of some rows [B], or of all."""
+        rows, kept = self.all if rows is None else rows, len(self.slots)
+        newest = (self.stored[rows] - 1) % kept
+        again = (self.stored[rows] > 0) & (self.at[newest, rows] == coordinate)
+        self.stored[rows] += (~again).long()
+        slot = (self.stored[rows] - 1) % kept
+        self.slots[slot, rows] = feature
+        self.at[slot, rows] = coordinate
+
+    def get(self, rows: Tensor | None, coordinate: float, order: int) -> Tensor:
+        """Extrapolated to ``coordinate``, each row by as many features as it has."""
+        rows, kept = self.all if rows is None else rows, len(self.slots)
+        stored = self.stored[rows]
+        if bool((stored == 0).any()):
+            raise KeyError("nothing is stored for some rows")
+        order = min(order, kept - 1)
+        if order == 0:
+            return self.slots[(stored - 1) % kept, rows]
+        slots = [(stored - 1 - j) % kept for j in range(order + 1)]
+        at = [self.at[slot, rows] for slot in slots]
+        total: Tensor | None = None
+        for j, slot in enumerate(slots):
+            weight = (stored > j).double()
+            for i, other in enumerate(at):
+                if i != j:
+                    present = (stored > i) & (stored > j)
+                    ratio = (coordinate - other) / torch.where(present, at[j] - other, 1.0)
+                    weight = torch.where(present, weight * ratio, weight)
+            feature = self.slots[slot, rows]
+            scaled = weight.to(feature.dtype).view(-1, *[1] * (feature.dim() - 1))
+            total = feature * scaled if total is None else total.addcmul_(feature, scaled)
+        assert total is not None
+        return total
+
+
+def extrapolate(
+    entries: Sequence[tuple[float, Tensor]], coordinate: float, *, onto: Tensor | None = None
+) -> Tensor:
+    """The feature [B, ...] at a new coordinate, by a polynomial through the entries.
+
+    In Lagrange form, with true gaps; added to ``onto`` where it is given.
+
+    At orders 0 and 1 this is reuse and TaylorSeer's forecast (Liu et al. 2025). From order 2 on we
+    deviate: its Taylor series takes backward differences for derivatives, which is not exact for
+    polynomials of that degree; this is, on any grid.
+    """
+    if len(entries) == 1:
+        feature = entries[0][1]
+        return feature if onto is None else onto + feature
+    coordinates = [at for at, _ in entries]
+    weights = [_lagrange(coordinates, i, coordinate) for i in range(len(entries))]
+    features = [feature for _, feature in entries]
+    # As few passes over memory as there can be: on a CPU they are what a forecast costs.
+    if onto is None and len(entries) == 2:
+        return torch.lerp(features[0], features[1], weights[1])
+    total = features[0] * weights[0] if onto is None else onto.add(features[0], alpha=weights[0])
+    for weight, feature in zip(weights[1:], features[1:], strict=True):
+        total.add_(feature, alpha=weight)
+    return total
+
+
+def _lagrange(coordinates: Sequence[float], which: int, coordinate: float) -> float:
+    """Value at a coordinate of the polynomial that is 1 at one of the others and 0 at the rest."""
+    weight = 1.0
+    for i, other in enumerate(coordinates):
+        if i != which:
+            weight *= (coordinate - other) / (coordinates[which] - other)
+    return weight
