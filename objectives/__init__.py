@@ -1,7 +1,6 @@
 """How samples are scored: objectives, their estimates and honest errors."""
 
 from autosearch.objectives.base import Estimate, Objective, compare
-from autosearch.objectives.class_accuracy import ClassAccuracy
 from autosearch.objectives.cost import Forwards, Macs, Memory, Nfe
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.objectives.fid import FdPixels, Fid, FidPlain
@@ -9,11 +8,11 @@ from autosearch.objectives.inception import InceptionScore
 from autosearch.objectives.jackknife import block_count
 from autosearch.objectives.kid import Kid
 from autosearch.objectives.latency import Latency
+from autosearch.objectives.means import ClassAccuracy, TeacherMse
 from autosearch.objectives.mmhm import Mmhm, MmhmText
 from autosearch.objectives.precision_recall import Precision, Recall
 from autosearch.objectives.rewards import Reward, RewardObjective
 from autosearch.objectives.teacher_fd import TeacherFd
-from autosearch.objectives.teacher_mse import TeacherMse
 from autosearch.objectives.text_rewards import ClipScore, ImageRewardScore, PickScore
 from autosearch.registry import Registry
 

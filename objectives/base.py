@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+from autosearch._typing import Array, Rows
 
 if TYPE_CHECKING:
     from autosearch.diffusion.plan.plan import Plan
 
-__all__ = ["Array", "Direction", "Estimate", "Objective", "Rows", "compare"]
+__all__ = ["Direction", "Estimate", "Objective", "Rows", "compare"]
 
-Array = NDArray[np.float64]
-Rows = Mapping[str, NDArray[np.generic]]
 Direction = Literal["minimize", "maximize"]
 
 
@@ -85,18 +84,20 @@ class Objective:
     direction: ClassVar[Direction] = "minimize"
     needs: ClassVar[frozenset[str]] = frozenset()
     deterministic_only: ClassVar[bool] = False
+    least_samples: ClassVar[int] = 0
 
     @property
-    def known(self) -> bool:
-        """Whether :meth:`declared` can say something already."""
+    def ready(self) -> bool:
+        """Whether :meth:`declared` can give a value yet."""
         return True
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """The least number of samples at which the value means something.
 
-        ``widths`` gives the number of columns of each kind of rows, such as ``{"features": 64}``.
+        ``least_samples`` unless a subclass computes it from ``widths``, the number of columns of
+        each kind of rows, such as ``{"features": 64}``.
         """
-        return 0
+        return self.least_samples
 
     def declared(self, plan: "Plan") -> float:
         """The value as the plan declares it; only for objectives without needs."""

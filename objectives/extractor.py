@@ -62,13 +62,13 @@ def register(name: str, function: FeatureFunction, provided: Mapping[str, int]) 
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
-    taken = FEATURE_EXTRACTORS_REGISTRY.get(name)
+    taken: type[Any] | None = FEATURE_EXTRACTORS_REGISTRY.get(name)
     if taken is not None:
         if getattr(taken, "registered", None) == (function, dict(provided)):
             return taken
         raise UserError(f"feature extractor {name!r} is registered already; choose another name")
 
-    class Extractor(FeatureExtractorBase):
+    class Extractor(FeatureExtractorBase):  # type: ignore[misc]  # untyped library
         """Calls the function and hands its tensors over in the order asked for."""
 
         registered = (function, dict(provided))

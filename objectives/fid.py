@@ -11,10 +11,11 @@ may be slightly below zero for a sampler that matches the reference.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from autosearch.objectives.base import Estimate, Objective, Rows
+from autosearch._typing import Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.frechet import FrechetReference, leave_one_out
 from autosearch.objectives.jackknife import from_leave_one_out
-from autosearch.objectives.rows import generated, real, width
+from autosearch.objectives.rows import column_count, reference_rows, sample_rows
 
 __all__ = ["FdPixels", "Fid", "FidPlain", "FrechetObjective"]
 
@@ -32,14 +33,18 @@ class FrechetObjective(Objective):
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """``samples_per_dimension`` times the number of columns; a subclass may set another."""
-        return self.samples_per_dimension * width(widths, self.source, objective=self.name)
+        return self.samples_per_dimension * column_count(widths, self.source, objective=self.name)
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The distance and its jackknife, in squared units of the rows."""
-        values = generated(rows, self.source, objective=self.name)
+        values = sample_rows(rows, self.source, objective=self.name)
         columns = values.shape[1]
-        mean = real(reference, f"{self.source}_mean", objective=self.name, columns=columns)
-        covariance = real(reference, f"{self.source}_cov", objective=self.name, columns=columns)
+        mean = reference_rows(
+            reference, f"{self.source}_mean", objective=self.name, columns=columns
+        )
+        covariance = reference_rows(
+            reference, f"{self.source}_cov", objective=self.name, columns=columns
+        )
         target = FrechetReference.of(mean, covariance)
         theta, without = leave_one_out(values, blocks, target)
         return from_leave_one_out(theta, without, corrected=self.corrected)
@@ -55,19 +60,16 @@ class Fid(FrechetObjective):
     source = "features"
 
 
-class FidPlain(FrechetObjective):
+class FidPlain(Fid):
     """FID as the literature reports it: comparable only at an equal number of samples."""
 
     name = "fid_plain"
     summary = "Frechet distance of features at this number of samples, as the literature reports it"
-    unit = "FID"
-    needs = frozenset({"features"})
-    source = "features"
     corrected = False
 
 
 class FdPixels(FrechetObjective):
-    """A second opinion that no feature network has a part in."""
+    """A Frechet distance that depends on no feature network."""
 
     name = "fd_pixels"
     summary = "Frechet distance of principal components of pixels, corrected like fid"

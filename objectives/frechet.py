@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autosearch.objectives.base import Array
+from autosearch._typing import Array
 from autosearch.objectives.jackknife import cut
 
 __all__ = ["FrechetReference", "Moments", "leave_one_out"]

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 from scipy import special
 
-from autosearch.objectives.base import Array, Estimate, Objective, Rows
+from autosearch._typing import Array, Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.jackknife import cut, from_leave_one_out
-from autosearch.objectives.rows import generated, width
+from autosearch.objectives.rows import column_count, sample_rows
 
 __all__ = ["InceptionScore"]
 
@@ -34,11 +35,11 @@ class InceptionScore(Objective):
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
         """``samples_per_class`` times the number of classes."""
-        return self.samples_per_class * width(widths, "logits", objective=self.name)
+        return self.samples_per_class * column_count(widths, "logits", objective=self.name)
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """From logits [N, classes]; the reference is not used."""
-        logits = generated(rows, "logits", objective=self.name)
+        logits = sample_rows(rows, "logits", objective=self.name)
         log_p = special.log_softmax(logits, axis=1)
         p = np.exp(log_p)
         shares = cut(p, blocks).sum(axis=1)

@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.errors import UserError
-from autosearch.objectives.base import Array, Estimate
+from autosearch.objectives.base import Estimate
 
 __all__ = ["block_count", "cut", "from_leave_one_out", "mean_estimate"]
 

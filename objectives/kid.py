@@ -4,17 +4,17 @@ Binkowski et al. (2018), arXiv 1801.01401, equation 4. Published values average 
 of 1,000 rows; here all rows are used once, which has the same expectation, less noise and no seed.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autosearch._typing import Array, Rows
 from autosearch.errors import UserError
-from autosearch.objectives.base import Array, Estimate, Objective, Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.jackknife import ENOUGH_BLOCKS, cut, from_leave_one_out
-from autosearch.objectives.rows import generated, real
+from autosearch.objectives.rows import reference_rows, sample_rows
 
 __all__ = ["Kid", "kernel", "kernel_sum"]
 
@@ -35,11 +35,12 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
 
 def kernel_sum(x: Tensor, y: Tensor) -> float:
     """The sum of the kernel over all pairs of a row of x [M, d] and one of y [N, d]."""
-    return sum(float(kernel(a, b).sum()) for a in x.split(CHUNK) for b in y.split(CHUNK))
+    chunks = [(a, b) for a in torch.split(x, CHUNK) for b in torch.split(y, CHUNK)]
+    return float(sum(float(kernel(a, b).sum()) for a, b in chunks))
 
 
 class Kid(Objective):
-    """Unbiased at any number of samples, so the value needs no correction; it may be negative."""
+    """The unbiased kernel distance; it needs no correction and may be negative."""
 
     name = "kid"
     summary = "kernel distance (squared MMD, cubic kernel) of features, unbiased"
@@ -48,17 +49,13 @@ class Kid(Objective):
     # Two rows in each of twenty blocks, so that a block has pairs of its own.
     least_samples: ClassVar[int] = 2 * ENOUGH_BLOCKS
 
-    def min_samples(self, widths: Mapping[str, int]) -> int:
-        """Two rows in each of twenty blocks; the estimate is unbiased from there on."""
-        return self.least_samples
-
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The distance from all rows and all of the reference's ``features`` [R, d], R >= 2.
 
         The kernel is summed by pairs of blocks once; leaving a block out subtracts its sums.
         """
-        x = generated(rows, "features", objective=self.name)
-        y = real(reference, "features", objective=self.name, columns=x.shape[1])
+        x = sample_rows(rows, "features", objective=self.name)
+        y = reference_rows(reference, "features", objective=self.name, columns=x.shape[1])
         if len(y) < 2:
             raise UserError(f"{self.name}: the reference has {len(y)} rows; give at least 2")
         others = torch.from_numpy(y)

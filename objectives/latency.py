@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autosearch.objectives.base import Estimate, Objective, Rows
+from autosearch._typing import Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.jackknife import mean_estimate
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ class Latency(Objective):
         self._table: LatencyTable | None = None
         self._sites: Sequence[Site] = ()
 
-    def know(self, table: "LatencyTable", sites: "Sequence[Site]") -> None:
+    def use_table(self, table: "LatencyTable", sites: "Sequence[Site]") -> None:
         """Take the table of the model that is searched."""
         self._table, self._sites = table, sites
 
     @property
-    def known(self) -> bool:
+    def ready(self) -> bool:
         """Whether there is a table to predict from."""
         return self._table is not None
 

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from autosearch._typing import Array, Rows
 from autosearch.errors import UserError
-from autosearch.objectives.base import Array, Estimate, Objective, Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.fid import Fid
 from autosearch.objectives.inception import InceptionScore
 from autosearch.objectives.precision_recall import Precision, Recall
-from autosearch.objectives.rows import real
+from autosearch.objectives.rows import reference_rows
 from autosearch.objectives.text_rewards import ClipScore, PickScore
 
 __all__ = ["BOUNDS", "Mmhm", "MmhmText", "harmonic"]
@@ -64,7 +65,9 @@ class Mmhm(Objective):
             return float(frozen[0]), float(frozen[1])
         if part is Fid:
             columns = np.shape(rows["features"])[1]
-            covariance = real(reference, "features_cov", objective=self.name, columns=columns)
+            covariance = reference_rows(
+                reference, "features_cov", objective=self.name, columns=columns
+            )
             return float(np.trace(covariance)), 0.0
         if part is InceptionScore:
             return 1.0, float(np.shape(rows["logits"])[1])

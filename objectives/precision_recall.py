@@ -14,15 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autosearch._typing import Array, Rows
 from autosearch.errors import UserError
-from autosearch.objectives.base import Array, Estimate, Objective, Rows
-from autosearch.objectives.jackknife import (
-    ENOUGH_BLOCKS,
-    cut,
-    from_leave_one_out,
-    mean_estimate,
-)
-from autosearch.objectives.rows import generated, real
+from autosearch.objectives.base import Estimate, Objective
+from autosearch.objectives.jackknife import ENOUGH_BLOCKS, cut, from_leave_one_out, mean_estimate
+from autosearch.objectives.rows import reference_rows, sample_rows
 
 __all__ = ["ManifoldObjective", "Precision", "Recall"]
 
@@ -31,7 +27,7 @@ CHUNK = 1000
 
 
 class ManifoldObjective(Objective):
-    """What precision and recall share. Comparable only at an equal number of samples."""
+    """A share of rows within a manifold; comparable only at an equal number of samples."""
 
     direction = "maximize"
     needs = frozenset({"features"})
@@ -47,8 +43,8 @@ class ManifoldObjective(Objective):
         Raises:
             UserError: when the reference has too few rows to have neighbours.
         """
-        fake = generated(rows, "features", objective=self.name)
-        true = real(reference, "features", objective=self.name, columns=fake.shape[1])
+        fake = sample_rows(rows, "features", objective=self.name)
+        true = reference_rows(reference, "features", objective=self.name, columns=fake.shape[1])
         if len(true) <= self.neighbours:
             raise UserError(
                 f"{self.name}: the reference has {len(true)} rows of features; "
@@ -68,7 +64,8 @@ class Precision(ManifoldObjective):
         fake, true = self.features(rows, reference)
         reach = _radii(true, self.neighbours)
         inside = [
-            (_distances(part, true) <= reach).any(dim=1).double() for part in fake.split(CHUNK)
+            (_distances(part, true) <= reach).any(dim=1).double()
+            for part in torch.split(fake, CHUNK)
         ]
         return mean_estimate(torch.cat(inside).numpy(), blocks)
 
@@ -88,7 +85,7 @@ class Recall(ManifoldObjective):
         fake, true = self.features(rows, reference)
         radii = _radii_without(fake, blocks, self.neighbours)
         covered = torch.zeros(blocks + 1, dtype=torch.float64)
-        for part in true.split(CHUNK):
+        for part in torch.split(true, CHUNK):
             distances = _distances(part, fake)
             for case, reach in enumerate(radii):
                 covered[case] += (distances <= reach).any(dim=1).sum()
@@ -101,13 +98,15 @@ def _distances(rows: Tensor, others: Tensor) -> Tensor:
     # Imported here because it takes seconds, which no other objective should pay.
     from torch_fidelity.metric_prc import calc_cdist_part
 
-    return calc_cdist_part(rows, others)
+    distances: Tensor = calc_cdist_part(rows, others)
+    return distances
 
 
 def _radii(rows: Tensor, neighbours: int) -> Tensor:
     """[N] distances to the nearest neighbour of that rank; a row is its own nearest."""
     parts = [
-        _distances(part, rows).kthvalue(neighbours + 1, dim=1).values for part in rows.split(CHUNK)
+        _distances(part, rows).kthvalue(neighbours + 1, dim=1).values
+        for part in torch.split(rows, CHUNK)
     ]
     return torch.cat(parts)
 
@@ -122,7 +121,7 @@ def _radii_without(rows: Tensor, blocks: int, neighbours: int) -> Tensor:
     size = len(rows) // blocks
     kept = min(neighbours + 1, size)
     nearest = np.empty((len(rows), blocks, kept))
-    for start, part in zip(range(0, len(rows), CHUNK), rows.split(CHUNK), strict=True):
+    for start, part in zip(range(0, len(rows), CHUNK), torch.split(rows, CHUNK), strict=True):
         distances = _distances(part, rows).numpy().reshape(len(part), blocks, size)
         nearest[start : start + CHUNK] = np.partition(distances, kept - 1, axis=2)[:, :, :kept]
 

@@ -6,9 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from autosearch.objectives.base import Estimate, Objective, Rows
-from autosearch.objectives.jackknife import ENOUGH_BLOCKS, mean_estimate
-from autosearch.objectives.rows import generated
+from autosearch.objectives.means import MeanObjective
 
 __all__ = ["Reward", "RewardObjective"]
 
@@ -30,7 +28,7 @@ class Reward(ABC):
         """Scores [N] of uint8 RGB images [N, 3, H, W], each for its own prompt."""
 
 
-class RewardObjective(Objective):
+class RewardObjective(MeanObjective):
     """The mean of a reward over the samples.
 
     A subclass gives ``name``, ``summary`` and ``reward``; registered under the entry point group
@@ -42,11 +40,3 @@ class RewardObjective(Objective):
 
     def __init_subclass__(cls) -> None:
         cls.needs = frozenset({cls.name})
-
-    def min_samples(self, widths: Mapping[str, int]) -> int:
-        """One sample in each of twenty blocks: a mean is unbiased at any number."""
-        return ENOUGH_BLOCKS
-
-    def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        """The mean of the scores [N]; the reference is not used."""
-        return mean_estimate(generated(rows, self.name, objective=self.name, ndim=1), blocks)

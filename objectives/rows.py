@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from autosearch._typing import Array, Rows
 from autosearch.errors import Infeasible, UserError
-from autosearch.objectives.base import Array, Rows
 
-__all__ = ["generated", "real", "width"]
+__all__ = ["column_count", "reference_rows", "sample_rows"]
 
 
-def generated(rows: Rows, name: str, *, objective: str, ndim: int = 2) -> Array:
+def sample_rows(rows: Rows, name: str, *, objective: str, ndim: int = 2) -> Array:
     """``rows[name]`` of the generated samples, [N, columns] or [N], as contiguous float64.
 
     Raises:
@@ -31,7 +31,7 @@ def generated(rows: Rows, name: str, *, objective: str, ndim: int = 2) -> Array:
     return values
 
 
-def real(reference: Rows, name: str, *, objective: str, columns: int) -> Array:
+def reference_rows(reference: Rows, name: str, *, objective: str, columns: int) -> Array:
     """``reference[name]``, whose last axis has ``columns`` entries, as contiguous float64.
 
     Raises:
@@ -54,7 +54,7 @@ def real(reference: Rows, name: str, *, objective: str, columns: int) -> Array:
     return values
 
 
-def width(widths: Mapping[str, int], name: str, *, objective: str) -> int:
+def column_count(widths: Mapping[str, int], name: str, *, objective: str) -> int:
     """The number of columns of a kind of rows.
 
     Raises:

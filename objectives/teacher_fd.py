@@ -8,15 +8,14 @@ the model itself is from the data, which no way of sampling from it changes for 
 luck.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 
-from autosearch.objectives.base import Array, Estimate, Objective, Rows
+from autosearch._typing import Array, Rows
+from autosearch.objectives.base import Estimate, Objective
 from autosearch.objectives.frechet import FrechetReference, Moments
 from autosearch.objectives.jackknife import cut, from_leave_one_out
-from autosearch.objectives.rows import generated
+from autosearch.objectives.rows import sample_rows
 
 __all__ = ["TeacherFd", "components"]
 
@@ -54,18 +53,16 @@ class TeacherFd(Objective):
     summary = "Frechet distance to the fine trajectory's samples from the same noise"
     unit = "FD"
     needs = frozenset({"final", "teacher"})
+    # Enough for a dozen components; the more samples, the more of them are compared.
+    least_samples = 100
 
     def __init__(self) -> None:
         self._targets: dict[tuple[int, int], _Target] = {}
 
-    def min_samples(self, widths: Mapping[str, int]) -> int:
-        """Enough for a dozen components; the more samples, the more of them are looked at."""
-        return 100
-
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """From ``final`` and ``teacher`` [N, D]; the reference is not used."""
-        ends = generated(rows, "final", objective=self.name)
-        target = self._target(generated(rows, "teacher", objective=self.name), blocks)
+        ends = sample_rows(rows, "final", objective=self.name)
+        target = self._target(sample_rows(rows, "teacher", objective=self.name), blocks)
         whole, without = target.distances(ends)
         return from_leave_one_out(whole, without, corrected=False)
 

@@ -1,13 +1,15 @@
 """CLIP score, PickScore and ImageReward, loaded by transformers from a folder or a hub's name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from autosearch.errors import UserError
+from autosearch.errors import UserError, missing
 from autosearch.objectives.rewards import Reward, RewardObjective
 
 __all__ = ["ClipScore", "ImageRewardScore", "PickScore"]
@@ -21,21 +23,44 @@ _HEAD_WIDTHS = (1024, 128, 64, 16, 1)
 _MEAN, _DEVIATION = 0.16717362830052426, 1.0333394966054072
 
 
-class _Clip(Reward):
-    """Image and text towers of one CLIP model, with the cosine between what they say."""
+class _Pretrained(Reward):
+    """A model of transformers and the processor of its inputs."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], *, where: str) -> "_Clip":
-        def make(transformers: Any, path: str, source: str) -> "_Clip":
-            model = transformers.CLIPModel.from_pretrained(path, use_safetensors=True)
-            return cls(model.eval(), transformers.CLIPProcessor.from_pretrained(source))
+    def load(cls, settings: Mapping[str, Any], *, where: str) -> "_Pretrained":
+        for key in settings:
+            if key not in _KEYS:
+                raise UserError(f"{where}: unknown key {key!r}; valid: {', '.join(_KEYS)}")
+        path = str(settings.get("path", ""))
+        if not path:
+            raise UserError(f"{where}: give a path, a folder or a name on the hub")
+        try:
+            import transformers
+        except ImportError as error:
+            raise missing(error, install="autosearch[rewards]", what=where) from None
+        try:
+            return cls.read(transformers, path, str(settings.get("processor", path)), where=where)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(f"{where}: cannot load {path}: {reason}") from None
 
-        loaded: _Clip = _loaded(make, settings, where)
-        return loaded
+    @classmethod
+    @abstractmethod
+    def read(cls, transformers: Any, path: str, source: str, *, where: str) -> "_Pretrained":
+        """Build it from the library, the model's path and the processor's."""
+
+
+class _Clip(_Pretrained):
+    """Image and text towers of one CLIP model, with the cosine between their embeddings."""
+
+    @classmethod
+    def read(cls, transformers: Any, path: str, source: str, *, where: str) -> "_Clip":
+        model = transformers.CLIPModel.from_pretrained(path, use_safetensors=True)
+        return cls(model.eval(), transformers.CLIPProcessor.from_pretrained(source))
 
     @torch.inference_mode()
     def cosine(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
@@ -49,9 +74,10 @@ class _Clip(Reward):
             truncation=True,
             input_data_format="channels_first",
         )
-        found = self.model(**inputs.to(self.model.device))
-        own = torch.tensor([distinct.index(prompt) for prompt in prompts])
-        return (found.image_embeds * found.text_embeds[own.to(self.model.device)]).sum(dim=1)
+        output = self.model(**inputs.to(self.model.device))
+        own = torch.tensor([distinct.index(prompt) for prompt in prompts]).to(self.model.device)
+        cosines: Tensor = (output.image_embeds * output.text_embeds[own]).sum(dim=1)
+        return cosines
 
 
 class _ClipCosine(_Clip):
@@ -61,33 +87,29 @@ class _ClipCosine(_Clip):
 
 class _PickLogit(_Clip):
     def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
-        return self.model.logit_scale.exp().detach() * self.cosine(images, prompts)
+        scale: Tensor = self.model.logit_scale.exp().detach()
+        return scale * self.cosine(images, prompts)
 
 
-class _ImageReward(Reward):
+class _ImageReward(_Pretrained):
     """BLIP's text encoder looking at the image, and a linear head of five layers on its summary."""
 
     def __init__(self, model: Any, processor: Any, head: nn.Module) -> None:
-        self.model = model
-        self.processor = processor
+        super().__init__(model, processor)
         self.head = head
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], *, where: str) -> "_ImageReward":
-        def make(transformers: Any, path: str, source: str) -> "_ImageReward":
-            kind = transformers.BlipForImageTextRetrieval
-            model = kind.from_pretrained(path, use_safetensors=True)
-            processor = transformers.BlipProcessor.from_pretrained(source)
-            tensors = _head_tensors(transformers, path)
-            head = _head(model.config.text_config.hidden_size)
-            try:
-                head.load_state_dict(tensors)
-            except RuntimeError:
-                raise UserError(f"{where}: {_HEAD} of {path} is no head of ImageReward") from None
-            return cls(model.eval(), processor, head.eval())
-
-        loaded: _ImageReward = _loaded(make, settings, where)
-        return loaded
+    def read(cls, transformers: Any, path: str, source: str, *, where: str) -> "_ImageReward":
+        kind = transformers.BlipForImageTextRetrieval
+        model = kind.from_pretrained(path, use_safetensors=True)
+        processor = transformers.BlipProcessor.from_pretrained(source)
+        tensors = load_file(transformers.utils.cached_file(path, _HEAD))
+        head = _head(model.config.text_config.hidden_size)
+        try:
+            head.load_state_dict({name.removeprefix("layers."): t for name, t in tensors.items()})
+        except RuntimeError:
+            raise UserError(f"{where}: {_HEAD} of {path} is no head of ImageReward") from None
+        return cls(model.eval(), processor, head.eval())
 
     @torch.inference_mode()
     def score(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
@@ -107,12 +129,15 @@ class _ImageReward(Reward):
             encoder_hidden_states=seen,
             encoder_attention_mask=torch.ones(seen.shape[:-1], dtype=torch.long),
         )
-        return (self.head(read.last_hidden_state[:, 0])[:, 0] - _MEAN) / _DEVIATION
+        rewards: Tensor = self.head(read.last_hidden_state[:, 0])[:, 0]
+        return (rewards - _MEAN) / _DEVIATION
 
 
 class ClipScore(RewardObjective):
-    """100 times the cosine of CLIP's image and text embeddings, at least 0 (Hessel et al. 2021,
-    with the factor that is usual for text-to-image models)."""
+    """100 times the cosine of CLIP's image and text embeddings, at least 0.
+
+    Hessel et al. (2021), with the factor that is usual for text-to-image models.
+    """
 
     name = "clip_score"
     summary = "CLIP score: 100 x cosine of image and prompt (extra 'rewards')"
@@ -139,27 +164,6 @@ class ImageRewardScore(RewardObjective):
     reward = _ImageReward
 
 
-def _loaded(make: Callable[[Any, str, str], Any], settings: Mapping[str, Any], where: str) -> Any:
-    """Call with the library, the model's path and the processor's; failures are the user's."""
-    for key in settings:
-        if key not in _KEYS:
-            raise UserError(f"{where}: unknown key {key!r}; valid: {', '.join(_KEYS)}")
-    path = str(settings.get("path", ""))
-    if not path:
-        raise UserError(f"{where}: give a path, a folder or a name on the hub")
-    try:
-        import transformers
-    except ImportError as error:
-        from autosearch.errors import missing
-
-        raise missing(error, install="autosearch[rewards]", what=where) from None
-    try:
-        return make(transformers, path, str(settings.get("processor", path)))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{where}: cannot load {path}: {reason}") from None
-
-
 def _head(width: int) -> nn.Module:
     """The linear head with the released names; its dropout does nothing here."""
     widths = (width, *_HEAD_WIDTHS)
@@ -168,10 +172,3 @@ def _head(width: int) -> nn.Module:
     for i, linear in enumerate(linears):
         parts += [linear, nn.Dropout()] if i < len(linears) - 2 else [linear]
     return nn.Sequential(*parts)
-
-
-def _head_tensors(transformers: Any, path: str) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    file = transformers.utils.cached_file(path, _HEAD)
-    return {name.removeprefix("layers."): t for name, t in load_file(file).items()}

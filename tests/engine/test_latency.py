@@ -12,8 +12,7 @@ from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.run import run_study
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
-from autosearch.engine.workers.measure_latency import latency_table
-from autosearch.engine.workers.timing import timed
+from autosearch.engine.workers.timing import latency_table, time_plan
 from autosearch.experiment import experiment_from_dict
 from autosearch.models.digits import DigitsModel
 from autosearch.models.spec import ModelSpec
@@ -83,10 +82,10 @@ def test_gated_plans_lie_between_their_ends(digits: Denoiser) -> None:
 
 def test_the_objective_says_nothing_before_its_table(digits: Denoiser) -> None:
     latency = Latency()
-    assert not latency.known
+    assert not latency.ready
     with pytest.raises(TypeError, match="nothing was measured yet"):
         latency.declared(plan(digits, "ddim@5"))
-    latency.know(LatencyTable(2.0, 1.0), digits.sites)
+    latency.use_table(LatencyTable(2.0, 1.0), digits.sites)
     assert latency.declared(plan(digits, "ddim@5")) == 10.0
     guided = plan(digits, "ddim@5", guidance=[{"rule": "cfg", "scale": 2.0}])
     assert latency.observed(guided, {}, 0).value == 15.0
@@ -95,7 +94,7 @@ def test_the_objective_says_nothing_before_its_table(digits: Denoiser) -> None:
 def test_plans_are_timed_run_by_run() -> None:
     with InProcessExecutor(lambda: ModelEvaluator(ModelSpec("digits"))) as executor:
         found = plan(DigitsModel.load().denoiser, "ddim+fbc:0.2@3")
-        outcome = timed(executor, found, block_size=100, runs=2)
+        outcome = time_plan(executor, found, block_size=100, runs=2)
     assert outcome.rows["latency"].shape == (2,)
     assert (outcome.rows["latency"] > 0).all()
     # Twice, and once more before.

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from autosearch._typing import Array, Rows
 from autosearch.errors import Infeasible, UserError
 from autosearch.objectives import Estimate, FdPixels, Fid, FidPlain, compare
-from autosearch.objectives.base import Array, Rows
 
 
 def gaussian_reference(dimension: int) -> Rows:

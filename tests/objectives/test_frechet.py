@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.objectives.base import Array
+from autosearch._typing import Array
 from autosearch.objectives.frechet import FrechetReference, Moments, leave_one_out
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch_fidelity.metric_isc import isc_features_to_metric
 
+from autosearch._typing import Array
 from autosearch.objectives import Estimate, InceptionScore
-from autosearch.objectives.base import Array
 
 
 def score(logits: Array, blocks: int = 20) -> Estimate:

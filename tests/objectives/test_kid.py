@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch_fidelity.metric_kid import kernel_mmd, kernel_poly
 
+from autosearch._typing import Array
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate, Kid, compare
-from autosearch.objectives.base import Array
 from autosearch.objectives.kid import CHUNK, kernel, kernel_sum
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_fidelity.metric_prc import prc_features_to_metric
 
+from autosearch._typing import Array
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate, Precision, Recall
-from autosearch.objectives.base import Array
 from autosearch.objectives.precision_recall import CHUNK
 
 

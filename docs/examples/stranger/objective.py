@@ -7,7 +7,7 @@ import numpy as np
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.objectives.base import Estimate, Objective, Rows
 from autosearch.objectives.jackknife import cut, from_leave_one_out
-from autosearch.objectives.rows import generated, real
+from autosearch.objectives.rows import reference_rows, sample_rows
 
 
 class MeanGap(Objective):
@@ -26,8 +26,8 @@ class MeanGap(Objective):
         return 40
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        x = generated(rows, "features", objective=self.name)
-        wanted = real(reference, "features_mean", objective=self.name, columns=x.shape[1])
+        x = sample_rows(rows, "features", objective=self.name)
+        wanted = reference_rows(reference, "features_mean", objective=self.name, columns=x.shape[1])
         sums = cut(x, blocks).sum(axis=1)  # [blocks, d]
         left = len(x) - len(x) // blocks
         means = (x.sum(axis=0) - sums) / left  # without each block
