@@ -1,4 +1,4 @@
-"""The tables of docs/guidance.md: searched guidance beside constant scales and whole layers.
+"""The tables of docs/results/guidance.md: searched guidance beside constant scales and layers.
 
 ``python -m autosearch.experiments.benchmarks.guidance front runs/guidance``
 ``python -m autosearch.experiments.benchmarks.guidance heads runs/greedy-* runs/evolution-*``

@@ -12,7 +12,7 @@ from autosearch.baselines.fitted.names import check_name
 from autosearch.experiment import shipped_experiments
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
@@ -27,13 +27,14 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
     for page in PAGES:
-        assert "--8" not in (tmp_path / "site" / page.with_suffix(".html").name).read_text()
+        built = page.relative_to(ROOT / "docs").with_suffix(".html")
+        assert "--8" not in (tmp_path / "site" / built).read_text()
     # Code of the examples and text of docstrings have arrived in the pages.
     assert "hill climbing that starts afresh" in (tmp_path / "site" / "own-parts.html").read_text()
     assert "delete-one-block" in (tmp_path / "site" / "api" / "objectives.html").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_experiments_and_baselines_that_pages_name_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"autosearch run\s+([a-z]\w*)(?![\w.])", text):
