@@ -1,9 +1,12 @@
 """What all tests share."""
 
 import gc
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,6 +86,14 @@ def random_dit() -> Callable[..., NetworkDenoiser]:
         )
 
     return make
+
+
+@pytest.fixture
+def table() -> dict[str, Any]:
+    """A front table with the numbers of a short search on digits."""
+    text = (Path(__file__).parent / "data" / "front_digits.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
 
 
 @pytest.fixture(autouse=True)

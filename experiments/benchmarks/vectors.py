@@ -129,7 +129,7 @@ class VectorProblem:
         self.space = _Vectors(case)
         self.measure = _Measure(self.space.problem)
         self.baselines: list[Any] = []
-        self.starts: list[Any] = []
+        self.warm_start: list[Any] = []
         self.rungs = (0,)
         self.seed_block = 1
         self.experiment = Experiment(

@@ -1,4 +1,4 @@
-"""A runner for commands, a small study, and a front table of a short search on digits."""
+"""A runner for commands, and a small study."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,6 @@ import pytest
 
 from autosearch.cli import main
 
-DATA = Path(__file__).parents[1] / "data"
 # A search of seconds: exact denoiser, few samples, this process.
 SMALL = (
     "--set",
@@ -75,9 +74,3 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
         assert main(arguments) == 0
     return directory
-
-
-@pytest.fixture
-def table() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((DATA / "front_digits.json").read_text(encoding="utf-8"))
-    return data
