@@ -1,11 +1,20 @@
-"""Numbers and files as text."""
+"""Numbers, tables and files as text."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autosearch.errors import UserError
 
-__all__ = ["amount", "amount_with_error", "number", "with_error", "write_text"]
+__all__ = [
+    "align",
+    "amount",
+    "amount_with_error",
+    "column_widths",
+    "number",
+    "with_error",
+    "write_text",
+]
 
 
 def number(value: float) -> str:
@@ -48,6 +57,29 @@ def amount_with_error(value: float, half: float) -> str:
             text = with_error(value / size, half / size) if half > 0 else f"{value / size:.4g}"
             return " ± ".join(f"{part}{suffix}" for part in text.split(" ± "))
     return with_error(value, half)
+
+
+def align(rows: Sequence[Sequence[str]], left: Callable[[int, str], bool]) -> list[str]:
+    """The lines of a table, with two spaces between its columns.
+
+    Args:
+        rows: cells, as many in each row.
+        left: whether a cell of a column stands to the left there, given both; to the right else.
+    """
+    widths = column_widths(rows)
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if left(i, cell) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The length of the longest cell of each column."""
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,8 +20,8 @@ def front(
         typer.Option(
             "--pick",
             metavar="CHOICE",
-            help=f"Recommendation for a target: {CHOICES}. Shows the point, its neighbours, its baseline "
-            "and its settings.",
+            help=f"Recommendation for a target: {CHOICES}. Shows the point, its neighbours, its "
+            "baseline and its settings.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -29,14 +29,14 @@ def front(
     """Show the front: search and validated values, intervals, the baseline at each cost."""
     table = read_table(directory)
     if pick is not None:
-        _answer(table, pick, directory, as_json=as_json)
+        _recommend(table, pick, directory, as_json=as_json)
     elif as_json:
         print_json(table)
     else:
         print_front(table)
 
 
-def _answer(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
+def _recommend(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
     """Which settings for a target."""
     from autosearch.study.front_view import FrontView
     from autosearch.study.recommendation import recommend, recommendation_data, recommendation_text

@@ -9,6 +9,7 @@ import typer
 from autosearch.cli.output import print_json, print_text
 from autosearch.errors import unknown_name
 from autosearch.experiment import Experiment, shipped_experiments
+from autosearch.text import align
 
 __all__ = ["KINDS", "catalog", "experiment_schema", "list_", "schema"]
 
@@ -27,8 +28,7 @@ def list_(
     if as_json:
         print_json(entries)
         return
-    width = max((len(entry["name"]) for entry in entries), default=0)
-    lines = [f"{entry['name']:<{width}}  {entry['summary']}" for entry in entries]
+    lines = align([(entry["name"], entry["summary"]) for entry in entries], lambda *_: True)
     if kind == "baselines":
         from autosearch.diffusion.grids import GRIDS
 
@@ -44,10 +44,6 @@ def schema() -> None:
 
 
 Entry = dict[str, str]
-
-
-def _experiments() -> dict[str, str]:
-    return shipped_experiments()
 
 
 def _registered(package: str) -> Callable[[], dict[str, str]]:
@@ -76,7 +72,7 @@ def _baselines() -> dict[str, str]:
 
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
-    "experiments": _experiments,
+    "experiments": shipped_experiments,
     "spaces": _registered("autosearch.spaces"),
     "objectives": _registered("autosearch.objectives"),
     "algorithms": _registered("autosearch.algorithms"),

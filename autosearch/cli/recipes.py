@@ -134,7 +134,9 @@ def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
         warn(f"{', '.join(names)}: searched on other weights than this model's; values may differ")
 
 
-def _table(first: "RecipeEvaluation", second: "RecipeEvaluation | None", paired: dict[str, Any]) -> str:
+def _table(
+    first: "RecipeEvaluation", second: "RecipeEvaluation | None", paired: dict[str, Any]
+) -> str:
     """Values and, with a second recipe, the differences that count."""
     from autosearch.text import with_error
 

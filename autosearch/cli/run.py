@@ -119,7 +119,7 @@ def _run(
     from autosearch.engine.run import run_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import front_table
-    from autosearch.study.progress_snapshot import unfinished
+    from autosearch.study.progress import unfinished
     from autosearch.visualization.study_outputs import write_artifacts
 
     study = run_study(

@@ -9,10 +9,8 @@ from typing import Any, Literal
 from autosearch.cli.view import duration, standing_lines
 from autosearch.study.front import selection
 from autosearch.study.front_text import executed
-from autosearch.study.journal import FILE, read_journal
-from autosearch.study.lock import in_use
-from autosearch.study.progress import Snapshot
-from autosearch.study.progress_snapshot import snapshot, unfinished
+from autosearch.study.journal import FILE, in_use, read_journal
+from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.study import Record, Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text"]

@@ -12,7 +12,7 @@ from autosearch.cli.output import check_output, note, print_json, print_text, wa
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
-    from autosearch.export import FolderFormat, Format, StudyFormat
+    from autosearch.export import Format
 
 __all__ = ["export", "plot", "status", "validate"]
 
@@ -113,9 +113,9 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     """Steps across, sites down: what the chosen recipe does at each."""
     path = directory / "recipe.png" if output is None else output
     from autosearch.engine.problem import Problem
-    from autosearch.export import pick
     from autosearch.recipe import Recipe
     from autosearch.study.front_view import FrontView
+    from autosearch.study.pick import pick
     from autosearch.study.study import Study
     from autosearch.visualization.figures import check_suffix
     from autosearch.visualization.study_outputs import draw_recipe
@@ -155,17 +155,17 @@ def export(
     ] = None,
 ) -> None:
     """Hand over one recipe of the front, or the whole study."""
-    from autosearch import export as exports
+    from autosearch.export import find_format
 
-    chosen = exports.find_format(form)
-    if isinstance(chosen, exports.StudyFormat):
+    chosen = find_format(form)
+    if chosen.kind == "study":
         _export_study(chosen, directory, output, pick=pick, name=name)
     else:
         _export_recipe(chosen, directory, Path(output), pick=pick, name=name)
 
 
 def _export_study(
-    form: "StudyFormat", directory: Path, place: str, *, pick: str | None, name: str | None
+    form: "Format", directory: Path, place: str, *, pick: str | None, name: str | None
 ) -> None:
     from autosearch.study.study import Study
 
@@ -175,16 +175,17 @@ def _export_study(
 
 
 def _export_recipe(
-    form: "Format | FolderFormat",
+    form: "Format",
     directory: Path,
     path: Path,
     *,
     pick: str | None,
     name: str | None,
 ) -> None:
-    from autosearch import export as exports
+    from autosearch.diffusion.artifact_store import carry_artifacts
     from autosearch.recipe import Recipe
     from autosearch.study.front_view import FrontView
+    from autosearch.study.pick import picked
     from autosearch.study.study import Study
     from autosearch.text import number
 
@@ -192,10 +193,10 @@ def _export_recipe(
         raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")
     if pick is None:
         raise UserError(f"--pick: missing; give {CHOICES}")
-    folder = isinstance(form, exports.FolderFormat)
+    folder = form.kind == "folder"
     check_output(path / "recipe.json" if folder else path)
     view = FrontView(read_table(directory))
-    chosen = exports.picked(view, pick)
+    chosen = picked(view, pick)
     point = chosen.point
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
     if recipe.recovery is not None:
@@ -203,11 +204,11 @@ def _export_recipe(
         from autosearch.visualization.study_outputs import study_problem
 
         recipe = recovered_recipe(recipe, study_problem(directory).denoiser)
-    if isinstance(form, exports.FolderFormat):
+    if folder:
         lines = form.write(recipe, path, Study.read(directory).experiment.model)
     else:
         lines = form.write(recipe, path)
-    exports.carry_artifacts(recipe, directory, path if folder else path.parent)
+    carry_artifacts(recipe, directory, path if folder else path.parent)
     for line in lines:
         warn(line)
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)

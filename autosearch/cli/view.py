@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autosearch.study.progress import FrontEntry, Snapshot
-from autosearch.text import number
+from autosearch.text import align, number
 
 __all__ = [
     "counts",
@@ -116,12 +116,7 @@ def standing_lines(snapshot: Snapshot, left: float | None, *, asked: str = "runn
         lines.append(volume)
     if snapshot.front:
         rows = [_headings(snapshot), *front_rows(snapshot.front)]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines.append("")
-        lines += [
-            f"{row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}".rstrip()
-            for row in rows
-        ]
+        lines += ["", *align(rows, lambda column, cell: column > 0)]
     return lines
 
 

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from autosearch._typing import Rows
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.cost_estimate import Costs, estimate_costs, proposal_seconds
-from autosearch.engine.measure import Measure, Rows
+from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
 from autosearch.engine.session import STORE_BYTES
-from autosearch.engine.workers import Task
+from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
@@ -57,6 +58,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     and races may save is not foreseen.
 
     Args:
+        experiment: what would be searched.
         start: seconds until a run begins to work, which are added.
 
     Raises:

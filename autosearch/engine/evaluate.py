@@ -21,11 +21,12 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.reference import TEACHER
-from autosearch.engine.workers import Executor, Infeasible, make_executor
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Collected, collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.timing import timed
-from autosearch.errors import UserError
+from autosearch.engine.workers.timing import time_plan
+from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
@@ -190,7 +191,7 @@ class RecipeEvaluator:
     ) -> RecipeEvaluation:
         found = self._collected(executor, name, plan, self._measure.needs)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
-            timing = timed(executor, plan, block_size=self.model.block_size)
+            timing = time_plan(executor, plan, block_size=self.model.block_size)
             found = replace(found, rows={**found.rows, **timing.rows})
         values = self._estimates(name, plan, found.rows, teacher)
         return RecipeEvaluation(name, recipe, self.samples, self.seed, values, self._speed(found))

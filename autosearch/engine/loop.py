@@ -34,6 +34,7 @@ class Search:
     Args:
         problem: what is searched.
         journal: open for writing; what it already holds is taken up where it ended.
+        study: what the journal's records amount to; kept up with it.
         executor: who evaluates.
         algorithm: who proposes, knowing nothing yet; the experiment's by default.
         teacher: ends of the fine trajectory on the search's samples, where an objective needs it.
@@ -57,7 +58,7 @@ class Search:
         self.journal = journal
         self.study = study
         self.executor = executor
-        self._ladder = SuccessiveHalving(problem, teacher=teacher)
+        self._halving = SuccessiveHalving(problem, teacher=teacher)
         # Of the budget set aside for what was told, what races have saved.
         self._unspent = 0.0
         self._on_change = on_change
@@ -189,7 +190,7 @@ class Search:
         duplicates: int = 0,
     ) -> Candidate | None:
         """Write the ask, unless the budget is used up."""
-        nominal = plan.cost(self._ladder.top)
+        nominal = plan.cost(self._halving.top)
         self.stop_reason = self._ended(nominal)
         if self.stop_reason is not None:
             return None
@@ -245,7 +246,7 @@ class Search:
                 plan=self._plan(candidate),
                 seed=self._experiment.seed,
                 stream=Stream.SEARCH,
-                blocks=self._blocks(candidate.id, *self._ladder.samples(candidate)),
+                blocks=self._blocks(candidate.id, *self._halving.samples(candidate)),
                 block_size=self.problem.seed_block,
                 needs=self.problem.measure.needs,
             )
@@ -289,14 +290,14 @@ class Search:
 
     def _judge(self, candidate: Candidate, outcome: Outcome) -> Mapping[str, object] | None:
         """What a result's record says of an outcome; None where there is more to measure."""
-        return self._ladder.arrived(candidate, self._plan(candidate), outcome)
+        return self._halving.take(candidate, self._plan(candidate), outcome)
 
     def _tell(self, candidate: Candidate) -> None:
         """One at a time, so that an algorithm cannot see how results came together."""
         self._barren = False
         self._untold.pop(candidate.id, None)
         self._unspent += (candidate.nominal - candidate.once) * candidate.saved
-        self._ladder.tell(candidate)
+        self._halving.tell(candidate)
         self._algorithm.tell([self._result(candidate)], self._pending())
 
     def _result(self, candidate: Candidate) -> Result:

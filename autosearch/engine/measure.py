@@ -1,11 +1,12 @@
 """From rows of samples to estimates of objectives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autosearch._typing import Rows
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
@@ -15,8 +16,6 @@ __all__ = ["Measure", "make_objectives"]
 
 # Rows that are made here, of the samples and the fine trajectory's.
 _TEACHER = frozenset({"teacher", "teacher_mse"})
-
-Rows = Mapping[str, NDArray[np.generic]]
 
 
 def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
@@ -117,7 +116,7 @@ class Measure:
             return objective.observed(plan, rows, blocks)
         try:
             estimate = objective.estimate(rows, self._model.reference, blocks)
-        except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+        except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Samples so large that their squares overflow leave nothing to decompose.
             raise Infeasible(f"{objective.name} is not finite") from None
         if not np.isfinite((estimate.value, *estimate.pseudo)).all():

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from autosearch.baselines.fitted.names import check_name
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.engine.reference import measured_reference
+from autosearch.engine.reference import measure_reference
 from autosearch.engine.session import Session
 from autosearch.engine.warm_start import load_warm_start
-from autosearch.engine.workers import FitTask, Outcome
-from autosearch.engine.workers.collect import Stopped
-from autosearch.engine.workers.streamed import streamed
-from autosearch.engine.workers.timing import measured_table
+from autosearch.engine.workers.base import FitTask, Outcome
+from autosearch.engine.workers.collect import Stopped, run_tasks
+from autosearch.engine.workers.timing import measure_latency_table
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.study.study import Record
@@ -31,7 +30,7 @@ def set_up(session: Session) -> None:
             costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
             record = {**shipped, "source": "shipped", **costs}
         else:
-            record = measured_reference(
+            record = measure_reference(
                 session.problem, session.executor, stopping=session.interrupted
             )
         session.write({"type": "reference", **record})
@@ -43,7 +42,7 @@ def know_latency(session: Session) -> None:
         return
     if not session.study.latency_table:
         with session.phase("latency"):
-            table, spent = measured_table(session.executor, session.problem.model)
+            table, spent = measure_latency_table(session.executor, session.problem.model)
             session.write(
                 {
                     "type": "latency_table",
@@ -80,7 +79,7 @@ def _fit(session: Session, names: Sequence[str]) -> None:
     tasks = [FitTask(number, name, seed) for number, name in enumerate(names)]
     done = 0
     # A fit may take minutes: none waits behind another when asked to stop.
-    for outcome in streamed(session.executor, tasks, ahead=1, stopping=session.interrupted):
+    for outcome in run_tasks(session.executor, tasks, ahead=1, stopping=session.interrupted):
         session.write(_fit_record(names[outcome.id], outcome))
         done += 1
     if done < len(names):

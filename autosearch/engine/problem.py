@@ -118,7 +118,7 @@ class Problem:
     def know_latency(self, table: LatencyTable) -> None:
         """Predict latencies from a table."""
         for objective in self.latencies:
-            objective.know(table, self.denoiser.sites)
+            objective.use_table(table, self.denoiser.sites)
 
     @cached_property
     def fitted_names(self) -> list[str]:
@@ -213,7 +213,7 @@ class Problem:
         """Why a plan may not be evaluated: declared constraints, objectives it cannot have."""
         for objective in self.measure.objectives:
             bounds = self.experiment.constraints.get(objective.name)
-            if bounds is not None and not objective.needs and objective.known:
+            if bounds is not None and not objective.needs and objective.ready:
                 broken = broken_bound(objective.name, objective.declared(plan), bounds)
                 if broken:
                     return broken

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.objectives import Estimate, Objective, compare
 
 __all__ = ["LEVEL", "Race"]
@@ -27,7 +28,6 @@ _KEPT = 2
 _NEAR = 0.05
 
 Estimates = Mapping[str, Estimate]
-Array = NDArray[np.float64]
 
 
 class Race:
@@ -57,6 +57,8 @@ class Race:
         """Whether a candidate with these estimates at a rung (from 0) gets no more samples.
 
         Args:
+            estimates: of everything that is measured at the rung.
+            rung: its place among the rungs.
             before: only results with a lower id count: those told before it was proposed.
         """
         if rung + 1 >= len(self.rungs):
@@ -65,8 +67,8 @@ class Race:
         values = table.values
         own = self._signed(estimates)
         declared = np.array([not o.needs for o in self._objectives])
-        told = table.ids < before
-        cheap = told & (values[:, declared] <= own[declared]).all(axis=1)
+        earlier = table.ids < before
+        cheap = earlier & (values[:, declared] <= own[declared]).all(axis=1)
         near = own[declared] - _NEAR * np.abs(own[declared])
         equal = cheap & (values[:, declared] >= near).all(axis=1)
         better = equal & (values[:, ~declared] < own[~declared]).all(axis=1)

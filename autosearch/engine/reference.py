@@ -3,19 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Collected, collect
 from autosearch.errors import Infeasible, UserError
-from autosearch.objectives import Estimate
 from autosearch.study.study import estimates_to_record
 
-__all__ = ["REFERENCES", "TEACHER", "check_references", "measured_reference", "teacher_ends"]
+__all__ = ["REFERENCES", "TEACHER", "check_references", "measure_reference", "sample_reference"]
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
@@ -35,7 +31,7 @@ def check_references(problem: Problem) -> None:
             raise UserError(f"reference {name}: {error}") from None
 
 
-def measured_reference(
+def measure_reference(
     problem: Problem, executor: Executor, *, stopping: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """The better of the reference recipes as a journal record, on a stream of its own.
@@ -45,7 +41,7 @@ def measured_reference(
     measure = problem.report_measure
     samples, seed = problem.experiment.validation.samples, problem.experiment.seed
     parts = {
-        name: _sampled(
+        name: sample_reference(
             problem,
             executor,
             name,
@@ -58,10 +54,13 @@ def measured_reference(
         for name in REFERENCES
     }
     teacher = parts[TEACHER].rows.get("final")
-    values = {
-        name: _estimated(problem, name, part, samples=samples, teacher=teacher)
-        for name, part in parts.items()
-    }
+    values = {}
+    for name, part in parts.items():
+        plan = problem.compile(baseline(name, problem.denoiser))
+        try:
+            values[name] = measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
+        except Infeasible as error:
+            raise UserError(f"reference {name}: {error}") from None
     measured = [objective for objective in measure.objectives if objective.needs]
     best = REFERENCES[0]
     if measured:
@@ -78,40 +77,24 @@ def measured_reference(
     }
 
 
-def teacher_ends(
+def sample_reference(
     problem: Problem,
     executor: Executor,
+    name: str = TEACHER,
     *,
     stream: Stream,
     seed: int,
     samples: int,
+    needs: frozenset[str] = frozenset({"final"}),
     stopping: Callable[[], bool] = lambda: False,
 ) -> Collected:
-    """Ends of the fine trajectory from the same noise, as rows called ``final``."""
-    return _sampled(
-        problem,
-        executor,
-        TEACHER,
-        stream=stream,
-        seed=seed,
-        samples=samples,
-        needs=frozenset({"final"}),
-        stopping=stopping,
-    )
+    """Rows of a reference recipe; by default ``final`` [samples, d], the teacher's ends.
 
-
-def _sampled(
-    problem: Problem,
-    executor: Executor,
-    name: str,
-    *,
-    stream: Stream,
-    seed: int,
-    samples: int,
-    needs: frozenset[str],
-    stopping: Callable[[], bool],
-) -> Collected:
-    found = collect(
+    Raises:
+        UserError: when the model cannot run it.
+        Stopped: when ``stopping`` says so before everything was begun.
+    """
+    rows = collect(
         executor,
         problem.compile(baseline(name, problem.denoiser)),
         seed=seed,
@@ -121,21 +104,6 @@ def _sampled(
         needs=needs,
         stopping=stopping,
     )
-    if found.reason is not None:
-        raise UserError(f"reference {name} cannot be sampled: {found.reason}")
-    return found
-
-
-def _estimated(
-    problem: Problem,
-    name: str,
-    part: Collected,
-    *,
-    samples: int,
-    teacher: NDArray[np.generic] | None,
-) -> dict[str, Estimate]:
-    plan = problem.compile(baseline(name, problem.denoiser))
-    try:
-        return problem.report_measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
-    except Infeasible as error:
-        raise UserError(f"reference {name}: {error}") from None
+    if rows.reason is not None:
+        raise UserError(f"reference {name} cannot be sampled: {rows.reason}")
+    return rows

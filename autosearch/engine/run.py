@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,19 +14,19 @@ from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.loop import Search
 from autosearch.engine.prepare import set_up
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import REFERENCES, TEACHER, check_references
-from autosearch.engine.session import MakeLoggers, Session, no_loggers
+from autosearch.engine.reference import check_references
+from autosearch.engine.session import MakeLoggers, Session
 from autosearch.engine.validation import validate
 from autosearch.engine.warm_start import check_warm_start
 from autosearch.engine.workers.collect import Stopped
-from autosearch.errors import UserError
+from autosearch.errors import UserError, shortened
 from autosearch.experiment import Experiment
 from autosearch.study.environment import environment
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
-__all__ = ["REFERENCES", "TEACHER", "run_study", "study_header", "validate_study"]
+__all__ = ["run_study", "study_header", "validate_study"]
 
 # May differ from the first run's when a study is resumed: none of them changes a result.
 _RESUMABLE = ("budget", "workers", "validation", "loggers")
@@ -39,7 +39,7 @@ def run_study(
     resume: bool,
     progress: Progress,
     overrides: Sequence[str] = (),
-    loggers: MakeLoggers = no_loggers,
+    loggers: MakeLoggers | None = None,
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -49,7 +49,7 @@ def run_study(
         resume: whether to continue the study there.
         progress: told what happens.
         overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
-        loggers: makes those that the experiment names.
+        loggers: makes those that the experiment names; by default there are none.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
@@ -57,7 +57,7 @@ def run_study(
     problem = Problem(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     _ = problem.baselines, problem.make_algorithm()
-    chosen = loggers(experiment.loggers)
+    chosen = None if loggers is None else loggers(experiment.loggers)
     check_references(problem)
     if resume:
         journal = _resumed(out, problem, overrides)
@@ -84,14 +84,14 @@ def validate_study(
     samples: int | None,
     seed: int | None,
     progress: Progress,
-    loggers: MakeLoggers = no_loggers,
+    loggers: MakeLoggers | None = None,
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
     with Journal.open(directory) as journal, _interrupts(progress) as interrupted:
         study = Study.from_journal(journal.records)
         problem = Problem(study.experiment)
         _check_weights(directory, study, problem)
-        chosen = loggers(study.experiment.loggers)
+        chosen = None if loggers is None else loggers(study.experiment.loggers)
         with (
             Session(problem, journal, progress, interrupted, loggers=chosen) as session,
             contextlib.suppress(Stopped),
@@ -146,8 +146,8 @@ def _resumed(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
         if refused:
             key = refused[0]
             raise UserError(
-                f"{out}: --resume with another {key!r} ({_short(before[key])} became "
-                f"{_short(now[key])}); only {', '.join(_RESUMABLE)} may change"
+                f"{out}: --resume with another {key!r} ({shortened(before[key])} became "
+                f"{shortened(now[key])}); only {', '.join(_RESUMABLE)} may change"
             )
         _check_weights(out, study, problem)
         if changed:
@@ -168,30 +168,26 @@ def _check_weights(out: Path, study: Study, problem: Problem) -> None:
         )
 
 
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 @contextlib.contextmanager
-def _interrupts(progress: Progress) -> Iterator[Any]:
+def _interrupts(progress: Progress) -> Iterator[Callable[[], bool]]:
     """Ctrl-C once (or SIGTERM) asks to finish what is in flight; twice stops at once."""
-    said = "stopping: finishing what is in flight; another Ctrl-C stops at once, nothing is lost"
-    asked = {"count": 0}
+    notice = "stopping: finishing what is in flight; another Ctrl-C stops at once, nothing is lost"
+    signals = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
-        asked["count"] += 1
-        if asked["count"] > 1:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             raise KeyboardInterrupt
         # Not here: what was interrupted may be in the middle of a line of its own.
-        threading.Thread(target=progress.message, args=(said,), daemon=True).start()
+        threading.Thread(target=progress.message, args=(notice,), daemon=True).start()
 
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, handle)
     try:
-        yield lambda: asked["count"] > 0
+        yield lambda: signals > 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

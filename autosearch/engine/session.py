@@ -1,11 +1,10 @@
-"""One run's hold on a study: its journal, its workers, and what shows how far it is."""
+"""The resources of one run: open journal, executor, progress display and loggers."""
 
 import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,21 +13,20 @@ from threadpoolctl import threadpool_limits
 
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.threads import one_thread
 from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import teacher_ends
-from autosearch.engine.workers import Executor, make_executor
+from autosearch.engine.reference import sample_reference
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.inprocess import one_thread
-from autosearch.engine.workers.store import BlockStore
-from autosearch.engine.workers.stored import StoredExecutor
+from autosearch.engine.workers.store import BlockStore, StoredExecutor
 from autosearch.study.front import make_scale
 from autosearch.study.journal import Journal
-from autosearch.study.progress import Progress
-from autosearch.study.progress_snapshot import snapshot
+from autosearch.study.progress import Progress, snapshot
 from autosearch.study.study import Record, Study
 
-__all__ = ["STORE_BYTES", "Loggers", "MakeLoggers", "Session", "Watchers", "no_loggers"]
+__all__ = ["STORE_BYTES", "Loggers", "MakeLoggers", "Session", "Watchers"]
 
 STORE_BYTES = 256 * 2**20
 # Seconds between two looks at the progress, and how many times as long as one look takes.
@@ -41,12 +39,7 @@ class Watchers(Protocol):
 
     def __enter__(self) -> object: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exc: Any) -> None: ...
 
     def look(self) -> None:
         """Pass on what is new; never waits."""
@@ -56,26 +49,11 @@ class Loggers(Protocol):
     """Loggers that an experiment chose, before there is a run."""
 
     def attached(self, study: Study, *, directory: Path, key: str) -> Watchers:
-        """The same, watching a study in a directory; ``key`` identifies it over resumes."""
+        """Loggers that watch a study in a directory; ``key`` identifies it over resumes."""
 
 
-# From an experiment's ``loggers``: name and settings of each.
+# Makes loggers of an experiment's ``loggers``: name and settings of each.
 MakeLoggers = Callable[[Sequence[Mapping[str, Any]]], Loggers]
-
-
-class _NoLoggers:
-    def attached(self, study: Study, *, directory: Path, key: str) -> Watchers:
-        return _NoWatchers()
-
-
-class _NoWatchers(contextlib.nullcontext[None]):
-    def look(self) -> None:
-        """Nobody to tell."""
-
-
-def no_loggers(chosen: Sequence[Mapping[str, Any]]) -> Loggers:
-    """Make none, whatever the experiment names."""
-    return _NoLoggers()
 
 
 class Session:
@@ -86,7 +64,7 @@ class Session:
         problem: Problem,
         journal: Journal,
         progress: Progress,
-        interrupted: Any,
+        interrupted: Callable[[], bool],
         *,
         loggers: Loggers | None = None,
     ) -> None:
@@ -95,8 +73,11 @@ class Session:
         self.progress = progress
         self.interrupted = interrupted
         self.study = Study.from_records(journal.records)
-        chosen = no_loggers(()) if loggers is None else loggers
-        self._watchers = chosen.attached(self.study, directory=journal.directory, key=journal.study)
+        self._watchers: Watchers | None = None
+        if loggers is not None:
+            self._watchers = loggers.attached(
+                self.study, directory=journal.directory, key=journal.study
+            )
         problem.denoiser.artifact_store.folders = [journal.directory / FOLDER]
         self._started = time.monotonic()
         self._next_show = 0.0
@@ -107,7 +88,8 @@ class Session:
             stack.enter_context(one_thread())
             stack.enter_context(threadpool_limits(1, user_api="blas"))
             # Before the workers, so that these are free while loggers come to their end.
-            stack.enter_context(self._watchers)
+            if self._watchers is not None:
+                stack.enter_context(self._watchers)
             self.executor: Executor = stack.enter_context(
                 StoredExecutor(
                     _executor(self.problem, self.journal.directory / FOLDER),
@@ -129,7 +111,7 @@ class Session:
         """Ends of the fine trajectory from the same noise, where an objective asks for them."""
         if not measure.needs_teacher:
             return None
-        found = teacher_ends(
+        found = sample_reference(
             self.problem,
             self.executor,
             stream=stream,
@@ -154,7 +136,8 @@ class Session:
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""
         self.fix_scale()
-        self._watchers.look()
+        if self._watchers is not None:
+            self._watchers.look()
         start = time.monotonic()
         if start < self._next_show and not show:
             return
@@ -175,6 +158,7 @@ class Session:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Write to the journal how long the body took, also when it ends by an error."""
         start = time.monotonic()
         try:
             yield
@@ -182,6 +166,7 @@ class Session:
             self.write({"type": "phase", "name": name, "seconds": time.monotonic() - start})
 
     def write(self, record: Record, *, sync: bool = False) -> None:
+        """Append a record to the journal and apply it to the study."""
         self.journal.append(record, sync=sync)
         self.study.apply(record)
 

@@ -1,4 +1,4 @@
-"""A candidate's way up the rungs: what to measure next, and what came of it in the end."""
+"""Successive halving: which samples of a candidate to evaluate next, and its final result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,12 @@ from autosearch.study.study import Candidate, Estimates, estimates_to_record
 
 __all__ = ["SuccessiveHalving"]
 
-Rows = dict[str, NDArray[np.generic]]
-
 
 @dataclass
-class _Climb:
-    """What was measured of a candidate so far."""
+class _Partial:
+    """Rows and estimates of a candidate whose evaluation goes on."""
 
-    rows: Rows = field(default_factory=dict)
+    rows: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     samples: int = 0
     rungs: list[Estimates] = field(default_factory=list)
     executed: float = 0.0
@@ -40,9 +38,10 @@ class _Climb:
 
 
 class SuccessiveHalving:
-    """Candidates on their rungs; without racing there is one rung.
+    """Candidates on their rungs, each a number of samples; without racing there is one rung.
 
     Args:
+        problem: what is searched.
         teacher: ends of the fine trajectory on all samples of the last rung, where needed.
     """
 
@@ -51,7 +50,7 @@ class SuccessiveHalving:
         self._teacher = teacher
         self.rungs = problem.rungs
         self._race = Race(self.rungs, problem.measure.objectives)
-        self._climbs: dict[int, _Climb] = {}
+        self._partial: dict[int, _Partial] = {}
 
     @property
     def top(self) -> int:
@@ -60,41 +59,39 @@ class SuccessiveHalving:
 
     def samples(self, candidate: Candidate) -> tuple[int, int]:
         """Which samples are to be measured next: from, and up to but without."""
-        start = self._climbs.get(candidate.id, _Climb()).samples
+        start = self._partial.get(candidate.id, _Partial()).samples
         return start, self._end(candidate, start)
 
-    def arrived(
-        self, candidate: Candidate, plan: Plan, outcome: Outcome
-    ) -> Mapping[str, Any] | None:
+    def take(self, candidate: Candidate, plan: Plan, outcome: Outcome) -> Mapping[str, Any] | None:
         """What a result's record says; None where the candidate is to be measured further."""
-        climb = self._climbs.pop(candidate.id, None) or _Climb()
-        climb.add(outcome, self._end(candidate, climb.samples))
+        partial = self._partial.pop(candidate.id, None) or _Partial()
+        partial.add(outcome, self._end(candidate, partial.samples))
         status, reason = "infeasible", outcome.reason
         values: Estimates = {}
-        for rung in self.rungs[len(climb.rungs) :]:
-            if outcome.reason is not None or rung > climb.samples:
+        for rung in self.rungs[len(partial.rungs) :]:
+            if outcome.reason is not None or rung > partial.samples:
                 break
-            status, reason, values = self._judged(plan, outcome, climb, rung)
+            status, reason, values = self._judge(plan, outcome, partial, rung)
             if status != "ok":
                 break
-            climb.rungs.append(values)
-        if status == "ok" and climb.samples < self.top:
-            at = len(climb.rungs) - 1
+            partial.rungs.append(values)
+        if status == "ok" and partial.samples < self.top:
+            at = len(partial.rungs) - 1
             if not self._race.stops(values, at, before=candidate.told):
-                self._climbs[candidate.id] = climb
+                self._partial[candidate.id] = partial
                 return None
         record: dict[str, Any] = {
             "status": status,
             "reason": reason,
             "values": estimates_to_record(values),
-            "samples": climb.samples,
-            "forward_equivalents": climb.executed,
-            "seconds": round(climb.seconds, 6),
+            "samples": partial.samples,
+            "forward_equivalents": partial.executed,
+            "seconds": round(partial.seconds, 6),
         }
-        if outcome.reason is None and climb.samples < self.top:
-            record["saved"] = 1 - climb.samples / self.top
+        if outcome.reason is None and partial.samples < self.top:
+            record["saved"] = 1 - partial.samples / self.top
         if len(self.rungs) > 1:
-            record["rungs"] = [estimates_to_record(found) for found in climb.rungs[:-1]]
+            record["rungs"] = [estimates_to_record(values) for values in partial.rungs[:-1]]
         return record
 
     def tell(self, candidate: Candidate) -> None:
@@ -108,11 +105,11 @@ class SuccessiveHalving:
             return self.top
         return next((rung for rung in self.rungs if rung > start), self.top)
 
-    def _judged(
-        self, plan: Plan, outcome: Outcome, climb: _Climb, samples: int
+    def _judge(
+        self, plan: Plan, outcome: Outcome, partial: _Partial, samples: int
     ) -> tuple[str, str | None, Estimates]:
-        whole = samples == climb.samples
-        rows = climb.rows if whole else {name: r[:samples] for name, r in climb.rows.items()}
+        whole = samples == partial.samples
+        rows = partial.rows if whole else {name: r[:samples] for name, r in partial.rows.items()}
         teacher = None if self._teacher is None else self._teacher[:samples]
         return self._problem.judge(
             plan, replace(outcome, rows=rows), samples=samples, teacher=teacher

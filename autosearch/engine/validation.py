@@ -9,10 +9,10 @@ from autosearch.diffusion.noise import Stream
 from autosearch.engine.measure import Measure
 from autosearch.engine.prepare import know_latency
 from autosearch.engine.session import Session
-from autosearch.engine.workers import Infeasible, Task
-from autosearch.engine.workers.streamed import streamed
-from autosearch.engine.workers.timing import timed
-from autosearch.errors import UserError
+from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.collect import run_tasks
+from autosearch.engine.workers.timing import time_plan
+from autosearch.errors import Infeasible, UserError
 from autosearch.study.front import selection
 from autosearch.study.study import estimates_to_record
 
@@ -58,7 +58,7 @@ def _measure(
         )
         for number, plan in plans.items()
     ]
-    outcomes = streamed(session.executor, tasks, stopping=session.interrupted)
+    outcomes = run_tasks(session.executor, tasks, stopping=session.interrupted)
     for done, outcome in enumerate(outcomes, start=1):
         values = {}
         if outcome.reason is None:
@@ -88,7 +88,7 @@ def _time_selection(session: Session) -> None:
         if candidate.identity in session.study.timings or session.interrupted():
             continue
         plan = session.problem.compile(session.study.recipe(candidate))
-        outcome = timed(session.executor, plan, block_size=session.problem.seed_block)
+        outcome = time_plan(session.executor, plan, block_size=session.problem.seed_block)
         if outcome.reason is None:
             session.write(
                 {

@@ -22,6 +22,7 @@ def load_warm_start(places: Sequence[str], folder: Path) -> dict[str, Recipe]:
     """The recipes of studies' fronts, ``front.json`` files and recipes' files, by name.
 
     Args:
+        places: paths of any of these.
         folder: of the study that starts from them; their artifacts are copied there.
 
     Raises:

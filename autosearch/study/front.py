@@ -3,18 +3,20 @@
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_dominated
 
+from autosearch._typing import Array
 from autosearch.objectives import find
 from autosearch.objectives.base import Estimate, Objective
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
 __all__ = [
+    "Growth",
+    "candidates_per_cost",
     "complete_validation",
     "cost_groups",
     "front_table",
@@ -25,9 +27,9 @@ __all__ = [
     "ranked",
     "selection",
     "values_of",
+    "volumes",
 ]
 
-Array = NDArray[np.float64]
 # Gives the estimates of a candidate that count: the search's, or those of a validation.
 Reader = Callable[[Candidate], Estimates]
 _MOST_GROUPS = 20
@@ -70,15 +72,23 @@ def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]
     return [int(group) for group in np.searchsorted(distinct, costs)]
 
 
+def candidates_per_cost(
+    candidates: Sequence[Candidate], objectives: Sequence[Objective]
+) -> list[list[Candidate]]:
+    """Candidates of the same cost, or of costs in the same bin, together."""
+    groups: dict[int, list[Candidate]] = {}
+    for candidate, group in zip(candidates, cost_groups(candidates, objectives), strict=True):
+        groups.setdefault(group, []).append(candidate)
+    return list(groups.values())
+
+
 def selection(study: Study) -> list[Candidate]:
     """What is validated: the search front, the next two and the best three baselines per cost."""
     objectives = objectives_of(study)
     candidates = study.contenders
-    groups = cost_groups(candidates, objectives)
     front = {candidates[i].id for i in non_dominated(values_of(candidates, objectives))}
     chosen = set(front)
-    for group in sorted(set(groups)):
-        members = [c for c, g in zip(candidates, groups, strict=True) if g == group]
+    for members in candidates_per_cost(candidates, objectives):
         best_first = ranked(members, objectives)
         baselines = [c.id for c in best_first if c.kind == "baseline"]
         chosen.update([c.id for c in best_first if c.id not in front][:2], baselines[:3])
@@ -101,7 +111,9 @@ def front_table(study: Study) -> dict[str, Any]:
     pool = candidates if noise is None else [c for c in candidates if read(c)]
     final = values_of(pool, objectives, read)
     on_front = {pool[i].id for i in non_dominated(final)}
-    shown = search_front | on_front | _best_per_cost(pool, objectives, read)
+    per_cost = candidates_per_cost(pool, objectives)
+    best = {ranked(members, objectives, read)[0].id for members in per_cost}
+    shown = search_front | on_front | best
     overtaken = _overtaken(pool, final, shown - on_front)
     listed = [c for c in candidates if c.id in shown]
     baselines = [c for c in pool if c.kind == "baseline"]
@@ -172,6 +184,39 @@ def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) ->
     return float(volume) if volume is not None else 0.0
 
 
+class Growth(NamedTuple):
+    """The hypervolume of the search's values once so many candidates have a result."""
+
+    candidates: int
+    volume: float
+
+
+def volumes(study: Study, *, most: int = 200) -> list[Growth]:
+    """The hypervolume at ``most`` moments of the search or fewer, the last of them now.
+
+    By search values, in the order of the candidates' numbers; infeasible ones count as candidates
+    and add nothing. Empty before the study's axes are fixed, which its baselines do.
+    """
+    finished = [c for _, c in sorted(study.candidates.items()) if c.finished]
+    if study.scale is None or not finished:
+        return []
+    objectives = objectives_of(study)
+    names, sign, axes = [o.name for o in objectives], signs(objectives), study.scale["axes"]
+    # Always at the end; before it, evenly.
+    count = min(most, len(finished))
+    ends = sorted({round((i + 1) * len(finished) / count) for i in range(count)})
+    front = np.empty((0, len(names)))
+    growth, start = [], 0
+    for end in ends:
+        new = [c for c in finished[start:end] if c.status == "ok"]
+        if new:
+            known = np.concatenate([front, values_of(new, objectives)])
+            front = known[non_dominated(known)]
+        growth.append(Growth(end, hypervolume(axes, names, sign * front)))
+        start = end
+    return growth
+
+
 def _ends(
     objective: Objective, values: Sequence[float], baselines: Sequence[Candidate], study: Study
 ) -> tuple[float, float]:
@@ -207,24 +252,12 @@ def _reference_error(objective: Objective, study: Study) -> float:
 def complete_validation(study: Study) -> Noise | None:
     """Seed and samples of the latest validation that has measured all that it should."""
     needed = {c.identity for c in selection(study)} if study.validations else set()
-    complete = (noise for noise, found in study.validations.items() if needed <= set(found))
+    complete = (noise for noise, values in study.validations.items() if needed <= set(values))
     return max(complete, key=list(study.validations).index, default=None)
 
 
 def _searched(candidate: Candidate) -> Estimates:
     return candidate.values
-
-
-def _best_per_cost(
-    candidates: Sequence[Candidate], objectives: Sequence[Objective], read: Reader
-) -> set[int]:
-    """Ids of the best candidate of each cost."""
-    groups = cost_groups(candidates, objectives)
-    best = set()
-    for group in set(groups):
-        members = [c for c, g in zip(candidates, groups, strict=True) if g == group]
-        best.add(ranked(members, objectives, read)[0].id)
-    return best
 
 
 def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> float | None:

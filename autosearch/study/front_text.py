@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autosearch.study.front_view import Axis, FrontView, Point
-from autosearch.text import number, with_error
+from autosearch.text import align, column_widths, number, with_error
 
 __all__ = [
     "HEADINGS_NOTE",
@@ -31,11 +31,10 @@ def front_text(table: Mapping[str, Any]) -> str:
     """The table, what was overtaken, and the lines below, ending in a newline."""
     view = FrontView(table)
     names = columns(view)
-    body = _fitting(names, rows(view))
-    widths = _widths([names, *body])
-    lines = [title(view), ""]
-    lines += [_line(row, widths) for row in [names, ["-" * width for width in widths], *body]]
-    lines += ["", *summary_lines(view)]
+    body = _fit(names, rows(view))
+    rule = ["-" * width for width in column_widths([names, *body])]
+    table_lines = align([names, rule, *body], _is_name)
+    lines = [title(view), "", *table_lines, "", *summary_lines(view)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -72,43 +71,42 @@ def summary_lines(view: FrontView) -> list[str]:
             point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
             for point in view.overtaken
         )
-        lines += _wrapped(f"overtaken: {fallen}")
+        lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
     level = view.reference_value(view.quality.name)
     if level is not None:
         recipe = table["reference"]["recipe"]
         lines.append(f"reference {recipe}: {view.quality.name} {number(level)}")
     volume = table["hypervolume"]
-    found = [
-        f"{value:.4f} ({kind})"
-        for kind, value in (("search", volume["search"]), ("validated", volume["validated"]))
-        if value is not None
+    volumes = [
+        f"{volume[kind]:.4f} ({kind})"
+        for kind in ("search", "validated")
+        if volume[kind] is not None
     ]
-    if found:
-        lines.append(f"hypervolume {', '.join(found)}")
-    if "latency" in table:
-        lines.append(_latency_line(table["latency"]))
+    if volumes:
+        lines.append(f"hypervolume {', '.join(volumes)}")
+    if latency := table.get("latency"):
+        lines.append(
+            "latency: predicted in the search, measured alone for "
+            f"{latency['measured']} recipes; median error {100 * latency['median_error']:.0f}%, "
+            f"largest {100 * latency['largest_error']:.0f}%"
+        )
     return [*lines, _cost_line(table["cost"])]
 
 
 def _reported(view: FrontView) -> list[str]:
     """What was measured besides the objectives, side by side: one quality alone may mislead."""
-    shown = {axis.name for axis in view.axes}
-    names = [name for name in _measured(view.front) if name not in shown]
-    if not names:
+    objectives = {axis.name for axis in view.axes}
+    names = dict.fromkeys(name for point in view.front for name in point.values)
+    cells = {name: [_cell(point, name) for point in view.front] for name in names}
+    shown = [name for name in names if name not in objectives and set(cells[name]) != {"-"}]
+    if not shown:
         return []
-    body = [[point.name, *(_known(point, name) for name in names)] for point in view.front]
-    cells = [["also measured", *names], *body]
-    widths = _widths(cells)
-    return [*(_line(row, widths).rstrip() for row in cells), ""]
+    recipes = ["also measured", *(point.name for point in view.front)]
+    columns = [recipes, *([name, *cells[name]] for name in shown)]
+    return [*align(list(zip(*columns, strict=True)), _is_name), ""]
 
 
-def _measured(points: Sequence[Point]) -> list[str]:
-    """Everything that some of the points have a value of, in their order."""
-    names = dict.fromkeys(name for point in points for name in point.values)
-    return [name for name in names if any(_known(point, name) != "-" for point in points)]
-
-
-def _known(point: Point, name: str) -> str:
+def _cell(point: Point, name: str) -> str:
     try:
         return number(point.value(name))
     except KeyError:
@@ -132,7 +130,7 @@ def _row(view: FrontView, point: Point) -> list[str]:
         cells.append(_cost(point, cost.name))
     searched = point.search(quality)
     cells += [
-        _shortened(point.name),
+        _cut(point.name),
         "" if searched is None else number(searched),
         _validated(point, quality),
     ]
@@ -145,7 +143,7 @@ def _row(view: FrontView, point: Point) -> list[str]:
     theirs = best.value(quality)
     if point.baseline is not None and not view.quality.better(theirs, ours):
         return [*cells, "itself", "", ""]
-    return [*cells, _shortened(best.name), number(theirs), _gap(ours, theirs)]
+    return [*cells, _cut(best.name), number(theirs), _gap(ours, theirs)]
 
 
 def _cost(point: Point, name: str) -> str:
@@ -181,14 +179,6 @@ def _others(view: FrontView) -> list[Axis]:
     return [axis for axis in view.axes if axis not in (view.cost, view.quality)]
 
 
-def _latency_line(latency: Mapping[str, Any]) -> str:
-    return (
-        f"latency: predicted in the search, measured alone for {latency['measured']} recipes; "
-        f"median error {100 * latency['median_error']:.0f}%, largest "
-        f"{100 * latency['largest_error']:.0f}%"
-    )
-
-
 def _cost_line(cost: Mapping[str, Any]) -> str:
     spent = executed(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
     text = (
@@ -209,36 +199,20 @@ def executed(spent: float, nominal: float) -> str:
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Names to the left, numbers to the right."""
-    padded = [
-        cell.ljust(width) if _is_name(cell) else cell.rjust(width)
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    return "  ".join(padded)
-
-
-def _is_name(cell: str) -> bool:
+def _is_name(column: int, cell: str) -> bool:
+    """Whether a cell is a name, which stands to the left; numbers stand to the right."""
     return bool(cell) and (cell[0].isalpha() or cell[0] == "#")
 
 
-def _shortened(text: str, width: int = _NAME_WIDTH) -> str:
+def _cut(text: str, width: int = _NAME_WIDTH) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def _widths(table: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*table, strict=True)]
-
-
-def _fitting(names: Sequence[str], body: list[list[str]]) -> list[list[str]]:
+def _fit(names: Sequence[str], body: list[list[str]]) -> list[list[str]]:
     """The rows with recipes' names cut as far as the width asks."""
     cut = body
     for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
-        cut = [[_shortened(cell, room) if _is_name(cell) else cell for cell in row] for row in body]
-        if sum(_widths([names, *cut])) + 2 * (len(names) - 1) <= WIDTH:
+        cut = [[_cut(cell, room) if _is_name(0, cell) else cell for cell in row] for row in body]
+        if sum(column_widths([names, *cut])) + 2 * (len(names) - 1) <= WIDTH:
             break
     return cut
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ")

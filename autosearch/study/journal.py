@@ -3,6 +3,7 @@
 Everything else in a study can be derived from its journal.
 """
 
+import importlib
 import logging
 import math
 import os
@@ -10,7 +11,6 @@ import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from autosearch.errors import UserError
 from autosearch.study.journal_lines import VERSION, Contents, Record, encode, is_type, load, refused
 
-__all__ = ["Journal", "read_journal"]
+__all__ = ["Journal", "in_use", "read_journal"]
 
 FILE = "journal.jsonl"
 LOCK = "journal.lock"
@@ -214,13 +214,40 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def in_use(directory: Path) -> bool | None:
+    """Whether a process holds a study's lock, which the system releases when that process ends.
+
+    Nothing is written: a shared lock is asked for on a descriptor that only reads, and given back
+    at once.
+
+    Returns:
+        None where the system cannot tell (no ``flock``, or no right to read the lock).
+    """
+    try:
+        fcntl = importlib.import_module("fcntl")
+    except ImportError:
+        return None
+    try:
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:
+        return None
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _existing(directory: Path) -> Path:

@@ -1,6 +1,5 @@
 """Which settings for a target: the choice, its neighbours on the front and what to compare with."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ from autosearch.recipe.describe import step_table
 from autosearch.study.front_view import FrontView, Point
 from autosearch.study.pick import picked
 from autosearch.study.speedup import Speed
-from autosearch.text import with_error
+from autosearch.text import align, with_error
 
 __all__ = ["Recommendation", "recommend", "recommendation_data", "recommendation_text"]
 
@@ -48,7 +47,7 @@ class Recommendation:
 
 
 def recommend(view: FrontView, choice: str) -> Recommendation:
-    """The point that a choice names (see :func:`autosearch.export.picked`) among its likes.
+    """The point that a choice names (see :func:`autosearch.study.pick.picked`) among its likes.
 
     Raises:
         UserError: when nothing answers to the choice.
@@ -74,9 +73,9 @@ def recommendation_text(view: FrontView, found: Recommendation, *, directory: st
     if not view.validated:
         lines.append("not validated yet: values are the search's, and flatter the winners")
     recipe = Recipe.from_dict(found.point.recipe, where=f"candidate {found.point.id}")
-    lines += ["", *_aligned(_point_rows(view, found)), _NOTE]
+    lines += ["", *align(_point_rows(view, found), _is_left), _NOTE]
     headings, rows = step_table(recipe)
-    lines += ["", *_aligned([headings, *rows]), ""]
+    lines += ["", *align([headings, *rows], _is_left), ""]
     lines.append(f"take it: autosearch export {directory} --pick {found.point.id} -o recipe.json")
     return "\n".join(lines)
 
@@ -118,13 +117,5 @@ def _point_rows(view: FrontView, found: Recommendation) -> list[list[str]]:
     return rows
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first two columns to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def _is_left(column: int, cell: str) -> bool:
+    return column < 2

@@ -4,7 +4,7 @@ A record's own checksum says that nobody changed it since it was written, not th
 understands it. Keys that are not named here may be there.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Literal, NotRequired, Protocol
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
@@ -188,10 +188,9 @@ class _Asked(Protocol):
     def finished(self) -> bool: ...
 
 
-Known = Mapping[int, _Asked]
-
-
-def misplaced(record: Mapping[str, Any], known: Known, objectives: Set[str]) -> str | None:
+def misplaced(
+    record: Mapping[str, Any], known: Mapping[int, _Asked], objectives: Set[str]
+) -> str | None:
     """Why a record without fault cannot follow the records before it, None where it can.
 
     Args:
@@ -199,45 +198,29 @@ def misplaced(record: Mapping[str, Any], known: Known, objectives: Set[str]) -> 
         known: the candidates that were asked for before, by id.
         objectives: the study's, of which a measurement has all.
     """
-    check = _PLACES.get(record["type"])
-    return None if check is None else check(record, known, objectives)
+    kind, number = record["type"], record.get("id")
+    reason = None
+    if kind == "ask" and number != len(known):
+        reason = f"candidate {number} where {len(known)} is due"
+    elif kind == "ask" and record["told"] > record["id"]:
+        reason = f"candidate {number} knows {record['told']} results"
+    elif kind in ("result", "validation"):
+        reason = _misplaced_measurement(record, known, objectives)
+    elif kind == "scale" and not objectives <= record["axes"].keys():
+        reason = "an objective has no axis"
+    return None if reason is None else f"{kind}: {reason}"
 
 
-def _misplaced_ask(record: Mapping[str, Any], known: Known, _: Set[str]) -> str | None:
-    number, told = record["id"], record["told"]
-    if number != len(known):
-        return f"ask: candidate {number} where {len(known)} is due"
-    return f"ask: candidate {number} knows {told} results" if told > number else None
-
-
-def _misplaced_result(record: Mapping[str, Any], known: Known, objectives: Set[str]) -> str | None:
+def _misplaced_measurement(
+    record: Mapping[str, Any], known: Mapping[int, _Asked], objectives: Set[str]
+) -> str | None:
+    search = record["type"] == "result"
     candidate = known.get(record["id"])
     if candidate is None:
-        return f"result: candidate {record['id']} was not asked for"
-    if candidate.finished:
-        return f"result: candidate {record['id']} has one already"
-    if record["status"] == "ok" and not objectives <= record["values"].keys():
-        return "result: an objective has no value"
+        return f"candidate {record['id']} was not asked for"
+    if search and candidate.finished:
+        return f"candidate {record['id']} has one already"
+    measured = record["status"] == "ok" if search else record["values"]
+    if measured and not objectives <= record["values"].keys():
+        return "an objective has no value"
     return None
-
-
-def _misplaced_validation(
-    record: Mapping[str, Any], known: Known, objectives: Set[str]
-) -> str | None:
-    if record["id"] not in known:
-        return f"validation: candidate {record['id']} was not asked for"
-    if record["values"] and not objectives <= record["values"].keys():
-        return "validation: an objective has no value"
-    return None
-
-
-def _misplaced_scale(record: Mapping[str, Any], _: Known, objectives: Set[str]) -> str | None:
-    return None if objectives <= record["axes"].keys() else "scale: an objective has no axis"
-
-
-_PLACES: Mapping[str, Callable[[Mapping[str, Any], Known, Set[str]], str | None]] = {
-    "ask": _misplaced_ask,
-    "result": _misplaced_result,
-    "validation": _misplaced_validation,
-    "scale": _misplaced_scale,
-}

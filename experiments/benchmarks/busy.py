@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.base import Evaluator, Executor, Job, Outcome, Task
-from autosearch.engine.workers.delegating import Delegating
+from autosearch.engine.workers.base import (
+    DelegatingExecutor,
+    Evaluator,
+    Executor,
+    Job,
+    Outcome,
+    Task,
+)
 from autosearch.experiment import Budget
 from autosearch.experiments.benchmarks.engine import begun, problem_of
 
@@ -79,7 +85,7 @@ class Sleeper(Evaluator):
         return Outcome(task.id)
 
 
-class Watched(Delegating):
+class Watched(DelegatingExecutor):
     """Any executor, and how much of its workers' time went into evaluations."""
 
     def __init__(self, inner: Executor) -> None:

@@ -7,8 +7,7 @@ for the exact mixture it takes a third of the time.
 import math
 from dataclasses import replace
 
-from autosearch.engine.workers.base import Job, Task
-from autosearch.engine.workers.delegating import Delegating
+from autosearch.engine.workers.base import DelegatingExecutor, Job, Task
 from autosearch.experiment import Experiment
 
 __all__ = ["Merged", "merged", "small"]
@@ -22,7 +21,7 @@ def small(experiment: Experiment) -> bool:
     return experiment.model["name"] == "mixture" and experiment.workers.executor == "inprocess"
 
 
-class Merged(Delegating):
+class Merged(DelegatingExecutor):
     """Hands tasks on with as few blocks as there can be."""
 
     def submit(self, task: Job) -> None:

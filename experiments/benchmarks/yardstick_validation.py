@@ -11,11 +11,12 @@ from typing import Any
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import measured_reference
-from autosearch.engine.workers import Executor, Infeasible, Task, make_executor
+from autosearch.engine.reference import measure_reference
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Executor, Task
+from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.streamed import streamed
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.objectives import Estimate
@@ -88,7 +89,7 @@ class Validator:
             return found
         shipped = self.problem.model.figures.get("reference")
         study = Study({})
-        study.reference = shipped or measured_reference(self.problem, self._workers())
+        study.reference = shipped or measure_reference(self.problem, self._workers())
         study.candidates = {known.id: known for known in self._fixed()}
         axes = make_scale(study, self.problem.objectives)
         path.write_text(json.dumps(axes, indent=1) + "\n", encoding="utf-8")
@@ -120,7 +121,7 @@ class Validator:
             return
         names = list(plans)
         tasks = [self._task(number, plan) for number, plan in enumerate(plans.values())]
-        for outcome in streamed(self._workers(), tasks):
+        for outcome in run_tasks(self._workers(), tasks):
             name = names[outcome.id]
             values: Values = {}
             if outcome.reason is None:

@@ -13,8 +13,7 @@ import pytest
 from autosearch.cli import status as status_module
 from autosearch.cli import watch as watch_module
 from autosearch.cli.status import read_status
-from autosearch.study.journal import FILE, LOCK, Journal, read_journal
-from autosearch.study.lock import in_use
+from autosearch.study.journal import FILE, LOCK, Journal, in_use, read_journal
 from autosearch.study.study import Study
 
 # Holds a journal open as a run does, until it is killed.

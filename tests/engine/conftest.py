@@ -14,8 +14,8 @@ from autosearch.engine import session as session_module
 from autosearch.engine.loop import Search
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import study_header
-from autosearch.engine.workers import Evaluator, Executor, InProcessExecutor, Outcome, Task
-from autosearch.engine.workers.inprocess import Runner
+from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor, Runner
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table
 from autosearch.study.journal import Journal, read_journal

@@ -19,8 +19,9 @@ import torch
 
 from autosearch.engine import session
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.base import Outcome, Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal

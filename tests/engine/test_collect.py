@@ -6,11 +6,11 @@ import pytest
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.base import Outcome, Task
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.engine.workers.store import BlockStore
-from autosearch.engine.workers.stored import StoredExecutor
+from autosearch.engine.workers.inprocess import InProcessExecutor
+from autosearch.engine.workers.store import BlockStore, StoredExecutor
 
 NEEDS = frozenset({"features", "final"})
 

@@ -15,8 +15,8 @@ from ray import cloudpickle
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import InProcessExecutor
 from autosearch.engine.workers.evaluator import ModelEvaluator
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal

@@ -8,8 +8,8 @@ import pytest
 
 from autosearch.algorithms import Algorithm
 from autosearch.baselines import baseline
-from autosearch.engine.workers import Infeasible, Outcome
-from autosearch.errors import UserError
+from autosearch.engine.workers.base import Outcome
+from autosearch.errors import Infeasible, UserError
 
 # Nothing but the order of a step may vary.
 ORDERS_ALONE = {
@@ -114,8 +114,7 @@ def test_a_candidate_is_asked_for_after_exactly_the_results_before_its_lag(runne
 
 def test_the_lag_is_part_of_the_config(runner):
     asks = [
-        [a["identity"] for a in runner.search(lag=lag, prepare=sensitive).asks]
-        for lag in (2, 4)
+        [a["identity"] for a in runner.search(lag=lag, prepare=sensitive).asks] for lag in (2, 4)
     ]
     assert asks[0][:5] == asks[1][:5]
     assert asks[0] != asks[1]
@@ -148,9 +147,7 @@ def test_arrival_order_runs_and_replays(runner):
     assert len(live.asks) == 40
     assert {ask["told"] for ask in live.asks} == {0}
     state = live.search._algorithm.state.hexdigest()
-    again = runner.search(
-        name="a", order="arrival", prepare=sensitive, budget={"candidates": 40}
-    )
+    again = runner.search(name="a", order="arrival", prepare=sensitive, budget={"candidates": 40})
     assert again.search._algorithm.state.hexdigest() == state
     other = runner.search(size=5, seed=2, order="arrival", prepare=sensitive)
     assert other.asks != live.asks  # it does depend on who finished first
@@ -306,9 +303,7 @@ def refused(task, outcome):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
-def test_what_cannot_be_measured_is_recorded_and_the_search_goes_on(
-    runner, tools, wrong, reason
-):
+def test_what_cannot_be_measured_is_recorded_and_the_search_goes_on(runner, tools, wrong, reason):
     runs = [runner.search(size=size, evaluator=failing(tools, wrong)) for size in (1, 4)]
     for run in runs:
         assert run.asks == runs[0].asks

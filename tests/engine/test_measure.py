@@ -12,8 +12,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.workers import Infeasible
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate
 

@@ -10,7 +10,7 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import Executor, Job, Outcome
+from autosearch.engine.workers.base import Executor, Job, Outcome
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment

@@ -12,7 +12,8 @@ from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import REFERENCES
 from autosearch.engine.run import run_study, validate_study
-from autosearch.engine.workers import InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.base import Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.study.front import front_table

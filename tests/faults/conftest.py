@@ -12,7 +12,8 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import Evaluator, InProcessExecutor, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table

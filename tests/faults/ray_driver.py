@@ -25,7 +25,8 @@ from ray.cluster_utils import Cluster
 from autosearch.cli import main
 from autosearch.engine import session
 from autosearch.engine.run import run_study
-from autosearch.engine.workers import Executor, Outcome, Task, make_executor
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Executor, Outcome, Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.front import front_table

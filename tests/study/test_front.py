@@ -20,7 +20,7 @@ from autosearch.study.front import (
     objectives_of,
     selection,
 )
-from autosearch.study.progress_snapshot import front_entries
+from autosearch.study.progress import front_entries
 from autosearch.study.study import Study
 
 Values = dict[str, float]

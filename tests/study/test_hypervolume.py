@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch.study.front import front_table, hypervolume
-from autosearch.study.hypervolume import Growth, volumes
+from autosearch.study.front import Growth, front_table, hypervolume, volumes
 from autosearch.study.study import Study
 
 AXES = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.export import knee, pick
 from autosearch.study.front_view import FrontView
+from autosearch.study.pick import knee, pick
 
 
 def made(*rows: tuple[float, ...], names: tuple[str, ...] = ("fid", "nfe")) -> FrontView:

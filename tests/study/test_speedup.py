@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.export import pick, picked
 from autosearch.study.front_view import FrontView
+from autosearch.study.pick import pick, picked
 from autosearch.study.speedup import speed
 
 

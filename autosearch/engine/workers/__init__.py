@@ -9,30 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from autosearch.engine.workers.base import (
-    Evaluator,
-    EvaluatorFactory,
-    Executor,
-    FitTask,
-    Job,
-    Outcome,
-    Task,
-)
+from autosearch.engine.workers.base import EvaluatorFactory, Executor
 from autosearch.engine.workers.inprocess import InProcessExecutor
-from autosearch.errors import Infeasible, UserError, unknown_name
+from autosearch.errors import UserError, unknown_name
 
-__all__ = [
-    "Evaluator",
-    "EvaluatorFactory",
-    "Executor",
-    "FitTask",
-    "InProcessExecutor",
-    "Infeasible",
-    "Job",
-    "Outcome",
-    "Task",
-    "make_executor",
-]
+__all__ = ["make_executor"]
 
 _VARIABLE = "AUTOSEARCH_EXECUTOR"
 _KINDS = ("auto", "inprocess", "ray")

@@ -12,7 +12,16 @@ from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible
 
-__all__ = ["Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Job", "Outcome", "Task"]
+__all__ = [
+    "DelegatingExecutor",
+    "Evaluator",
+    "EvaluatorFactory",
+    "Executor",
+    "FitTask",
+    "Job",
+    "Outcome",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -129,3 +138,23 @@ class Executor(ABC):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class DelegatingExecutor(Executor):
+    """Hands everything on to ``inner``; subclasses change what they are for."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner = inner
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def submit(self, task: Job) -> None:
+        self._inner.submit(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        return self._inner.wait(timeout)
+
+    def close(self) -> None:
+        self._inner.close()

@@ -1,19 +1,17 @@
-"""Measuring a few plans outside the search: reference, teacher, validation."""
+"""Many tasks through few workers, and one plan measured on all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Rows
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.workers.base import Executor, Outcome, Task
-from autosearch.engine.workers.streamed import streamed
+from autosearch.engine.workers.base import Executor, Job, Outcome, Task
 
-__all__ = ["Collected", "Stopped", "collect"]
-
-Rows = Mapping[str, NDArray[np.generic]]
+__all__ = ["Collected", "Stopped", "collect", "run_tasks"]
 
 # Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
 _PART = 2
@@ -60,7 +58,9 @@ def collect(
         Task(number, plan, seed, stream, part, block_size, needs)
         for number, part in enumerate(parts)
     ]
-    outcomes = _outcomes(executor, tasks, stopping)
+    outcomes = {one.id: one for one in run_tasks(executor, tasks, stopping=stopping)}
+    if len(outcomes) < len(tasks):
+        raise Stopped
     cost = sum(outcome.forward_equivalents for outcome in outcomes.values())
     nominal = plan.forward_equivalents * len(blocks) * block_size
     reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
@@ -72,11 +72,30 @@ def collect(
     return Collected(rows, cost, nominal, seconds=seconds)
 
 
-def _outcomes(
-    executor: Executor, tasks: Sequence[Task], stopping: Callable[[], bool]
-) -> dict[int, Outcome]:
-    """By id."""
-    outcomes = {one.id: one for one in streamed(executor, tasks, stopping=stopping)}
-    if len(outcomes) < len(tasks):
-        raise Stopped
-    return outcomes
+def run_tasks(
+    executor: Executor,
+    tasks: Iterable[Job],
+    *,
+    ahead: int = 2,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Submit tasks in their order and yield outcomes as they arrive.
+
+    Args:
+        executor: who runs them.
+        tasks: what to run.
+        ahead: how many tasks each worker has at most, running and waiting; so few that little
+            is left to wait for when asked to stop.
+        stopping: begins nothing more once it says so. What was begun is still waited for.
+    """
+    waiting = deque(tasks)
+    pending = 0
+    while True:
+        while waiting and pending < ahead * executor.size and not stopping():
+            executor.submit(waiting.popleft())
+            pending += 1
+        if not pending:
+            return
+        for outcome in executor.wait():
+            pending -= 1
+            yield outcome

@@ -19,7 +19,7 @@ from autosearch.engine.workers.base import (
 )
 from autosearch.errors import Infeasible, UserError
 
-__all__ = ["InProcessExecutor", "Runner", "one_thread"]
+__all__ = ["InProcessExecutor", "Runner"]
 
 
 class Runner:
@@ -82,8 +82,7 @@ class Runner:
         """Drop the evaluator and its memory; the next task builds it again."""
         self._evaluator = None
         gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing where no device is in use
 
 
 class InProcessExecutor(Executor):

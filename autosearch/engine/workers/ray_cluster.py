@@ -1,23 +1,39 @@
-"""Finding or starting Ray, and reserving room for workers there: an error now, never a hang."""
+"""Ray: finding or starting it, reserving room for workers, and whether it still answers."""
 
+import atexit
 import logging
 import math
 import os
 import secrets
 import socket
+import time
 from typing import Any, Literal
 
 import ray
+import ray._private.worker
 import ray.util
 from ray.util.placement_group import PlacementGroup
 
-from autosearch.errors import UserError
+from autosearch.errors import ClusterLost, UserError
 
-__all__ = ["connect", "free_room", "reserve", "room_on", "worker_count"]
+__all__ = [
+    "Arrivals",
+    "Pulse",
+    "abandon",
+    "connect",
+    "free_room",
+    "reserve",
+    "room_on",
+    "worker_count",
+]
 
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
 _JOIN_SECONDS = 10.0
+# Seconds for which nothing has to answer before Ray counts as gone; its own patience is a minute,
+# after which it ends the whole program without a word of ours.
+_PATIENCE = 10.0
+_ANSWER = 3.0
 
 _AUTHENTICATION = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 
@@ -169,3 +185,76 @@ def _fits(there: float, each: float) -> int:
 
 def _total(nodes: list[dict[str, float]], name: str) -> float:
     return sum(node.get(name, 0.0) for node in nodes)
+
+
+class Pulse:
+    """Asks the sockets of Ray's two services: its own calls wait for minutes when they are gone."""
+
+    def __init__(self) -> None:
+        self._gcs: str | None = None
+        self._raylet: str | None = None
+        if not ray.util.client.ray.is_connected():  # whose server alone knows the addresses
+            node = getattr(ray._private.worker, "_global_node", None)
+            self._gcs = getattr(node, "gcs_address", None)
+            self._raylet = getattr(node, "raylet_socket_name", None)
+
+    def require(self) -> None:
+        """Return as soon as Ray answers.
+
+        Raises:
+            ClusterLost: when it has not for a while.
+        """
+        end = time.monotonic() + _PATIENCE
+        while (silent := self._silent()) is not None:
+            if time.monotonic() >= end:
+                raise ClusterLost(
+                    f"workers: Ray has ended under this run ({silent} does not answer); what was "
+                    "finished is saved: start Ray again if it was your own, continue with --resume"
+                )
+            time.sleep(0.5)
+
+    def _silent(self) -> str | None:
+        """The service that does not answer, if any."""
+        if self._gcs is not None:
+            host, _, port = self._gcs.rpartition(":")
+            if not _answers((host.strip("[]"), int(port)), None):
+                return f"its head at {self._gcs}"
+        if self._raylet is not None and not _answers(self._raylet, socket.AF_UNIX):
+            return "its part on this machine"
+        return None
+
+
+class Arrivals:
+    """Machines that have joined since it was made."""
+
+    def __init__(self) -> None:
+        self._known = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+    def take(self) -> list[dict[str, float]]:
+        """The resources of each that is new since the last call."""
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        new = [node["Resources"] for node in nodes if node["NodeID"] not in self._known]
+        self._known |= {node["NodeID"] for node in nodes}
+        return new
+
+
+def abandon() -> None:
+    """Leave a Ray that has ended, without the farewell for which it would wait for minutes."""
+    atexit.unregister(ray.shutdown)
+    node: Any = getattr(ray._private.worker, "_global_node", None)
+    if node is not None:
+        atexit.unregister(node.kill_all_processes)
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def _answers(address: Any, family: int | None) -> bool:
+    try:
+        if family is None:
+            socket.create_connection(address, timeout=_ANSWER).close()
+            return True
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(_ANSWER)
+            client.connect(address)
+    except OSError:
+        return False
+    return True

@@ -22,8 +22,16 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 from autosearch.engine.workers.base import EvaluatorFactory, Executor, Job, Outcome
 from autosearch.engine.workers.inprocess import Runner
-from autosearch.engine.workers.ray_cluster import connect, free_room, reserve, room_on, worker_count
-from autosearch.engine.workers.ray_watch import Arrivals, Pulse, abandon
+from autosearch.engine.workers.ray_cluster import (
+    Arrivals,
+    Pulse,
+    abandon,
+    connect,
+    free_room,
+    reserve,
+    room_on,
+    worker_count,
+)
 from autosearch.errors import ClusterLost, UserError
 
 __all__ = ["RayExecutor"]

@@ -1,4 +1,4 @@
-"""Rows of measurements on disk: bounded, and deletable at any moment.
+"""Rows of measurements on disk, bounded and deletable at any moment, and who looks there first.
 
 Nothing depends on an entry being there: what is missing or damaged is measured again.
 """
@@ -10,24 +10,25 @@ import os
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from autosearch.engine.workers.base import Task
+from autosearch._typing import Rows
+from autosearch.diffusion.artifact_store import ArtifactStore
+from autosearch.engine.workers.base import DelegatingExecutor, Executor, Job, Outcome, Task
 
-__all__ = ["BlockStore"]
+__all__ = ["BlockStore", "StoredExecutor"]
 
 _SUFFIX = ".safetensors"
 _TEMPORARY = ".tmp"
 
 _log = logging.getLogger(__name__)
-
-Rows = Mapping[str, NDArray[np.generic]]
 
 
 class BlockStore:
@@ -114,6 +115,50 @@ class BlockStore:
         if not self._warned:
             _log.warning("%s: cannot be used as a store: %s", path, error.strerror or error)
             self._warned = True
+
+
+class StoredExecutor(DelegatingExecutor):
+    """Any executor with a store beside it; what was stored costs no forward.
+
+    Rows are stored as soon as they arrive, so an evaluation that had ended when the driver died
+    is not paid for again, even if its result did not reach the journal. So are artifacts, in
+    ``artifact_store``.
+    """
+
+    def __init__(
+        self, inner: Executor, store: BlockStore, artifact_store: ArtifactStore | None = None
+    ) -> None:
+        super().__init__(inner)
+        self._store = store
+        self._artifact_store = ArtifactStore() if artifact_store is None else artifact_store
+        self._tasks: dict[int, Job] = {}
+        self._ready: list[Outcome] = []
+
+    def submit(self, task: Job) -> None:
+        rows = self._store.get(task) if _storable(task) else None
+        if rows is not None and set(rows) == task.needs:
+            self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
+            return
+        self._tasks[task.id] = task
+        super().submit(task)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        if self._ready:
+            ready, self._ready = self._ready, []
+            return ready
+        outcomes = super().wait(timeout)
+        for outcome in outcomes:
+            task = self._tasks.pop(outcome.id)
+            for key, content in outcome.files.items():
+                self._artifact_store.keep(key, content)
+            if outcome.reason is None and _storable(task):
+                self._store.put(task, outcome.rows)
+        return outcomes
+
+
+def _storable(task: Job) -> TypeGuard[Task]:
+    """Whether the rows are the same whenever they are asked for; times are not."""
+    return isinstance(task, Task) and bool(task.needs) and "latency" not in task.needs
 
 
 def _key(task: Task) -> str:

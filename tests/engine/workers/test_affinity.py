@@ -2,8 +2,8 @@
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.engine.workers import FitTask, Task
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
+from autosearch.engine.workers.base import FitTask, Task
 from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")

@@ -16,16 +16,10 @@ from ray import cloudpickle
 
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.engine.workers import (
-    Evaluator,
-    Executor,
-    Infeasible,
-    InProcessExecutor,
-    Outcome,
-    Task,
-)
+from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")

@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from autosearch.engine.workers import Evaluator, InProcessExecutor, make_executor
+from autosearch.engine.workers import make_executor
+from autosearch.engine.workers.base import Evaluator
+from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 
 ONE = {"count": 1, "cpus": 1.0, "gpus": 0.0}

@@ -7,7 +7,7 @@ import pytest
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.engine.workers import Task
+from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.store import BlockStore
 from autosearch.recipe import ModelKey
 

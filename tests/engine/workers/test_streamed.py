@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from autosearch.engine.workers.base import Executor, FitTask, Job, Outcome
-from autosearch.engine.workers.streamed import streamed
+from autosearch.engine.workers.collect import run_tasks
 
 
 class Queue(Executor):
@@ -40,7 +40,7 @@ def tasks(count: int) -> list[FitTask]:
 @pytest.mark.parametrize("ahead", [1, 2, 3])
 def test_all_come_back_and_few_are_ahead(ahead: int) -> None:
     queue = Queue()
-    found = [outcome.id for outcome in streamed(queue, tasks(9), ahead=ahead)]
+    found = [outcome.id for outcome in run_tasks(queue, tasks(9), ahead=ahead)]
     assert found == queue.begun == list(range(9))
     assert queue.most == 2 * ahead
 
@@ -48,7 +48,7 @@ def test_all_come_back_and_few_are_ahead(ahead: int) -> None:
 def test_after_a_stop_only_what_was_begun_comes_back() -> None:
     queue = Queue()
     found: list[int] = []
-    for outcome in streamed(queue, tasks(9), stopping=lambda: len(found) >= 3):
+    for outcome in run_tasks(queue, tasks(9), stopping=lambda: len(found) >= 3):
         found.append(outcome.id)
     assert found == queue.begun
     assert len(found) == 3 + 4 - 1
@@ -56,6 +56,6 @@ def test_after_a_stop_only_what_was_begun_comes_back() -> None:
 
 def test_nothing_to_do_is_done_at_once() -> None:
     queue = Queue()
-    assert list(streamed(queue, [])) == []
-    assert list(streamed(queue, tasks(3), stopping=lambda: True)) == []
+    assert list(run_tasks(queue, [])) == []
+    assert list(run_tasks(queue, tasks(3), stopping=lambda: True)) == []
     assert queue.begun == []
