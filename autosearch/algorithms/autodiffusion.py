@@ -1,19 +1,21 @@
 """AutoDiffusion: evolution of a set of training times, in generations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.checks import at_least, share
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
+from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.elite import Best, Ranked
 from autosearch.algorithms.generations import Generations
 from autosearch.algorithms.step_times import StepTimes
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
 
 __all__ = ["AutoDiffusion"]
 
 
+@dataclass(kw_only=True, eq=False)
 class AutoDiffusion(Algorithm):
     """The search of AutoDiffusion (ICCV 2023), with its published constants as defaults.
 
@@ -35,7 +37,8 @@ class AutoDiffusion(Algorithm):
     Args:
         population: candidates in a generation; one less in the first, beside the baselines.
         parents: how many of the best are mutated and recombined.
-        mutants, crossovers: of each generation after the first.
+        mutants: how many proposals of each generation after the first are mutants.
+        crossovers: how many are crossovers.
         mutation: probability that a mutation replaces a time; 0.25 for the pixel models.
         initial_mutation: the same for the first generation.
         generations: how many there are; then the search ends.
@@ -47,42 +50,31 @@ class AutoDiffusion(Algorithm):
     name = "autodiffusion"
     summary = "AutoDiffusion's evolution of timesteps, for one objective"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int = 50,
-        parents: int = 10,
-        mutants: int = 25,
-        crossovers: int = 10,
-        mutation: float = 0.1,
-        initial_mutation: float = 0.1,
-        generations: int = 10,
-        tries: int = 10,
-        cumulative_parents: bool = True,
-        timesteps_only_generations: int = 5,
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        self.population = at_least("population", population, 2)
-        self.mutants = at_least("mutants", mutants, 0)
-        self.crossovers = at_least("crossovers", crossovers, 0)
-        if mutants + crossovers > population:
+    population: int = 50
+    parents: int = 10
+    mutants: int = 25
+    crossovers: int = 10
+    mutation: float = 0.1
+    initial_mutation: float = 0.1
+    generations: int = 10
+    tries: int = 10
+    cumulative_parents: bool = True
+    timesteps_only_generations: int = 5
+
+    def __post_init__(self) -> None:
+        at_least(self, population=2, mutants=0, crossovers=0, parents=2)
+        at_least(self, generations=1, tries=1, timesteps_only_generations=0)
+        shares(self, "mutation", "initial_mutation")
+        bred = self.mutants + self.crossovers
+        if bred > self.population:
             raise UserError(
-                f"algorithm.population: {population} has no room for {mutants} mutants and "
-                f"{crossovers} crossovers; use at least {mutants + crossovers}"
+                f"algorithm.population: {self.population} has no room for {self.mutants} mutants "
+                f"and {self.crossovers} crossovers; use at least {bred}"
             )
-        self.parents = at_least("parents", parents, 2)
-        self.mutation = share("mutation", mutation)
-        self.initial_mutation = share("initial_mutation", initial_mutation)
-        self.generations = at_least("generations", generations, 1)
-        self.tries = at_least("tries", tries, 1)
-        self.cumulative_parents = cumulative_parents
-        self.first_joint = at_least("timesteps_only_generations", timesteps_only_generations, 0)
-        self._view = StepTimes(space, name=self.name)
+        self._view = StepTimes(self.space, name=self.name)
         # Generation 0 is what the baselines gave, or one even schedule.
-        self._clock = Generations(1, population - 1, population)
-        self._best = Best(parents)
+        self._clock = Generations(1, self.population - 1, self.population)
+        self._best = Best(self.parents)
         # Those of the last generation's end: what is told meanwhile must not show.
         self._parents: list[Ranked] = []
         self._seen: set[str] = set()
@@ -93,7 +85,7 @@ class AutoDiffusion(Algorithm):
             return None
         known = self._seen.union(self._identity(proposal.genome) for proposal in pending)
         for _ in range(self.tries):
-            genome = self._proposed(place, rng)
+            genome = self._propose(place, rng)
             if self._identity(genome) not in known:
                 return genome
         return self._random(rng)
@@ -111,9 +103,9 @@ class AutoDiffusion(Algorithm):
     @property
     def _joint(self) -> bool:
         """Whether everything may change, or the times alone."""
-        return self._clock.number > self.first_joint
+        return self._clock.number > self.timesteps_only_generations
 
-    def _proposed(self, place: int, rng: Rng) -> Genome:
+    def _propose(self, place: int, rng: Rng) -> Genome:
         if self._clock.number == 0:
             return self._view.uniform(rng)
         if self._clock.number == 1:
@@ -133,15 +125,15 @@ class AutoDiffusion(Algorithm):
         parent = self._parent(rng)
         if parent is None:
             return self._random(rng)
-        child = self._view.mutated(parent, share, rng)
-        return self._view.others_mutated(child, rng) if self._joint else child
+        child = self._view.mutate(parent, share, rng)
+        return self._view.mutate_others(child, rng) if self._joint else child
 
     def _crossover(self, rng: Rng) -> Genome:
         if len(self._parents) < 2:
             return self._random(rng)
         one, two = rng.choice(len(self._parents), size=2, replace=False).tolist()
         a, b = self._parents[one].genome, self._parents[two].genome
-        return self._view.mixed(a, b, rng, others=self._joint)
+        return self._view.mix(a, b, rng, others=self._joint)
 
     def _parent(self, rng: Rng) -> Genome | None:
         if not self._parents:

@@ -16,17 +16,15 @@ So the state is a pure function of the list of tells, and a study resumes by tel
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
-
+from autosearch._typing import Rng
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
 __all__ = ["Algorithm", "BoxPoint", "Proposal", "Result", "Rng"]
 
-Rng = np.random.Generator
 # A value for each parameter of a space's box, by name: plain numbers and text.
 BoxPoint = Mapping[str, float | int | str]
 
@@ -68,17 +66,27 @@ class Result:
         return sum(max(violation, 0.0) for violation in self.violations)
 
 
+def _permit_all(genome: Genome) -> bool:
+    return True
+
+
+@dataclass(kw_only=True, eq=False)
 class Algorithm(ABC):
     """Proposes genomes of a space.
+
+    The settings of an algorithm are the keyword-only parameters of its class, each with a type.
+    Those of this project are dataclasses whose fields are the settings; ``__post_init__`` checks
+    them.
 
     Args:
         space: where genomes come from; use its operators or its box.
         objectives: how many values a result has.
 
-    ``most_candidates`` is how many candidates an algorithm can bear, baselines included; a search
-    with a larger budget is refused, and one without such a budget ends there.
-
     Attributes:
+        name: what experiments call the algorithm.
+        summary: one line for lists.
+        most_candidates: how many candidates the algorithm can bear, baselines included; a search
+            with a larger budget is refused, and one without such a budget ends there.
         permits: whether a genome's plan keeps the constraints on what plans declare; all do,
             unless the search says otherwise before the first ask. What is not permitted, or is a
             known plan, is asked for again with the generator gone on; an algorithm that would
@@ -89,10 +97,9 @@ class Algorithm(ABC):
     summary: ClassVar[str]
     most_candidates: ClassVar[int | None] = None
 
-    def __init__(self, space: Space, *, objectives: int) -> None:
-        self.space = space
-        self.objectives = objectives
-        self.permits: Callable[[Genome], bool] = _anything
+    space: Space = field(kw_only=False)
+    objectives: int
+    permits: Callable[[Genome], bool] = field(init=False, default_factory=lambda: _permit_all)
 
     @abstractmethod
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | Proposal | None:
@@ -101,7 +108,3 @@ class Algorithm(ABC):
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         """Learn finished results; ``pending`` are proposed and not yet told."""
         return
-
-
-def _anything(genome: Genome) -> bool:
-    return True

@@ -1,21 +1,19 @@
 """CMA-ES: evolution of one covariance matrix on a space's box, for one objective."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch._typing import Array, Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.algorithms.checks import at_least, one_objective
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
 from autosearch.spaces.base import Parameter
-from autosearch.spaces.product import Space
 
 __all__ = ["CMAES"]
-
-Array = NDArray[np.float64]
 
 _INSIDE_TRIES = 20
 # A search is over, and begins elsewhere, when it is finer than this share of the box.
@@ -25,6 +23,7 @@ _WORST_CONDITION = 1e12
 _STEP = 0.3
 
 
+@dataclass(kw_only=True, eq=False)
 class CMAES(Algorithm):
     """CMA-ES (Hansen 2016) with restarts of doubled population (IPOP, Auger & Hansen 2005).
 
@@ -41,26 +40,23 @@ class CMAES(Algorithm):
     name = "cmaes"
     summary = "CMA-ES with restarts on the space's box, one objective, numbers only"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int | None = None,
-        width: float = 0.25,
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        one_objective(self.name, objectives)
-        if not 0 < width <= 1:
-            raise UserError(f"algorithm.width: {width:g} is no share of the box; use 0.05 to 0.5")
-        box = space.box()
+    population: int | None = None
+    width: float = 0.25
+
+    def __post_init__(self) -> None:
+        one_objective(self)
+        if not 0 < self.width <= 1:
+            raise UserError(
+                f"algorithm.width: {self.width:g} is no share of the box; use 0.05 to 0.5"
+            )
+        box = self.space.box()
         self._fixed = {p.name: _only_value(p) for p in box if not _varies(p)}
         self._box = UnitBox([p for p in box if _varies(p)])
         if not self._box.dimension:
             raise UserError("algorithm: cmaes has nothing to vary in this space; widen the space")
-        default = 4 + int(3 * np.log(self._box.dimension))
-        self.population = default if population is None else at_least("population", population, 4)
-        self.width = width
+        if self.population is None:
+            self.population = 4 + int(3 * np.log(self._box.dimension))
+        at_least(self, population=4)
         self._told: list[tuple[Array, tuple[int, float]]] = []
         self._seen = 0
         self._begin(np.full(self._box.dimension, 0.5), size=self.population, seed=0)
@@ -69,7 +65,7 @@ class CMAES(Algorithm):
         waiting = sum(proposal.point is not None for proposal in pending)
         if len(self._told) + waiting >= self._size:
             return None
-        point = {**self._fixed, **self._box.point(self._drawn(rng))}
+        point = {**self._fixed, **self._box.point(self._draw(rng))}
         return Proposal(self.space.from_box(point), point)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
@@ -113,7 +109,7 @@ class CMAES(Algorithm):
         # drawn here instead, so that asking changes nothing.
         self._es.ask(1)
 
-    def _drawn(self, rng: Rng) -> Array:
+    def _draw(self, rng: Rng) -> Array:
         """A place in the unit box from the current distribution."""
         es = self._es
         place = np.asarray(es.mean, dtype=np.float64)

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.checks import at_least, one_objective, share
+from autosearch._typing import Array, Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
+from autosearch.algorithms.checks import at_least, one_objective, shares
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
-from autosearch.spaces.product import Space
 
 __all__ = ["DifferentialEvolution"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class _Member:
     key: tuple[float, float]
 
 
+@dataclass(kw_only=True, eq=False)
 class DifferentialEvolution(Algorithm):
     """Differential evolution (Storn & Price 1997): DE/rand/1/bin or DE/best/1/bin, one objective.
 
@@ -47,26 +45,19 @@ class DifferentialEvolution(Algorithm):
     name = "de"
     summary = "differential evolution over the box, for one objective"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int = 20,
-        weight: float = 0.7,
-        crossover: float = 0.9,
-        strategy: Literal["rand", "best"] = "rand",
-    ) -> None:
-        one_objective(self.name, objectives)
-        super().__init__(space, objectives=objectives)
-        self.population = at_least("population", population, 4)
-        if not 0 < weight <= 2:
-            raise UserError(f"algorithm.weight: {weight:g} is out of range; use above 0, to 2")
-        self.weight = weight
-        self.crossover = share("crossover", crossover)
-        self.strategy = strategy
-        self._box = UnitBox(space.box())
-        self._members: list[_Member | None] = [None] * population
+    population: int = 20
+    weight: float = 0.7
+    crossover: float = 0.9
+    strategy: Literal["rand", "best"] = "rand"
+
+    def __post_init__(self) -> None:
+        one_objective(self)
+        at_least(self, population=4)
+        if not 0 < self.weight <= 2:
+            raise UserError(f"algorithm.weight: {self.weight:g} is out of range; use above 0, to 2")
+        shares(self, "crossover")
+        self._box = UnitBox(self.space.box())
+        self._members: list[_Member | None] = [None] * self.population
         self._told = 0
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Proposal:
@@ -103,13 +94,13 @@ class DifferentialEvolution(Algorithm):
         base, one, two = (others[i] for i in rng.permutation(len(others))[:3])
         if self.strategy == "best":
             base = min([*others, member], key=lambda m: m.key)
-        mutant = _mirrored(base.place + self.weight * (one.place - two.place))
+        mutant = _reflect(base.place + self.weight * (one.place - two.place))
         taken = rng.random(len(mutant)) < self.crossover
         taken[int(rng.integers(len(mutant)))] = True
         return np.where(taken, mutant, member.place)
 
 
-def _mirrored(places: Array) -> Array:
-    """Back into [0, 1], reflected at the walls as often as needed."""
-    folded: Array = 1.0 - np.abs(1.0 - places % 2.0)
-    return folded
+def _reflect(places: Array) -> Array:
+    """[d] coordinates brought back into [0, 1], reflected at the walls as often as needed."""
+    reflected: Array = 1.0 - np.abs(1.0 - places % 2.0)
+    return reflected

@@ -1,19 +1,19 @@
 """What multi-objective evolution has in common: parents, children, and survival from pymoo."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.checks import at_least, share
+from autosearch._typing import Array, Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
+from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.generations import Generations
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
 
 __all__ = ["Evolution", "Mate"]
 
@@ -27,6 +27,7 @@ _TRIES = 64
 _FEWEST = 2
 
 
+@dataclass(kw_only=True, eq=False)
 class Evolution(Algorithm):
     """Evolution told one result at a time; what differs is who survives, and who is preferred.
 
@@ -50,36 +51,25 @@ class Evolution(Algorithm):
         generational: wait for the end of each generation.
     """
 
-    _survival: Any
+    population: int = 24
+    crossover: float = 0.7
+    fresh: float = 0.15
+    tournament: int = 2
+    mutation: float = 0.5
+    mate: Mate = "near"
+    initial: int = 16
+    generational: bool = False
+    _survival: Any = field(init=False)
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int,
-        crossover: float,
-        fresh: float,
-        tournament: int,
-        mutation: float,
-        mate: Mate,
-        initial: int,
-        generational: bool,
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        self.population = at_least("population", population, 4)
-        self.crossover = share("crossover", crossover)
-        self.tournament = at_least("tournament", tournament, 1)
-        self.fresh = share("fresh", fresh)
-        self.mutation = share("mutation", mutation)
-        self.mate = mate
-        self.initial = at_least("initial", initial, 0)
-        self._generations = Generations(population) if generational else None
-        self._problem = Problem(n_var=1, n_obj=objectives)
+    def __post_init__(self) -> None:
+        at_least(self, population=4, tournament=1, initial=0)
+        shares(self, "crossover", "fresh", "mutation")
+        self._generations = Generations(self.population) if self.generational else None
+        self._problem = Problem(n_var=1, n_obj=self.objectives)
         self._alive: Population = Population()
         # The population's values [N, M], and the odds [N] with which each is drawn as a parent.
-        self.survivors: NDArray[np.float64] = np.empty((0, objectives))
-        self._odds: NDArray[np.float64] = np.empty(0)
+        self.survivors: Array = np.empty((0, self.objectives))
+        self._odds: Array = np.empty(0)
         self._brood: list[Individual] = []
         self._explored = 0
 

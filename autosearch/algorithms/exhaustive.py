@@ -3,16 +3,17 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.algorithms.checks import at_least
-from autosearch.algorithms.genome_queue import Agenda
+from autosearch.algorithms.genome_queue import GenomeQueue
 from autosearch.algorithms.unit_box import levels
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
 
 __all__ = ["Enumerable", "Exhaustive"]
 
@@ -25,6 +26,7 @@ class Enumerable(Protocol):
         """All of them, in a fixed order."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Exhaustive(Algorithm):
     """Tries everything once, in a fixed order, and then ends.
 
@@ -43,26 +45,25 @@ class Exhaustive(Algorithm):
     name = "exhaustive"
     summary = "every point of a small space, once"
 
-    def __init__(
-        self, space: Space, *, objectives: int, grid: int = 3, limit: int = 10_000
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        self.grid = at_least("grid", grid, 2)
-        self.limit = at_least("limit", limit, 1)
-        if not isinstance(space, Enumerable):
-            self._axes = {p.name: levels(p, grid) for p in space.box()}
+    grid: int = 3
+    limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        at_least(self, grid=2, limit=1)
+        if not isinstance(self.space, Enumerable):
+            self._axes = {p.name: levels(p, self.grid) for p in self.space.box()}
             self._check(math.prod(len(values) for values in self._axes.values()))
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
-        return self._agenda.next(pending)
+        return self._queue.next(pending)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         genomes = [result.genome for result in results if result.genome is not None]
-        self._agenda.drop({self._agenda.identity(genome): True for genome in genomes})
+        self._queue.drop({self._queue.identity(genome): True for genome in genomes})
 
     @cached_property
-    def _agenda(self) -> Agenda:
-        return Agenda(self.space, self._genomes(), self.permits)
+    def _queue(self) -> GenomeQueue:
+        return GenomeQueue(self.space, self._genomes(), self.permits)
 
     def _genomes(self) -> Iterator[Genome]:
         if isinstance(self.space, Enumerable):

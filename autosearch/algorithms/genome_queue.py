@@ -6,10 +6,10 @@ from autosearch.algorithms.base import Proposal
 from autosearch.spaces.base import Genome, clone
 from autosearch.spaces.product import Space
 
-__all__ = ["Agenda"]
+__all__ = ["GenomeQueue"]
 
 
-class Agenda:
+class GenomeQueue:
     """What is left of a list of genomes.
 
     Args:

@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
-from autosearch.algorithms.base import Proposal, Rng
+from autosearch._typing import Array, Rng
+from autosearch.algorithms.base import Proposal
 from autosearch.algorithms.optuna_box import OptunaBox
 from autosearch.diffusion.threads import one_thread
-from autosearch.spaces.product import Space
 
 __all__ = ["GP"]
-
-Array = NDArray[np.float64]
 
 # Values end so many times as far above the median as the upper quartile is.
 _TAIL = 1.5
@@ -23,8 +20,10 @@ _LEAST = 1e-9
 
 
 class GP(OptunaBox):
-    """Optuna's Gaussian-process search: expected improvement, of the hypervolume where there are
-    several objectives (Daulton et al. 2020), times the odds that constraints are kept.
+    """Optuna's search on a Gaussian process.
+
+    It maximises the expected improvement, of the hypervolume where there are several objectives
+    (Daulton et al. 2020), times the odds that constraints are kept.
 
     Values enter as logarithms where all are positive, and far above the median they are cut off,
     one objective at a time: a few recipes that diverge would otherwise make all others look alike.
@@ -39,9 +38,6 @@ class GP(OptunaBox):
     summary = "Gaussian processes on the space's box, at most 200 candidates (Optuna)"
     most_candidates = 200
     tries = 3
-
-    def __init__(self, space: Space, *, objectives: int, startup: int = 16) -> None:
-        super().__init__(space, objectives=objectives, startup=startup)
 
     def sampler(self, seed: int) -> BaseSampler:
         return GPSampler(n_startup_trials=self.startup, seed=seed, warn_independent_sampling=False)

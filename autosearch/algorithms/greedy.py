@@ -2,19 +2,70 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.algorithms.checks import at_least
-from autosearch.algorithms.element_sets import ElementSets, element_sets
-from autosearch.algorithms.genome_queue import Agenda
+from autosearch.algorithms.genome_queue import GenomeQueue
 from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
-__all__ = ["Greedy"]
+__all__ = ["ElementFamily", "ElementSets", "Greedy", "element_sets"]
 
 
+@runtime_checkable
+class ElementSets(Protocol):
+    """A space of subsets of a fixed list, such as attention heads or layers."""
+
+    def elements(self) -> Sequence[Hashable]:
+        """Everything that may be chosen, in a fixed order; ``str`` tells them apart."""
+
+    def with_elements(self, chosen: frozenset[Hashable]) -> Genome:
+        """The genome in which exactly these elements are chosen."""
+
+
+@runtime_checkable
+class ElementFamily(Protocol):
+    """A family of a space whose choice is a subset of a fixed list."""
+
+    def elements(self) -> Sequence[Hashable]:
+        """Everything that may be chosen, in a fixed order; ``str`` tells them apart."""
+
+    def choose(self, genome: Genome, chosen: frozenset[Hashable]) -> None:
+        """Make a genome choose exactly these elements."""
+
+
+def element_sets(space: Space) -> ElementSets | None:
+    """A space as sets: itself, or by the first of its families that is one; None without."""
+    if isinstance(space, ElementSets):
+        return space
+    for family in getattr(space, "families", ()):
+        if isinstance(family, ElementFamily):
+            return _FamilySets(space, family)
+    return None
+
+
+@dataclass(frozen=True)
+class _FamilySets:
+    """The sets of one family; all else is as in the space's origin."""
+
+    space: Space
+    family: ElementFamily
+
+    def elements(self) -> Sequence[Hashable]:
+        return self.family.elements()
+
+    def with_elements(self, chosen: frozenset[Hashable]) -> Genome:
+        genome = self.space.origin()
+        self.family.choose(genome, chosen)
+        return self.space.repair(genome)
+
+
+@dataclass(kw_only=True, eq=False)
 class Greedy(Algorithm):
     """Forward selection as HeadHunter does it over attention heads (published defaults).
 
@@ -35,61 +86,55 @@ class Greedy(Algorithm):
     name = "greedy"
     summary = "greedy forward selection over a space of sets"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        top_k: int = 3,
-        iterations: int = 5,
-        start: Sequence[str] = (),
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        sets = element_sets(space)
+    top_k: int = 3
+    iterations: int = 5
+    start: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        sets = element_sets(self.space)
         if sets is None:
             raise UserError(
                 "algorithm: greedy selects elements of a set, such as attention heads, and the "
                 "space has none; use nsga2"
             )
-        self.top_k = at_least("top_k", top_k, 1)
-        self.iterations = at_least("iterations", iterations, 1)
+        at_least(self, top_k=1, iterations=1)
         self._sets: ElementSets = sets
         self._elements = list(sets.elements())
-        self._chosen = _named(self._elements, start)
+        self._chosen = _named(self._elements, self.start)
         self._round = 0
         # First value by identity of everything told: a baseline may be some round's trial.
         self._values: dict[str, float] = {}
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
-        return self._agenda.next(pending)
+        return self._queue.next(pending)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
             if result.genome is not None:
-                identity = self._agenda.identity(result.genome)
+                identity = self._queue.identity(result.genome)
                 self._values[identity] = math.inf if result.values is None else result.values[0]
-                self._agenda.drop(self._values)
+                self._queue.drop(self._values)
                 self._advance()
 
     @cached_property
-    def _agenda(self) -> Agenda:
+    def _queue(self) -> GenomeQueue:
         """The set so far, then one trial for each element, unless the last round is over."""
         trials = [self._sets.with_elements(self._chosen)]
         if self._round < self.iterations:
             trials += [self._with(element) for element in self._missing]
-        agenda = Agenda(self.space, trials, self.permits)
-        agenda.drop(self._values)
-        return agenda
+        queue = GenomeQueue(self.space, trials, self.permits)
+        queue.drop(self._values)
+        return queue
 
     def _advance(self) -> None:
         """Go on to the next round, as often as everything in one is told already."""
-        while not self._agenda.left and self._round < self.iterations:
+        while not self._queue.left and self._round < self.iterations:
             values = {e: self._value(e) for e in self._missing}
             ranked = sorted((e for e in values if values[e] < math.inf), key=values.__getitem__)
             self._chosen |= frozenset(ranked[: self.top_k])
             # A round that adds nothing would only be repeated.
             self._round = self._round + 1 if ranked else self.iterations
-            del self._agenda
+            del self._queue
 
     @property
     def _missing(self) -> list[Hashable]:
@@ -99,7 +144,7 @@ class Greedy(Algorithm):
         return self._sets.with_elements(self._chosen | {element})
 
     def _value(self, element: Hashable) -> float:
-        return self._values.get(self._agenda.identity(self._with(element)), math.inf)
+        return self._values.get(self._queue.identity(self._with(element)), math.inf)
 
 
 def _named(elements: Sequence[Hashable], names: Sequence[str]) -> frozenset[Hashable]:

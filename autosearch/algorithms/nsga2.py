@@ -1,15 +1,17 @@
 """NSGA-II: pymoo's survival, this project's operators, no generation barrier."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from pymoo.core.individual import Individual
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from autosearch.algorithms.evolution import Evolution, Mate
-from autosearch.spaces.product import Space
+from autosearch.algorithms.evolution import Evolution
 
 __all__ = ["NSGA2"]
 
 
+@dataclass(kw_only=True, eq=False)
 class NSGA2(Evolution):
     """NSGA-II (Deb et al. 2002) told one result at a time.
 
@@ -23,41 +25,18 @@ class NSGA2(Evolution):
             parents too. Then many children go there: good where a front still has to be spread
             out (ZDT1: without it the hypervolume falls short by up to 13%), a waste where the
             ends are known, as with recipes, whose baselines stand at the fewest and most steps.
-        population, crossover, fresh, tournament, mutation, mate, initial, generational: see
-            :class:`autosearch.algorithms.evolution.Evolution`.
+
+    The other settings are those of :class:`autosearch.algorithms.evolution.Evolution`.
     """
 
     name = "nsga2"
     summary = "steady-state NSGA-II with operators that know schedules"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int = 24,
-        crossover: float = 0.7,
-        fresh: float = 0.15,
-        tournament: int = 3,
-        mutation: float = 0.5,
-        mate: Mate = "near",
-        initial: int = 16,
-        generational: bool = False,
-        favour_ends: bool = False,
-    ) -> None:
-        super().__init__(
-            space,
-            objectives=objectives,
-            population=population,
-            crossover=crossover,
-            fresh=fresh,
-            tournament=tournament,
-            mutation=mutation,
-            mate=mate,
-            initial=initial,
-            generational=generational,
-        )
-        self.favour_ends = favour_ends
+    tournament: int = 3
+    favour_ends: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._survival = RankAndCrowding()
 
     def _order(self, individual: Individual) -> tuple[float, ...]:

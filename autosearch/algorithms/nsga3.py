@@ -2,20 +2,21 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.util.ref_dirs import get_reference_directions
 
 from autosearch.algorithms.checks import at_least, several_objectives
-from autosearch.algorithms.evolution import Evolution, Mate
+from autosearch.algorithms.evolution import Evolution
 from autosearch.errors import UserError
-from autosearch.spaces.product import Space
 
 __all__ = ["NSGA3", "directions", "fitting_partitions"]
 
 _POPULATION = 24
 
 
+@dataclass(kw_only=True, eq=False)
 class NSGA3(Evolution):
     """NSGA-III (Deb & Jain 2014) told one result at a time.
 
@@ -29,9 +30,10 @@ class NSGA3(Evolution):
             C(p + M - 1, M - 1) directions. By default as many as the population has room for,
             or, without a population, the fewest that give 24 directions.
         population: how many results survive; one for each direction by default.
-        crossover, fresh, tournament, mutation, mate, initial, generational: see
-            :class:`autosearch.algorithms.evolution.Evolution`. Parents are drawn at random by
-            default, as in the paper.
+        tournament: of how many survivors the best becomes a parent; 1, as in the paper, draws
+            parents at random.
+
+    The other settings are those of :class:`autosearch.algorithms.evolution.Evolution`.
 
     Raises:
         UserError: for fewer than two objectives, or more directions than population.
@@ -40,44 +42,27 @@ class NSGA3(Evolution):
     name = "nsga3"
     summary = "steady-state NSGA-III: reference directions, for three and more objectives"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        partitions: int | None = None,
-        population: int | None = None,
-        crossover: float = 0.7,
-        fresh: float = 0.15,
-        tournament: int = 1,
-        mutation: float = 0.5,
-        mate: Mate = "near",
-        initial: int = 16,
-        generational: bool = False,
-    ) -> None:
-        several_objectives(self.name, objectives)
-        if partitions is None:
-            partitions = fitting_partitions(objectives, population)
-        count = directions(objectives, at_least("partitions", partitions, 1))
-        super().__init__(
-            space,
-            objectives=objectives,
-            population=max(count, 4) if population is None else population,
-            crossover=crossover,
-            fresh=fresh,
-            tournament=tournament,
-            mutation=mutation,
-            mate=mate,
-            initial=initial,
-            generational=generational,
-        )
+    partitions: int | None = None
+    population: int | None = None  # type: ignore[assignment]  # a number once it is checked
+    tournament: int = 1
+
+    def __post_init__(self) -> None:
+        several_objectives(self)
+        if self.partitions is None:
+            self.partitions = fitting_partitions(self.objectives, self.population)
+        at_least(self, partitions=1)
+        count = directions(self.objectives, self.partitions)
+        if self.population is None:
+            self.population = max(count, 4)
+        super().__post_init__()
         if count > self.population:
             raise UserError(
                 f"algorithm.population: {self.population} is below the {count} reference "
-                f"directions of {partitions} partitions; use at least {count}, or fewer partitions"
+                f"directions of {self.partitions} partitions; use at least {count}, or fewer "
+                "partitions"
             )
         self._survival = ReferenceDirectionSurvival(
-            get_reference_directions("das-dennis", objectives, n_partitions=partitions)
+            get_reference_directions("das-dennis", self.objectives, n_partitions=self.partitions)
         )
 
 

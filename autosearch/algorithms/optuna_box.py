@@ -9,6 +9,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import ClassVar
 
 import optuna
@@ -23,11 +24,11 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autosearch.algorithms.base import Algorithm, BoxPoint, Proposal, Result, Rng
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, BoxPoint, Proposal, Result
 from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.spaces.base import Genome, Parameter
-from autosearch.spaces.product import Space
 
 __all__ = ["OptunaBox", "distribution"]
 
@@ -35,6 +36,7 @@ __all__ = ["OptunaBox", "distribution"]
 _LAST_RESORT = 200
 
 
+@dataclass(kw_only=True, eq=False)
 class OptunaBox(Algorithm):
     """An Optuna sampler behind the contract of an algorithm.
 
@@ -49,11 +51,11 @@ class OptunaBox(Algorithm):
     """
 
     tries: ClassVar[int]
+    startup: int = 16
 
-    def __init__(self, space: Space, *, objectives: int, startup: int) -> None:
-        super().__init__(space, objectives=objectives)
-        self.startup = at_least("startup", startup, 1)
-        self._box = UnitBox(space.box())
+    def __post_init__(self) -> None:
+        at_least(self, startup=1)
+        self._box = UnitBox(self.space.box())
         self._distributions = {p.name: distribution(p) for p in self._box.parameters}
         self._trials: list[FrozenTrial] = []
         self._known: set[str] = set()

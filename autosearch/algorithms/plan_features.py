@@ -4,13 +4,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 
 __all__ = ["COSTS", "descriptor"]
-
-Array = NDArray[np.float64]
 
 # What a plan declares: an objective that is one of these needs no guess.
 COSTS = ("nfe", "forwards", "macs", "memory")

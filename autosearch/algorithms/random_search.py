@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from autosearch.algorithms.base import Algorithm, Proposal, Rng
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal
 from autosearch.spaces.base import Genome
 
 __all__ = ["RandomSearch"]

@@ -3,13 +3,12 @@
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtri
 
-__all__ = ["RankModel"]
+from autosearch._typing import Array
 
-Array = NDArray[np.float64]
+__all__ = ["RankModel"]
 
 # Results that a fit looks at, the latest: its time grows with the cube.
 _MEMORY = 240
@@ -49,8 +48,10 @@ class RankModel:
 
     @property
     def agreement(self) -> float:
-        """From -1 to 1: of neighbours in cost among the latest results, how many more were foreseen
-        in their true order than in the other one. 0 while there are too few.
+        """How well the order of the latest results was foreseen, from -1 to 1.
+
+        Of neighbours in cost, the share foreseen in their true order less the share foreseen in
+        the other one; 0 while there are too few.
         """
         if len(self._record) < _FEWEST:
             return 0.0

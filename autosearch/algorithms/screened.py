@@ -1,25 +1,23 @@
 """SMS-EMOA whose children are screened by a model of the told results."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Proposal, Result, Rng
-from autosearch.algorithms.checks import at_least, share
-from autosearch.algorithms.evolution import Mate
+from autosearch._typing import Array, Rng
+from autosearch.algorithms.base import Proposal, Result
+from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
 
 __all__ = ["Screened"]
 
-Array = NDArray[np.float64]
 
-
+@dataclass(kw_only=True, eq=False)
 class Screened(SMSEMOA):
     """SMS-EMOA whose children are improved on a model of the results before one is asked for.
 
@@ -38,50 +36,25 @@ class Screened(SMSEMOA):
         rounds: the first one from the population, the others from the best child so far.
         agreement: how well the latest results must have been foreseen, from 0 to 1 (all).
         blind: share of proposals that are not screened.
-        population, crossover, fresh, tournament, mutation, mate, initial, generational: see
-            :class:`autosearch.algorithms.evolution.Evolution`.
+
+    The other settings are those of :class:`autosearch.algorithms.evolution.Evolution`.
     """
 
     name = "screened"
     summary = "SMS-EMOA whose children a model of the results screens"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        screen: int = 8,
-        rounds: int = 3,
-        agreement: float = 0.3,
-        blind: float = 0.2,
-        population: int = 24,
-        crossover: float = 0.7,
-        fresh: float = 0.15,
-        tournament: int = 2,
-        mutation: float = 0.5,
-        mate: Mate = "near",
-        initial: int = 16,
-        generational: bool = False,
-    ) -> None:
-        super().__init__(
-            space,
-            objectives=objectives,
-            population=population,
-            crossover=crossover,
-            fresh=fresh,
-            tournament=tournament,
-            mutation=mutation,
-            mate=mate,
-            initial=initial,
-            generational=generational,
-        )
-        self.screen = at_least("screen", screen, 1)
-        self.rounds = at_least("rounds", rounds, 1)
-        self.agreement = share("agreement", agreement)
-        self.blind = share("blind", blind)
-        self._models = [RankModel() for _ in range(objectives)]
+    screen: int = 8
+    rounds: int = 3
+    agreement: float = 0.3
+    blind: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, screen=1, rounds=1)
+        shares(self, "agreement", "blind")
+        self._models = [RankModel() for _ in range(self.objectives)]
         # For each objective what plans may declare it to be; none left: it is measured.
-        self._declared: list[set[str]] = [set(COSTS) for _ in range(objectives)]
+        self._declared: list[set[str]] = [set(COSTS) for _ in range(self.objectives)]
         self._seen: set[str] = set()
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:

@@ -1,13 +1,13 @@
 """SMS-EMOA: who adds least to the hypervolume goes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pymoo.algorithms.moo.sms import LeastHypervolumeContributionSurvival
 
 from autosearch.algorithms.checks import several_objectives
-from autosearch.algorithms.evolution import Evolution, Mate
-from autosearch.spaces.product import Space
+from autosearch.algorithms.evolution import Evolution
 
 __all__ = ["SMSEMOA"]
 
@@ -15,6 +15,7 @@ __all__ = ["SMSEMOA"]
 _NO_RANGE = 1e-32
 
 
+@dataclass(kw_only=True, eq=False)
 class SMSEMOA(Evolution):
     """SMS-EMOA (Beume, Naujoks & Emmerich 2007), steady-state as published.
 
@@ -22,9 +23,7 @@ class SMSEMOA(Evolution):
     the population's range before the newcomer. Deviates from the paper in parents, which it draws
     at random (``tournament: 1``), in mates that are near, and in random newcomers.
 
-    Args:
-        population, crossover, fresh, tournament, mutation, mate, initial, generational: see
-            :class:`autosearch.algorithms.evolution.Evolution`.
+    The settings are those of :class:`autosearch.algorithms.evolution.Evolution`.
 
     Raises:
         UserError: for fewer than two objectives.
@@ -33,33 +32,9 @@ class SMSEMOA(Evolution):
     name = "smsemoa"
     summary = "steady-state SMS-EMOA: survival by contribution to the hypervolume"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        population: int = 24,
-        crossover: float = 0.7,
-        fresh: float = 0.15,
-        tournament: int = 2,
-        mutation: float = 0.5,
-        mate: Mate = "near",
-        initial: int = 16,
-        generational: bool = False,
-    ) -> None:
-        several_objectives(self.name, objectives)
-        super().__init__(
-            space,
-            objectives=objectives,
-            population=population,
-            crossover=crossover,
-            fresh=fresh,
-            tournament=tournament,
-            mutation=mutation,
-            mate=mate,
-            initial=initial,
-            generational=generational,
-        )
+    def __post_init__(self) -> None:
+        several_objectives(self)
+        super().__post_init__()
         self._survival = LeastHypervolumeContributionSurvival()
 
     def _known_bounds(self) -> Mapping[str, Any]:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autosearch.algorithms.base import Rng
+from autosearch._typing import Array, Rng
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, StepGenome, clone
@@ -60,7 +59,7 @@ class StepTimes:
         spots = np.linspace(last, 0, len(genome["steps"])).round().astype(int)
         return self._filled(genome, self._pool[spots].tolist(), {"steps": [{}]})
 
-    def mutated(self, genome: Genome, share: float, rng: Rng) -> Genome:
+    def mutate(self, genome: Genome, share: float, rng: Rng) -> Genome:
         """Each time is replaced by an unused one with probability ``share``."""
         times = _times(genome)
         replaced = np.flatnonzero(rng.random(len(times)) < share).tolist()
@@ -68,7 +67,7 @@ class StepTimes:
             times[i] = time
         return self._with_times(genome, times)
 
-    def mixed(self, a: Genome, b: Genome, rng: Rng, *, others: bool) -> Genome:
+    def mix(self, a: Genome, b: Genome, rng: Rng, *, others: bool) -> Genome:
         """Each position from either parent, then sorted; whole steps where ``others`` may change.
 
         Parents of different lengths have no common positions: the space's own crossover.
@@ -84,7 +83,7 @@ class StepTimes:
         times = [(mine if own else theirs)["time"] for mine, theirs, own in pairs]
         return self._with_times(child, times)
 
-    def others_mutated(self, genome: Genome, rng: Rng) -> Genome:
+    def mutate_others(self, genome: Genome, rng: Rng) -> Genome:
         """Each other family mutates by its odds; one may add an analytic step, which is free."""
         child = clone(genome)
         for family in self._others:
@@ -133,7 +132,7 @@ def _times(genome: Genome) -> list[float]:
     return [float(step["time"]) for step in genome["steps"]]
 
 
-def _training_times(schedule: NoiseSchedule) -> NDArray[np.float64]:
+def _training_times(schedule: NoiseSchedule) -> Array:
     """[T] times from clean to noise."""
     count = schedule.train_steps
     times = [schedule.training_time(i) for i in range(count)]

@@ -1,6 +1,7 @@
 """Tree-structured Parzen estimator: Bayesian search on a space's box."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from optuna.samplers import BaseSampler, TPESampler
@@ -11,11 +12,11 @@ from autosearch.algorithms.base import Proposal, Result
 from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.optuna_box import OptunaBox
 from autosearch.errors import UserError
-from autosearch.spaces.product import Space
 
 __all__ = ["TPE"]
 
 
+@dataclass(kw_only=True, eq=False)
 class TPE(OptunaBox):
     """Optuna's TPE (Bergstra et al. 2011), also for several objectives (Ozaki et al. 2020).
 
@@ -34,25 +35,18 @@ class TPE(OptunaBox):
     summary = "tree-structured Parzen estimator on the space's box (Optuna)"
     tries = 8
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: int,
-        startup: int = 16,
-        multivariate: bool | None = None,
-        candidates: int = 24,
-        history: int = 300,
-    ) -> None:
-        super().__init__(space, objectives=objectives, startup=startup)
-        self.candidates = at_least("candidates", candidates, 1)
-        if history < startup:
+    multivariate: bool | None = None
+    candidates: int = 24
+    history: int = 300
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, candidates=1)
+        if self.history < self.startup:
             raise UserError(
-                f"algorithm.history: {history} is below startup, {startup}; the estimator would "
-                "never begin"
+                f"algorithm.history: {self.history} is below startup, {self.startup}; the "
+                "estimator would never begin"
             )
-        self.multivariate = multivariate
-        self.history = history
 
     def sampler(self, seed: int) -> BaseSampler:
         return TPESampler(

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.algorithms.base import BoxPoint
 from autosearch.spaces.base import Parameter
 
 __all__ = ["UnitBox", "levels"]
 
-Array = NDArray[np.float64]
 Value = float | int | str
 
 

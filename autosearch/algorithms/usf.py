@@ -1,12 +1,13 @@
 """The evolution that was released with USF: one ranking for each number of evaluations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
-from autosearch.algorithms.checks import at_least, share
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
+from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.elite import Best, Ranked
 from autosearch.spaces.base import Genome
-from autosearch.spaces.product import Space
 
 __all__ = ["USF"]
 
@@ -18,6 +19,7 @@ _SAMPLES = 16
 _FEWEST = 2
 
 
+@dataclass(kw_only=True, eq=False)
 class USF(Algorithm):
     """The search released with the Unified Sampling Framework (ICLR 2024), steady-state.
 
@@ -41,15 +43,15 @@ class USF(Algorithm):
     name = "usf"
     summary = "USF's evolution: the best of each evaluation count, first objective"
 
-    def __init__(
-        self, space: Space, *, objectives: int, rank_bar: int = 15, crossover: float = 0.3
-    ) -> None:
-        super().__init__(space, objectives=objectives)
-        self.rank_bar = at_least("rank_bar", rank_bar, _FEWEST)
-        self.crossover = share("crossover", crossover)
-        reached = [family.steps for family in space.families if family.steps is not None]
+    rank_bar: int = 15
+    crossover: float = 0.3
+
+    def __post_init__(self) -> None:
+        at_least(self, rank_bar=_FEWEST)
+        shares(self, "crossover")
+        ranges = [family.steps for family in self.space.families if family.steps is not None]
         self._buckets: dict[int, Best] = {
-            count: Best(rank_bar) for low, high in reached for count in range(low, high + 1)
+            count: Best(self.rank_bar) for low, high in ranges for count in range(low, high + 1)
         }
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
@@ -59,7 +61,7 @@ class USF(Algorithm):
         members = self._buckets[count].members
         if len(members) < _FEWEST:
             return self._random(count, rng)
-        return self.space.mutate(self._bred(members, rng), rng)
+        return self.space.mutate(self._breed(members, rng), rng)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
@@ -75,8 +77,8 @@ class USF(Algorithm):
                 break
         return genome
 
-    def _bred(self, members: Sequence[Ranked], rng: Rng) -> Genome:
-        """One member, or two recombined."""
+    def _breed(self, members: Sequence[Ranked], rng: Rng) -> Genome:
+        """A copy of one member of a bucket, or a crossover of two."""
         if rng.random() >= self.crossover:
             return members[int(rng.integers(len(members)))].genome
         for _ in range(_PAIRS):

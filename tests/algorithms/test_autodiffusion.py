@@ -66,7 +66,7 @@ def test_the_defaults_are_the_published_constants(fixed):
     assert (algorithm.population, algorithm.parents) == (50, 10)
     assert (algorithm.mutants, algorithm.crossovers) == (25, 10)
     assert (algorithm.mutation, algorithm.initial_mutation) == (0.1, 0.1)
-    assert (algorithm.generations, algorithm.first_joint) == (10, 5)
+    assert (algorithm.generations, algorithm.timesteps_only_generations) == (10, 5)
     assert algorithm.cumulative_parents
 
 

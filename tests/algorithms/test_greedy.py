@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms.base import Proposal, Result
-from autosearch.algorithms.element_sets import ElementSets
-from autosearch.algorithms.greedy import Greedy
+from autosearch.algorithms.greedy import ElementSets, Greedy
 from autosearch.errors import UserError
 
 # What each head is worth alone; "b" and "c" spoil each other.

@@ -68,11 +68,11 @@ def test_a_random_genome_may_keep_everything_but_the_times(view, fixed):
 
 def test_each_time_is_replaced_with_its_probability(view, fixed):
     parent = view.random(rng(0), like=None)
-    assert view.mutated(parent, 0.0, rng(1)) == parent
-    kept = [set(times(view.mutated(parent, 0.25, rng(k)))) & set(times(parent)) for k in range(400)]
+    assert view.mutate(parent, 0.0, rng(1)) == parent
+    kept = [set(times(view.mutate(parent, 0.25, rng(k)))) & set(times(parent)) for k in range(400)]
     assert np.mean([len(same) for same in kept]) == pytest.approx(0.75 * STEPS, abs=0.25)
     for k in range(20):
-        child = view.mutated(parent, 1.0, rng(k))
+        child = view.mutate(parent, 1.0, rng(k))
         assert not set(times(child)) & set(times(parent))
         assert others(child) == others(parent)
 
@@ -82,7 +82,7 @@ def test_a_known_log_snr_stays_with_its_time(view, fixed):
     schedule = fixed.denoiser.schedule
     for step in parent["steps"]:
         step["log_snr"] = schedule.log_snr(step["time"]) + 1e-6
-    child = view.mutated(parent, 0.5, rng(4))
+    child = view.mutate(parent, 0.5, rng(4))
     known = {step["time"]: step["log_snr"] for step in parent["steps"]}
     assert 0 < sum(step["time"] in known for step in child["steps"]) < STEPS
     for step in child["steps"]:
@@ -93,7 +93,7 @@ def test_a_crossover_takes_each_position_from_either_parent(view):
     a, b = (view.random(rng(k), like=None) for k in (1, 2))
     shares = []
     for k in range(200):
-        child = view.mixed(a, b, rng(k), others=False)
+        child = view.mix(a, b, rng(k), others=False)
         assert others(child) == others(a)
         assert len(child["steps"]) == STEPS
         shares.append(len(set(times(child)) & set(times(a))) / STEPS)
@@ -102,17 +102,17 @@ def test_a_crossover_takes_each_position_from_either_parent(view):
 
 def test_repeated_times_are_repaired(view):
     a = view.random(rng(1), like=None)
-    b = view.mutated(a, 0.0, rng(2))
+    b = view.mutate(a, 0.0, rng(2))
     b["steps"] = [*b["steps"][1:], {**b["steps"][-1], "time": 0.0}]
     for k in range(50):
-        child = view.mixed(a, b, rng(k), others=False)
+        child = view.mix(a, b, rng(k), others=False)
         assert len(set(times(child))) == STEPS
         assert view.space.repair(child) == child
 
 
 def test_whole_steps_are_mixed_when_everything_may_change(view):
     a, b = (view.random(rng(k), like=None) for k in (5, 6))
-    seen = {str(others(view.mixed(a, b, rng(k), others=True))) for k in range(60)}
+    seen = {str(others(view.mix(a, b, rng(k), others=True))) for k in range(60)}
     assert len(seen) > 10
 
 
@@ -122,7 +122,7 @@ def test_parents_of_different_lengths_are_left_to_the_space(space, joint):
     a, b = (view.random(rng(k), like=None) for k in (1, 4))
     assert len(a["steps"]) != len(b["steps"])
     for k in range(30):
-        child = view.mixed(a, b, rng(k), others=joint)
+        child = view.mix(a, b, rng(k), others=joint)
         assert space.repair(child) == child
         if not joint:
             foreign = others(a)
@@ -131,7 +131,7 @@ def test_parents_of_different_lengths_are_left_to_the_space(space, joint):
 
 def test_only_the_other_families_mutate(view, fixed):
     parent = fixed.sample(rng(0))
-    children = [view.others_mutated(parent, rng(k)) for k in range(100)]
+    children = [view.mutate_others(parent, rng(k)) for k in range(100)]
     # A solver may begin with an analytic step, in the place of another one.
     kept = [len(set(times(child)) & set(times(parent))) for child in children]
     assert min(kept) >= STEPS - 1

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms.base import Result
-from autosearch.algorithms.element_sets import ElementFamily, element_sets
-from autosearch.algorithms.greedy import Greedy
+from autosearch.algorithms.greedy import ElementFamily, Greedy, element_sets
 from autosearch.algorithms.nsga2 import NSGA2
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
