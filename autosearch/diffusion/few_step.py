@@ -9,11 +9,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.spacing import power_spaced
 from autosearch.errors import UserError
 
-__all__ = ["PRESETS", "FewStep", "few_step", "few_step_end", "few_step_times"]
+__all__ = ["PRESETS", "FewStep", "few_step", "few_step_end", "few_step_times", "power_spaced"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ def few_step(schedule: NoiseSchedule, steps: int) -> list[tuple[float, float | N
 def few_step_end(schedule: NoiseSchedule, steps: int) -> float:
     """The log-SNR at which the published grid stops."""
     return schedule.log_snr(few_step_times(schedule, steps, _preset(steps))[-1])
+
+
+def power_spaced(high: float, low: float, count: int, *, rho: float) -> list[float]:
+    """``count`` values from high to low whose rho-th roots are equally far apart.
+
+    Karras et al. 2022, eq. 5; rho 1 is linear, large rho is geometric.
+    """
+    roots = np.linspace(high ** (1 / rho), low ** (1 / rho), count)
+    return [float(root**rho) for root in roots]
 
 
 def _preset(steps: int) -> FewStep:

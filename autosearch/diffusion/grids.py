@@ -19,9 +19,8 @@ from typing import Literal
 
 import numpy as np
 
-from autosearch.diffusion.few_step import few_step, few_step_end
+from autosearch.diffusion.few_step import few_step, few_step_end, power_spaced
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.spacing import power_spaced
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["GRIDS", "GridPoint", "grid", "grid_end", "grids_for"]

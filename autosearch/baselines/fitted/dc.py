@@ -24,8 +24,7 @@ from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.compensation import LEAST_HISTORY
-from autosearch.diffusion.sampling.sampler import Network
-from autosearch.diffusion.sampling.statistics import plan_statistics
+from autosearch.diffusion.sampling.sampler import Network, plan_statistics
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError

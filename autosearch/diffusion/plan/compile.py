@@ -7,7 +7,6 @@ from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.compensation import compensation
 from autosearch.diffusion.plan.guidance import classifier_terms
-from autosearch.diffusion.plan.intervals import with_intervals
 from autosearch.diffusion.plan.plan import (
     Plan,
     StepPlan,
@@ -17,10 +16,10 @@ from autosearch.diffusion.plan.plan import (
     model_key,
 )
 from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.plan.recovery import compile_training
 from autosearch.diffusion.plan.sites import Combination, compile_branches
 from autosearch.diffusion.plan.solver import compile_updates
-from autosearch.diffusion.plan.times import checked_log_snrs, checked_times
-from autosearch.diffusion.plan.training import compile_training
+from autosearch.diffusion.plan.times import checked_log_snrs, checked_times, with_intervals
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 
 from autosearch.diffusion.artifact_store import Provenance
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.recipe import Recovery
+from autosearch.diffusion.plan.reachability import Stored, reachable, saved
+from autosearch.diffusion.plan.sites import pruned_sites
+from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.errors import UserError
+from autosearch.recipe import Recipe, Recovery
+from autosearch.recipe.actions import Action
 
-__all__ = ["BATCH", "POOL", "POOL_STEPS", "WEIGHTS", "Training", "training"]
+__all__ = ["BATCH", "POOL", "POOL_STEPS", "WEIGHTS", "Training", "compile_training", "training"]
 
 # What the artifact is to a recipe.
 WEIGHTS = "weights"
@@ -64,3 +69,23 @@ def training(
     shared = (POOL * POOL_STEPS * branches + lessons) * denoiser.macs
     macs = shared + lessons * 3 * pruned_macs
     return Training(settings, tuple(pruned), denoiser.weights, macs, shared)
+
+
+def compile_training(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> Training | None:
+    """What is trained before the recipe is sampled; None where nothing is pruned or asked for.
+
+    Raises:
+        UserError: for recovery, or recovered weights, of a model that has no weights of its own.
+    """
+    asks = "recovery" if recipe.recovery is not None else f"artifacts.{WEIGHTS}"
+    if (recipe.recovery is not None or WEIGHTS in recipe.artifacts) and not denoiser.recoverable:
+        raise UserError(
+            f"recipe: {asks} is for a model with a network whose weights can be trained here, "
+            "such as digits; leave it out"
+        )
+    pruned = dict.fromkeys(pruned_sites(recipe, sites), Action("skip"))
+    skipped = reachable(pruned, sites, "", Stored())
+    if recipe.recovery is None or not skipped:
+        return None
+    left = denoiser.macs - saved(skipped, sites)
+    return training(recipe.recovery, sorted(skipped), denoiser, pruned_macs=left)

@@ -1,6 +1,6 @@
 """The sampling loop: one generator that yields each state."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.sampling.statistics import plan_statistics
 from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
 from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
-from autosearch.diffusion.solvers import Evaluation
+from autosearch.diffusion.solvers import Evaluation, Statistics
+from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact
 
@@ -24,6 +24,7 @@ __all__ = [
     "Recall",
     "State",
     "last_state",
+    "plan_statistics",
     "sample",
     "sample_indices",
     "trajectory",
@@ -32,6 +33,10 @@ __all__ = [
 # Gives what a call of the network returns, by its branches: from an earlier run of the same call,
 # with what that one stored in the memory, or by making it.
 Recall = Callable[[Callable[[], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]]
+
+# By content and device, with the integrals found so far.
+_HELD: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
+_MOST = 4
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,26 @@ def sample_indices(
     condition = labels(indices, denoiser.classes).to(denoiser.device) if denoiser.classes else None
     with torch.inference_mode():
         return sample(denoiser, plan, noise(0), condition, step_noise=noise)
+
+
+def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
+    """From the denoiser's library, in double precision; None where no step needs any.
+
+    Raises:
+        UserError: when they are missing, damaged or of another kind of model.
+    """
+    artifact = dict(plan.artifacts).get(STATISTICS)
+    if artifact is None:
+        return None
+    key = (artifact.sha256, str(denoiser.device))
+    if key not in _HELD:
+        tensors = denoiser.artifact_store.on(artifact, denoiser.device, torch.float64)
+        where = f"artifact {artifact.key}.safetensors"
+        _HELD[key] = Statistics.from_tensors(tensors, shape=denoiser.sample_shape, where=where)
+        if len(_HELD) > _MOST:
+            _HELD.popitem(last=False)
+    _HELD.move_to_end(key)
+    return _HELD[key]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers import Evaluation, Statistics, Update, moved
+from autosearch.diffusion.solvers import Evaluation, Statistics, Update, next_state
 
 __all__ = ["StepNoise", "Stepper"]
 
@@ -131,7 +131,7 @@ class Stepper:
     def _moved(self, update: Update, end: float, *, eta: float, ahead: bool = False) -> Tensor:
         """The state at log-SNR ``end``; ``ahead``: the newest evaluation is there, index 0."""
         shift = -1 if ahead else 0
-        return moved(
+        return next_state(
             update,
             {index: self._past[index + shift] for index in update.used},
             end,

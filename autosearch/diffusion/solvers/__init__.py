@@ -2,10 +2,9 @@
 
 from autosearch.diffusion.solvers.coefficients import Coefficients, coefficients
 from autosearch.diffusion.solvers.dpm_solver_v3 import Statistics
-from autosearch.diffusion.solvers.relaxation import RELAXATIONS
-from autosearch.diffusion.solvers.state import Evaluation, Interval
-from autosearch.diffusion.solvers.step import moved
-from autosearch.diffusion.solvers.update import FIRST_ORDER, Corrector, Update
+from autosearch.diffusion.solvers.step import next_state
+from autosearch.diffusion.solvers.taylor import RELAXATIONS
+from autosearch.diffusion.solvers.update import FIRST_ORDER, Corrector, Evaluation, Interval, Update
 
 __all__ = [
     "FIRST_ORDER",
@@ -17,5 +16,5 @@ __all__ = [
     "Statistics",
     "Update",
     "coefficients",
-    "moved",
+    "next_state",
 ]

@@ -16,10 +16,8 @@ from torch import Tensor
 
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.lagrange import lagrange_weights
-from autosearch.diffusion.solvers.relaxation import relaxed
-from autosearch.diffusion.solvers.state import Interval
-from autosearch.diffusion.solvers.taylor import taylor_weights
-from autosearch.diffusion.solvers.update import Update
+from autosearch.diffusion.solvers.taylor import relaxed, taylor_weights
+from autosearch.diffusion.solvers.update import Interval, Update
 
 __all__ = ["Coefficients", "coefficients"]
 

@@ -22,9 +22,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.solvers.state import Evaluation, Interval
 from autosearch.diffusion.solvers.taylor import difference_weights
-from autosearch.diffusion.solvers.update import Update
+from autosearch.diffusion.solvers.update import Evaluation, Interval, Update
 from autosearch.errors import UserError
 
 __all__ = ["STATISTICS", "Statistics"]

@@ -23,8 +23,7 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers.state import Evaluation, Interval
-from autosearch.diffusion.solvers.update import Update
+from autosearch.diffusion.solvers.update import Evaluation, Interval, Update
 
 __all__ = ["evodiff_step"]
 

@@ -8,13 +8,12 @@ from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.coefficients import coefficients
 from autosearch.diffusion.solvers.dpm_solver_v3 import Statistics
 from autosearch.diffusion.solvers.evodiff import evodiff_step
-from autosearch.diffusion.solvers.state import Evaluation, Interval
-from autosearch.diffusion.solvers.update import Update
+from autosearch.diffusion.solvers.update import Evaluation, Interval, Update
 
-__all__ = ["moved"]
+__all__ = ["next_state"]
 
 
-def moved(
+def next_state(
     update: Update,
     points: Mapping[int, Evaluation],
     end: float,

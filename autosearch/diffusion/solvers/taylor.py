@@ -2,17 +2,17 @@
 
 With the derivatives of the prediction estimated from differences, this holds DPM-Solver,
 DPM-Solver++, UniPC and DEIS in the log of sigma/alpha as special cases (the unified sampling
-framework, Liu et al. 2024, section 3).
+framework, Liu et al. 2024, section 3). What sets most second-order solvers apart is a relaxation,
+a factor ``1 + O(h)`` on the first derivative, of the framework's kinds: with ``z = h`` in noise and
+``z = -h`` in data prediction; ``linear`` takes ``h`` itself in both, as its released code does.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from autosearch.diffusion.solvers.phi import phi
-
-__all__ = ["difference_weights", "taylor_weights"]
+__all__ = ["RELAXATIONS", "difference_weights", "phi", "relaxed", "taylor_weights"]
 
 
 def taylor_weights(
@@ -56,3 +56,51 @@ def difference_weights(distances: Sequence[float], derivative: int) -> list[floa
     wanted[derivative - 1] = 1.0
     found: list[float] = np.linalg.solve(np.stack(rows), wanted).tolist()
     return found
+
+
+def phi(k: int, z: float) -> float:
+    """``phi_1(z) = (exp(z) - 1) / z``, ``phi_{k+1}(z) = (phi_k(z) - 1 / k!) / z``.
+
+    Near 0 the recursion cancels, and the series ``sum_n z**n / (n + k)!`` takes its place.
+    """
+    if abs(z) < 1.0:
+        term = total = 1.0 / math.factorial(k)
+        for n in range(1, 20):
+            term *= z / (n + k)
+            total += term
+        return total
+    value = math.expm1(z) / z
+    for i in range(1, k):
+        value = (value - 1.0 / math.factorial(i)) / z
+    return value
+
+
+def _linear(z: float, coefficient: float) -> float:
+    return 1.0 + coefficient * abs(z)
+
+
+def _exp(z: float, coefficient: float) -> float:
+    return 1.0 + coefficient * math.expm1(z)
+
+
+def _unipc_bh1(z: float, coefficient: float) -> float:
+    """UniPC's second order with ``B(h) = h`` (Zhao et al. 2023)."""
+    return 0.5 / phi(2, z)
+
+
+def _unipc_bh2(z: float, coefficient: float) -> float:
+    """UniPC's with ``B(h) = exp(h) - 1``, which is DPM-Solver's second order."""
+    return 0.5 * phi(1, z) / phi(2, z)
+
+
+RELAXATIONS: Mapping[str, Callable[[float, float], float]] = {
+    "linear": _linear,
+    "exp": _exp,
+    "unipc_bh1": _unipc_bh1,
+    "unipc_bh2": _unipc_bh2,
+}
+
+
+def relaxed(relaxation: tuple[str, float] | None, z: float) -> float:
+    """The factor of a kind and coefficient; 1 for none."""
+    return 1.0 if relaxation is None else RELAXATIONS[relaxation[0]](z, relaxation[1])

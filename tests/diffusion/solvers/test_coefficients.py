@@ -14,8 +14,7 @@ from scipy.integrate import quad
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.solvers import RELAXATIONS, Coefficients, Interval, Update, coefficients
 from autosearch.diffusion.solvers.lagrange import lagrange_weights
-from autosearch.diffusion.solvers.phi import phi
-from autosearch.diffusion.solvers.taylor import difference_weights, taylor_weights
+from autosearch.diffusion.solvers.taylor import difference_weights, phi, taylor_weights
 
 SCHEDULES: dict[str, NoiseSchedule] = {
     "linear": VariancePreserving(),

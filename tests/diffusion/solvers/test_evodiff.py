@@ -10,7 +10,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, VariancePreserving
-from autosearch.diffusion.solvers import Evaluation, Update, moved
+from autosearch.diffusion.solvers import Evaluation, Update, next_state
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 PROBE = Update(2, "data", "evodiff", -1, ((-2,),))
@@ -40,8 +40,8 @@ def test_a_scaled_problem_has_a_scaled_step(update: Update, schedule: NoiseSched
     x, *data = some()
     known = points(schedule, (-1.0, 0.2, 1.0), data, x)
     scaled = points(schedule, (-1.0, 0.2, 1.0), [3 * value for value in data], 3 * x)
-    step = moved(update, known, 1.0, schedule=schedule)
-    torch.testing.assert_close(moved(update, scaled, 1.0, schedule=schedule), 3 * step)
+    step = next_state(update, known, 1.0, schedule=schedule)
+    torch.testing.assert_close(next_state(update, scaled, 1.0, schedule=schedule), 3 * step)
 
 
 def test_a_sum_of_problems_has_no_sum_of_steps() -> None:
@@ -50,7 +50,7 @@ def test_a_sum_of_problems_has_no_sum_of_steps() -> None:
     other = [value.flip(0) for value in (x, *data)]
     levels = (-1.0, 0.2, 1.0)
     steps = [
-        moved(SECOND, points(schedule, levels, found[1:], found[0]), 1.0, schedule=schedule)
+        next_state(SECOND, points(schedule, levels, found[1:], found[0]), 1.0, schedule=schedule)
         for found in ([x, *data], other, [a + b for a, b in zip([x, *data], other, strict=True)])
     ]
     assert (steps[0] + steps[1] - steps[2]).abs().max() > 1e-2
@@ -64,9 +64,9 @@ def test_constant_data_are_exact_on_a_geometric_grid_alone() -> None:
         known = points(schedule, levels, same, x)
         (_, sigma), (_, next_sigma) = (schedule.alpha_sigma(level) for level in levels[1:])
         truth = constant + next_sigma / sigma * (x - constant)
-        error = (moved(SECOND, known, 1.0, schedule=schedule) - truth).abs().max()
+        error = (next_state(SECOND, known, 1.0, schedule=schedule) - truth).abs().max()
         assert (error < 1e-12) == exact
-        ddim = moved(Update(), {-1: known[-1]}, 1.0, schedule=schedule)
+        ddim = next_state(Update(), {-1: known[-1]}, 1.0, schedule=schedule)
         torch.testing.assert_close(ddim, truth)
 
 
@@ -74,7 +74,7 @@ def test_a_direction_without_length_counts_for_nothing() -> None:
     x, *_ = some(shape=(5, 3))
     nothing = [torch.zeros_like(x)] * 3
     known = points(EDM(), (-1.0, 0.0, 1.0), nothing, x)
-    assert moved(SECOND, known, 1.0, schedule=EDM()).isfinite().all()
+    assert next_state(SECOND, known, 1.0, schedule=EDM()).isfinite().all()
 
 
 def test_one_evaluation_a_step_and_first_order_convergence() -> None:
