@@ -22,8 +22,8 @@ from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.solver import compile_updates
-from autosearch.diffusion.sampling.statistics import plan_statistics
-from autosearch.diffusion.solvers import moved
+from autosearch.diffusion.sampling.sampler import plan_statistics
+from autosearch.diffusion.solvers import next_state
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
@@ -73,7 +73,7 @@ def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> NDArray
         for i in range(count - 1):
             for j in range(i + 1, count):
                 ((update, _),) = compile_updates([template], [way.log_snrs[i], way.log_snrs[j]])
-                reached = moved(
+                reached = next_state(
                     update,
                     {-1: way.evaluations[i]},
                     way.log_snrs[j],
