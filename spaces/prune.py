@@ -8,7 +8,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.errors import UserError, validated
 from autosearch.recipe import Recovery
-from autosearch.recipe.numbers import rounded
+from autosearch.recipe.schema import rounded
 from autosearch.spaces.base import Genome, Parameter, Rng
 from autosearch.spaces.prune_masks import AnySubset, Intervals, MaskForm, Pattern
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites

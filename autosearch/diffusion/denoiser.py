@@ -20,8 +20,8 @@ from autosearch.diffusion.sites.interception import Mix, intercepted
 from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.errors import UserError
+from autosearch.recipe import Artifact
 from autosearch.recipe.actions import Action
-from autosearch.recipe.artifact import Artifact
 
 __all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser", "Variant"]
 

@@ -5,14 +5,10 @@ defaults are left out, so equal recipes are equal texts.
 """
 
 from autosearch.recipe.actions import parse_action
-from autosearch.recipe.artifact import Artifact
-from autosearch.recipe.document import ModelKey, Recipe, Start
-from autosearch.recipe.gate import Gate
-from autosearch.recipe.guidance import Guidance
-from autosearch.recipe.numbers import round_float
-from autosearch.recipe.recovery import Recovery
+from autosearch.recipe.document import Artifact, ModelKey, Recipe, Recovery, Start
+from autosearch.recipe.schema import round_float
 from autosearch.recipe.solver import FORMS, SPECIAL_FORMS, CorrectorStep, Relaxation
-from autosearch.recipe.step import Step
+from autosearch.recipe.step import Gate, Guidance, Step
 
 __all__ = [
     "FORMS",

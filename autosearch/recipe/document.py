@@ -1,4 +1,4 @@
-"""The recipe as a whole, read from and written to plain data."""
+"""The recipe as a whole, read from and written to plain data, and what it needs besides itself."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from autosearch.errors import UserError, shortened, validated
-from autosearch.recipe.artifact import Artifact
-from autosearch.recipe.numbers import rounded
-from autosearch.recipe.recovery import Recovery
-from autosearch.recipe.schema import Strict
+from autosearch.recipe.schema import Strict, rounded
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 
-__all__ = ["ModelKey", "Recipe", "Start", "recipe_data"]
+__all__ = ["Artifact", "ModelKey", "Recipe", "Recovery", "Start", "recipe_data"]
 
 VERSION = 1
+_HEX = r"^[0-9a-f]+$"
 
 
 class ModelKey(Strict):
@@ -36,6 +34,39 @@ class Start(Strict):
     """
 
     scale: Literal["unit", "sigma", "scheduler"] = "unit"
+
+
+class Artifact(Strict):
+    """A reference to a file of tensors.
+
+    Attributes:
+        method: what made it.
+        key: hash of its provenance (method, settings, model, seed), part of a plan's identity;
+            the file is called ``KEY.safetensors``.
+        sha256: of the file; a file with another one is refused.
+        settings: as given to the method, for readers.
+    """
+
+    method: Annotated[str, Field(min_length=1, max_length=100)]
+    key: Annotated[str, Field(pattern=_HEX, min_length=24, max_length=24)]
+    sha256: Annotated[str, Field(pattern=_HEX, min_length=64, max_length=64)]
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recovery(Strict):
+    """A short fine-tune of what pruning leaves of a network, on what the whole network says.
+
+    Attributes:
+        steps: of training.
+        rate: the learning rate at first.
+        seed: of everything random in it.
+        rank: of the updates of the linear maps, which are trained alone; None: all weights are.
+    """
+
+    steps: Annotated[int, Field(ge=1, le=1_000_000)]
+    rate: Annotated[float, Field(gt=0, le=1)]
+    seed: Annotated[int, Field(ge=0, lt=10**9)] = 0
+    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
 
 
 class Recipe(Strict):

@@ -1,4 +1,4 @@
-"""One step of a recipe."""
+"""One step of a recipe, with its guidance and its gate."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -7,8 +7,6 @@ from pydantic import Field, field_validator, model_validator
 
 from autosearch.errors import shortened
 from autosearch.recipe.actions import SiteAction
-from autosearch.recipe.gate import Gate
-from autosearch.recipe.guidance import Guidance
 from autosearch.recipe.schema import Strict
 from autosearch.recipe.solver import (
     LAGRANGE,
@@ -20,12 +18,91 @@ from autosearch.recipe.solver import (
     check_relaxed,
 )
 
-__all__ = ["LARGEST_LOG_SNR", "LogSnr", "Step"]
+__all__ = ["LARGEST_LOG_SNR", "Gate", "Guidance", "LogSnr", "Step"]
 
 # Beyond this the signal or the noise is under 2e-22 of the whole, and exponentials overflow.
 LARGEST_LOG_SNR = 50
 LogSnr = Annotated[float, Field(ge=-LARGEST_LOG_SNR, le=LARGEST_LOG_SNR)]
 Factor = Annotated[float, Field(ge=-10, le=10)]
+
+
+class Guidance(Strict):
+    """One rule of guidance; those of a step add up.
+
+    With ``F`` the prediction, ``F_c`` with and ``F_u`` without the condition:
+
+        cfg     F = F_u + scale (F_c - F_u): classifier-free guidance; 1 changes nothing
+        cfgpp   the same for the data, and the noise is that of F_u (CFG++); scale 0 to 1
+        pag     F += scale (F_c - F_p), F_p with attention heads perturbed; 0 changes nothing
+        weak    F = F_w + scale (F_c - F_w), F_w from fewer sites (autoguidance)
+        classifier  moves F up the gradient of log p(label) at the predicted clean data
+
+    See :mod:`autosearch.diffusion.classifier` for the last one's formula.
+
+    Attributes:
+        heads: for ``pag``, attention sites and which of their heads; ``all`` is a whole layer.
+        strength: for ``pag``, how far heads go towards identity attention (SoftPAG).
+        sites: for ``weak``, what its run of the network does at sites, as in a step's own.
+        temperature: for ``classifier``, the factor on its logits.
+        discount: for ``classifier``, a further factor on those of the normaliser.
+    """
+
+    rule: Literal["cfg", "cfgpp", "pag", "weak", "classifier"]
+    scale: Annotated[float, Field(ge=-100, le=100)]
+    heads: dict[str, list[Annotated[int, Field(ge=0)]] | Literal["all"]] = Field(
+        default_factory=dict
+    )
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    sites: dict[str, SiteAction] = Field(default_factory=dict)
+    temperature: Annotated[float, Field(ge=0, le=100)] = 1.0
+    discount: Annotated[float, Field(ge=0, le=10)] = 1.0
+
+    @model_validator(mode="after")
+    def _belongs(self) -> "Guidance":
+        for name, rule in (("heads", "pag"), ("sites", "weak")):
+            given = bool(getattr(self, name))
+            if self.rule == rule and not given:
+                raise ValueError(f"rule {rule!r} needs {name!r}")
+            if self.rule != rule and given:
+                raise ValueError(f"{name!r} goes with rule {rule!r}, not with {self.rule!r}")
+        for name, rule in (
+            ("strength", "pag"),
+            ("temperature", "classifier"),
+            ("discount", "classifier"),
+        ):
+            if self.rule != rule and getattr(self, name) != 1.0:
+                raise ValueError(f"{name!r} goes with rule {rule!r}, not with {self.rule!r}")
+        if self.rule == "cfgpp" and not 0 <= self.scale <= 1:
+            raise ValueError(f"the scale of rule 'cfgpp' is 0 to 1, got {self.scale:g}")
+        return self
+
+
+class Gate(Strict):
+    """Samples whose probe hardly changed do without what the gate covers; the others compute.
+
+    Decided for each sample and branch by itself, once the probe is computed. See
+    :class:`autosearch.diffusion.sites.branches.RowGate` for the two measures.
+
+    Attributes:
+        probe: the site that decides.
+        threshold: a relative error of the probe below which a sample passes; 0 lets none pass.
+        measure: ``forecast``, of the probe's output (CG-Taylor), or ``change``, of what it adds
+            to its input (first-block cache).
+        order: of the probe's forecast.
+        covers: what samples that pass do at sites after the probe, as in a step's ``sites``.
+    """
+
+    probe: str
+    threshold: Annotated[float, Field(ge=0)]
+    measure: Literal["forecast", "change"] = "forecast"
+    order: Annotated[int, Field(ge=0, le=4)] = 0
+    covers: Annotated[dict[str, SiteAction], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _order_of_forecasts(self) -> "Gate":
+        if self.order and self.measure == "change":
+            raise ValueError("'order' goes with measure 'forecast', not with 'change'")
+        return self
 
 
 class Step(Strict):
