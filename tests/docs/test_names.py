@@ -44,6 +44,8 @@ def test_files_and_modules_that_pages_name_exist(page: Path) -> None:
     for code in CODE.findall(text):
         if re.fullmatch(r"[\w./-]+", code) and code.split("/")[0] in TOPS and "/" in code:
             assert (ROOT / code.replace("NAME", "digits")).exists(), code
+        elif re.fullmatch(r"\w+/[\w./-]+\.py", code):  # within autosearch/, for short
+            assert (ROOT / "autosearch" / code).exists(), code
         if re.fullmatch(r"autosearch(\.\w+)+", code) and code not in GROUPS:
             assert is_there(code), code
     for name in re.findall(r"python -m (autosearch[\w.]*)", text):
