@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:  # every command imports this file, and hardly one needs pydantic to begin
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "ClusterLost",
@@ -57,7 +58,7 @@ def missing(error: ImportError, *, install: str, what: str) -> UserError:
     return UserError(f"{what}: {package} is not installed; pip install '{install}'")
 
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 # What pydantic calls the alternatives of one key in a place's path.
 _ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
@@ -71,6 +72,8 @@ def validated(model: type[Model], data: object, *, where: str) -> Model:
     Raises:
         UserError: naming ``where``, the path of the first offending key, and the remedy.
     """
+    from pydantic import ValidationError
+
     if not isinstance(data, Mapping):
         raise UserError(f"{where}: expected a mapping of keys, got {type(data).__name__}")
     try:
@@ -80,7 +83,7 @@ def validated(model: type[Model], data: object, *, where: str) -> Model:
         raise UserError(f"{where}: {_describe(model, detail)}") from None
 
 
-def _priority(detail: ErrorDetails) -> int:
+def _priority(detail: "ErrorDetails") -> int:
     """An unknown key usually explains the missing one beside it, so it is named first.
 
     Of the alternatives of one key, its fixed words say least about a number.
@@ -90,7 +93,7 @@ def _priority(detail: ErrorDetails) -> int:
     return 2 if detail["type"] == "literal_error" and not isinstance(detail["input"], str) else 1
 
 
-def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
+def _describe(model: "type[BaseModel]", detail: "ErrorDetails") -> str:
     path, valid = _place(model, detail["loc"])
     if detail["type"] == "extra_forbidden":
         key = str(detail["loc"][-1])
@@ -105,7 +108,7 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
 
 
-def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+def _place(model: "type[BaseModel]", location: tuple[int | str, ...]) -> tuple[str, list[str]]:
     """A place in nested models as text, and the keys that are valid there or beside it.
 
     The names that pydantic gives to a key's alternatives are left out.
@@ -123,12 +126,14 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str
         text += f".{part}" if text else part
         if _is_model(current):
             valid = list(current.model_fields)
-            found = current.model_fields.get(part)
-            current = _model_in(found.annotation) if found is not None else current
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field is not None else current
     return text, valid
 
 
 def _is_model(value: object) -> bool:
+    from pydantic import BaseModel
+
     return isinstance(value, type) and issubclass(value, BaseModel)
 
 
@@ -137,9 +142,9 @@ def _model_in(annotation: Any) -> Any:
     if _is_model(annotation):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        model = _model_in(argument)
+        if model is not None:
+            return model
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from autosearch._version import __version__
-from autosearch.cli import calibrate, front, listing, recipes, report, run, study
+from autosearch.cli import calibrate, front, listing, recipes, run, study
 from autosearch.cli.output import note, quiet_logging
 from autosearch.errors import ClusterLost, UserError
 
@@ -50,7 +50,7 @@ for command in (
     study.validate,
     study.plot,
     study.export,
-    report.report,
+    study.report,
     recipes.evaluate,
     recipes.sample,
     calibrate.calibrate,

@@ -1,14 +1,23 @@
-"""What commands on a study's directory share: arguments, and the table of its front."""
+"""What commands share: arguments and options, and the table of a study's front."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["CHOICES", "DirectoryArgument", "JsonOption", "read_table"]
+__all__ = [
+    "CHOICES",
+    "DeviceOption",
+    "DirectoryArgument",
+    "JsonOption",
+    "SeedOption",
+    "read_table",
+]
 
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
 
 # What --pick takes, for help and messages; nothing heavy is imported for it.
 CHOICES = 'knee, an id, best:OBJECTIVE, "OBJECTIVE<=VALUE" or "speedup>=VALUE"'

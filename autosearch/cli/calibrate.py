@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption
 from autosearch.cli.output import note, print_json
 from autosearch.errors import UserError
 
@@ -35,9 +36,9 @@ def calibrate(
     samples: Annotated[
         int | None, typer.Option("--samples", help="How many samples to measure on.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a model once: recipes fitted to it, or statistics that any recipe can use."""
     if output.is_dir() != (not output.suffix) and output.exists():
@@ -51,18 +52,12 @@ def calibrate(
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UserError(f"--device {device}: this machine has no such device; use --device cpu")
     denoiser = ModelSpec(model).load().to(device).denoiser
-    found = measure(
+    calibration = measure(
         denoiser, method, output, solver=solver, steps=steps, samples=samples, seed=seed
     )
+    files = [str(path) for path in calibration.files]
+    spent = calibration.forward_equivalents
     if as_json:
-        print_json(
-            {
-                "method": method,
-                "files": [str(path) for path in found.files],
-                "forward_equivalents": found.forward_equivalents,
-            }
-        )
-    for path in found.files if not as_json else ():
-        note(f"{path}")
-    if not as_json:
-        note(f"measured with {found.forward_equivalents:.0f} forwards of one sample")
+        print_json({"method": method, "files": files, "forward_equivalents": spent})
+    else:
+        note("\n".join([*files, f"measured with {spent:.0f} forwards of one sample"]))

@@ -30,10 +30,8 @@ def front(
     table = read_table(directory)
     if pick is not None:
         _recommend(table, pick, directory, as_json=as_json)
-    elif as_json:
-        print_json(table)
     else:
-        print_front(table)
+        print_front(table, as_json=as_json)
 
 
 def _recommend(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
@@ -42,15 +40,18 @@ def _recommend(table: Mapping[str, Any], choice: str, directory: Path, *, as_jso
     from autosearch.study.recommendation import recommend, recommendation_data, recommendation_text
 
     view = FrontView(table)
-    found = recommend(view, choice)
+    recommendation = recommend(view, choice)
     if as_json:
-        print_json(recommendation_data(view, found))
+        print_json(recommendation_data(view, recommendation))
     else:
-        print_text(recommendation_text(view, found, directory=str(directory)))
+        print_text(recommendation_text(view, recommendation, directory=str(directory)))
 
 
-def print_front(table: Mapping[str, Any]) -> None:
-    """A rich table on a terminal, plain text elsewhere."""
+def print_front(table: Mapping[str, Any], *, as_json: bool = False) -> None:
+    """The front as JSON where that is asked for, a rich table on a terminal, else plain text."""
+    if as_json:
+        print_json(table)
+        return
     if not sys.stdout.isatty():
         from autosearch.study.front_text import front_text
 

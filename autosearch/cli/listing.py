@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from autosearch.cli.arguments import JsonOption
 from autosearch.cli.output import print_json, print_text
 from autosearch.errors import unknown_name
-from autosearch.experiment import Experiment, shipped_experiments
 from autosearch.text import align
 
 __all__ = ["KINDS", "catalog", "experiment_schema", "list_", "schema"]
@@ -21,7 +21,7 @@ def list_(
             metavar="KIND", help="experiments, spaces, objectives, algorithms, baselines or models"
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List what there is by name."""
     entries = catalog(kind)
@@ -44,6 +44,12 @@ def schema() -> None:
 
 
 Entry = dict[str, str]
+
+
+def _experiments() -> dict[str, str]:
+    from autosearch.experiment import shipped_experiments
+
+    return shipped_experiments()
 
 
 def _registered(package: str) -> Callable[[], dict[str, str]]:
@@ -72,7 +78,7 @@ def _baselines() -> dict[str, str]:
 
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
-    "experiments": shipped_experiments,
+    "experiments": _experiments,
     "spaces": _registered("autosearch.spaces"),
     "objectives": _registered("autosearch.objectives"),
     "algorithms": _registered("autosearch.algorithms"),
@@ -99,6 +105,8 @@ def experiment_schema() -> dict[str, Any]:
     It also allows what the loader reads as a shorthand: a bare name for ``{name: NAME}``, and a
     family of a space without settings.
     """
+    from autosearch.experiment import Experiment
+
     schema = Experiment.model_json_schema()
     properties = schema["properties"]
     for key, kind in (("model", "models"), ("algorithm", "algorithms")):

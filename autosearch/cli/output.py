@@ -3,12 +3,22 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
 
-__all__ = ["check_output", "note", "print_json", "print_text", "quiet_logging", "warn"]
+__all__ = [
+    "check_least",
+    "check_output",
+    "note",
+    "print_json",
+    "print_result",
+    "print_text",
+    "quiet_logging",
+    "warn",
+]
 
 
 def print_json(data: Any) -> None:
@@ -21,6 +31,14 @@ def print_text(text: str) -> None:
     print(text.rstrip("\n"))
 
 
+def print_result(data: Any, text: Callable[[Any], str], *, as_json: bool) -> None:
+    """A result as the one JSON document, or as the text that is made of it for people."""
+    if as_json:
+        print_json(data)
+    else:
+        print_text(text(data))
+
+
 def note(text: str) -> None:
     """Progress or advice, one line on standard error."""
     print(text, file=sys.stderr, flush=True)
@@ -29,6 +47,17 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """A warning, one line on standard error."""
     note(f"autosearch: warning: {text}")
+
+
+def check_least(option: str, value: float | None, least: int) -> None:
+    """Refuse an option's number below the least that has a meaning.
+
+    Raises:
+        UserError: when it is below that.
+    """
+    if value is not None and value < least:
+        remedy = f"at least {least}" if least else "0 or more"
+        raise UserError(f"{option} {value}: use {remedy}")
 
 
 def check_output(path: Path, *, option: str = "-o") -> None:

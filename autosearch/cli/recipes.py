@@ -1,12 +1,13 @@
 """``evaluate`` and ``sample``: one recipe at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from autosearch.cli.output import check_output, note, print_json, print_text, warn
+from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption
+from autosearch.cli.output import check_least, check_output, note, print_result, warn
 from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ ExperimentOption = Annotated[
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A model by name (digits by default).")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
 
 
 def evaluate(
@@ -44,8 +44,8 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Measure with this many workers.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a recipe, with intervals; with --against also the difference to another."""
     from autosearch.engine.evaluate import RecipeEvaluator, load_recipe, paired
@@ -54,22 +54,20 @@ def evaluate(
         _spec(experiment, model),
         samples=samples,
         seed=seed,
-        objectives=_names(objectives),
+        objectives=None if objectives is None else _names(objectives),
         workers=workers,
         device=_device(device),
     )
     asked = [recipe] if against is None else [recipe, against]
     loaded = [load_recipe(text, evaluator.model.denoiser) for text in asked]
     _warn_of_weights(loaded)
-    found = evaluator.evaluate({one.name: one.recipe for one in loaded})
-    first, second = found[0], found[-1]
+    evaluations = evaluator.evaluate({one.name: one.recipe for one in loaded})
+    first, second = evaluations[0], evaluations[-1]
     data = first.to_dict()
     if against is not None:
         data |= {"against": second.to_dict(), "paired": paired(first, second)}
-    if as_json:
-        print_json(data)
-    else:
-        print_text(_table(first, None if against is None else second, data.get("paired", {})))
+    shown = [first] if against is None else [first, second]
+    print_result(data, lambda data: _table(shown, data.get("paired")), as_json=as_json)
 
 
 def sample(
@@ -84,10 +82,8 @@ def sample(
     seed: SeedOption = 0,
 ) -> None:
     """Draw samples and save them as one picture."""
-    if count < 1:
-        raise UserError(f"-n {count}: draw at least 1 sample")
-    if seed < 0:
-        raise UserError(f"--seed: {seed} is below 0; use 0 or more")
+    check_least("-n", count, 1)
+    check_least("--seed", seed, 0)
     check_output(output)
     if output.suffix.lower() != ".png":
         raise UserError(f"-o {output}: a grid of samples is written as .png; use that suffix")
@@ -122,10 +118,8 @@ def _device(name: str) -> Literal["cpu", "cuda"]:
     return devices[name]
 
 
-def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str) -> list[str]:
+    return [name for name in map(str.strip, text.split(",")) if name]
 
 
 def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
@@ -134,33 +128,23 @@ def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
         warn(f"{', '.join(names)}: searched on other weights than this model's; values may differ")
 
 
-def _table(
-    first: "RecipeEvaluation", second: "RecipeEvaluation | None", paired: dict[str, Any]
-) -> str:
+def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] | None) -> str:
     """Values and, with a second recipe, the differences that count."""
     from autosearch.text import with_error
 
-    evaluations = [first] if second is None else [first, second]
-    lines = [f"{evaluation.name}" for evaluation in evaluations]
+    first = evaluations[0]
+    lines = [evaluation.name for evaluation in evaluations]
     lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals", ""]
     width = max(map(len, first.values))
     for name in first.values:
-        cells = [_cell(*_value(evaluation, name)) for evaluation in evaluations]
-        if second is not None:
+        cells = []
+        for evaluation in evaluations:
+            low, high = evaluation.values[name].interval()
+            cells.append(with_error(evaluation.values[name].value, (high - low) / 2))
+        if paired is not None:
             low, high = paired[name]["ci"]
             difference = paired[name]["difference"]
             sure = "" if low <= 0 <= high else "  (differs)"
             cells.append(f"difference {with_error(difference, (high - low) / 2)}{sure}")
         lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:<18}" for cell in cells).rstrip())
     return "\n".join(lines)
-
-
-def _value(evaluation: "RecipeEvaluation", name: str) -> tuple[float, float]:
-    low, high = evaluation.values[name].interval()
-    return evaluation.values[name].value, (high - low) / 2
-
-
-def _cell(value: float, half: float) -> str:
-    from autosearch.text import with_error
-
-    return with_error(value, half)

@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosearch.cli.arguments import JsonOption
 from autosearch.cli.front import print_front
-from autosearch.cli.output import note, print_json, print_text
+from autosearch.cli.output import check_least, note, print_result, print_text
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Search, validate on fresh noise, and leave the front with a recipe to use."""
     directory = _RUNS / Path(experiment).stem if out is None else out
@@ -61,9 +61,13 @@ def run(
         raise UserError(f"--out {directory}: is a file; give a directory")
     changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
+        from autosearch.study.study import Study
+
         # What was changed at the first run stays changed.
-        changes = [*_earlier_changes(directory), *changes]
-    loaded = _experiment(experiment, changes)
+        changes = [*Study.read(directory).header["overrides"], *changes]
+    from autosearch.experiment import load_experiment
+
+    loaded = load_experiment(experiment, changes)
     if dry:
         _dry_run(loaded, as_json)
         return
@@ -79,9 +83,8 @@ def _changes(
 ) -> list[str]:
     """The command line's changes as ``key=value``; the short options come last."""
     changes = list(overrides)
-    for option, value in (("--workers", workers), ("--budget", budget)):
-        if value is not None and value < 1:
-            raise UserError(f"{option} {value}: use at least 1")
+    check_least("--workers", workers, 1)
+    check_least("--budget", budget, 1)
     if workers is not None:
         changes.append(f"workers.count={workers}")
     if budget is not None:
@@ -91,19 +94,6 @@ def _changes(
     if loggers:
         changes.append(f"loggers={json.dumps(loggers)}")
     return changes
-
-
-def _earlier_changes(directory: Path) -> list[str]:
-    """Those of the study that is resumed."""
-    from autosearch.study.study import Study
-
-    return list(Study.read(directory).header["overrides"])
-
-
-def _experiment(name: str, changes: list[str]) -> "Experiment":
-    from autosearch.experiment import load_experiment
-
-    return load_experiment(name, changes)
 
 
 def _run(
@@ -133,12 +123,10 @@ def _run(
     start = time.monotonic()
     written = write_artifacts(directory, Problem(study.experiment))
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
-    table = front_table(study)
-    if as_json:
-        print_json(table)
-    else:
-        print_front(table)
-        print_text(_phases(seconds))
+    print_front(front_table(study), as_json=as_json)
+    if not as_json:
+        times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+        print_text(f"time: {times}")
         print_text(f"{directory}: {', '.join(path.name for path in written)}")
     if unfinished(study) is not None:
         note(f"{directory}: saved before its end; continue with --resume --out {directory}")
@@ -151,11 +139,4 @@ def _dry_run(experiment: "Experiment", as_json: bool) -> None:
 
     # A run loads as much before it begins.
     data = dry_run(experiment, start=time.process_time())
-    if as_json:
-        print_json(data)
-    else:
-        print_text(dry_run_text(data))
-
-
-def _phases(seconds: Mapping[str, Any]) -> str:
-    return "time: " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    print_result(data, dry_run_text, as_json=as_json)

@@ -1,25 +1,32 @@
-"""What ``status`` says: where a study stands, from its journal and its lock alone."""
+"""What ``status`` says, once or again and again, from a study's journal and its lock alone."""
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autosearch.cli.view import duration, standing_lines
+from autosearch.cli.output import print_text
+from autosearch.cli.view import duration, plain_line, rendered, standing_lines
 from autosearch.study.front import selection
 from autosearch.study.front_text import executed
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.study import Record, Study
 
-__all__ = ["Status", "read_status", "status_data", "status_text"]
+__all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
 
 State = Literal["running", "finished", "stopped", "killed"]
 
 # Where the system cannot say who holds the lock: a journal that was not written for longer than
 # this belongs to a run that has ended.
 _QUIET = 300.0
+# Seconds between two looks of ``--watch``, on a terminal and elsewhere.
+_SECONDS = 2.0
+_PLAIN_SECONDS = 10.0
+# A long journal takes seconds to read: at most one part in this many of the time goes there.
+_SHARE = 10
 # So many of the latest results show who is evaluating.
 _LATEST = 64
 _WORDS = {
@@ -165,3 +172,43 @@ def _left(shown: Snapshot) -> float | None:
     if shown.budget_share < 0.01 or shown.elapsed <= 0:
         return None
     return (1 - shown.budget_share) / shown.budget_share * shown.elapsed
+
+
+def watch(directory: Path) -> None:
+    """Show where a study stands until nobody is at work on it.
+
+    On a terminal one picture, drawn over and over; elsewhere a line every ten seconds. Both end
+    with the text that ``status`` prints.
+    """
+    shows = _redrawn if sys.stdout.isatty() else _lines
+    print_text(status_text(shows(directory)))
+
+
+def _redrawn(directory: Path) -> Status:
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(), auto_refresh=False, transient=True) as live:
+        for status in _statuses(directory, _SECONDS):
+            live.update(rendered(status.snapshot, status.left, head=status.head), refresh=True)
+    return status
+
+
+def _lines(directory: Path) -> Status:
+    for status in _statuses(directory, _PLAIN_SECONDS):
+        if status.state == "running":
+            print_text(plain_line(status.snapshot, status.left))
+            sys.stdout.flush()
+    return status
+
+
+def _statuses(directory: Path, pause: float) -> Iterator[Status]:
+    """One after the other while it runs, then the last."""
+    while True:
+        start = time.monotonic()
+        status = read_status(directory)
+        spent = time.monotonic() - start
+        yield status
+        if status.state != "running":
+            return
+        time.sleep(max(pause, _SHARE * spent))

@@ -1,4 +1,4 @@
-"""Commands on a study's directory: ``status``, ``validate``, ``plot``, ``export``."""
+"""Commands on a study's directory: ``status``, ``validate``, ``plot``, ``report``, ``export``."""
 
 from functools import partial
 from pathlib import Path
@@ -8,13 +8,13 @@ import typer
 
 from autosearch.cli.arguments import CHOICES, DirectoryArgument, JsonOption, read_table
 from autosearch.cli.front import print_front
-from autosearch.cli.output import check_output, note, print_json, print_text, warn
+from autosearch.cli.output import check_least, check_output, note, print_json, print_text, warn
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
     from autosearch.export import Format
 
-__all__ = ["export", "plot", "status", "validate"]
+__all__ = ["export", "plot", "report", "status", "validate"]
 
 
 def status(
@@ -26,7 +26,7 @@ def status(
     if watch and as_json:
         raise UserError("--watch and --json: JSON is printed once; leave one of them out")
     if watch:
-        from autosearch.cli.watch import watch as watch_study
+        from autosearch.cli.status import watch as watch_study
 
         watch_study(directory)
         return
@@ -46,10 +46,8 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the front again on fresh noise, and renew the files beside the journal."""
-    if samples is not None and samples < 1:
-        raise UserError(f"--samples {samples}: use at least 1")
-    if seed is not None and seed < 0:
-        raise UserError(f"--seed {seed}: is below 0; use 0 or more")
+    check_least("--samples", samples, 1)
+    check_least("--seed", seed, 0)
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
     from autosearch.engine.run import validate_study
@@ -66,11 +64,7 @@ def validate(
         loggers=partial(make_loggers, strict=False),
     )
     write_artifacts(directory, Problem(study.experiment))
-    table = front_table(study)
-    if as_json:
-        print_json(table)
-    else:
-        print_front(table)
+    print_front(front_table(study), as_json=as_json)
 
 
 def plot(
@@ -132,6 +126,40 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     note(f"{path}: written")
 
 
+def report(
+    directory: DirectoryArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="DIR/report.html by default."),
+    ] = None,
+    picks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pick",
+            metavar="CHOICE",
+            help=f"Show this point too, with samples, besides the knee and both ends: {CHOICES}.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", help="In each picture; 0 for none, and the model is not loaded."),
+    ] = None,
+) -> None:
+    """Write one HTML file that needs nothing else: front, recipes, samples, cost."""
+    check_least("--samples", samples, 0)
+    path = directory / "report.html" if output is None else output
+    check_output(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"-o {path}: a report is written as .html; use that suffix")
+    from autosearch.visualization.report import Options, write_report
+
+    missing = write_report(directory, path, Options(tuple(picks or ()), samples))
+    for line in missing:
+        warn(line)
+    size = path.stat().st_size
+    note(f"{path}: written, {size / 1e6:.1f} MB" if size > 1e5 else f"{path}: written")
+
+
 def export(
     directory: DirectoryArgument,
     output: Annotated[
@@ -185,7 +213,7 @@ def _export_recipe(
     from autosearch.diffusion.artifact_store import carry_artifacts
     from autosearch.recipe import Recipe
     from autosearch.study.front_view import FrontView
-    from autosearch.study.pick import picked
+    from autosearch.study.pick import choose
     from autosearch.study.study import Study
     from autosearch.text import number
 
@@ -196,7 +224,7 @@ def _export_recipe(
     folder = form.kind == "folder"
     check_output(path / "recipe.json" if folder else path)
     view = FrontView(read_table(directory))
-    chosen = picked(view, pick)
+    chosen = choose(view, pick)
     point = chosen.point
     recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
     if recipe.recovery is not None:

@@ -1,27 +1,65 @@
-"""Choosing one point of a front: the knee, an id, the best of an objective, a limit."""
+"""Choosing one point of a front: the knee, an id, the best of an objective, or limits.
 
+Limits are written ``nfe<=5`` or ``speedup>=2.5 over ddim@10``, several with commas between. A
+speed-up is how many times as fast as a named baseline a recipe is.
+"""
+
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.errors import UserError, unknown_name
+from autosearch.objectives import find
 from autosearch.study.front_view import Axis, FrontView, Point
-from autosearch.study.limits import SPEEDUP, Limit, named_axis, parse_limits, within
-from autosearch.study.speedup import Speed, has_speed, speed
+from autosearch.text import number
 
-__all__ = ["Picked", "knee", "pick", "picked"]
+__all__ = ["SPEEDS", "SPEEDUP", "Choice", "Speed", "choose", "knee", "pick", "speed"]
 
-Array = NDArray[np.float64]
+SPEEDUP = "speedup"
+_PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=)\s*([^\s<>=]+)\s*(?:\bover\s+(\S+)\s*)?")
+
+# What stands for time, the nearest to it first; the first that every point has is taken.
+SPEEDS = ("latency", "macs", "forwards", "nfe")
+# Baselines within this share of the highest cost count as ones that leave nothing out.
+_WHOLE = 0.95
 
 
 @dataclass(frozen=True)
-class Picked:
-    """A point, and what it was compared with.
+class Speed:
+    """What speed-ups are counted in, and against whom.
 
     Attributes:
+        axis: the first of ``SPEEDS`` that all points of the front and all baselines have.
+        base: the baseline that counts as 1.
+    """
+
+    axis: Axis
+    base: Point
+
+    def of(self, point: Point) -> float:
+        """How many times as fast as the base a point is; below 1 where it is slower."""
+        cost = point.value(self.axis.name)
+        return self.base.value(self.axis.name) / cost if cost else float("inf")
+
+    def text(self, point: Point) -> str:
+        """``2.50x as fast as ddim@10 (nfe 10 to 4)``."""
+        before, after = (number(p.value(self.axis.name)) for p in (self.base, point))
+        return (
+            f"{self.of(point):.2f}x as fast as {self.base.name} "
+            f"({self.axis.name} {before} to {after})"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point of a front, and what its speed is compared with.
+
+    Attributes:
+        point: what was chosen.
         speed: the baseline that speed-ups are counted against, the one that the choice names or
             the one that stands for full quality; None where the front has none.
     """
@@ -31,11 +69,11 @@ class Picked:
 
 
 def pick(view: FrontView, choice: str) -> Point:
-    """The point of the front that a choice names; see :func:`picked`."""
-    return picked(view, choice).point
+    """The point of the front that a choice names; see :func:`choose`."""
+    return choose(view, choice).point
 
 
-def picked(view: FrontView, choice: str) -> Picked:
+def choose(view: FrontView, choice: str) -> Choice:
     """The point of the front that a choice names, and what its speed is compared with.
 
     Args:
@@ -45,18 +83,18 @@ def picked(view: FrontView, choice: str) -> Picked:
             Limits give the point that keeps them and is best in the first objective that none of
             them names: ``nfe<=5`` the best quality in five evaluations, ``fid<=2`` the cheapest
             way to that quality. With a speed-up it is the best first quality; see
-            :func:`autosearch.study.speedup.speed` for what it is compared with.
+            :func:`autosearch.study.pick.speed` for what it is compared with.
 
     Raises:
         UserError: when nothing is on the front, or nothing answers to the choice.
     """
     if not view.front:
         raise UserError("--pick: the front is empty; let the search run longer first")
-    limits = parse_limits(view, choice)
+    limits = _parse_limits(view, choice)
     if limits is not None:
-        known = next((limit.speed for limit in limits if limit.speed is not None), None)
-        return Picked(_limited(view, limits), known or _default(view))
-    return Picked(_named(view, choice.strip()), _default(view))
+        named = next((limit.speed for limit in limits if limit.speed is not None), None)
+        return Choice(_pick_within(view, limits), named or _default(view))
+    return Choice(_pick_named(view, choice.strip()), _default(view))
 
 
 def knee(view: FrontView) -> Point:
@@ -80,32 +118,143 @@ def knee(view: FrontView) -> Point:
     return points[order[0]]
 
 
-def _scaled(points: Sequence[Point], axis: Axis) -> Array:
-    """[N] values to be minimised, on 0..1 between the front's best and worst."""
-    values = np.array([point.value(axis.name) for point in points], dtype=np.float64)
-    if (values > 0).all():
-        values = np.log10(values)
-    signed = -values if axis.direction == "maximize" else values
-    span = float(np.ptp(signed))
-    return np.asarray((signed - signed.min()) / (span or 1.0))
+def speed(view: FrontView, base: str | None = None) -> Speed:
+    """Against a named baseline of the table, or the one that stands for full quality.
+
+    That is, of the baselines with the most steps, those that leave nothing out (within 5% of the
+    highest cost among them), the one that is best in the front's first quality.
+
+    Raises:
+        UserError: without baselines, for an unknown one, or where nothing stands for time.
+    """
+    axis = _time_axis(view)
+    if axis is None:
+        raise UserError(
+            f"speedup: this search knows no cost; name one of {', '.join(SPEEDS)} in objectives "
+            "or report"
+        )
+    if not view.baselines:
+        raise UserError("speedup: this search has no baseline to compare with; give a limit")
+    if base is None:
+        return Speed(axis, _whole(view.baselines, axis, view.quality))
+    named = {point.name: point for point in view.baselines}
+    if base not in named:
+        raise unknown_name("baseline", base, named, where="speedup")
+    return Speed(axis, named[base])
 
 
-def _default(view: FrontView) -> Speed | None:
-    return speed(view) if has_speed(view) else None
+@dataclass(frozen=True)
+class _Limit:
+    """A bound on a value of a point.
+
+    Attributes:
+        text: as the user wrote it.
+        name: of the objective, or ``speedup``.
+        value: reads it from a point.
+        upper: whether the bound is the largest value allowed, or the least.
+        bound: the value.
+        speed: for ``speedup``, what it is counted in and against whom.
+    """
+
+    text: str
+    name: str
+    value: Callable[[Point], float]
+    upper: bool
+    bound: float
+    speed: Speed | None = None
+
+    def keeps(self, point: Point) -> bool:
+        """Whether a point is within the limit."""
+        value = self.value(point)
+        return value <= self.bound if self.upper else value >= self.bound
 
 
-def _named(view: FrontView, choice: str) -> Point:
+def _parse_limits(view: FrontView, choice: str) -> list[_Limit] | None:
+    """The limits of a choice; None when it is none.
+
+    Raises:
+        UserError: for an unknown objective or baseline, or a bound that is no number.
+    """
+    parts = choice.split(",")
+    matches = [_PATTERN.fullmatch(part) for part in parts]
+    if not any(matches):
+        return None
+    limits = []
+    for part, match in zip(parts, matches, strict=True):
+        if match is None:
+            raise UserError(
+                f"--pick {part.strip()!r}: is no limit; write OBJECTIVE<=VALUE, several with "
+                "commas between"
+            )
+        limits.append(_parse_limit(view, part.strip(), match))
+    return limits
+
+
+def _parse_limit(view: FrontView, part: str, match: re.Match[str]) -> _Limit:
+    name, relation, text, base = match.groups()
+    where = f"--pick {name}{relation}{text}"
+    fast = name == SPEEDUP
+    try:
+        # "2.5x" is how people write a speed-up.
+        bound = float(text.removesuffix("x") if fast else text)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise UserError(f"{where}: {text!r} is not a number")
+    if not fast:
+        if base is not None:
+            raise UserError(f"{where} over {base}: 'over' goes with speedup alone; leave it out")
+        axis = _axis(view, name)
+        return _Limit(part, name, lambda p: p.value(axis.name), relation == "<=", bound)
+    if relation == "<=":
+        raise UserError(f"{where}: a speed-up has a least value; write {SPEEDUP}>={text}")
+    against = speed(view, base)
+    return _Limit(part, name, against.of, upper=False, bound=bound, speed=against)
+
+
+def _within(points: Sequence[Point], limits: Sequence[_Limit]) -> list[Point]:
+    """The points that keep all limits.
+
+    Raises:
+        UserError: naming the first limit that none of those keeps that keep the ones before it.
+    """
+    kept = list(points)
+    for limit in limits:
+        values = [limit.value(point) for point in kept]
+        kept = [point for point in kept if limit.keeps(point)]
+        if not kept:
+            nearest = min(values) if limit.upper else max(values)
+            others = " that keeps the limits before it" if limit is not limits[0] else ""
+            against = "" if limit.speed is None else f" over {limit.speed.base.name}"
+            raise UserError(
+                f"--pick {limit.text}: no point of the front{others} keeps it; the nearest has "
+                f"{limit.name} {number(nearest)}{against}"
+            )
+    return kept
+
+
+def _pick_within(view: FrontView, limits: Sequence[_Limit]) -> Point:
+    """The best of what keeps the limits, in the first objective that none of them names."""
+    kept = _within(view.front, limits)
+    used = {limit.name for limit in limits}
+    if SPEEDUP in used and view.quality.name not in used:
+        return _best(kept, view.quality)
+    free = [axis for axis in view.axes if axis.name not in used]
+    return _best(kept, free[0] if free else view.axes[0])
+
+
+def _pick_named(view: FrontView, choice: str) -> Point:
     if choice == "knee":
         return knee(view)
     if choice.startswith("best:"):
-        return _best(view.front, named_axis(view, choice.removeprefix("best:")))
+        return _best(view.front, _axis(view, choice.removeprefix("best:")))
     if re.fullmatch(r"#?\d+", choice):
-        return _by_id(view, int(choice.lstrip("#")))
+        return _pick_id(view, int(choice.lstrip("#")))
     valid = ["knee", SPEEDUP, *sorted({axis.name for axis in view.axes})]
     raise unknown_name("choice", choice, valid, where="--pick (knee, ID, best:, <=)")
 
 
-def _by_id(view: FrontView, number: int) -> Point:
+def _pick_id(view: FrontView, number: int) -> Point:
     for point in view.points:
         if point.id == number:
             if point.on_front:
@@ -124,15 +273,53 @@ def _by_id(view: FrontView, number: int) -> Point:
     )
 
 
-def _limited(view: FrontView, limits: Sequence[Limit]) -> Point:
-    """The best of what keeps the limits, in the first objective that none of them names."""
-    kept = within(view.front, limits)
-    used = {limit.name for limit in limits}
-    if SPEEDUP in used and view.quality.name not in used:
-        return _best(kept, view.quality)
-    free = [axis for axis in view.axes if axis.name not in used]
-    return _best(kept, free[0] if free else view.axes[0])
-
-
 def _best(points: Sequence[Point], axis: Axis) -> Point:
     return min(points, key=lambda point: (axis.signed(point.value(axis.name)), point.id))
+
+
+def _axis(view: FrontView, name: str) -> Axis:
+    """An objective of the search, or another that was measured or reported beside it.
+
+    Raises:
+        UserError: when not every point of the front has it.
+    """
+    axis = view.axis(name)
+    if axis is not None:
+        return axis
+    names = sorted(set.intersection(*(set(point.values) for point in view.front)))
+    if name not in names:
+        raise unknown_name("objective", name, [*names, SPEEDUP], where="--pick")
+    objective = find(name)
+    return Axis(name, objective.direction, objective.unit)
+
+
+def _scaled(points: Sequence[Point], axis: Axis) -> Array:
+    """[N] values to be minimised, on 0..1 between the front's best and worst."""
+    values = np.array([point.value(axis.name) for point in points], dtype=np.float64)
+    if (values > 0).all():
+        values = np.log10(values)
+    signed = -values if axis.direction == "maximize" else values
+    span = float(np.ptp(signed))
+    return np.asarray((signed - signed.min()) / (span or 1.0))
+
+
+def _default(view: FrontView) -> Speed | None:
+    """The comparison with full quality; None without baselines or anything that stands for time."""
+    return speed(view) if view.baselines and _time_axis(view) is not None else None
+
+
+def _time_axis(view: FrontView) -> Axis | None:
+    points = [*view.front, *view.baselines]
+    for name in SPEEDS:
+        if points and all(name in point.values for point in points):
+            objective = find(name)
+            return view.axis(name) or Axis(name, objective.direction, objective.unit)
+    return None
+
+
+def _whole(baselines: Sequence[Point], axis: Axis, quality: Axis) -> Point:
+    steps = max(point.steps for point in baselines)
+    longest = [point for point in baselines if point.steps == steps]
+    limit = _WHOLE * max(point.value(axis.name) for point in longest)
+    whole = [point for point in longest if point.value(axis.name) >= limit]
+    return min(whole, key=lambda p: (quality.signed(p.value(quality.name)), p.id))

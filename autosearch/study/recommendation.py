@@ -6,8 +6,7 @@ from typing import Any
 from autosearch.recipe import Recipe
 from autosearch.recipe.describe import step_table
 from autosearch.study.front_view import FrontView, Point
-from autosearch.study.pick import picked
-from autosearch.study.speedup import Speed
+from autosearch.study.pick import Speed, choose
 from autosearch.text import align, with_error
 
 __all__ = ["Recommendation", "recommend", "recommendation_data", "recommendation_text"]
@@ -52,7 +51,7 @@ def recommend(view: FrontView, choice: str) -> Recommendation:
     Raises:
         UserError: when nothing answers to the choice.
     """
-    found = picked(view, choice)
+    found = choose(view, choice)
     at = view.front.index(found.point)
     rivals = view.same_cost(found.point)
     return Recommendation(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from autosearch.cli import status as status_module
-from autosearch.cli import watch as watch_module
 from autosearch.cli.status import read_status
 from autosearch.study.journal import FILE, LOCK, Journal, in_use, read_journal
 from autosearch.study.study import Study
@@ -156,7 +155,7 @@ def test_watching_shows_lines_until_the_run_has_ended(
             process.kill()
             process.wait()
 
-    monkeypatch.setattr(watch_module.time, "sleep", sleep)
+    monkeypatch.setattr(status_module.time, "sleep", sleep)
     lines = cli("status", directory, "--watch").out.splitlines()
     assert [line.partition(":")[0] for line in lines[:2]] == ["search", "search"]
     assert "12 done" in lines[0]

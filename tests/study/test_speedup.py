@@ -7,8 +7,7 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.study.front_view import FrontView
-from autosearch.study.pick import pick, picked
-from autosearch.study.speedup import speed
+from autosearch.study.pick import choose, pick, speed
 
 
 def point(number: int, steps: int, name: str | None = None, **values: float) -> dict[str, Any]:
@@ -54,12 +53,12 @@ def test_a_speed_up_takes_the_best_quality_that_is_fast_enough() -> None:
     assert pick(view, "speedup>=2").id == 5
     assert pick(view, "speedup>=2x").id == 5
     assert pick(view, " speedup >= 2.5 ").id == 4
-    assert picked(view, "speedup>=2").speed == speed(view)
+    assert choose(view, "speedup>=2").speed == speed(view)
 
 
 def test_a_base_may_be_named() -> None:
     view = view_of(*CACHED)
-    found = picked(view, "speedup>=1.2 over dpmpp_2m@10")
+    found = choose(view, "speedup>=1.2 over dpmpp_2m@10")
     assert found.point.id == 5
     assert found.speed is not None
     assert found.speed.base.name == "dpmpp_2m@10"
@@ -115,4 +114,4 @@ def test_without_a_cost_or_a_baseline_there_is_no_speed() -> None:
         pick(view_of(point(0, 5, fid=1.0), names=("fid",)), "speedup>=2")
     with pytest.raises(UserError, match="no baseline to compare with"):
         pick(view_of(point(0, 5, fid=1.0, macs=2.0)), "speedup>=2")
-    assert picked(view_of(point(0, 5, fid=1.0), names=("fid",)), "knee").speed is None
+    assert choose(view_of(point(0, 5, fid=1.0), names=("fid",)), "knee").speed is None

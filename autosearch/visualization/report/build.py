@@ -12,13 +12,12 @@ from markupsafe import Markup
 from autosearch._version import __version__
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.export import picked
 from autosearch.study.front import front_table
 from autosearch.study.front_view import FrontView, Point
-from autosearch.study.progress_snapshot import unfinished
+from autosearch.study.pick import choose
+from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
 from autosearch.text import write_text
-from autosearch.visualization.report.chart import charts, legend
 from autosearch.visualization.report.facts import (
     cost_rows,
     environment_rows,
@@ -26,9 +25,12 @@ from autosearch.visualization.report.facts import (
     repeat,
     seed_rows,
 )
-from autosearch.visualization.report.growth import growth_picture
 from autosearch.visualization.report.headline import choices, headline
-from autosearch.visualization.report.heads import heads_picture
+from autosearch.visualization.report.pictures import (
+    front_pictures,
+    growth_picture,
+    heads_picture,
+)
 from autosearch.visualization.report.points import more_table, point_table
 from autosearch.visualization.report.recipes import recipe_cards
 from autosearch.visualization.report.samples import sample_rows
@@ -69,7 +71,7 @@ def report_html(directory: Path, options: Options) -> tuple[str, list[str]]:
     study = Study.read(directory)
     table = front_table(study)
     view = FrontView(table)
-    chosen = choices(view, [picked(view, choice) for choice in options.picks])
+    chosen = choices(view, [choose(view, choice) for choice in options.picks])
     problem, missing = _problem(directory, study, wanted=options.samples != 0)
     rows = []
     if problem is not None and view.front:
@@ -91,7 +93,7 @@ def _context(
 ) -> dict[str, Any]:
     """Everything that the page shows, samples excepted."""
     table = view.table
-    speed = picked(view, "knee").speed if view.front else None
+    speed = choose(view, "knee").speed if view.front else None
     cards = recipe_cards(view, problem, chosen)
     drawn = [card.id for card in cards]
     ids = {point.id for point in view.points}
@@ -104,8 +106,7 @@ def _context(
         "todo": unfinished(study),
         "view": view,
         "three": len(view.axes) > 2,
-        "charts": charts(view) if view.points or view.baselines else [],
-        "legend": legend(view) if view.points or view.baselines else [],
+        "charts": front_pictures(view),
         "front": point_table(view, view.front, speed, drawn=drawn),
         "overtaken": point_table(view, view.overtaken, speed),
         "baselines": point_table(view, others, speed),

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from autosearch.export import Picked, knee
 from autosearch.study.front_view import FrontView, Point
-from autosearch.study.speedup import Speed
+from autosearch.study.pick import Choice, Speed, knee
 from autosearch.study.study import Study
 from autosearch.text import amount, amount_with_error
 
 __all__ = ["choices", "headline"]
 
 
-def choices(view: FrontView, picks: Sequence[Picked]) -> list[tuple[str, Point]]:
+def choices(view: FrontView, picks: Sequence[Choice]) -> list[tuple[str, Point]]:
     """The knee, the fastest and the best point, then what the user picked; each point once."""
     if not view.front:
         return []

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autosearch.study.front_view import Axis, FrontView, Point
-from autosearch.study.speedup import Speed
+from autosearch.study.pick import Speed
 from autosearch.text import amount, amount_with_error
 
-__all__ = ["Cell", "Row", "Table", "more_table", "point_table"]
+__all__ = ["Cell", "Row", "Table", "more_table", "point_table", "point_text"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,15 @@ class Table:
     groups: list[tuple[str, int]]
     headings: list[str]
     rows: list[Row]
+
+
+def point_text(view: FrontView, point: Point) -> str:
+    """A point in one line: its name, its steps and its value of each objective."""
+    values = ", ".join(
+        f"{axis.name} {amount_with_error(point.value(axis.name), point.half_width(axis.name))}"
+        for axis in view.axes
+    )
+    return f"{point.name}, {point.steps} steps: {values}"
 
 
 def point_table(
