@@ -54,8 +54,11 @@ def test_files_and_modules_that_pages_name_exist(page: Path) -> None:
         assert is_there(name), name
     for names in re.findall(r"python -m autosearch\.experiments\.benchmarks ([a-z_ ]+)`", text):
         assert set(names.split()) <= {*QUICK, *LONG}, names
-    for name in re.findall(r"from (autosearch[\w.]*) import", text):
-        assert is_there(name), name
+    for name, things in re.findall(r"from (autosearch[\w.]*) import ([\w, ]+)", text):
+        assert all(is_there(f"{name}.{thing.strip()}") for thing in things.split(",")), (
+            name,
+            things,
+        )
 
 
 def test_the_citation_names_this_version() -> None:
