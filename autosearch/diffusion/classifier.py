@@ -11,7 +11,7 @@ whose discount below 1 keeps a sure classifier's gradient from vanishing.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,17 +36,12 @@ class Classifier(ABC):
         """Logits [N, classes] of clean samples [N, *sample_shape], in the samples' range."""
 
 
-@dataclass(frozen=True)
-class ClassifierTerm:
+class ClassifierTerm(NamedTuple):
     """How far, and with which calibration, a step follows the classifier."""
 
     scale: float
     temperature: float
     discount: float
-
-    def to_list(self) -> list[float]:
-        """Plain data for hashing."""
-        return [self.scale, self.temperature, self.discount]
 
 
 def classifier_shift(

@@ -10,21 +10,21 @@ from autosearch.diffusion.plan.guidance import classifier_terms
 from autosearch.diffusion.plan.plan import (
     Plan,
     StepPlan,
+    calls,
     check_compatible,
-    evaluations,
     kept_features,
     model_key,
 )
 from autosearch.diffusion.plan.reachability import saved
 from autosearch.diffusion.plan.recovery import compile_training
-from autosearch.diffusion.plan.sites import Combination, compile_branches
+from autosearch.diffusion.plan.sites import compile_branches
 from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.plan.times import checked_log_snrs, checked_times, with_intervals
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError
-from autosearch.recipe import Artifact, Recipe, Step, round_float
+from autosearch.recipe import Artifact, Recipe, round_float
 from autosearch.recipe.actions import feature_site
 
 __all__ = ["compile_recipe"]
@@ -74,13 +74,13 @@ def _steps(
         run if math.isfinite(end) else run.without_renoise()
         for run, end in zip(compile_branches(recipe, denoiser, sites), log_snrs[1:], strict=True)
     ]
-    terms = [
-        classifier_terms(step.guidance, denoiser, where=f"recipe: steps[{i}]")
-        for i, step in enumerate(recipe.steps)
-    ]
     updates = compile_updates(recipe.steps, log_snrs)
-    return tuple(
-        StepPlan(
+    steps = []
+    for i, step in enumerate(recipe.steps):
+        asks = step.evaluate == "network"
+        terms = classifier_terms(step.guidance, denoiser, where=f"recipe: steps[{i}]")
+        leaves_out = any(branch.sites for branch in runs[i].branches)
+        plan = StepPlan(
             time=times[i],
             log_snr=log_snrs[i],
             next_log_snr=log_snrs[i + 1],
@@ -88,17 +88,17 @@ def _steps(
             corrector=updates[i][1],
             evaluate=step.evaluate,
             eta=step.eta if math.isfinite(log_snrs[i + 1]) else 0.0,
-            clip=step.clip if step.evaluate == "network" else None,
+            clip=step.clip if asks else None,
             branches=runs[i].branches,
             weights=runs[i].weights,
             renoise=runs[i].renoise,
-            classifier=terms[i] if step.evaluate == "network" else (),
-            rectify=_rectification(step, runs[i]),
-            scaling=_scaling(step),
+            classifier=terms if asks else (),
+            rectify=_factors(step.rectify, (1, 0)) if leaves_out else None,
+            scaling=_factors(step.scaling, (1, 1)) if asks else None,
             compensation=compensation(recipe.steps, times, i),
         )
-        for i, step in enumerate(recipe.steps)
-    )
+        steps.append(plan)
+    return tuple(steps)
 
 
 def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:
@@ -115,21 +115,16 @@ def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Ar
 
 
 def _macs(steps: Sequence[StepPlan], denoiser: Denoiser, sites: SiteTable) -> int:
-    counts = evaluations(steps)
+    """Multiply-accumulates of one sample: the network's, and the classifier's gradients."""
     network = sum(
-        count * (denoiser.macs - saved(branch.actions, sites))
-        for count, step in zip(counts, steps, strict=True)
+        denoiser.macs - saved(branch.actions, sites)
+        for step in calls(steps)
         for branch in step.branches
     )
-    return network + _classifier_macs(steps, counts, denoiser)
-
-
-def _classifier_macs(steps: Sequence[StepPlan], counts: Sequence[int], denoiser: Denoiser) -> int:
-    """Multiply-accumulates of the classifier's passes forwards and back."""
     if denoiser.classifier is None:
-        return 0
-    gradients = sum(n for n, step in zip(counts, steps, strict=True) if step.classifier)
-    return gradients * GRADIENT_COST * denoiser.classifier.macs
+        return network
+    gradients = sum(bool(step.classifier) for step in calls(steps))
+    return network + gradients * GRADIENT_COST * denoiser.classifier.macs
 
 
 def _check_start(recipe: Recipe, log_snr: float, denoiser: Denoiser) -> None:
@@ -167,20 +162,9 @@ def _start_scale(recipe: Recipe, log_snr: float, schedule: NoiseSchedule) -> flo
     return round_float(scales[recipe.start.scale])
 
 
-def _rectification(step: Step, run: Combination) -> tuple[float, float] | None:
-    """The line that corrects a step which leaves something out; None for the identity."""
-    if step.rectify is None or not any(branch.sites for branch in run.branches):
-        return None
-    factor, offset = step.rectify
-    return None if (factor, offset) == (1, 0) else (factor, offset)
-
-
-def _scaling(step: Step) -> tuple[float, float] | None:
-    """Factors on prediction and state; None for the identity, and where nothing is predicted."""
-    if step.scaling is None or step.evaluate != "network":
-        return None
-    output, state = step.scaling
-    return None if (output, state) == (1, 1) else (output, state)
+def _factors(pair: Sequence[float] | None, neutral: tuple[int, int]) -> tuple[float, float] | None:
+    """Two factors of a step; None for those that change nothing."""
+    return None if pair is None or tuple(pair) == neutral else (pair[0], pair[1])
 
 
 def _declared_memory(steps: tuple[StepPlan, ...], denoiser: Denoiser, sites: SiteTable) -> int:

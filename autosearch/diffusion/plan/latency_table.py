@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autosearch.diffusion.plan.plan import Plan, evaluations
-from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action
 
@@ -63,7 +62,7 @@ class LatencyTable:
             opened += count * whole
             for branch in step.branches:
                 closed -= count * share * self._saved(branch.actions, table)
-                opened -= count * share * self._saved(_when_passed(branch), table)
+                opened -= count * share * self._saved(branch.passing_actions, table)
         if macs is None or closed == opened:
             return closed
         passed = (plan.macs - macs) / _most_saved(plan, counts)
@@ -77,10 +76,6 @@ class LatencyTable:
             if action.remembers:
                 saved -= self.features.get(action.order, 0.0) * site.elements
         return saved
-
-
-def _when_passed(branch: Branch) -> Mapping[str, Action]:
-    return branch.actions if branch.gate is None else dict(branch.gate.sites)
 
 
 def _most_saved(plan: Plan, counts: Sequence[int]) -> int:

@@ -24,6 +24,7 @@ from autosearch.recipe import Artifact, ModelKey, Recipe, round_float
 __all__ = [
     "Plan",
     "StepPlan",
+    "calls",
     "check_compatible",
     "evaluations",
     "kept_features",
@@ -73,9 +74,9 @@ class StepPlan:
         return max(*back, len(self.compensation), 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; log-SNRs of nine digits as in recipes, infinities as text."""
+        """Plain data for hashing; half log-SNRs of nine digits, infinities as text."""
         corrector = self.corrector
-        data: dict[str, Any] = {
+        data = {
             "time": self.time,
             "log_snr": _plain(self.log_snr),
             "next_log_snr": _plain(self.next_log_snr),
@@ -85,18 +86,16 @@ class StepPlan:
             "eta": self.eta,
             "clip": self.clip,
             "branches": [branch.to_list() for branch in self.branches],
-            "weights": list(self.weights),
+            "weights": self.weights,
             "renoise": self.renoise,
         }
-        if self.classifier:
-            data["classifier"] = [term.to_list() for term in self.classifier]
-        if self.rectify:
-            data["rectify"] = list(self.rectify)
-        if self.scaling:
-            data["scaling"] = list(self.scaling)
-        if self.compensation:
-            data["compensation"] = list(self.compensation)
-        return data
+        later = {
+            "classifier": self.classifier,
+            "rectify": self.rectify,
+            "scaling": self.scaling,
+            "compensation": self.compensation,
+        }
+        return data | {name: value for name, value in later.items() if value}
 
 
 @dataclass(frozen=True)
@@ -121,13 +120,12 @@ class Plan:
     @property
     def nfe(self) -> int:
         """Network evaluations: steps that ask the network, and implicit correctors."""
-        return sum(evaluations(self.steps))
+        return len(calls(self.steps))
 
     @property
     def forwards(self) -> int:
         """Branches run, summed over the steps."""
-        counts = evaluations(self.steps)
-        return sum(n * len(step.branches) for n, step in zip(counts, self.steps, strict=True))
+        return sum(len(step.branches) for step in calls(self.steps))
 
     @property
     def forward_equivalents(self) -> float:
@@ -218,6 +216,12 @@ def evaluations(steps: Sequence[StepPlan]) -> list[int]:
         if step.corrector is not None and step.corrector.kind == "implicit":
             counts[i + 1] += 1
     return counts
+
+
+def calls(steps: Sequence[StepPlan]) -> list[StepPlan]:
+    """The step of each call of the network, in order; a step may be there twice or not at all."""
+    counts = evaluations(steps)
+    return [step for step, count in zip(steps, counts, strict=True) for _ in range(count)]
 
 
 def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:

@@ -27,13 +27,10 @@ class Stored:
 
     def add(self, branch: Branch, names: Iterable[str], sites: SiteTable) -> None:
         """Count what a run of a branch computes of some sites."""
-        gate = branch.gate
         for name in names:
-            if sites.runs(name, branch.actions):
+            failing, passing = branch.computes(name, sites)
+            if failing:
                 self.most[branch.name, name] += 1
-                passing = gate is None or (
-                    name != gate.probe and sites.runs(name, dict(gate.sites))
-                )
                 self.least[branch.name, name] += passing
 
 

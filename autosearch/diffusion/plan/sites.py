@@ -166,7 +166,7 @@ def _covered_actions(gate: Gate | None, sites: SiteTable, *, where: str) -> Acti
         raise UserError(f"{where}.gate.probe: {probe!r} is a range; name one site")
     covers = asked_actions(gate.covers, sites, where=f"{where}.gate.covers")
     for name in covers:
-        if sites.position(name) <= sites.position(probe) or _inside(name, probe, sites):
+        if sites.position(name) <= sites.position(probe) or probe in sites.parents(name):
             raise UserError(
                 f"{where}.gate.covers: {name!r} does not come after the probe {probe!r}, which "
                 "decides about it"
@@ -210,12 +210,3 @@ def _compiled_gate(
         tuple(sorted(passing.items())),
         saved(passing, sites) - saved(failing, sites),
     )
-
-
-def _inside(name: str, probe: str, sites: SiteTable) -> bool:
-    parents: list[str] = []
-    here = sites[name].parent
-    while here is not None:
-        parents.append(here)
-        here = sites[here].parent
-    return probe in parents

@@ -1,18 +1,18 @@
 """The calls of the network that a plan makes, and what each of them depends on.
 
-Two plans whose first steps are equal say and are told the same until they part. A call depends on
-the steps before it, whole, and on what the network is given at its own step: the time and the
-branches. Where that step goes, and how, is not asked yet, nor how guidance weighs the branches.
+Two plans whose first steps are equal make equal calls until they part. A call depends on the steps
+before it, whole, and on what the network is given at its own step: the time and the branches.
+Where that step goes, and how, does not matter yet, nor how guidance weighs the branches.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.plan.plan import Plan, StepPlan, evaluations, looked_up
+from autosearch.diffusion.plan.plan import Plan, StepPlan, calls, evaluations, looked_up
 from autosearch.diffusion.plan.reachability import saved
-from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers import FIRST_ORDER
 from autosearch.recipe.actions import feature_site
@@ -54,7 +54,7 @@ def call_keys(plan: Plan) -> tuple[bytes, ...]:
     for step, count in zip(plan.steps, evaluations(plan.steps), strict=True):
         if count:
             found.append(_digest(prefix, step.time, step.branches))
-        if count > 1:  # where an implicit corrector moved the state, by what the step was told
+        if count > 1:  # where an implicit corrector moved the state, by what its step was given
             found.append(_digest(prefix, _evaluation(step)))
         prefix = _digest(prefix, step)
     return tuple(found)
@@ -63,11 +63,7 @@ def call_keys(plan: Plan) -> tuple[bytes, ...]:
 def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
     """The calls that a plan makes on a model, in order."""
     sites = SiteTable(denoiser.sites)
-    steps = [
-        step
-        for step, count in zip(plan.steps, evaluations(plan.steps), strict=True)
-        for _ in range(count)
-    ]
+    steps = calls(plan.steps)
     looks = _looks(steps, sites) if plan.keep else [frozenset[Look]()] * len(steps)
     wanted: list[set[str]] = [set() for _ in steps]
     for index, feature in (look for found in looks for look in found):
@@ -96,13 +92,10 @@ def _macs(step: StepPlan, denoiser: Denoiser, sites: SiteTable) -> int:
 
 def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]:
     """For each call, given by its step, what it may look up: too much rather than too little."""
-    known: dict[tuple[int, str, str], tuple[bool, bool]] = {}
 
+    @cache
     def stores(index: int, branch: str, feature: str) -> tuple[bool, bool]:
-        key = (index, branch, feature)
-        if key not in known:
-            known[key] = _stores(steps[index], branch, feature, sites)
-        return known[key]
+        return _stores(steps[index], branch, feature, sites)
 
     found = []
     for index, step in enumerate(steps):
@@ -125,14 +118,8 @@ def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]
 
 def _stores(step: StepPlan, branch: str, feature: str, sites: SiteTable) -> tuple[bool, bool]:
     """Whether a step's call stores a branch's feature for some of the rows, and for all."""
-    named = (one for one in step.branches if one.name == branch)
-    return next((_stored(one, feature, sites) for one in named), (False, False))
-
-
-def _stored(branch: Branch, feature: str, sites: SiteTable) -> tuple[bool, bool]:
-    site, gate = feature_site(feature), branch.gate
-    failing = sites.runs(site, branch.actions)
-    if gate is None:
-        return failing, failing
-    passing = site != gate.probe and sites.runs(site, dict(gate.sites))
-    return failing or passing, failing and passing
+    for one in step.branches:
+        if one.name == branch:
+            rows = one.computes(feature_site(feature), sites)
+            return any(rows), all(rows)
+    return False, False

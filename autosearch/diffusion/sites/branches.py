@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.recipe.actions import Action, output_feature
 
 __all__ = ["COND", "UNCOND", "Branch", "RowGate", "same_run"]
@@ -66,6 +67,8 @@ class Branch:
         heads: attention heads perturbed towards identity attention, by site.
         strength: how far; 1 replaces the heads' output by their values.
         gate: which rows leave more out than ``sites``, and what.
+        actions: ``sites`` by name.
+        passing_actions: those of rows that pass the gate; without one, ``actions``.
     """
 
     name: str
@@ -75,9 +78,22 @@ class Branch:
     strength: float = 0.0
     gate: RowGate | None = None
     actions: dict[str, Action] = field(init=False, compare=False, repr=False)
+    passing_actions: dict[str, Action] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "actions", dict(self.sites))
+        passing = self.actions if self.gate is None else dict(self.gate.sites)
+        object.__setattr__(self, "passing_actions", passing)
+
+    def computes(self, site: str, sites: SiteTable) -> tuple[bool, bool]:
+        """Whether a site's feature is stored of rows that fail the gate, and of those that pass.
+
+        Without a gate both are the same; with one, the probe is not stored of rows that pass.
+        """
+        failing = sites.runs(site, self.actions)
+        if self.gate is None:
+            return failing, failing
+        return failing, site != self.gate.probe and sites.runs(site, self.passing_actions)
 
     def to_list(self) -> list[object]:
         """Plain data for hashing."""

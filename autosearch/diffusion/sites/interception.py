@@ -5,9 +5,9 @@ an ``attend``) of its own for the duration, and loses it again, also after an ex
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.row_groups import Running, gathered, scattered
 from autosearch.diffusion.sites.sites import SiteTable
 
-__all__ = ["Mix", "PerturbedHeads", "intercepted"]
+__all__ = ["Mix", "PerturbedHeads", "intercepted", "swapped"]
 
 
 @dataclass(frozen=True)
@@ -65,43 +65,46 @@ def intercepted(
     mixes = {} if mixes is None else mixes
     running = Running(sites, branches, memory, coordinate)
     perturbed = {site for one in branches for site, _ in one.heads}
-    replaced: list[tuple[nn.Module, str, Any]] = []
-    try:
+    with ExitStack() as stack:
         for name, module in modules.items():
             if name in running.touched:
-                _replace(module, "forward", _Handler(module.forward, name, running), replaced)
+                handler = _Handler(module.forward, name, running)
+                stack.enter_context(swapped(module, "forward", handler))
             if name in mixes:
                 mixed = _Mixed(module.forward, mixes[name], residual=sites[name].residual)
-                _replace(module, "forward", mixed, replaced)
+                stack.enter_context(swapped(module, "forward", mixed))
             if name in perturbed:
-                attend: Any = module.attend
-                _replace(module, "attend", PerturbedHeads(attend, name, running), replaced)
+                heads = PerturbedHeads(cast(Any, module).attend, name, running)
+                stack.enter_context(swapped(module, "attend", heads))
+        yield
+
+
+@contextmanager
+def swapped(module: nn.Module, attribute: str, value: object) -> Iterator[None]:
+    """Run the body with another value of a module's attribute.
+
+    Another library's hook may already stand there in place of the class's own; it is put back.
+    """
+    hook = vars(module).get(attribute)
+    setattr(module, attribute, value)
+    try:
         yield
     finally:
-        for module, attribute, hook in reversed(replaced):
-            vars(module).pop(attribute, None)
-            if hook is not None:
-                setattr(module, attribute, hook)
+        vars(module).pop(attribute, None)
+        if hook is not None:
+            setattr(module, attribute, hook)
 
 
-def _replace(
-    module: nn.Module, attribute: str, handler: Any, replaced: list[tuple[nn.Module, str, Any]]
-) -> None:
-    # Another library's hook may already stand where ours goes; it is called, and put back.
-    replaced.append((module, attribute, vars(module).get(attribute)))
-    setattr(module, attribute, handler)
-
-
+@dataclass(frozen=True)
 class _Handler:
     """Stands where a site's ``forward`` stood."""
 
-    def __init__(self, original: Callable[..., Tensor], name: str, running: Running) -> None:
-        self._original = original
-        self._name = name
-        self._running = running
+    original: Callable[..., Tensor]
+    name: str
+    running: Running
 
     def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        running, name = self._running, self._name
+        running, name = self.running, self.name
         running.enter(name, hidden)
         output = self._output(hidden, args, kwargs)
         running.decide(name, hidden, output)
@@ -109,11 +112,11 @@ class _Handler:
         return output
 
     def _output(self, hidden: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
-        running, total = self._running, len(hidden)
+        running, total = self.running, len(hidden)
         groups = running.groups(total)
-        standing = [running.stand_in(group, self._name) for group in groups]
+        standing = [running.stand_in(group, self.name) for group in groups]
         if not any(standing):
-            return self._original(hidden, *args, **kwargs)
+            return self.original(hidden, *args, **kwargs)
         pieces = [
             (group.at, running.without(group, *instead, hidden[group.at]))
             for group, instead in zip(groups, standing, strict=True)
@@ -122,29 +125,30 @@ class _Handler:
         computing = [group for group, instead in zip(groups, standing, strict=True) if not instead]
         if computing:
             with running.only(computing):
-                output = self._original(
+                output = self.original(
                     gathered(hidden, computing, total),
                     *(gathered(value, computing, total) for value in args),
                     **{key: gathered(value, computing, total) for key, value in kwargs.items()},
                 )
-            rows = output.split([group.size for group in computing])
+            rows = torch.split(output, [group.size for group in computing])
             pieces += zip((group.at for group in computing), rows, strict=True)
         return scattered(pieces, total)
 
 
+@dataclass(frozen=True)
 class _Mixed:
     """Stands where a site's ``forward`` stood, and blends what comes of it."""
 
-    def __init__(self, original: Callable[..., Tensor], mix: Mix, *, residual: bool) -> None:
-        self._original = original
-        self._mix = mix
-        self._residual = residual
+    original: Callable[..., Tensor]
+    mix: Mix
+    residual: bool
 
     def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        output = self._original(hidden, *args, **kwargs)
-        return hidden + self._mix.of(output - hidden) if self._residual else self._mix.of(output)
+        output = self.original(hidden, *args, **kwargs)
+        return hidden + self.mix.of(output - hidden) if self.residual else self.mix.of(output)
 
 
+@dataclass(frozen=True)
 class PerturbedHeads:
     """Attention whose chosen heads move towards identity attention, in their branches' rows.
 
@@ -153,18 +157,15 @@ class PerturbedHeads:
     heads' output towards their values, and fused attention stays.
     """
 
-    def __init__(
-        self, original: Callable[[Tensor, Tensor, Tensor], Tensor], site: str, running: Running
-    ) -> None:
-        self._original = original
-        self._site = site
-        self._running = running
+    original: Callable[[Tensor, Tensor, Tensor], Tensor]
+    site: str
+    running: Running
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        output = self._original(query, key, value)
+        output = self.original(query, key, value)
         whole = output.clone()
-        for group in self._running.groups(len(query)):
-            chosen = dict(group.branch.heads).get(self._site)
+        for group in self.running.groups(len(query)):
+            chosen = dict(group.branch.heads).get(self.site)
             if chosen:
                 heads = list(chosen)
                 rows = output[group.at].clone()

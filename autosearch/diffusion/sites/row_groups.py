@@ -1,4 +1,4 @@
-"""Which rows of a batch do alike at a site, and what each of them does there."""
+"""Groups the rows of a batch by the action that they take at a site."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,20 +75,18 @@ class Running:
         self._records = _records(sites, memory)
         self._stand_ins: dict[tuple[str, bool], dict[str, tuple[Site, Action]]] = {}
         self._stored: dict[tuple[str, bool], set[str]] = {}
+        recorded = {record.site for found in self._records.values() for record in found}
         for branch in branches:
-            self._prepare((branch.name, False), branch.actions)
-            if branch.gate is not None:
-                self._prepare((branch.name, True), dict(branch.gate.sites))
-                self._stored[branch.name, True].discard(branch.gate.probe)
+            for passed in (False,) if branch.gate is None else (False, True):
+                actions = branch.passing_actions if passed else branch.actions
+                self._stand_ins[branch.name, passed] = sites.stand_ins(actions)
+                self._stored[branch.name, passed] = {
+                    site for site in recorded if branch.computes(site, sites)[passed]
+                }
         self._probes = {branch.gate.probe for branch in branches if branch.gate is not None}
         records = (record for found in self._records.values() for record in found)
         self._bases = {record.base for record in records if record.base is not None}
         self.touched = self._probes.union(self._records, self._bases, *self._stand_ins.values())
-
-    def _prepare(self, key: tuple[str, bool], actions: dict[str, Action]) -> None:
-        self._stand_ins[key] = self._sites.stand_ins(actions)
-        features = (record.site for found in self._records.values() for record in found)
-        self._stored[key] = {site for site in features if self._sites.runs(site, actions)}
 
     def groups(self, total: int) -> list[Group]:
         """The rows of a batch of ``total``, apart where a gate has decided."""

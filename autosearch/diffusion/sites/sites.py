@@ -68,6 +68,13 @@ class SiteTable(Mapping[str, Site]):
         members = self[name].members
         return self._order[members[0] if members else name], -len(members)
 
+    def parents(self, name: str) -> list[str]:
+        """The sites that contain a site or range, the innermost first."""
+        found: list[str] = []
+        while (parent := self[found[-1] if found else name].parent) is not None:
+            found.append(parent)
+        return found
+
     def canonical(self, name: str) -> str:
         """The name; of a range of one, the site's."""
         members = self[name].members
@@ -82,14 +89,10 @@ class SiteTable(Mapping[str, Site]):
         ranges = [self[other].members for other in actions if RANGE in other and other != name]
         if any(member in members for members in ranges for member in site.members):
             return True
-        here: str | None = name
-        while here is not None:
-            if here != name and here in actions:
-                return True
-            if any(here in members for members in ranges):
-                return True
-            here = self[here].parent
-        return False
+        parents = self.parents(name)
+        return not actions.keys().isdisjoint(parents) or any(
+            here in members for members in ranges for here in (name, *parents)
+        )
 
     def runs(self, name: str, actions: Mapping[str, Action]) -> bool:
         """Whether a site is computed, so that its feature is known.
@@ -149,20 +152,14 @@ def blocks(sites: Sequence[Site]) -> list[str]:
 
 def parts(sites: Sequence[Site], inside: Collection[str] | None = None) -> list[str]:
     """The innermost sites, in execution order; with ``inside``, those of these blocks."""
-    parents = {site.name: site.parent for site in sites}
-    containing = set(parents.values())
+    table = SiteTable(sites)
+    containing = {site.parent for site in sites}
     innermost = [site.name for site in sites if site.name not in containing]
     if inside is None:
         return innermost
-    return [name for name in innermost if _outermost(name, parents) in inside]
+    return [name for name in innermost if [name, *table.parents(name)][-1] in inside]
 
 
 def span(names: Sequence[str]) -> str:
     """The name of a range of neighbouring blocks as one site."""
     return names[0] if len(names) == 1 else f"{names[0]}{RANGE}{names[-1]}"
-
-
-def _outermost(name: str, parents: dict[str, str | None]) -> str:
-    while (parent := parents[name]) is not None:
-        name = parent
-    return name

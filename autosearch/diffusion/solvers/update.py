@@ -40,17 +40,15 @@ class Update:
 
     def to_list(self) -> list[object]:
         """Plain data for hashing."""
-        points = [list(chosen) for chosen in self.points]
-        relaxation = list(self.relaxation) if self.relaxation else None
-        found: list[object] = [
+        plain = [
             self.order,
             self.prediction,
             self.form,
             self.start,
-            points,
-            relaxation,
+            self.points,
+            self.relaxation,
         ]
-        return [*found, list(self.weights)] if self.weights else found
+        return [*plain, self.weights] if self.weights else plain
 
 
 FIRST_ORDER = Update()
