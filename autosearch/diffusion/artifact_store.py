@@ -1,17 +1,17 @@
 """Files of measured tensors: calibrations and recovered weights, by where they come from.
 
-Each is a safetensors file whose name is the hash of its provenance and whose header tells it in
-full. The hash of the content guards it: a recipe that refers to a file says which content it means.
+Each is a safetensors file whose name is the hash of its provenance, which its header holds in full.
+A recipe that refers to a file gives the hash of its content, too.
 """
 
 import hashlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,13 +21,28 @@ from torch import Tensor
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
 
-__all__ = ["FOLDER", "ArtifactStore", "Provenance", "carry_artifacts", "packed"]
+__all__ = ["FOLDER", "ArtifactStore", "Provenance", "Recent", "carry_artifacts", "packed"]
 
 # Where a study keeps them, and an export beside its recipe.
 FOLDER = "artifacts"
 _KEY = 24
-# Files whose tensors are held in memory.
 _HELD = 4
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(OrderedDict[Key, Value]):
+    """The four values that were used last, by key; others are made again when they are needed."""
+
+    def hold(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of a key, made where it is not held."""
+        if key not in self:
+            self[key] = make()
+            if len(self) > _HELD:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        return self[key]
 
 
 @dataclass(frozen=True)
@@ -45,13 +60,8 @@ class Provenance:
     seed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "method": self.method,
-            "settings": dict(self.settings),
-            "model": self.model,
-            "seed": self.seed,
-        }
+        """Plain data, as an artifact's header holds it."""
+        return asdict(self)
 
     @property
     def key(self) -> str:
@@ -86,18 +96,14 @@ class ArtifactStore:
 
     folders: Sequence[Path] = ()
     _contents: dict[str, bytes] = field(default_factory=dict)
-    _held: OrderedDict[str, dict[str, Tensor]] = field(default_factory=OrderedDict)
+    _tensors: Recent[str, dict[str, Tensor]] = field(default_factory=Recent)
 
-    def add(self, artifact: Artifact, content: bytes) -> None:
-        """Keep the file of a reference.
+    def add(self, key: str, content: bytes) -> None:
+        """Keep the file of an artifact under its key.
 
         Raises:
             UserError: when the folder cannot be written.
         """
-        self.keep(artifact.key, content)
-
-    def keep(self, key: str, content: bytes) -> None:
-        """The same by its key."""
         if not self.folders:
             self._contents[key] = content
             return
@@ -119,11 +125,11 @@ class ArtifactStore:
         Raises:
             UserError: when it is missing, or is not the one that is meant.
         """
-        content = self._contents.get(artifact.key) or self._found(artifact.key)
+        content = self._read(artifact.key)
         if content is None:
-            places = ", ".join(str(folder) for folder in self.folders) or "memory"
+            folders = ", ".join(str(folder) for folder in self.folders) or "memory"
             raise UserError(
-                f"artifact {artifact.key}.safetensors ({artifact.method}) is not in {places}; put "
+                f"artifact {artifact.key}.safetensors ({artifact.method}) is not in {folders}; put "
                 f"it into the folder '{FOLDER}' beside the recipe"
             )
         if hashlib.sha256(content).hexdigest() != artifact.sha256:
@@ -139,20 +145,10 @@ class ArtifactStore:
         Raises:
             UserError: as :meth:`content`.
         """
-        if artifact.sha256 not in self._held:
-            try:
-                self._held[artifact.sha256] = load(self.content(artifact))
-            except SafetensorError:
-                raise UserError(
-                    f"artifact {artifact.key}.safetensors is no safetensors file; copy it again"
-                ) from None
-            if len(self._held) > _HELD:
-                self._held.popitem(last=False)
-        self._held.move_to_end(artifact.sha256)
-        return self._held[artifact.sha256]
+        return self._tensors.hold(artifact.sha256, lambda: self._loaded(artifact))
 
     def on(self, artifact: Artifact, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The tensors on a device, floats in a type."""
+        """The tensors of a reference on a device, those of floats in a type."""
         return {
             name: tensor.to(device, dtype if tensor.is_floating_point() else None)
             for name, tensor in self.tensors(artifact).items()
@@ -160,7 +156,7 @@ class ArtifactStore:
 
     def find(self, provenance: Provenance) -> Artifact | None:
         """A reference to what is kept of this provenance; None where nothing whole is."""
-        content = self._contents.get(provenance.key) or self._found(provenance.key)
+        content = self._read(provenance.key)
         if content is None:
             return None
         artifact = _reference(provenance, content)
@@ -178,10 +174,21 @@ class ArtifactStore:
         """
         content = self.content(artifact)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        told: Mapping[str, Any] = json.loads(header["__metadata__"]["provenance"])
-        return told
+        provenance: Mapping[str, Any] = json.loads(header["__metadata__"]["provenance"])
+        return provenance
 
-    def _found(self, key: str) -> bytes | None:
+    def _loaded(self, artifact: Artifact) -> dict[str, Tensor]:
+        try:
+            tensors: dict[str, Tensor] = load(self.content(artifact))
+        except SafetensorError:
+            raise UserError(
+                f"artifact {artifact.key}.safetensors is no safetensors file; copy it again"
+            ) from None
+        return tensors
+
+    def _read(self, key: str) -> bytes | None:
+        if key in self._contents:
+            return self._contents[key]
         for folder in self.folders:
             path = Path(folder) / f"{key}.safetensors"
             if path.is_file():
@@ -198,7 +205,7 @@ def carry_artifacts(recipe: Recipe, source: Path, target: Path) -> list[Path]:
     Raises:
         UserError: when one is missing or damaged, or the target cannot be written.
     """
-    artifact_store, copies = ArtifactStore([source / FOLDER]), ArtifactStore([target / FOLDER])
+    originals, copies = ArtifactStore([source / FOLDER]), ArtifactStore([target / FOLDER])
     for artifact in recipe.artifacts.values():
-        copies.add(artifact, artifact_store.content(artifact))
+        copies.add(artifact.key, originals.content(artifact))
     return [target / FOLDER / f"{one.key}.safetensors" for one in recipe.artifacts.values()]

@@ -2,7 +2,6 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.artifact_store import ArtifactStore
+from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.classifier import Classifier
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
@@ -26,8 +25,6 @@ from autosearch.recipe.actions import Action
 __all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser", "Variant"]
 
 _SKIP = Action("skip")
-# Networks with other weights that are held.
-_HELD = 4
 
 
 class Variant(NamedTuple):
@@ -234,7 +231,7 @@ class NetworkDenoiser(InterceptedDenoiser):
         self.weights = weights
         self.modules = dict(modules)
         self._own = Variant(self.network, self.modules)
-        self._variants: OrderedDict[str, Variant] = OrderedDict()
+        self._variants: Recent[str, Variant] = Recent()
         parameter = next(network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
         self.data_mean = data_mean
@@ -278,16 +275,15 @@ class NetworkDenoiser(InterceptedDenoiser):
 
     def _recovered(self, weights: Artifact) -> Variant:
         """The network with an artifact's tensors; those of the last few are held."""
-        if weights.sha256 not in self._variants:
+
+        def make() -> Variant:
             # Held for later, when gradients may be asked for.
             with torch.inference_mode(False):
                 tensors = self.artifact_store.on(weights, self.device, self.dtype)
                 self._check(weights, tensors)
-                self._variants[weights.sha256] = self.variant(tensors)
-            if len(self._variants) > _HELD:
-                self._variants.popitem(last=False)
-        self._variants.move_to_end(weights.sha256)
-        return self._variants[weights.sha256]
+                return self.variant(tensors)
+
+        return self._variants.hold(weights.sha256, make)
 
     def _check(self, weights: Artifact, tensors: Mapping[str, Tensor]) -> None:
         own = self._own.network.state_dict()

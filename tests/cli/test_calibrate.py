@@ -109,7 +109,7 @@ def test_recipes_with_calibrations_sample_alike_in_a_fresh_process(tmp_path: Pat
     for i, name in enumerate((*names, "evodiff@5")):
         recipe = named_recipe(name, denoiser)
         for artifact in recipe.artifacts.values():
-            artifact_store.add(artifact, denoiser.artifact_store.content(artifact))
+            artifact_store.add(artifact.key, denoiser.artifact_store.content(artifact))
         plan = compile_recipe(recipe, denoiser)
         wanted[f"r{i}"] = sample_indices(denoiser, plan, range(50), seed=3, stream=Stream.EVALUATE)
         paths.append(tmp_path / f"r{i}.json")

@@ -34,7 +34,7 @@ def test_the_key_says_where_it_comes_from() -> None:
 def test_what_is_kept_comes_back(tmp_path: Path, kept: bool) -> None:
     artifact, content = packed(PROVENANCE, TENSORS)
     artifact_store = ArtifactStore([tmp_path / "deep" / FOLDER] if kept else [])
-    artifact_store.add(artifact, content)
+    artifact_store.add(artifact.key, content)
     found = artifact_store.on(artifact, torch.device("cpu"), torch.float64)
     assert torch.equal(found["a"], TENSORS["a"].double())
     assert found["n"].dtype == torch.int64

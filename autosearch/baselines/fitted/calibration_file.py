@@ -60,5 +60,5 @@ def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artif
     if artifact.sha256 != wanted:
         raise UserError(f"{path}: damaged; copy it again, or {_REMEDY}")
     calibrator.files[artifact.key] = content
-    calibrator.denoiser.artifact_store.add(artifact, content)
+    calibrator.denoiser.artifact_store.add(artifact.key, content)
     return artifact

@@ -148,5 +148,5 @@ class Calibrator:
         artifact, content = packed(provenance, tensors)
         self.files[artifact.key] = content
         artifact_store: ArtifactStore = self.denoiser.artifact_store
-        artifact_store.add(artifact, content)
+        artifact_store.add(artifact.key, content)
         return artifact

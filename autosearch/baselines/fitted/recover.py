@@ -60,7 +60,7 @@ def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
         taught, forwards = course(denoiser, wanted.settings.seed, wanted.settings.steps)
         tensors = _trained(denoiser, wanted, taught)
     artifact, content = packed(wanted.provenance, tensors)
-    denoiser.artifact_store.add(artifact, content)
+    denoiser.artifact_store.add(artifact.key, content)
     macs = wanted.macs - wanted.shared_macs + forwards * denoiser.macs
     return Recovered(artifact, macs, {artifact.key: content})
 

@@ -1,18 +1,19 @@
 """The sampling loop: one generator that yields each state."""
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from autosearch.diffusion.artifact_store import Recent
 from autosearch.diffusion.classifier import classifier_shift
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
+from autosearch.diffusion.sampling.stepper import StepNoise, Stepper, weighted_sum
 from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.diffusion.solvers import Evaluation, Statistics
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
@@ -34,9 +35,8 @@ __all__ = [
 # with what that one stored in the memory, or by making it.
 Recall = Callable[[Callable[[], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]]
 
-# By content and device, with the integrals found so far.
-_HELD: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
-_MOST = 4
+# By content and device, with the integrals that were computed so far.
+_STATISTICS: Recent[tuple[str, str], Statistics] = Recent()
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ def _weights(denoiser: Denoiser, plan: Plan) -> Artifact | None:
     """The weights of a plan, where they are others than the denoiser's own."""
     if plan.training is None:
         return plan.weights
-    known = denoiser.artifact_store.find(plan.training.provenance)
-    if known is None:
+    weights = denoiser.artifact_store.find(plan.training.provenance)
+    if weights is None:
         raise UserError(
             f"artifact {plan.training.provenance.key}.safetensors (recover): these weights are not "
             "there yet; autosearch evaluate RECIPE trains them"
         )
-    return known
+    return weights
 
 
 def sample(
@@ -144,7 +144,9 @@ def sample_indices(
 
 
 def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
-    """From the denoiser's library, in double precision; None where no step needs any.
+    """The model's statistics that steps of form ``v3`` need; None where there is no such step.
+
+    They come from the denoiser's artifact store, in double precision.
 
     Raises:
         UserError: when they are missing, damaged or of another kind of model.
@@ -153,14 +155,13 @@ def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
     if artifact is None:
         return None
     key = (artifact.sha256, str(denoiser.device))
-    if key not in _HELD:
+
+    def make() -> Statistics:
         tensors = denoiser.artifact_store.on(artifact, denoiser.device, torch.float64)
         where = f"artifact {artifact.key}.safetensors"
-        _HELD[key] = Statistics.from_tensors(tensors, shape=denoiser.sample_shape, where=where)
-        if len(_HELD) > _MOST:
-            _HELD.popitem(last=False)
-    _HELD.move_to_end(key)
-    return _HELD[key]
+        return Statistics.from_tensors(tensors, shape=denoiser.sample_shape, where=where)
+
+    return _STATISTICS.hold(key, make)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ class Network:
             outputs = {name: step.scaling[0] * output for name, output in outputs.items()}
             x = step.scaling[1] * x
         # The weights add up to 1, so the sum is the same in any prediction type.
-        guided = _weighted([outputs[b.name] for b in step.branches], step.weights)
+        parts = [outputs[branch.name] for branch in step.branches]
+        guided = weighted_sum(zip(step.weights, parts, strict=True))
         kind = self.denoiser.prediction
         data, noise = to_data_and_noise(kind, guided, x, alpha, sigma)
         if step.classifier:
@@ -232,11 +234,3 @@ class Network:
         mean = self.denoiser.data_mean
         assert mean is not None  # checked when the plan was made
         return mean.to(device=x.device, dtype=x.dtype).expand_as(x)
-
-
-def _weighted(outputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    total = outputs[0] if weights[0] == 1 else weights[0] * outputs[0]
-    for output, weight in zip(outputs[1:], weights[1:], strict=True):
-        if weight:
-            total = total.add(output, alpha=weight)
-    return total

@@ -5,7 +5,7 @@ theirs. Both march alike.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers import Evaluation, Statistics, Update, next_state
 
-__all__ = ["StepNoise", "Stepper"]
+__all__ = ["StepNoise", "Stepper", "weighted_sum"]
 
 # Gives the noise [N, *sample_shape] that step k >= 1 adds.
 StepNoise = Callable[[int], Tensor]
@@ -101,9 +101,9 @@ class Stepper:
             return
         newest = self._past[-1]
         parts = list(zip(step.compensation, reversed(self._past), strict=False))
-        data = _weighted([(weight, point.data) for weight, point in parts])
+        data = weighted_sum([(weight, point.data) for weight, point in parts])
         noises = [(weight, point.noise) for weight, point in parts if point.noise is not None]
-        noise = None if newest.noise is None else _weighted(noises)
+        noise = None if newest.noise is None else weighted_sum(noises)
         self._past[-1] = replace(newest, data=data, noise=noise)
 
     def _correct(self, previous: StepPlan) -> bool:
@@ -142,9 +142,11 @@ class Stepper:
         )
 
 
-def _weighted(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+def weighted_sum(parts: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """The sum of tensors of one shape, each with its weight; a weight of 0 after the first is none."""
     (weight, first), *others = parts
-    total = weight * first
+    total = first if weight == 1 else weight * first
     for factor, value in others:
-        total = total.add(value, alpha=factor)
+        if factor:
+            total = total.add(value, alpha=factor)
     return total

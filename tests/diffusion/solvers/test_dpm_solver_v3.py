@@ -33,7 +33,7 @@ def denoiser_of(name: str) -> ExactDenoiser:
 
 def kept(denoiser: Denoiser, **tables: Tensor) -> Artifact:
     artifact, content = packed(Provenance("v3", {}, denoiser.weights, 0), tables)
-    denoiser.artifact_store.add(artifact, content)
+    denoiser.artifact_store.add(artifact.key, content)
     return artifact
 
 
