@@ -1,73 +1,70 @@
 """Handing a recipe over, or a whole study: one small file for each format."""
 
-from autosearch.diffusion.artifact_store import carry_artifacts
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
 from autosearch.errors import unknown_name
-from autosearch.export.base import (
-    FolderFormat,
-    FolderWriter,
-    Format,
-    StudyFormat,
-    StudyWriter,
-    Writer,
-)
 from autosearch.export.cache_dit import write_cache_dit
 from autosearch.export.diffusers_folder import write_diffusers
-from autosearch.export.optuna_format import write_optuna
 from autosearch.export.recipe_json import write_recipe
-from autosearch.export.sigma_text import write_sigma_text
-from autosearch.export.sigmas import sigmas_data, write_sigmas
-from autosearch.study.pick import Picked, knee, pick, picked
+from autosearch.export.sigmas import write_sigma_text, write_sigmas
+from autosearch.study.study import Study
 
-__all__ = [
-    "FOLDER_FORMATS",
-    "FORMATS",
-    "STUDY_FORMATS",
-    "FolderFormat",
-    "FolderWriter",
-    "Format",
-    "Picked",
-    "StudyFormat",
-    "StudyWriter",
-    "Writer",
-    "carry_artifacts",
-    "find_format",
-    "knee",
-    "pick",
-    "picked",
-    "sigmas_data",
-    "write_cache_dit",
-    "write_diffusers",
-    "write_optuna",
-    "write_recipe",
-    "write_sigma_text",
-    "write_sigmas",
-]
+__all__ = ["FORMATS", "Format", "find_format"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to hand over a recipe or a study.
+
+    Attributes:
+        name: its name on the command line.
+        summary: what it is, in one line.
+        kind: what ``write`` takes and returns: for a ``file``, a recipe and a path, and for a
+            ``folder`` also the settings of the model that was searched; both return what the user
+            should know about it, one line each. For a ``study``, a study, a place such as a path,
+            and the name it gets there or None; it returns what came of it, in one line.
+        write: writes it.
+    """
+
+    name: str
+    summary: str
+    kind: Literal["file", "folder", "study"]
+    write: Callable[..., Any]
+
+
+def _write_optuna(study: Study, place: str, name: str | None) -> str:
+    # Imported when it is used: it takes a second.
+    from autosearch.export.optuna_study import write_optuna
+
+    return write_optuna(study, place, name)
+
 
 FORMATS: tuple[Format, ...] = (
-    Format("json", "the recipe itself", write_recipe),
-    Format("sigmas", "noise levels and times alone, as JSON", write_sigmas),
-    Format("sigma-text", "noise levels as one line of text, for node editors", write_sigma_text),
-    Format("cache-dit", "which steps compute, as cache-dit takes it", write_cache_dit),
+    Format("json", "the recipe itself", "file", write_recipe),
+    Format("sigmas", "noise levels and times alone, as JSON", "file", write_sigmas),
+    Format(
+        "sigma-text",
+        "noise levels as one line of text, for node editors",
+        "file",
+        write_sigma_text,
+    ),
+    Format("cache-dit", "which steps compute, as cache-dit takes it", "file", write_cache_dit),
+    Format(
+        "diffusers", "a folder with programs for a diffusers pipeline", "folder", write_diffusers
+    ),
+    Format("optuna", "the whole study, for Optuna's dashboard", "study", _write_optuna),
 )
 
-FOLDER_FORMATS: tuple[FolderFormat, ...] = (
-    FolderFormat("diffusers", "a folder with programs for a diffusers pipeline", write_diffusers),
-)
 
-STUDY_FORMATS: tuple[StudyFormat, ...] = (
-    StudyFormat("optuna", "the whole study, for Optuna's dashboard", write_optuna),
-)
-
-
-def find_format(name: str) -> Format | FolderFormat | StudyFormat:
-    """The format of a name, of one recipe or of a study.
+def find_format(name: str) -> Format:
+    """Find a format by its name.
 
     Raises:
         UserError: for an unknown one, with the nearest.
     """
-    forms: tuple[Format | FolderFormat | StudyFormat, ...]
-    forms = (*FORMATS, *FOLDER_FORMATS, *STUDY_FORMATS)
-    known = {form.name: form for form in forms}
-    if name not in known:
-        raise unknown_name("format", name, known, where="--format")
-    return known[name]
+    formats = {form.name: form for form in FORMATS}
+    if name not in formats:
+        raise unknown_name("format", name, formats, where="--format")
+    return formats[name]

@@ -8,6 +8,7 @@ from typing import Any
 from autosearch.errors import UserError
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.stock_code import Target, stock_program
+from autosearch.models.diffusers.families import PipelineFamily, family_of
 from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.prompts import read_prompts
 from autosearch.recipe import Recipe
@@ -64,16 +65,24 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
             "pipeline of diffusers; use json or sigmas"
         )
     configs = PipelineFolder(str(model["path"]), model.get("revision")).configs
-    place = _resolved(str(model["path"]))
+    family = family_of(configs.network, where="model.path")
+    path = str(model["path"])
+    place = str(Path(path).resolve()) if Path(path).is_dir() else path
     dtype = str(model.get("dtype", "float32"))
-    call = _call(model, configs.pipeline)
+    call = _call(model, family)
     write_recipe(recipe, folder / "recipe.json")
-    write_text(folder / "scheduler" / "scheduler_config.json", _scheduler_text(recipe))
+    scheduler = {
+        "_class_name": "RecipeScheduler",
+        "_diffusers_version": "0.0.0",
+        "recipe": recipe.to_dict(),
+    }
+    text = json.dumps(scheduler, indent=1) + "\n"
+    write_text(folder / "scheduler" / "scheduler_config.json", text)
     guided = any(rule.rule in ("cfg", "cfgpp") for step in recipe.steps for rule in step.guidance)
     prepared = {"guidance_scale": _SOME_GUIDANCE} if guided else {}
     example = _EXAMPLE.format(model=repr(place), call=repr({**prepared, **call}), dtype=dtype)
     write_text(folder / "example.py", example)
-    stock = stock_program(recipe, Target(configs.pipeline, place, dtype, call))
+    stock = stock_program(recipe, Target(configs.pipeline, family, place, dtype, call))
     if isinstance(stock, str):
         write_text(folder / "stock.py", stock)
     write_text(folder / "README.md", _readme(recipe, place, configs.pipeline, stock))
@@ -82,32 +91,20 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
     return [f"diffusers alone cannot run it: {'; '.join(stock)}"]
 
 
-def _resolved(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).is_dir() else path
-
-
-def _call(model: Mapping[str, Any], pipeline: str) -> dict[str, Any]:
+def _call(model: Mapping[str, Any], family: PipelineFamily) -> dict[str, Any]:
     """What the pipeline is asked for, and in which size."""
     call: dict[str, Any] = {name: model[name] for name in _SIZES if model.get(name) is not None}
     call |= model.get("call") or {}
-    if pipeline == "FluxPipeline" and model.get("guidance_scale") is not None:
-        call["guidance_scale"] = model["guidance_scale"]
-    if pipeline == "DiTPipeline":
+    if family.condition == "class":
         given = model.get("classes")
         return {"class_labels": given[:2] if isinstance(given, list) else [207, 360], **call}
-    if pipeline == "DDPMPipeline":
+    if family.condition == "none":
         return {"batch_size": 2, **call}
+    if not family.guided and model.get("guidance_scale") is not None:
+        # It is embedded.
+        call["guidance_scale"] = model["guidance_scale"]
     split = read_prompts(model.get("prompts"), count=model.get("prompt_count"))
     return {"prompt": list(split.validation[:2]), **call}
-
-
-def _scheduler_text(recipe: Recipe) -> str:
-    data = {
-        "_class_name": "RecipeScheduler",
-        "_diffusers_version": "0.0.0",
-        "recipe": recipe.to_dict(),
-    }
-    return json.dumps(data, indent=1) + "\n"
 
 
 def _readme(recipe: Recipe, model: str, pipeline: str, stock: str | Sequence[str]) -> str:

@@ -21,8 +21,10 @@ Dates are those of the export, since a study records none; durations are those o
 
 import contextlib
 import datetime
+import importlib.util
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,11 @@ from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.engine.problem import Problem, excess
 from autosearch.errors import UserError
-from autosearch.export.optuna_storage import open_storage
+from autosearch.export.optuna_storage import open_storage, storage_address
 from autosearch.study.front import front_table, objectives_of
 from autosearch.study.study import Candidate, Study
 
-__all__ = ["export_study"]
+__all__ = ["export_study", "write_optuna"]
 
 
 def export_study(
@@ -72,6 +74,19 @@ def export_study(
             optuna.delete_study(study_name=made.study_name, storage=opened)
             raise
     return made
+
+
+def write_optuna(study: Study, place: str, name: str | None) -> str:
+    """Write the study into a storage of Optuna; the result says how to look at it."""
+    exported = export_study(study, place, name=name)
+    counts = Counter(trial.state.name.lower() for trial in exported.get_trials(deepcopy=False))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    installed = importlib.util.find_spec("optuna_dashboard") is not None
+    hint = "" if installed else "pip install 'autosearch[dashboard]', then "
+    return (
+        f"study {exported.study_name!r} with {states or 'no trials'}; "
+        f"{hint}optuna-dashboard {storage_address(place)}"
+    )
 
 
 def _created(study: Study, storage: BaseStorage, name: str) -> optuna.study.Study:

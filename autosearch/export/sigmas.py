@@ -1,4 +1,4 @@
-"""``sigmas``: noise levels and times alone, for samplers that take a custom schedule."""
+"""Noise levels and times alone, for samplers that take a custom schedule: two formats."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from autosearch.recipe import Recipe, Step, round_float
 from autosearch.recipe.describe import corrector_text, lost_choices, runs_again, step_text
 from autosearch.text import write_text
 
-__all__ = ["sigmas_data", "write_sigmas"]
+__all__ = ["sigmas_data", "write_sigma_text", "write_sigmas"]
 
 # Families of models whose pipelines take sigma itself, with alpha = 1 - sigma.
 _FLOW = "flow"
@@ -29,6 +29,7 @@ def sigmas_data(recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
         that is infinite at the start and pipelines take sigma itself, ``sigma``.
     """
     schedule = get_schedule(recipe.model.family, recipe.model.schedule)
+    # Half log-SNRs, log(alpha / sigma).
     log_snrs = [
         schedule.log_snr(step.time) if step.log_snr is None else step.log_snr
         for step in recipe.steps
@@ -54,6 +55,17 @@ def write_sigmas(recipe: Recipe, path: Path) -> Sequence[str]:
     if not lost:
         return ()
     return [f"sigmas alone do not carry this recipe's {', '.join(lost)}; the note says what to set"]
+
+
+def write_sigma_text(recipe: Recipe, path: Path) -> Sequence[str]:
+    """Write K + 1 sigmas with commas between them, the last one the end's.
+
+    They are ``sigma / alpha``, and ``sigma`` for flow models, as node editors with a field for
+    them take them. The result says what sigmas alone cannot express.
+    """
+    data, lost = sigmas_data(recipe)
+    write_text(path, ", ".join(f"{sigma:.9g}" for sigma in data["sigmas"]) + "\n")
+    return [f"sigmas alone do not carry this recipe's {', '.join(lost)}"] if lost else ()
 
 
 def _sigma(schedule: NoiseSchedule, log_snr: float) -> float:

@@ -6,20 +6,10 @@ from typing import Any
 
 from autosearch.export.stock_network import StockNetwork, stock_network
 from autosearch.export.stock_solver import StockSolver, stock_solver
+from autosearch.models.diffusers.families import PipelineFamily
 from autosearch.recipe import Recipe
 
 __all__ = ["Target", "stock_program"]
-
-# Pipelines that do not scale their first noise as the scheduler asks.
-_UNSCALED = (
-    "DiTPipeline",
-    "DDPMPipeline",
-    "StableDiffusion3Pipeline",
-    "FluxPipeline",
-    "SanaPipeline",
-)
-# Pipelines whose call takes neither timesteps nor sigmas.
-_NO_TIMES = ("DiTPipeline", "DDPMPipeline")
 
 _PROGRAM = '''\
 """Samples as the recipe beside this file says, with diffusers alone."""
@@ -96,12 +86,14 @@ class Target:
 
     Attributes:
         pipeline: name of the pipeline's class.
+        family: the kind of its network.
         model: folder or name on a hub.
         dtype: of the weights.
         call: arguments of the pipeline's call, times and guidance aside.
     """
 
     pipeline: str
+    family: PipelineFamily
     model: str
     dtype: str
     call: Mapping[str, Any]
@@ -109,8 +101,8 @@ class Target:
 
 def stock_program(recipe: Recipe, target: Target) -> str | list[str]:
     """The text of the program, or every reason why stock diffusers cannot run the recipe."""
-    solver = stock_solver(recipe, scales_start=target.pipeline not in _UNSCALED)
-    network = stock_network(recipe, target.pipeline)
+    solver = stock_solver(recipe, scales_start=target.family.scales_start)
+    network = stock_network(recipe, target.pipeline, target.family)
     reasons = [solver] if isinstance(solver, str) else []
     reasons += network if isinstance(network, list) else []
     if reasons or isinstance(solver, str) or isinstance(network, list):
@@ -118,7 +110,7 @@ def stock_program(recipe: Recipe, target: Target) -> str | list[str]:
     if network.pruned and (network.cache or "skip_guidance_layers" in network.call):
         return ["blocks that are taken out change the numbers of those that are cached or skipped"]
     constants, body = _network_lines(network)
-    inside = target.pipeline not in _NO_TIMES
+    inside = target.family.condition == "text"
     if not inside:
         constants.insert(0, f"TIMES = {list(solver.values)}")
         body.insert(0, _TIMES.format(argument=solver.argument))

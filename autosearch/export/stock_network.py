@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from autosearch.models.diffusers.families import PipelineFamily
 from autosearch.recipe import Guidance, Recipe, Step, parse_action, round_float
 
 __all__ = ["StockNetwork", "stock_network"]
 
-# The rules of one step, by their names.
+# The guidance rules of one step, by their names.
 Rules = dict[str, Guidance]
 
 _PAG = {
@@ -17,16 +18,6 @@ _PAG = {
     "StableDiffusionXLPipeline": "StableDiffusionXLPAGPipeline",
     "PixArtSigmaPipeline": "PixArtSigmaPAGPipeline",
 }
-_TRANSFORMERS = (
-    "DiTPipeline",
-    "PixArtAlphaPipeline",
-    "PixArtSigmaPipeline",
-    "StableDiffusion3Pipeline",
-    "FluxPipeline",
-    "SanaPipeline",
-)
-# Pipelines whose networks can be given a cache.
-_CACHED = ("FluxPipeline",)
 # Two neighbouring steps are as far apart as two others.
 _EQUAL = 1e-6
 
@@ -48,19 +39,27 @@ class StockNetwork:
     cache: tuple[Mapping[str, Any], Sequence[str]] | None = None
 
 
-def stock_network(recipe: Recipe, pipeline: str) -> StockNetwork | list[str]:
-    """The settings, or every reason why there are none."""
+def stock_network(
+    recipe: Recipe, pipeline: str, family: PipelineFamily
+) -> StockNetwork | list[str]:
+    """The settings, or every reason why there are none.
+
+    Args:
+        recipe: the recipe.
+        pipeline: the name of the pipeline's class.
+        family: the kind of its network.
+    """
     reasons: list[str] = []
-    call, pag = _guidance(recipe, pipeline, reasons)
-    pruned = _pruned(recipe, pipeline, reasons)
-    cache = _cache(recipe, pipeline, reasons)
+    call, pag = _guidance(recipe, pipeline, family, reasons)
+    pruned = _pruned(recipe, family, reasons)
+    cache = _cache(recipe, pipeline, family, reasons)
     if any(step.gate is not None or step.rectify is not None for step in recipe.steps):
         reasons.append("decisions by sample and corrections of skipped steps are not in diffusers")
     return reasons or StockNetwork(call, pag, pruned, cache)
 
 
 def _guidance(
-    recipe: Recipe, pipeline: str, reasons: list[str]
+    recipe: Recipe, pipeline: str, family: PipelineFamily, reasons: list[str]
 ) -> tuple[dict[str, Any], tuple[str, Sequence[str]] | None]:
     """Arguments of the call, and perturbed layers."""
     steps: list[Rules] = [{rule.rule: rule for rule in step.guidance} for step in recipe.steps]
@@ -71,12 +70,12 @@ def _guidance(
         return {}, None
     kinds = {kind for rules in steps for kind in rules}
     call: dict[str, Any] = {}
-    if pipeline not in ("FluxPipeline", "DDPMPipeline"):
+    if family.guided:
         scale = _constant(steps, "cfg", reasons)
         call["guidance_scale"] = 1.0 if scale is None else scale.scale
     pag = _perturbed(steps, pipeline, reasons, call) if "pag" in kinds else None
     if "weak" in kinds:
-        call |= _layers_left_out(steps, pipeline, reasons)
+        call |= _layers_left_out(steps, pipeline, family, reasons)
     for kind in sorted(kinds - {"cfg", "pag", "weak"}):
         reasons.append(f"no pipeline guides by {kind!r}")
     return call, pag
@@ -117,7 +116,9 @@ def _layer(site: str) -> str:
     return ".".join(names.get(part, part) for part in site.split("."))
 
 
-def _layers_left_out(steps: Sequence[Rules], pipeline: str, reasons: list[str]) -> dict[str, Any]:
+def _layers_left_out(
+    steps: Sequence[Rules], pipeline: str, family: PipelineFamily, reasons: list[str]
+) -> dict[str, Any]:
     """Skip-layer guidance of Stable Diffusion 3, over neighbouring steps."""
     acting = [i for i, rules in enumerate(steps) if "weak" in rules]
     rules = {repr(steps[i]["weak"]) for i in acting}
@@ -126,7 +127,7 @@ def _layers_left_out(steps: Sequence[Rules], pipeline: str, reasons: list[str]) 
     skips = all(action == "skip" for action in rule.sites.values())
     together = acting == list(range(acting[0], acting[-1] + 1))
     guided = all("cfg" in known for known in steps)
-    if pipeline != "StableDiffusion3Pipeline":
+    if not family.skips_layers:
         reasons.append(f"{pipeline} does not guide by a run with fewer layers")
     elif len(rules) > 1 or not together or not skips or None in numbers or not guided:
         reasons.append(
@@ -150,26 +151,26 @@ def _block_number(site: str) -> int | None:
     return int(number) if kind == "block" and number.isdigit() else None
 
 
-def _pruned(recipe: Recipe, pipeline: str, reasons: list[str]) -> list[int]:
+def _pruned(recipe: Recipe, family: PipelineFamily, reasons: list[str]) -> list[int]:
     """Numbers of the blocks that no step runs."""
     numbers = [_block_number(site) for site in recipe.pruned]
     if not numbers:
         return []
-    if pipeline not in _TRANSFORMERS or None in numbers:
+    if family.is_unet or None in numbers:
         reasons.append("only whole blocks of transformers can be taken out")
-    elif pipeline == "DiTPipeline" and 0 in numbers:
+    elif family.first_block_shared and 0 in numbers:
         reasons.append("the first block of a DiT also makes what the output layer reads")
     return sorted(number for number in numbers if number is not None)
 
 
 def _cache(
-    recipe: Recipe, pipeline: str, reasons: list[str]
+    recipe: Recipe, pipeline: str, family: PipelineFamily, reasons: list[str]
 ) -> tuple[Mapping[str, Any], Sequence[str]] | None:
     """The Taylor cache that leaves out the same at the same steps, and forecasts the same."""
     acting = [i for i, step in enumerate(recipe.steps) if step.sites]
     if not acting:
         return None
-    if pipeline not in _CACHED:
+    if not family.cached:
         reasons.append(f"the network of {pipeline} takes no cache of diffusers")
         return None
     sites = recipe.steps[acting[0]].sites

@@ -119,7 +119,7 @@ class AskTell(Search):
     def _judge(self, candidate: Candidate, outcome: Outcome) -> Mapping[str, object]:
         """As whoever measured it has judged already."""
         names = ("status", "reason", "values", "forward_equivalents", "seconds")
-        return {name: self._measured[name] for name in names} | {"samples": self._ladder.top}
+        return {name: self._measured[name] for name in names} | {"samples": self._halving.top}
 
 
 class _Memory(Journal):

@@ -10,7 +10,7 @@ from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import teacher_ends
+from autosearch.engine.reference import sample_reference
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor, Runner
@@ -51,7 +51,7 @@ class CandidateEvaluator:
         self._runner = Runner(self._make, name=name)
         if self.problem.latencies:
             with InProcessExecutor(self._make) as executor:
-                self.problem.know_latency(measure_latency_table(executor, self.problem.model)[0])
+                self.problem.use_latency_table(measure_latency_table(executor, self.problem.model)[0])
         self._teacher: NDArray[np.generic] | None = None
         needs = self.problem.measure.needs
         self._samples = experiment.samples if needs else 0
@@ -85,8 +85,8 @@ class CandidateEvaluator:
 
     def _make(self) -> ModelEvaluator:
         spec = _Loaded(self.problem.spec.name, model=self.problem.model)
-        keep = self.problem.experiment.workers.trajectories
-        return ModelEvaluator(spec, device=self._device, trajectories=keep)
+        keep = self.problem.experiment.workers.call_cache
+        return ModelEvaluator(spec, device=self._device, call_cache=keep)
 
     def _task(self, plan: Plan, first_block: int) -> Task:
         problem = self.problem
@@ -104,7 +104,7 @@ class CandidateEvaluator:
         """Ends of the teacher's trajectory on the search's noise."""
         if self._teacher is None and self.problem.measure.needs_teacher:
             with InProcessExecutor(self._make) as executor:
-                found = teacher_ends(
+                found = sample_reference(
                     self.problem,
                     executor,
                     stream=Stream.SEARCH,

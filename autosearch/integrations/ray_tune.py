@@ -24,23 +24,230 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from autosearch.errors import missing
-from autosearch.experiment import Experiment, experiment_from_dict
+from autosearch.diffusion.threads import one_thread
+from autosearch.engine.problem import Problem
+from autosearch.engine.workers.base import Task
+from autosearch.errors import UserError, missing
+from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
+from autosearch.integrations.ask_tell import AskTell
 from autosearch.integrations.candidate_evaluator import CandidateEvaluator
-from autosearch.integrations.ray_tune_searcher import MEASURED, RecipeSearch, as_experiment
 from autosearch.objectives.base import Objective
-from autosearch.study.study import estimates_from_record
+from autosearch.study.journal import Journal
+from autosearch.study.study import Candidate, Study, estimates_from_record
 
 try:
     import ray
     from ray import tune
+    from ray.tune.search import Searcher
 except ImportError as error:
     raise missing(error, install="ray[tune]", what="integrations.tune") from None
 
 __all__ = ["RecipeSearch", "RecipeTrainable", "recipe_trainable"]
 
+# The key of a trial's result under which the whole measurement is reported, as JSON text.
+MEASURED = "measured"
+
+_UNFINISHED = ("PENDING", "RUNNING", "PAUSED")
 # Tune names trials and their folders after the trainable.
 _NAME = "recipe"
+
+
+def _as_experiment(given: Experiment | str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """An experiment itself, or by the name of a shipped one or the path of a file.
+
+    Raises:
+        UserError: for a missing or wrong file, or overrides of what is loaded already.
+    """
+    if not isinstance(given, Experiment):
+        return load_experiment(str(given), overrides)
+    if overrides:
+        raise UserError("overrides: the experiment is loaded already; give its name or path")
+    return given
+
+
+class RecipeSearch(Searcher):
+    """Candidates of an experiment as the configurations of trials.
+
+    A configuration holds ``candidate`` (its number), ``name`` (the baseline's, or the number),
+    ``genome`` (JSON text), ``first_block`` (where its noise begins) and, from an algorithm that
+    works in a box, ``point``.
+
+    ``save`` writes plain JSON: the records that a journal would hold. ``restore`` tells them again;
+    candidates that were given out and whose trials Tune does not know are given out anew.
+
+    Args:
+        experiment: the name of a shipped one, the path of a file, or an Experiment.
+        overrides: ``key=value`` changes, as for ``autosearch run --set``.
+
+    Raises:
+        UserError: for anything in the experiment that cannot be done.
+    """
+
+    def __init__(
+        self, experiment: Experiment | str | Path, *, overrides: Sequence[str] = ()
+    ) -> None:
+        self._experiment = _as_experiment(experiment, overrides)
+        problem = Problem(self._experiment)
+        _ = problem.baselines  # a wrong name among them is the user's mistake, and said now
+        if problem.fitted_names:
+            raise UserError(
+                f"baselines: {problem.fitted_names[0]!r} is fitted to the model, which only "
+                "`autosearch run` does; leave it out"
+            )
+        super().__init__(
+            metric=[objective.name for objective in problem.objectives],
+            mode=[objective.direction[:3] for objective in problem.objectives],
+        )
+        self._most: int | None = None
+        self._trials: dict[str, int] = {}
+        self._loop: AskTell | None = AskTell.start(problem, name="tune")
+        # The loop's own list while there is one.
+        self._records: list[dict[str, Any]] = self._loop.written
+
+    @property
+    def study(self) -> Study:
+        """What was asked and measured so far; :func:`autosearch.study.front.front_table` reads it."""
+        return self._search.study
+
+    def write_study(self, directory: Path | str) -> None:
+        """Leave the trials as a study that ``autosearch validate``, ``front`` and others take.
+
+        Raises:
+            UserError: when the directory holds a study or cannot be written.
+        """
+        path = Path(directory)
+        header = {**self._records[0], "name": path.resolve().name}
+        with Journal.create(path, header) as journal:
+            for record in self._records[1:]:
+                journal.append(record)
+
+    # -- what Tune calls -----------------------------------------------------------------------
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Counted here, where trials that a crash lost are known."""
+        self._most = max_concurrent
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next candidate; None while results must come first; FINISHED at the end."""
+        search = self._search
+        if self._most is not None and search.running >= self._most:
+            return None
+        with one_thread():
+            task = search.ask()
+        if task is None:
+            finished: str = Searcher.FINISHED
+            return finished if search.finished else None
+        self._trials[trial_id] = task.id
+        return _config(search.study.candidates[task.id], task)
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell what was measured; a trial that ended without is infeasible."""
+        number = self._trials.get(trial_id)
+        if number is None:
+            return
+        text = (result or {}).get(MEASURED)
+        if text is None:
+            measured = _unmeasured(self.study.candidates[number], error)
+        else:
+            measured = json.loads(text)
+        with one_thread():
+            self._search.tell(number, measured)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write the state as JSON."""
+        state = {
+            "experiment": self._experiment.to_dict(),
+            "trials": self._trials,
+            "records": self._records,
+        }
+        Path(checkpoint_path).write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Take up a saved state.
+
+        Raises:
+            UserError: when it is damaged, or that of another experiment.
+        """
+        path = Path(checkpoint_path)
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            experiment, trials, records = (state[k] for k in ("experiment", "trials", "records"))
+        except (OSError, ValueError, LookupError, TypeError):
+            raise UserError(
+                f"{path}: not the state of a RecipeSearch, or damaged; start the search again"
+            ) from None
+        if experiment != self._experiment.to_dict():
+            raise UserError(f"{path}: the state of another experiment; restore with that one")
+        alive = _unfinished_trials(path.parent)
+        self._trials = {t: n for t, n in trials.items() if alive is None or t in alive}
+        self._records, self._loop = records, None
+
+    # -- pickling: Tune keeps a copy of the searcher beside its own state ------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        plain = {key: value for key, value in self.__dict__.items() if key != "_loop"}
+        return {**plain, "_experiment": self._experiment.to_dict(), "_records": [*self._records]}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._experiment = experiment_from_dict(state["_experiment"], where="searcher")
+        self._loop = None
+
+    @property
+    def _search(self) -> AskTell:
+        """Built when it is first needed: a pickled copy may never be."""
+        if self._loop is None:
+            with one_thread():
+                self._loop = AskTell(Problem(self._experiment), self._records)
+            self._records = self._loop.written
+            for number in self._trials.values():
+                self._loop.claim(number)
+        return self._loop
+
+
+def _config(candidate: Candidate, task: Task) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "candidate": candidate.id,
+        "first_block": min(task.blocks, default=0),
+        "genome": json.dumps(candidate.genome),
+        "name": candidate.name or f"#{candidate.id}",
+    }
+    if candidate.point is not None:
+        config["point"] = dict(candidate.point)
+    return config
+
+
+def _unmeasured(candidate: Candidate, error: bool) -> dict[str, Any]:
+    """The result of a trial that ended without; charged in full, as for a worker that dies."""
+    died = "worker died: the trial ended in an error"
+    return {
+        "status": "infeasible",
+        "reason": died if error else "stopped before it was measured",
+        "values": {},
+        "forward_equivalents": candidate.nominal,
+        "seconds": 0.0,
+        "worker": "tune",
+    }
+
+
+def _unfinished_trials(directory: Path) -> set[str] | None:
+    """Trials that Tune will run again, from its state beside the searcher's.
+
+    The two are written one after the other, so a kill can leave one older than the other. None
+    where there is no such file, or in a format that this release does not know.
+    """
+    files = sorted(directory.glob("experiment_state-*.json"))
+    if not files:
+        return None
+    try:
+        entries = json.loads(files[-1].read_text(encoding="utf-8"))["trial_data"]
+        states = [json.loads(entry[0]) for entry in entries]
+        return {state["trial_id"] for state in states if state["status"] in _UNFINISHED}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 class RecipeTrainable(tune.Trainable):
@@ -96,7 +303,7 @@ def recipe_trainable(
     Raises:
         UserError: for a missing or wrong experiment.
     """
-    data = as_experiment(experiment, overrides).to_dict()
+    data = _as_experiment(experiment, overrides).to_dict()
     return type(_NAME, (RecipeTrainable,), {"experiment_data": data, "__module__": __name__})
 
 

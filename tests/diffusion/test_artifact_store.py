@@ -56,7 +56,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_recipe_takes_its_artifacts_along(tmp_path: Path) -> None:
     artifact, content = packed(PROVENANCE, TENSORS)
-    ArtifactStore([tmp_path / "study" / FOLDER]).add(artifact, content)
+    ArtifactStore([tmp_path / "study" / FOLDER]).add(artifact.key, content)
     recipe = Recipe.from_dict(
         {
             "version": 1,

@@ -10,7 +10,8 @@ import pytest
 
 from autosearch.baselines import SOLVERS, baseline
 from autosearch.errors import UserError
-from autosearch.export import FORMATS, find_format, sigmas_data
+from autosearch.export import FORMATS, find_format
+from autosearch.export.sigmas import sigmas_data
 from autosearch.models import MixtureModel
 from autosearch.recipe import Recipe
 

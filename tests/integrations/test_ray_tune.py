@@ -18,8 +18,12 @@ from ray import cloudpickle, tune
 from autosearch.engine.run import validate_study
 from autosearch.errors import UserError
 from autosearch.integrations.candidate_evaluator import CandidateEvaluator
-from autosearch.integrations.ray_tune import RecipeSearch, recipe_trainable
-from autosearch.integrations.ray_tune_searcher import MEASURED, _unfinished_trials
+from autosearch.integrations.ray_tune import (
+    MEASURED,
+    RecipeSearch,
+    _unfinished_trials,
+    recipe_trainable,
+)
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study

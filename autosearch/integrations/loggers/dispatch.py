@@ -15,7 +15,7 @@ from autosearch.integrations.loggers.logger_thread import LoggerThread
 from autosearch.integrations.loggers.metrics import Tally, validated_numbers
 from autosearch.integrations.loggers.progress_file import ProgressFile
 from autosearch.registry import construct
-from autosearch.study.progress_snapshot import unfinished
+from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
 
 __all__ = ["Loggers", "Watchers", "make_loggers"]

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +15,12 @@ from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site
 from autosearch.models.diffusers.conditions import Conditions, joined
 from autosearch.models.diffusers.families import PipelineFamily
-from autosearch.models.diffusers.module_adapter import ModuleAdapter, acting, bridged
+from autosearch.models.diffusers.module_adapter import (
+    ModuleAdapter,
+    bridged,
+    is_acting,
+    replaced_forward,
+)
 from autosearch.models.diffusers.site_specs import SiteSpec
 
 __all__ = ["PipelineDenoiser", "plain_sites"]
@@ -30,8 +35,12 @@ class PipelineDenoiser(InterceptedDenoiser):
     Args:
         network: the module, in evaluation mode.
         family: its kind.
-        places: its sites.
-        sites: the same with what they cost.
+        site_specs: where its sites are.
+        sites: its sites with what they cost.
+        macs: multiply-accumulates of one full forward of one sample.
+        schedule: the noise schedule that it was trained for.
+        prediction: what it predicts.
+        sample_shape: the shape of one state.
         conditions: what the branches are given.
         classes: how many labels there are: classes or prompts.
     """
@@ -66,12 +75,10 @@ class PipelineDenoiser(InterceptedDenoiser):
     def set_network(self, network: nn.Module, site_specs: Sequence[SiteSpec]) -> None:
         """Take another network of the same configuration."""
         self.network = network
-        self.modules: Mapping[str, ModuleAdapter] = {
-            place.name: place.adapter() for place in site_specs
-        }
-        self._parents = {place.name: place.parent for place in site_specs}
+        self.modules: Mapping[str, ModuleAdapter] = {spec.name: spec.adapter for spec in site_specs}
+        self._parents = {spec.name: spec.parent for spec in site_specs}
         self._compiled: dict[str, Callable[..., Any]] = {}
-        self.heads = {place.name: place.heads for place in site_specs if place.heads}
+        self.heads = {spec.name: spec.heads for spec in site_specs if spec.heads}
         parameter = next(network.parameters())
         self.device, self.network_dtype = parameter.device, parameter.dtype
         config: Any = network.config
@@ -86,15 +93,15 @@ class PipelineDenoiser(InterceptedDenoiser):
         }
 
     def set_conditions(self, conditions: Conditions) -> None:
-        """Take others."""
+        """Give the branches other conditions from now on."""
         self._conditions = conditions
         self.conditions = conditions.modes
 
     def with_conditions(self, conditions: Conditions) -> "PipelineDenoiser":
-        """The same network with other conditions."""
-        made = copy.copy(self)
-        made.set_conditions(conditions)
-        return made
+        """A denoiser of the same network with other conditions."""
+        other = copy.copy(self)
+        other.set_conditions(conditions)
+        return other
 
     def run(
         self, inputs: Tensor, times: Tensor, condition: Tensor | None, branches: Sequence[Branch]
@@ -117,24 +124,21 @@ class PipelineDenoiser(InterceptedDenoiser):
         """Run the body with compiled blocks, but for those inside which something acts."""
         touched: set[str] = set()
         for name, adapter in self.modules.items():
-            if self._compiled and acting(adapter):
+            if self._compiled and is_acting(adapter):
                 parent = self._parents[name]
                 while parent is not None:
                     touched.add(parent)
                     parent = self._parents[parent]
-        chosen = [name for name in self._compiled if name not in touched]
-        modules = [self.modules[name].module for name in chosen]
-        for module, name in zip(modules, chosen, strict=True):
-            module.forward = self._compiled[name]
-        try:
+        with ExitStack() as stack:
+            for name, forward in self._compiled.items():
+                if name not in touched:
+                    module = self.modules[name].module
+                    stack.enter_context(replaced_forward(module, forward))
             yield
-        finally:
-            for module in modules:
-                del module.forward
 
 
 def plain_sites(site_specs: Sequence[SiteSpec]) -> list[Site]:
     """Sites without what they cost, for running recipes and not for searching them."""
     return [
-        Site(place.name, 0, 0, parent=place.parent, residual=place.residual) for place in site_specs
+        Site(spec.name, 0, 0, parent=spec.parent, residual=spec.residual) for spec in site_specs
     ]

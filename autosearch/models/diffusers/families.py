@@ -37,10 +37,11 @@ class PipelineFamily:
     """A kind of network.
 
     Attributes:
-        name: ours, in messages.
-        condition: what its samples are of: a ``class``, a ``text`` or ``none``.
-        places: its sites.
-        sample_shape: of one state.
+        name: a short one, for messages.
+        condition: what its samples are of: a ``class``, a ``text`` or ``none``. Only pipelines of
+            texts take times in their call.
+        site_specs: finds its sites.
+        sample_shape: the shape of one state.
         inputs: shapes of everything else that it is given.
         state: the argument that holds the state.
         shared: arguments without a row for each sample.
@@ -49,6 +50,9 @@ class PipelineFamily:
         guided: whether it runs without its condition, so that classifier-free guidance works.
         scales_start: whether its pipelines scale the noise that they start from.
         packed: whether its states are tokens of 2 x 2 latents.
+        cached: whether diffusers can give its blocks a cache.
+        skips_layers: whether its pipelines guide by a run with fewer layers.
+        first_block_shared: whether its output layer reads what its first block makes.
     """
 
     name: str
@@ -63,6 +67,14 @@ class PipelineFamily:
     guided: bool = True
     scales_start: bool = True
     packed: bool = False
+    cached: bool = False
+    skips_layers: bool = False
+    first_block_shared: bool = False
+
+    @property
+    def is_unet(self) -> bool:
+        """Whether it is a U-Net, and not a list of equal blocks."""
+        return self.site_specs is unet_sites
 
 
 def family_of(network: Mapping[str, Any], *, where: str) -> PipelineFamily:
@@ -255,6 +267,7 @@ FAMILIES: Mapping[str, PipelineFamily] = {
         lambda configs, size: {"class_labels": ()},
         cond_first=True,
         scales_start=False,
+        first_block_shared=True,
     ),
     "UNet2DModel": PipelineFamily(
         "pixel unet",
@@ -282,6 +295,7 @@ FAMILIES: Mapping[str, PipelineFamily] = {
         _sd3_text,
         time_scale=lambda network: 1000.0,
         scales_start=False,
+        skips_layers=True,
     ),
     "FluxTransformer2DModel": PipelineFamily(
         "flux",
@@ -296,6 +310,7 @@ FAMILIES: Mapping[str, PipelineFamily] = {
         guided=False,
         scales_start=False,
         packed=True,
+        cached=True,
     ),
     "SanaTransformer2DModel": PipelineFamily(
         "sana",

@@ -35,8 +35,10 @@ def count(
     """Count on the meta device, where tensors have shapes and no values.
 
     Args:
-        network: on the meta device.
-        places: of its sites.
+        network: the network, on the meta device.
+        family: its kind.
+        site_specs: where its sites are.
+        sample_shape: the shape of one state.
         inputs: shapes of what it is given besides the state and the time.
     """
     given = {
@@ -46,31 +48,29 @@ def count(
     }
     elements: dict[str, int] = {}
     with ExitStack() as stack, torch.no_grad(), count_macs() as counter:
-        for place in site_specs:
-            hook = _measure(place, elements)
-            handle = place.module.register_forward_hook(hook, with_kwargs=True)
+        for spec in site_specs:
+            hook = _measure(spec, elements)
+            handle = spec.module.register_forward_hook(hook, with_kwargs=True)
             stack.callback(handle.remove)
         network(**given)
     names = {module: name for name, module in network.named_modules()}
     kind = type(network).__name__
     sites = tuple(
         Site(
-            place.name,
-            counter.of(f"{kind}.{names[place.module]}"),
-            elements[place.name],
-            parent=place.parent,
-            residual=place.residual,
+            spec.name,
+            counter.of(f"{kind}.{names[spec.module]}"),
+            elements[spec.name],
+            parent=spec.parent,
+            residual=spec.residual,
         )
-        for place in site_specs
+        for spec in site_specs
     )
     return Counts(counter.total, sites)
 
 
-def _measure(place: SiteSpec, elements: dict[str, int]) -> Any:
-    adapter = place.adapter()
-
+def _measure(spec: SiteSpec, elements: dict[str, int]) -> Any:
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        elements[place.name] = adapter.elements(args, kwargs, output)
+        elements[spec.name] = spec.adapter.elements(args, kwargs, output)
 
     return hook
 

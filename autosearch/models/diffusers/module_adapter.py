@@ -1,13 +1,13 @@
 """Modules of another library seen as functions of one tensor, which is how sites are intercepted.
 
 Those modules take their input under various names, some take two streams of tokens, and some
-return tuples. A port packs the streams into one tensor and unpacks it again; only ports that
+return tuples. An adapter packs the streams into one tensor and unpacks it again; only adapters that
 something acts on in a call are in the way of that call.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -17,17 +17,17 @@ from torch.overrides import TorchFunctionMode
 
 from autosearch.errors import UserError
 
-__all__ = ["ModuleAdapter", "acting", "bridged"]
+__all__ = ["ModuleAdapter", "bridged", "is_acting", "replaced_forward"]
 
 _ATTENTION = ("query", "key", "value")
 _OPTIONS = ("attn_mask", "dropout_p", "is_causal")
 
 
 class ModuleAdapter:
-    """One site's module.
+    """One site's module as a function of one tensor.
 
     ``forward`` and ``attend`` are what :func:`autosearch.diffusion.sites.interception.intercepted`
-    replaces, on the port and not on the module.
+    replaces, on the adapter and not on the module.
 
     Args:
         module: the site's.
@@ -81,18 +81,10 @@ class ModuleAdapter:
         given = self._named(args, kwargs)
         return self._packed_output(output, [given[name] for name in self._inputs]).numel()
 
-    @contextmanager
-    def bridged(self) -> Iterator[None]:
-        """For the duration, calls of the module go through the port."""
-        before = vars(self.module).get("forward")
+    def bridged(self) -> AbstractContextManager[None]:
+        """Run the body with calls of the module going through the adapter."""
         self._original = self.module.forward
-        self.module.forward = self._bridge
-        try:
-            yield
-        finally:
-            del self.module.forward
-            if before is not None:
-                self.module.forward = before
+        return replaced_forward(self.module, self._bridge)
 
     def _bridge(self, *args: Any, **kwargs: Any) -> Any:
         given = self._named(args, kwargs)
@@ -140,7 +132,8 @@ class ModuleAdapter:
     def _packed_output(self, output: Any, streams: Sequence[Tensor]) -> Tensor:
         """One tensor out of what the module returns, from these inputs."""
         if self._outputs is None:
-            return output
+            tensor: Tensor = output
+            return tensor
         return _packed(
             [
                 stream if place is None else output[place]
@@ -151,15 +144,15 @@ class ModuleAdapter:
     def _unpacked(self, hidden: Tensor) -> Sequence[Tensor]:
         if len(self._inputs) == 1:
             return [hidden]
-        return hidden.split(self._lengths, dim=1)
+        return torch.split(hidden, self._lengths, dim=1)
 
 
 class _Attention(TorchFunctionMode):
-    """Sends scaled dot-product attention through a port's ``attend``."""
+    """Sends scaled dot-product attention through an adapter's ``attend``."""
 
     def __init__(self, adapter: ModuleAdapter) -> None:
         super().__init__()
-        self._port = adapter
+        self._adapter = adapter
 
     def __torch_function__(
         self,
@@ -170,20 +163,33 @@ class _Attention(TorchFunctionMode):
     ) -> Any:
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        return self._port.attended(args, kwargs or {})
+        return self._adapter.attended(args, kwargs or {})
 
 
-def acting(adapter: ModuleAdapter) -> bool:
-    """Whether something is to be done at a port in the call under way."""
+def is_acting(adapter: ModuleAdapter) -> bool:
+    """Whether something is to be done at a site in the call under way."""
     return not vars(adapter).keys().isdisjoint(("forward", "attend"))
 
 
 @contextmanager
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Run the body with another ``forward`` of a module; what stood there before comes back."""
+    before = vars(module).get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+        if before is not None:
+            module.forward = before
+
+
+@contextmanager
 def bridged(adapters: Mapping[str, ModuleAdapter]) -> Iterator[None]:
-    """Run the body with calls of the acting ports' modules going through the ports."""
+    """Run the body with the modules where something acts called through their adapters."""
     with ExitStack() as stack:
         for adapter in adapters.values():
-            if acting(adapter):
+            if is_acting(adapter):
                 stack.enter_context(adapter.bridged())
         yield
 

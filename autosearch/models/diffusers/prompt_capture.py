@@ -12,6 +12,7 @@ import torch
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Prompts, joined, map_rows
 from autosearch.models.diffusers.families import PipelineFamily
+from autosearch.models.diffusers.module_adapter import replaced_forward
 from autosearch.models.diffusers.network_call import NetworkCall
 
 __all__ = ["captured_prompts"]
@@ -36,9 +37,13 @@ def captured_prompts(
     prompts: Sequence[str],
     call: Mapping[str, Any],
 ) -> Prompts:
-    """The network's inputs for each prompt, with and, where there is such a mode, without it.
+    """Capture the network's inputs for each prompt, with it and, where it can, without it.
 
     Args:
+        pipeline: the pipeline, whose network is ``network``.
+        network: the network.
+        family: the kind of the network.
+        prompts: the texts, which are encoded a few at a time.
         call: further arguments of the pipeline's call, such as its size.
 
     Raises:
@@ -69,21 +74,16 @@ def _captured(
     def stop(*args: Any, **kwargs: Any) -> Any:
         raise _Captured(NetworkCall.of(network, family, args, kwargs))
 
-    before = vars(network).get("forward")
-    network.forward = stop
     # Where the state's noise comes from does not matter, but others' random state does.
     generator = torch.Generator().manual_seed(0)
     try:
-        pipeline(num_inference_steps=1, generator=generator, output_type="latent", **call)
-    except _Captured as found:
-        return found.call
+        with replaced_forward(network, stop):
+            pipeline(num_inference_steps=1, generator=generator, output_type="latent", **call)
+    except _Captured as captured:
+        return captured.call
     except (TypeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"model.call: {type(pipeline).__name__} refuses its call: {reason}"
         ) from None
-    finally:
-        del network.forward
-        if before is not None:
-            network.forward = before
     raise UserError(f"model.path: {type(pipeline).__name__} did not call its network")

@@ -1,6 +1,6 @@
 """Where the sites of a network of diffusers are: one small table for each kind of network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,27 +19,18 @@ class SiteSpec:
 
     Attributes:
         heads: attention heads that can be perturbed; 0 for none.
-        inputs, outputs, size, changed: see :class:`autosearch.models.diffusers.module_adapter.ModuleAdapter`.
     """
 
     name: str
-    module: nn.Module
+    adapter: ModuleAdapter
     parent: str | None = None
     residual: bool = False
     heads: int = 0
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[int | None, ...] | None = None
-    size: int = 0
-    changed: tuple[int, int] | None = None
 
-    def adapter(self) -> ModuleAdapter:
-        return ModuleAdapter(
-            self.module,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            size=self.size,
-            changed=self.changed,
-        )
+    @property
+    def module(self) -> nn.Module:
+        """The site's module."""
+        return self.adapter.module
 
 
 @dataclass(frozen=True)
@@ -81,11 +72,11 @@ def transformer_sites(network: nn.Module, lists: Sequence[BlockList]) -> list[Si
 
 def _block(name: str, block: Any, *, joint: bool) -> SiteSpec:
     if not joint:
-        return SiteSpec(name, block, residual=True)
-    if getattr(block, "context_pre_only", False):
-        # The last one returns no text: it passes as if unchanged, and nobody reads it.
-        return SiteSpec(name, block, residual=True, inputs=_STREAMS, outputs=(1, None), size=2)
-    return SiteSpec(name, block, residual=True, inputs=_STREAMS, outputs=(1, 0), size=2)
+        return SiteSpec(name, ModuleAdapter(block), residual=True)
+    # The last one returns no text: it passes as if unchanged, and nobody reads it.
+    text = None if getattr(block, "context_pre_only", False) else 0
+    adapter = ModuleAdapter(block, inputs=_STREAMS, outputs=(1, text), size=2)
+    return SiteSpec(name, adapter, residual=True)
 
 
 def _parts(name: str, block: nn.Module, parts: Sequence[Part]) -> Iterator[SiteSpec]:
@@ -93,13 +84,14 @@ def _parts(name: str, block: nn.Module, parts: Sequence[Part]) -> Iterator[SiteS
         module: Any = getattr(block, part.attribute, None)
         if module is None:
             continue
-        adapters: Mapping[str, Any] = (
-            {"inputs": _STREAMS, "outputs": (0, 1), "size": 2} if part.joint else {}
-        )
         if isinstance(module, nn.Linear):
-            adapters = {"changed": (-1, module.out_features)}
+            adapter = ModuleAdapter(module, changed=(-1, module.out_features))
+        elif part.joint:
+            adapter = ModuleAdapter(module, inputs=_STREAMS, outputs=(0, 1), size=2)
+        else:
+            adapter = ModuleAdapter(module)
         heads = int(module.heads) if part.heads else 0
-        yield SiteSpec(f"{name}.{part.suffix}", module, parent=name, heads=heads, **adapters)
+        yield SiteSpec(f"{name}.{part.suffix}", adapter, parent=name, heads=heads)
 
 
 # Of the blocks inside a U-Net's spatial transformers.
@@ -135,19 +127,20 @@ def _stage(name: str, stage: Any, *, resampled: bool) -> Iterator[SiteSpec]:
         residual = resnet.conv_shortcut is None and not (i == 0 and resampled)
         other = resnet.out_channels != resnet.in_channels
         changed = (1, resnet.out_channels) if other else None
-        yield SiteSpec(f"{name}.res.{i}", resnet, residual=residual, changed=changed)
+        adapter = ModuleAdapter(resnet, changed=changed)
+        yield SiteSpec(f"{name}.res.{i}", adapter, residual=residual)
         if i < len(attentions) and attentions[i] is not None:
             yield from _attention(name, i, attentions[i])
 
 
 def _attention(name: str, index: int, module: Any) -> Iterator[SiteSpec]:
     if not hasattr(module, "transformer_blocks"):
-        place = f"{name}.attn.{index}"
-        yield SiteSpec(place, module, residual=module.residual_connection, heads=int(module.heads))
+        site, residual = f"{name}.attn.{index}", module.residual_connection
+        yield SiteSpec(site, ModuleAdapter(module), residual=residual, heads=int(module.heads))
         return
-    place = f"{name}.transformer.{index}"
-    yield SiteSpec(place, module, residual=True, outputs=(0,), size=1)
+    site = f"{name}.transformer.{index}"
+    yield SiteSpec(site, ModuleAdapter(module, outputs=(0,), size=1), residual=True)
     for k, block in enumerate(module.transformer_blocks):
-        inner = f"{place}.block.{k}"
-        yield SiteSpec(inner, block, parent=place, residual=True)
+        inner = f"{site}.block.{k}"
+        yield SiteSpec(inner, ModuleAdapter(block), parent=site, residual=True)
         yield from _parts(inner, block, _UNET_PARTS)

@@ -184,18 +184,19 @@ def claimed_modules(tiny: Any) -> list[Any]:
 
 
 def test_every_attention_and_feed_forward_is_claimed_exactly_once(family):
-    places: list[SiteSpec] = family.model.denoiser.family.places(family.model.denoiser.network)
-    claims = [id(place.module) for place in places]
+    denoiser = family.model.denoiser
+    site_specs: list[SiteSpec] = denoiser.family.site_specs(denoiser.network)
+    claims = [id(spec.module) for spec in site_specs]
     assert len(claims) == len(set(claims))
     wanted = claimed_modules(family)
     assert wanted
     for module in wanted:
         assert claims.count(id(module)) == 1
-    names = [place.name for place in places]
+    names = [spec.name for spec in site_specs]
     assert len(names) == len(set(names))
     # Parents come before their children, as the compiler expects.
-    for i, place in enumerate(places):
-        assert place.parent is None or place.parent in names[:i]
+    for i, spec in enumerate(site_specs):
+        assert spec.parent is None or spec.parent in names[:i]
 
 
 def test_costs_of_sites_add_up(family):

@@ -12,8 +12,7 @@ from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.loggers import BUILTIN, REGISTRY, Logger
 from autosearch.integrations.loggers import dispatch as watching
-from autosearch.study.front import front_table
-from autosearch.study.hypervolume import volumes
+from autosearch.study.front import front_table, volumes
 from autosearch.study.study import Study
 
 EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fid", "nfe"]}

@@ -210,8 +210,10 @@ def test_the_cost_of_a_published_network():
     with torch.device("meta"):
         network = DiTTransformer2DModel(num_layers=28, out_channels=8)
     family = FAMILIES["DiTTransformer2DModel"]
-    places = family.places(network)
-    found = count(network, family, places, sample_shape=(4, 32, 32), inputs={"class_labels": ()})
+    site_specs = family.site_specs(network)
+    found = count(
+        network, family, site_specs, sample_shape=(4, 32, 32), inputs={"class_labels": ()}
+    )
     assert found.macs == pytest.approx(118.64e9, rel=1e-3)
 
 
