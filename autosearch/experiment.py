@@ -173,12 +173,12 @@ _BAD_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 def shipped_experiments() -> dict[str, str]:
     """Name and first comment line of each experiment in the package."""
-    found = {}
+    summaries = {}
     for entry in sorted(files("autosearch.experiments").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".yaml"):
             first = entry.read_text(encoding="utf-8").splitlines()[0]
-            found[entry.name.removesuffix(".yaml")] = first.lstrip("# ")
-    return found
+            summaries[entry.name.removesuffix(".yaml")] = first.lstrip("# ")
+    return summaries
 
 
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:

@@ -1,6 +1,7 @@
 """Numbers, tables and files as text."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ __all__ = [
     "amount_with_error",
     "column_widths",
     "number",
+    "replace_file",
     "with_error",
     "write_text",
 ]
@@ -80,6 +82,24 @@ def align(rows: Sequence[Sequence[str]], left: Callable[[int, str], bool]) -> li
 def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
     """The length of the longest cell of each column."""
     return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, making its folder where it is missing.
+
+    Several processes may write the same file at the same time.
+
+    Raises:
+        OSError: when the place cannot be written.
+    """
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

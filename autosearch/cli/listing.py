@@ -63,14 +63,14 @@ def _registered(package: str) -> Callable[[], dict[str, str]]:
 def _baselines() -> dict[str, str]:
     from autosearch.baselines import POLICIES, SOLVERS
     from autosearch.baselines.fitted import FITS
-    from autosearch.baselines.rules import written
+    from autosearch.baselines.rules import usage
 
     solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
     rules = {
-        f"+{name}": f"{one.summary}; written {written(name, one)}" for name, one in POLICIES.items()
+        f"+{name}": f"{one.summary}; written {usage(name, one)}" for name, one in POLICIES.items()
     }
     fits = {
-        f"+{name}": f"{one.summary}; measures the model; written {written(name, one)}"
+        f"+{name}": f"{one.summary}; measures the model; written {usage(name, one)}"
         for name, one in FITS.items()
     }
     return solvers | rules | fits

@@ -9,15 +9,15 @@ from rich.live import Live
 from rich.text import Text
 
 from autosearch.cli.output import note
-from autosearch.cli.view import plain_line, rendered
+from autosearch.cli.view import plain_line, render
 from autosearch.study.progress import Progress, Snapshot
 
-__all__ = ["LiveProgress", "Pace", "PlainProgress", "make_progress"]
+__all__ = ["LiveProgress", "PlainProgress", "RemainingTime", "make_progress"]
 
 _PLAIN_EVERY = 10.0
 
 
-class Pace:
+class RemainingTime:
     """Time left in the phase, from how fast its budget went since it was first seen.
 
     What an earlier process had done before a resume counts for nothing.
@@ -46,13 +46,13 @@ class LiveProgress(Progress):
     def __init__(self, console: Console) -> None:
         first = Text("loading the model, measuring the reference")
         self._live = Live(first, console=console, refresh_per_second=4, transient=True)
-        self._pace = Pace()
+        self._remaining = RemainingTime()
 
     def start(self, total_cost: float | None = None, *, title: str = "") -> None:
         self._live.start()
 
     def update(self, snapshot: Snapshot) -> None:
-        self._live.update(rendered(snapshot, self._pace.left(snapshot)))
+        self._live.update(render(snapshot, self._remaining.left(snapshot)))
 
     def message(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False)
@@ -66,12 +66,12 @@ class PlainProgress(Progress):
 
     def __init__(self, write: Callable[[str], None] = note) -> None:
         self._write = write
-        self._pace = Pace()
+        self._remaining = RemainingTime()
         self._phase = ""
         self._last = 0.0
 
     def update(self, snapshot: Snapshot) -> None:
-        left = self._pace.left(snapshot)
+        left = self._remaining.left(snapshot)
         now = time.monotonic()
         if snapshot.phase == self._phase and now - self._last < _PLAIN_EVERY:
             return

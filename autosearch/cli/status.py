@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autosearch.cli.output import print_text
-from autosearch.cli.view import duration, plain_line, rendered, standing_lines
+from autosearch.cli.view import duration, plain_line, render, standing_lines
 from autosearch.study.front import selection
-from autosearch.study.front_text import executed
+from autosearch.study.front_text import spent_text
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.study import Record, Study
@@ -122,7 +122,7 @@ def status_text(status: Status) -> str:
 
 def _written(status: Status) -> str:
     study, proposing = status.study, status.study.proposing
-    spent = executed(study.spent, study.nominal_spent)
+    spent = spent_text(study.spent, study.nominal_spent)
     text = f"{spent}; last written {duration(status.quiet)} ago"
     return f"{text}; proposing took {duration(proposing)}" if proposing >= 1 else text
 
@@ -151,8 +151,8 @@ def _snapshot(
     at_validation = todo == "validation" or (running and todo is None)
     if at_validation:
         chosen = {c.identity for c in selection(study)}
-        known: set[str] = set().union(*list(study.validations.values())[-1:])
-        validating = (len(chosen & known), len(chosen))
+        validated: set[str] = set().union(*list(study.validations.values())[-1:])
+        validating = (len(chosen & validated), len(chosen))
     elapsed = max(sum(study.phases.values()), _evaluating(study, records))
     return snapshot(study, elapsed, validating=validating if at_validation else None)
 
@@ -190,7 +190,7 @@ def _redrawn(directory: Path) -> Status:
 
     with Live(console=Console(), auto_refresh=False, transient=True) as live:
         for status in _statuses(directory, _SECONDS):
-            live.update(rendered(status.snapshot, status.left, head=status.head), refresh=True)
+            live.update(render(status.snapshot, status.left, head=status.head), refresh=True)
     return status
 
 

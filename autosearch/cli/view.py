@@ -16,7 +16,7 @@ __all__ = [
     "duration",
     "front_rows",
     "plain_line",
-    "rendered",
+    "render",
     "sparkline",
     "standing_lines",
     "volume_line",
@@ -109,7 +109,7 @@ def times(snapshot: Snapshot, left: float | None, *, of: str = "") -> str:
 
 
 def standing_lines(snapshot: Snapshot, left: float | None, *, asked: str = "running") -> list[str]:
-    """The same as :func:`rendered` for what is no terminal."""
+    """The same as :func:`render` for what is no terminal."""
     share = "of the validation" if snapshot.phase == "validation" else "of the budget"
     lines = [times(snapshot, left, of=f" {share}"), counts(snapshot, asked=asked)]
     if volume := volume_line(snapshot):
@@ -120,7 +120,7 @@ def standing_lines(snapshot: Snapshot, left: float | None, *, asked: str = "runn
     return lines
 
 
-def rendered(snapshot: Snapshot, left: float | None, *, head: str = "") -> RenderableType:
+def render(snapshot: Snapshot, left: float | None, *, head: str = "") -> RenderableType:
     """For a terminal: a bar, the counts, the hypervolume and the front beside the baselines."""
     # In a grid, because a bar alone ends no line.
     bar = Table.grid()

@@ -6,7 +6,6 @@ A recipe that refers to a file gives the hash of its content, too.
 
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
+from autosearch.text import replace_file
 
 __all__ = ["FOLDER", "ArtifactStore", "Provenance", "Recent", "carry_artifacts", "packed"]
 
@@ -109,11 +109,7 @@ class ArtifactStore:
             return
         path = Path(self.folders[0]) / f"{key}.safetensors"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Two processes may make the same one at the same time.
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(content)
-            part.replace(path)
+            replace_file(path, content)
         except OSError as error:
             raise UserError(
                 f"{path}: cannot write the artifact: {error.strerror}; give another folder"

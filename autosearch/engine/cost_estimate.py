@@ -74,12 +74,12 @@ class Costs:
 
 
 def estimate_costs(problem: Problem) -> Costs:
-    """What the budget will go to; what reuse and races may save is not foreseen.
+    """What the budget will go to; what reuse and races may save is not estimated.
 
     Raises:
         UserError: if no baseline can be encoded.
     """
-    plans = _known(problem)
+    plans = _baseline_plans(problem)
     if not plans:
         raise UserError("baselines: none can be encoded by the space and keeps the constraints")
     samples = problem.experiment.samples if problem.measure.needs else 0
@@ -97,9 +97,9 @@ def estimate_costs(problem: Problem) -> Costs:
     )
 
 
-def _known(problem: Problem) -> dict[str, Plan]:
+def _baseline_plans(problem: Problem) -> dict[str, Plan]:
     """The baselines' plans by name; of those to be fitted the plans before that."""
-    plans = {found.name: found.plan for found in problem.baselines}
+    plans = {one.name: one.plan for one in problem.baselines}
     for name in problem.fitted_names:
         plans[name] = problem.compile(baseline(check_name(name).unfitted, problem.denoiser))
     return plans
@@ -162,7 +162,7 @@ def proposal_seconds(problem: Problem, *, most: int) -> float:
     """
     algorithm = problem.make_algorithm()
     algorithm.permits = problem.permits
-    given = [known for known in problem.baselines if not known.foreign]
+    given = [one for one in problem.baselines if not one.foreign]
     results = [
         Result(number, one.genome, _made_up(problem, one.plan), cost=one.plan.nfe, baseline=True)
         for number, one in enumerate(given)
@@ -178,10 +178,10 @@ def proposal_seconds(problem: Problem, *, most: int) -> float:
         plan = problem.space.plan(proposal.genome)
         seconds.append(time.process_time() - start)
         values = _made_up(problem, plan)
-        told = Result(
+        result = Result(
             len(given) + number, proposal.genome, values, cost=plan.nfe, point=proposal.point
         )
-        algorithm.tell([told], [])
+        algorithm.tell([result], [])
         if sum(seconds) > _MOST_SECONDS:
             break
     return fmean(seconds[len(seconds) // 2 :]) if seconds else 0.0

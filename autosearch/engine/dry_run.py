@@ -55,7 +55,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
     plans cost. Objectives that need rows are scored on that block's rows, repeated. The algorithm
     proposes for a while on made-up values. What fits take is their own estimate, and what reuse
-    and races may save is not foreseen.
+    and races may save is not estimated.
 
     Args:
         experiment: what would be searched.
@@ -65,9 +65,9 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
         UserError: for everything that would also stop the search.
     """
     problem = Problem(experiment)
-    problem.know_latency(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
+    problem.use_latency_table(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
     costs = estimate_costs(problem)
-    timing = _measured(problem, costs.plans)
+    timing = _time_baseline(problem, costs.plans)
     workers = _workers(experiment)
     sampling = timing.seconds_per_unit * costs.mean
     each = _elapsed(sampling, timing.scoring, workers)
@@ -75,6 +75,8 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     asked = candidates - len(costs.plans)
     proposing = proposal_seconds(problem, most=asked)
     scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
+    # What no measurement scales with.
+    overhead = _WRITING + (0.0 if experiment.workers.executor == "inprocess" else _RAY)
     whole = _elapsed(timing.seconds_per_unit * costs.whole(candidates), scoring, workers)
     return {
         "model": _model(problem),
@@ -100,7 +102,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             "validation": costs.validation,
         },
         "workers": workers,
-        "seconds": start + whole + _overhead(experiment),
+        "seconds": start + whole + overhead,
         "memory_bytes": {
             # States, predictions and stored features of a batch; weights and activations besides.
             "declared": max(plan.memory for plan in costs.plans.values()) * problem.seed_block,
@@ -110,7 +112,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     }
 
 
-def _measured(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
+def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     """The middle baseline on one seed block, at its fastest: the first run warms up."""
     ranked = sorted(plans, key=lambda name: (plans[name].macs, name))
     middle = ranked[len(ranked) // 2]
@@ -173,12 +175,6 @@ def _elapsed(sampling: float, scoring: float, workers: int) -> float:
     return max(sampling / workers, scoring, (sampling + scoring) / processors)
 
 
-def _overhead(experiment: Experiment) -> float:
-    """Seconds for what no measurement scales with."""
-    workers = experiment.workers
-    return _WRITING + (0.0 if workers.executor == "inprocess" else _RAY)
-
-
 def _disk(experiment: Experiment, timing: _Timing, costs: Costs, candidates: int) -> float:
     rows = timing.row_bytes * (
         candidates * experiment.samples + costs.validated * experiment.validation.samples
@@ -205,10 +201,7 @@ def _model(problem: Problem) -> dict[str, Any]:
 def _space(problem: Problem) -> dict[str, Any]:
     families = [_family(family) for family in problem.space.families]
     sizes = [family["dimensions"] for family in families]
-    return {
-        "families": families,
-        "dimensions": None if None in sizes else sum(sizes),
-    }
+    return {"families": families, "dimensions": None if None in sizes else sum(sizes)}
 
 
 def _family(family: Family) -> dict[str, Any]:

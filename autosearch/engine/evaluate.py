@@ -1,9 +1,8 @@
 """Measuring one recipe, or two on the same noise."""
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +21,8 @@ from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.reference import TEACHER
 from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.base import Executor
-from autosearch.engine.workers.collect import Collected, collect
+from autosearch.engine.workers.base import Executor, Outcome
+from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.timing import time_plan
 from autosearch.errors import Infeasible, UserError
@@ -91,11 +90,11 @@ def load_recipe(text: str, denoiser: Denoiser) -> LoadedRecipe:
         UserError: for a missing or invalid file, an unknown baseline, or another kind of model.
     """
     recipe = _find_recipe(text, denoiser)
-    plan = _compiled(text, recipe, denoiser)
+    plan = _compile(text, recipe, denoiser)
     return LoadedRecipe(text, recipe, plan, check_compatible(recipe, denoiser))
 
 
-def _compiled(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
+def _compile(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
     try:
         return compile_recipe(recipe, denoiser)
     except UserError as error:
@@ -177,11 +176,11 @@ class RecipeEvaluator:
         with self._executor() as executor:
             teacher = self._teacher(executor)
             return [
-                self._evaluation(executor, name, recipes[name], plan, teacher)
+                self._evaluate(executor, name, recipes[name], plan, teacher)
                 for name, plan in plans.items()
             ]
 
-    def _evaluation(
+    def _evaluate(
         self,
         executor: Executor,
         name: str,
@@ -189,26 +188,27 @@ class RecipeEvaluator:
         plan: Plan,
         teacher: NDArray[np.generic] | None,
     ) -> RecipeEvaluation:
-        found = self._collected(executor, name, plan, self._measure.needs)
+        outcome = self._sample(executor, name, plan, self._measure.needs)
+        rows = dict(outcome.rows)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
-            timing = time_plan(executor, plan, block_size=self.model.block_size)
-            found = replace(found, rows={**found.rows, **timing.rows})
-        values = self._estimates(name, plan, found.rows, teacher)
-        return RecipeEvaluation(name, recipe, self.samples, self.seed, values, self._speed(found))
-
-    def _speed(self, found: Collected) -> dict[str, Any]:
-        """How fast one worker was, on what, and the device's peak memory where it has its own."""
+            rows |= time_plan(executor, plan, block_size=self.model.block_size).rows
+        try:
+            values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except Infeasible as error:
+            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
         local = self._device == "cuda" and self._workers is None
-        return {
+        # How fast one worker was, on what, and the device's peak memory where it has its own.
+        speed = {
             "device": self._device,
             "batch": self.model.block_size,
             "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
-            "samples_per_second": self.samples / found.seconds if found.seconds else None,
+            "samples_per_second": self.samples / outcome.seconds if outcome.seconds else None,
             "peak_memory_bytes": torch.cuda.max_memory_allocated() if local else None,
         }
+        return RecipeEvaluation(name, recipe, self.samples, self.seed, values, speed)
 
     def _plan(self, name: str, recipe: Recipe) -> Plan:
-        plan = _compiled(name, recipe, self.model.denoiser)
+        plan = _compile(name, recipe, self.model.denoiser)
         reason = self._measure.check_plan(plan)
         if reason is not None:
             raise UserError(f"{name}: {reason}; leave it out of --objectives")
@@ -229,11 +229,9 @@ class RecipeEvaluator:
             kind="auto" if self._workers else "inprocess",
         )
 
-    def _collected(
-        self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]
-    ) -> Collected:
+    def _sample(self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]) -> Outcome:
         size = self.model.block_size
-        found = collect(
+        outcome = collect(
             executor,
             plan,
             seed=self.seed,
@@ -242,33 +240,17 @@ class RecipeEvaluator:
             block_size=size,
             needs=needs,
         )
-        if found.reason is not None:
-            raise UserError(f"{name}: cannot be measured: {found.reason}; change its steps")
-        return found
+        if outcome.reason is not None:
+            raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
+        return outcome
 
     def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
         if not self._measure.needs_teacher:
             return None
         denoiser = self.model.denoiser
         plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
-        found = self._collected(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
-        return found.rows["final"]
-
-    def _estimates(
-        self,
-        name: str,
-        plan: Plan,
-        rows: Mapping[str, NDArray[np.generic]],
-        teacher: NDArray[np.generic] | None,
-    ) -> dict[str, Estimate]:
-        try:
-            values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
-        except Infeasible as error:
-            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
-        for objective, estimate in values.items():
-            if not all(map(math.isfinite, (estimate.value, *estimate.pseudo))):
-                raise UserError(f"{name}: {objective} is not finite; change its steps")
-        return values
+        outcome = self._sample(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
+        return outcome.rows["final"]
 
 
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:

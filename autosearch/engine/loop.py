@@ -168,14 +168,14 @@ class Search:
     def _ask_given(self, next_id: int) -> Candidate | None:
         """The next baseline, or the next of what the search starts from besides."""
         baselines, warm_start = self.problem.baselines, self.problem.warm_start
-        known = [*baselines, *warm_start][next_id]
+        given = [*baselines, *warm_start][next_id]
         return self._accept(
             next_id,
-            known.plan,
-            Proposal(known.genome),
+            given.plan,
+            Proposal(given.genome),
             kind="baseline" if next_id < len(baselines) else "init",
-            name=known.name,
-            foreign=known.foreign,
+            name=given.name,
+            foreign=given.foreign,
         )
 
     def _accept(

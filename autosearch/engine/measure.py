@@ -60,6 +60,7 @@ class Measure:
 
     @property
     def needs_teacher(self) -> bool:
+        """Whether an objective is a distance to the fine trajectory."""
         return any(objective.needs & _TEACHER for objective in self.objectives)
 
     def check_samples(self, samples: int, *, where: str) -> None:

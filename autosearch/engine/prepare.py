@@ -7,21 +7,20 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.engine.reference import measure_reference
 from autosearch.engine.session import Session
 from autosearch.engine.warm_start import load_warm_start
-from autosearch.engine.workers.base import FitTask, Outcome
+from autosearch.engine.workers.base import FitTask
 from autosearch.engine.workers.collect import Stopped, run_tasks
 from autosearch.engine.workers.timing import measure_latency_table
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
-from autosearch.study.study import Record
 
-__all__ = ["know_latency", "set_up"]
+__all__ = ["prepare_latency", "set_up"]
 
 
 def set_up(session: Session) -> None:
     """The reference, latencies, fitted baselines and starts, once per study."""
-    know_latency(session)
-    _know_fits(session)
-    _know_starts(session)
+    prepare_latency(session)
+    _prepare_fits(session)
+    _prepare_warm_start(session)
     if session.study.reference is not None:
         return
     with session.phase("reference"):
@@ -36,7 +35,7 @@ def set_up(session: Session) -> None:
         session.write({"type": "reference", **record})
 
 
-def know_latency(session: Session) -> None:
+def prepare_latency(session: Session) -> None:
     """Predict latencies from the study's table, measured now where there is none."""
     if not session.problem.latencies:
         return
@@ -51,10 +50,10 @@ def know_latency(session: Session) -> None:
                     "budgeted": spent,
                 }
             )
-    session.problem.know_latency(LatencyTable.from_dict(session.study.latency_table))
+    session.problem.use_latency_table(LatencyTable.from_dict(session.study.latency_table))
 
 
-def _know_fits(session: Session) -> None:
+def _prepare_fits(session: Session) -> None:
     """Fit the baselines that ask for it to the model, unless the study has them already."""
     todo = [name for name in session.problem.fitted_names if name not in session.study.fits]
     if todo:
@@ -66,7 +65,7 @@ def _know_fits(session: Session) -> None:
     failed = {name: fit for name, fit in session.study.fits.items() if fit["recipe"] is None}
     for name, fit in failed.items():
         raise UserError(f"baselines: {name!r} cannot be fitted: {fit['reason']}; leave it out")
-    session.problem.know_fits(
+    session.problem.use_fits(
         {
             name: Recipe.from_dict(fit["recipe"], where=f"fit of {name}")
             for name, fit in session.study.fits.items()
@@ -80,32 +79,29 @@ def _fit(session: Session, names: Sequence[str]) -> None:
     done = 0
     # A fit may take minutes: none waits behind another when asked to stop.
     for outcome in run_tasks(session.executor, tasks, ahead=1, stopping=session.interrupted):
-        session.write(_fit_record(names[outcome.id], outcome))
+        session.write(
+            {
+                "type": "fit",
+                "name": names[outcome.id],
+                "recipe": outcome.recipe,
+                "reason": outcome.reason,
+                "forward_equivalents": outcome.forward_equivalents,
+                "budgeted": outcome.nominal,
+            }
+        )
         done += 1
     if done < len(names):
         raise Stopped
 
 
-def _fit_record(name: str, outcome: Outcome) -> Record:
-    """What a fit came to."""
-    return {
-        "type": "fit",
-        "name": name,
-        "recipe": outcome.recipe,
-        "reason": outcome.reason,
-        "forward_equivalents": outcome.forward_equivalents,
-        "budgeted": outcome.nominal,
-    }
-
-
-def _know_starts(session: Session) -> None:
+def _prepare_warm_start(session: Session) -> None:
     """Load what the search starts from, unless the study has it already."""
     init = session.problem.experiment.init
     if session.study.warm_start is None and init:
         loaded = load_warm_start(init, session.journal.directory)
         recipes = {name: recipe.to_dict() for name, recipe in loaded.items()}
         session.write({"type": "starts", "recipes": recipes})
-    session.problem.know_warm_start(
+    session.problem.use_warm_start(
         {
             name: Recipe.from_dict(data, where=f"init: {name}")
             for name, data in (session.study.warm_start or {}).items()

@@ -81,7 +81,7 @@ class Problem:
         self.space = self._make_space()
         # Recipes that were fitted to the model, by name.
         self._fits: dict[str, Recipe] = {}
-        self._starts: dict[str, Recipe] = {}
+        self._warm_start: dict[str, Recipe] = {}
         if self.measure.needs_teacher and experiment.noise == "fresh":
             raise UserError(
                 "noise: a distance to the teacher is one to what the same noise leads to; use "
@@ -108,6 +108,7 @@ class Problem:
 
     @property
     def seed_block(self) -> int:
+        """Samples in a batch, which all share a seed."""
         return self.model.block_size
 
     @property
@@ -115,7 +116,7 @@ class Problem:
         """The objectives that predict from a table, which they are to be given first."""
         return [one for one in self.report_measure.objectives if isinstance(one, Latency)]
 
-    def know_latency(self, table: LatencyTable) -> None:
+    def use_latency_table(self, table: LatencyTable) -> None:
         """Predict latencies from a table."""
         for objective in self.latencies:
             objective.use_table(table, self.denoiser.sites)
@@ -126,17 +127,17 @@ class Problem:
         names = self.experiment.baselines or ()
         return [name for name in dict.fromkeys(self._with_steps(names)) if is_fitted(name)]
 
-    def know_warm_start(self, recipes: Mapping[str, Recipe]) -> None:
+    def use_warm_start(self, recipes: Mapping[str, Recipe]) -> None:
         """Take in what the search starts from besides its baselines."""
-        self._starts = dict(recipes)
-        self.__dict__.pop("starts", None)
+        self._warm_start = dict(recipes)
+        self.__dict__.pop("warm_start", None)
 
     @cached_property
     def warm_start(self) -> list[Baseline]:
         """Recipes of other searches that are no baselines and that this model can run."""
-        known = {one.plan.identity for one in self.baselines}
-        found: dict[str, Baseline] = {}
-        for name, recipe in self._starts.items():
+        baselines = {one.plan.identity for one in self.baselines}
+        kept: dict[str, Baseline] = {}
+        for name, recipe in self._warm_start.items():
             try:
                 plan = self.compile(recipe)
                 reason = self.violation(plan)
@@ -144,11 +145,11 @@ class Problem:
                 reason = str(error)
             if reason is not None:
                 _log.warning("init: %s is left out: %s", name, reason)
-            elif plan.identity not in known:
-                found.setdefault(plan.identity, self._given(name, recipe, plan))
-        return list(found.values())
+            elif plan.identity not in baselines:
+                kept.setdefault(plan.identity, self._as_baseline(name, recipe, plan))
+        return list(kept.values())
 
-    def know_fits(self, fits: Mapping[str, Recipe]) -> None:
+    def use_fits(self, fits: Mapping[str, Recipe]) -> None:
         """Take in the recipes of :attr:`fitted_names`; without them they are no baselines."""
         self._fits = dict(fits)
         self.__dict__.pop("baselines", None)
@@ -158,6 +159,11 @@ class Problem:
         return tuple(range(samples // self.seed_block))
 
     def compile(self, recipe: Recipe) -> Plan:
+        """The plan of a recipe for this model.
+
+        Raises:
+            UserError: when the model cannot run it.
+        """
         return compile_recipe(recipe, self.denoiser)
 
     def make_algorithm(self) -> Algorithm:
@@ -193,17 +199,18 @@ class Problem:
         given = self.experiment.baselines
         names = baseline_names(self.denoiser.schedule) if given is None else given
         made = {
-            name: self._made(name, foreign=given is not None) for name in self._with_steps(names)
+            name: self._make_baseline(name, foreign=given is not None)
+            for name in self._with_steps(names)
         }
         for name in given or ():
             full = self._with_steps([name])
             if not any(made[one] or is_fitted(one) for one in full):
                 raise UserError(f"baselines: the model cannot run {name!r}; leave it out")
-        found: dict[str, Baseline] = {}
-        for known in made.values():
-            if known is not None and self.violation(known.plan) is None:
-                found.setdefault(known.plan.identity, known)
-        return list(found.values())
+        kept: dict[str, Baseline] = {}
+        for one in made.values():
+            if one is not None and self.violation(one.plan) is None:
+                kept.setdefault(one.plan.identity, one)
+        return list(kept.values())
 
     def permits(self, genome: Genome) -> bool:
         """Whether a genome's plan may be evaluated."""
@@ -237,19 +244,17 @@ class Problem:
         if outcome.reason is not None:
             return "infeasible", outcome.reason, {}
         try:
-            found = self.measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
+            values = self.measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
         except Infeasible as error:
             return "infeasible", str(error), {}
-        reason = self.measured_violation({name: e.value for name, e in found.items()})
-        return ("infeasible" if reason else "ok"), reason, found
+        reason = self.measured_violation({name: e.value for name, e in values.items()})
+        return ("infeasible" if reason else "ok"), reason, values
 
     def measured_violation(self, values: Mapping[str, float]) -> str | None:
         """Why a measured result is infeasible, or None."""
-        for name, bounds in self.experiment.constraints.items():
-            broken = broken_bound(name, values[name], bounds)
-            if broken:
-                return broken
-        return None
+        bounds = self.experiment.constraints.items()
+        broken = (broken_bound(name, values[name], bound) for name, bound in bounds)
+        return next((reason for reason in broken if reason), None)
 
     def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """By how much each constraint on a measured objective is broken; kept when at most 0."""
@@ -296,7 +301,7 @@ class Problem:
         count = int(_DEFAULT_BASE.partition("@")[2])
         return count, count
 
-    def _made(self, name: str, *, foreign: bool) -> Baseline | None:
+    def _make_baseline(self, name: str, *, foreign: bool) -> Baseline | None:
         try:
             if is_fitted(name):
                 if name not in self._fits:
@@ -309,10 +314,10 @@ class Problem:
             # A grid that this step count does not have (it would repeat times) is no baseline,
             # nor is a recipe that the model cannot run.
             return None
-        given = self._given(name, recipe, plan)
-        return given if foreign or not given.foreign else None
+        made = self._as_baseline(name, recipe, plan)
+        return made if foreign or not made.foreign else None
 
-    def _given(self, name: str, recipe: Recipe, plan: Plan) -> Baseline:
+    def _as_baseline(self, name: str, recipe: Recipe, plan: Plan) -> Baseline:
         genome = self.space.encode(recipe)
         if genome is not None:
             return Baseline(name, recipe, plan, genome)

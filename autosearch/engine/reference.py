@@ -6,8 +6,8 @@ from typing import Any
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Executor
-from autosearch.engine.workers.collect import Collected, collect
+from autosearch.engine.workers.base import Executor, Outcome
+from autosearch.engine.workers.collect import collect
 from autosearch.errors import Infeasible, UserError
 from autosearch.study.study import estimates_to_record
 
@@ -87,7 +87,7 @@ def sample_reference(
     samples: int,
     needs: frozenset[str] = frozenset({"final"}),
     stopping: Callable[[], bool] = lambda: False,
-) -> Collected:
+) -> Outcome:
     """Rows of a reference recipe; by default ``final`` [samples, d], the teacher's ends.
 
     Raises:

@@ -17,7 +17,7 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.reference import check_references
 from autosearch.engine.session import MakeLoggers, Session
 from autosearch.engine.validation import validate
-from autosearch.engine.warm_start import check_warm_start
+from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers.collect import Stopped
 from autosearch.errors import UserError, shortened
 from autosearch.experiment import Experiment
@@ -60,11 +60,11 @@ def run_study(
     chosen = None if loggers is None else loggers(experiment.loggers)
     check_references(problem)
     if resume:
-        journal = _resumed(out, problem, overrides)
+        journal = _resume_journal(out, problem, overrides)
     else:
-        check_warm_start(experiment.init)
+        load_warm_start(experiment.init)  # checked before anything is written
         journal = Journal.create(out, study_header(problem, out, overrides))
-    with journal, _interrupts(progress) as interrupted:
+    with journal, _watch_interrupts(progress) as interrupted:
         with Session(problem, journal, progress, interrupted, loggers=chosen) as session:
             try:
                 set_up(session)
@@ -87,7 +87,7 @@ def validate_study(
     loggers: MakeLoggers | None = None,
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
-    with Journal.open(directory) as journal, _interrupts(progress) as interrupted:
+    with Journal.open(directory) as journal, _watch_interrupts(progress) as interrupted:
         study = Study.from_journal(journal.records)
         problem = Problem(study.experiment)
         _check_weights(directory, study, problem)
@@ -135,7 +135,7 @@ def study_header(problem: Problem, out: Path, overrides: Sequence[str] = ()) -> 
     }
 
 
-def _resumed(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
+def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
     """The study's journal, if the experiment is the one that it began with."""
     journal = Journal.open(out)
     try:
@@ -169,7 +169,7 @@ def _check_weights(out: Path, study: Study, problem: Problem) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts(progress: Progress) -> Iterator[Callable[[], bool]]:
+def _watch_interrupts(progress: Progress) -> Iterator[Callable[[], bool]]:
     """Ctrl-C once (or SIGTERM) asks to finish what is in flight; twice stops at once."""
     notice = "stopping: finishing what is in flight; another Ctrl-C stops at once, nothing is lost"
     signals = 0

@@ -111,7 +111,7 @@ class Session:
         """Ends of the fine trajectory from the same noise, where an objective asks for them."""
         if not measure.needs_teacher:
             return None
-        found = sample_reference(
+        outcome = sample_reference(
             self.problem,
             self.executor,
             stream=stream,
@@ -120,18 +120,18 @@ class Session:
             stopping=self.interrupted,
         )
         what = f"teacher ({stream.name.lower()})"
-        if found.forward_equivalents or what not in self.study.overheads:
+        if outcome.forward_equivalents or what not in self.study.overheads:
             self.write(
                 {
                     "type": "cost",
                     "what": what,
-                    "forward_equivalents": found.forward_equivalents,
+                    "forward_equivalents": outcome.forward_equivalents,
                     # As for candidates, validation is no part of the search's budget.
-                    "budgeted": 0.0 if stream is Stream.VALIDATION else found.nominal,
-                    "nominal": found.nominal,
+                    "budgeted": 0.0 if stream is Stream.VALIDATION else outcome.nominal,
+                    "nominal": outcome.nominal,
                 }
             )
-        return found.rows["final"]
+        return outcome.rows["final"]
 
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.measure import Measure
-from autosearch.engine.prepare import know_latency
+from autosearch.engine.prepare import prepare_latency
 from autosearch.engine.session import Session
 from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.collect import run_tasks
@@ -27,7 +27,7 @@ def validate(session: Session, *, samples: int | None = None, seed: int | None =
     measure = session.problem.report_measure
     if not measure.needs:
         return
-    know_latency(session)
+    prepare_latency(session)
     measure.check_samples(count, where="samples")
     if number < 0:
         raise UserError(f"seed: {number} is below 0; use 0 or more")
@@ -43,8 +43,8 @@ def _measure(
     session: Session, count: int, seed: int, measure: Measure, teacher: NDArray[np.generic] | None
 ) -> None:
     chosen = {c.id: c for c in selection(session.study)}
-    known = session.study.validations.get((seed, count), {})
-    todo = [c for c in chosen.values() if c.identity not in known]
+    done_before = session.study.validations.get((seed, count), {})
+    todo = [c for c in chosen.values() if c.identity not in done_before]
     plans = {c.id: session.problem.compile(session.study.recipe(c)) for c in todo}
     tasks = [
         Task(

@@ -12,39 +12,31 @@ from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
 from autosearch.study.study import Study
 
-__all__ = ["check_warm_start", "load_warm_start"]
+__all__ = ["load_warm_start"]
 
 _log = logging.getLogger(__name__)
 _WHERE = "init"
 
 
-def load_warm_start(places: Sequence[str], folder: Path) -> dict[str, Recipe]:
+def load_warm_start(places: Sequence[str], folder: Path | None = None) -> dict[str, Recipe]:
     """The recipes of studies' fronts, ``front.json`` files and recipes' files, by name.
 
     Args:
         places: paths of any of these.
-        folder: of the study that starts from them; their artifacts are copied there.
+        folder: of the study that starts from them; their artifacts are copied there. Without it
+            the places are only checked.
 
     Raises:
         UserError: for a place that holds none of these.
     """
-    found: dict[str, Recipe] = {}
+    recipes: dict[str, Recipe] = {}
     for place in places:
         path = Path(place)
         for name, recipe in _recipes(path).items():
-            carry_artifacts(recipe, path if path.is_dir() else path.parent, folder)
-            found[name] = recipe
-    return found
-
-
-def check_warm_start(places: Sequence[str]) -> None:
-    """Read them all, and keep nothing.
-
-    Raises:
-        UserError: as :func:`load_warm_start`.
-    """
-    for place in places:
-        _recipes(Path(place))
+            if folder is not None:
+                carry_artifacts(recipe, path if path.is_dir() else path.parent, folder)
+            recipes[name] = recipe
+    return recipes
 
 
 def _recipes(path: Path) -> dict[str, Recipe]:

@@ -16,7 +16,7 @@ def environment() -> dict[str, str]:
     """Names and values for people; no name of a user, a host or a folder among them."""
     import torch
 
-    found = {
+    facts = {
         "autosearch": __version__,
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -25,10 +25,10 @@ def environment() -> dict[str, str]:
     }
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            facts[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return facts
 
 
 def _processor() -> str:

@@ -24,7 +24,7 @@ __all__ = [
     "make_scale",
     "non_dominated",
     "objectives_of",
-    "ranked",
+    "rank_candidates",
     "selection",
     "values_of",
     "volumes",
@@ -89,7 +89,7 @@ def selection(study: Study) -> list[Candidate]:
     front = {candidates[i].id for i in non_dominated(values_of(candidates, objectives))}
     chosen = set(front)
     for members in candidates_per_cost(candidates, objectives):
-        best_first = ranked(members, objectives)
+        best_first = rank_candidates(members, objectives)
         baselines = [c.id for c in best_first if c.kind == "baseline"]
         chosen.update([c.id for c in best_first if c.id not in front][:2], baselines[:3])
     return [c for c in candidates if c.id in chosen]
@@ -112,7 +112,7 @@ def front_table(study: Study) -> dict[str, Any]:
     final = values_of(pool, objectives, read)
     on_front = {pool[i].id for i in non_dominated(final)}
     per_cost = candidates_per_cost(pool, objectives)
-    best = {ranked(members, objectives, read)[0].id for members in per_cost}
+    best = {rank_candidates(members, objectives, read)[0].id for members in per_cost}
     shown = search_front | on_front | best
     overtaken = _overtaken(pool, final, shown - on_front)
     listed = [c for c in candidates if c.id in shown]
@@ -210,8 +210,8 @@ def volumes(study: Study, *, most: int = 200) -> list[Growth]:
     for end in ends:
         new = [c for c in finished[start:end] if c.status == "ok"]
         if new:
-            known = np.concatenate([front, values_of(new, objectives)])
-            front = known[non_dominated(known)]
+            points = np.concatenate([front, values_of(new, objectives)])
+            front = points[non_dominated(points)]
         growth.append(Growth(end, hypervolume(axes, names, sign * front)))
         start = end
     return growth
@@ -243,10 +243,10 @@ def _ends(
 
 def _reference_error(objective: Objective, study: Study) -> float:
     """Standard error of the reference's value; 0 where it was not measured."""
-    found = (study.reference or {}).get("values", {}).get(objective.name)
-    if not found or not found.get("pseudo"):
+    value = (study.reference or {}).get("values", {}).get(objective.name)
+    if not value or not value.get("pseudo"):
         return 0.0
-    return Estimate(found["value"], tuple(found["pseudo"])).standard_error
+    return Estimate(value["value"], tuple(value["pseudo"])).standard_error
 
 
 def complete_validation(study: Study) -> Noise | None:
@@ -277,7 +277,7 @@ def values_of(
     return values * signs(objectives)
 
 
-def ranked(
+def rank_candidates(
     members: Sequence[Candidate], objectives: Sequence[Objective], read: Reader = _searched
 ) -> list[Candidate]:
     """Best first: by non-domination rank on the measured objectives, then by the first of them."""

@@ -10,9 +10,9 @@ from autosearch.text import align, column_widths, number, with_error
 __all__ = [
     "HEADINGS_NOTE",
     "columns",
-    "executed",
     "front_text",
     "rows",
+    "spent_text",
     "summary_lines",
     "title",
 ]
@@ -180,7 +180,7 @@ def _others(view: FrontView) -> list[Axis]:
 
 
 def _cost_line(cost: Mapping[str, Any]) -> str:
-    spent = executed(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
+    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
     text = (
         f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
     )
@@ -193,7 +193,7 @@ def _cost_line(cost: Mapping[str, Any]) -> str:
     return text
 
 
-def executed(spent: float, nominal: float) -> str:
+def spent_text(spent: float, nominal: float) -> str:
     """What was executed, beside what it would be if nothing were reused or cut short."""
     text = f"{spent:,.0f} forward equivalents"
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text

@@ -4,7 +4,7 @@ Everything that shows or picks points reads the table through here: text, plots,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -75,11 +75,10 @@ class Point:
         Raises:
             KeyError: when the objective was not measured for this point.
         """
-        found = self.validated(objective)
-        found = self.search(objective) if found is None else found
-        if found is None:
-            raise KeyError(objective)
-        return found
+        for value in (self.validated(objective), self.search(objective)):
+            if value is not None:
+                return value
+        raise KeyError(objective)
 
     def interval(self, objective: str) -> tuple[float, float]:
         """The 95% interval of :meth:`value`; both ends equal for an exact value."""
@@ -108,8 +107,11 @@ class FrontView:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.table = table
         self.axes = [Axis(o["name"], o["direction"], o["unit"]) for o in table["objectives"]]
-        self.points = [_point(data) for data in table["points"]]
-        self.baselines = [_point(data) for data in table["baselines"]]
+        names = [field.name for field in fields(Point)]
+        self.points, self.baselines = (
+            [Point(**{name: data[name] for name in names}) for data in table[key]]
+            for key in ("points", "baselines")
+        )
 
     @property
     def cost(self) -> Axis | None:
@@ -163,14 +165,3 @@ class FrontView:
         """The reference's value of an objective, where it was measured."""
         value = self.table["reference"].get("values", {}).get(objective)
         return None if value is None else float(value["value"])
-
-
-def _point(data: Mapping[str, Any]) -> Point:
-    return Point(
-        id=data["id"],
-        baseline=data["baseline"],
-        recipe=data["recipe"],
-        on_front=data["on_front"],
-        overtaken_by=data["overtaken_by"],
-        values=data["values"],
-    )

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from autosearch.errors import UserError
-from autosearch.study.journal_lines import VERSION, Contents, Record, encode, is_type, load, refused
+from autosearch.study.journal_lines import VERSION, Contents, Record, encode, is_type, load, refusal
 
 __all__ = ["Journal", "in_use", "read_journal"]
 
@@ -39,7 +39,7 @@ def read_journal(directory: Path) -> list[Record]:
     Raises:
         UserError: when there is no journal, it cannot be read or a line of it is damaged.
     """
-    return load(_existing(directory)).records
+    return load(_require_journal(directory)).records
 
 
 class Journal:
@@ -80,9 +80,9 @@ class Journal:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise refused(directory, "cannot make the directory", error) from None
+            raise refusal(directory, "cannot make the directory", error) from None
         path = directory / FILE
-        lock = _locked(directory)
+        lock = _lock_directory(directory)
         try:
             if os.path.lexists(path):
                 raise UserError(
@@ -92,7 +92,7 @@ class Journal:
             study = secrets.token_hex(8)
             record = {**header, "type": "header", "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
-            return cls._opened(directory, lock)
+            return cls._open_locked(directory, lock)
         except BaseException:
             lock.release()
             raise
@@ -104,22 +104,22 @@ class Journal:
         Raises:
             UserError: when there is no journal, it is in use, cannot be written or is damaged.
         """
-        _existing(directory)
-        lock = _locked(directory)
+        _require_journal(directory)
+        lock = _lock_directory(directory)
         try:
-            return cls._opened(directory, lock)
+            return cls._open_locked(directory, lock)
         except BaseException:
             lock.release()
             raise
 
     @classmethod
-    def _opened(cls, directory: Path, lock: FileLock) -> "Journal":
+    def _open_locked(cls, directory: Path, lock: FileLock) -> "Journal":
         path = directory / FILE
         contents = load(path)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
-            raise refused(path, "cannot write the journal", error) from None
+            raise refusal(path, "cannot write the journal", error) from None
         if contents.tail:
             _log.warning(
                 "%s: dropped an incomplete last line, %d (%d bytes)",
@@ -163,7 +163,7 @@ class Journal:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            raise refused(self._path, "cannot write the journal", error) from None
+            raise refusal(self._path, "cannot write the journal", error) from None
         if not os.fstat(self._descriptor).st_nlink:
             raise UserError(f"{self._path}: deleted while in use; start again with another --out")
         self._synced_size = self._size
@@ -191,18 +191,18 @@ class Journal:
             while written < len(line):
                 written += os.write(descriptor, line[written:])
         except BaseException as error:
-            undone = self._undone(descriptor)
+            undone = self._undo(descriptor)
             cause = error if isinstance(error, OSError) else InterruptedError()
-            found = refused(self._path, "cannot write the journal", cause)
+            refused = refusal(self._path, "cannot write the journal", cause)
             if not undone:
-                self._broken = found
+                self._broken = refused
             if isinstance(error, OSError):
-                raise found from None
+                raise refused from None
             raise
         self._size += len(line)
         self._lines += 1
 
-    def _undone(self, descriptor: int) -> bool:
+    def _undo(self, descriptor: int) -> bool:
         """Leave no part of a line behind; where that fails, it must stay the last one."""
         try:
             os.ftruncate(descriptor, self._size)
@@ -250,7 +250,7 @@ def in_use(directory: Path) -> bool | None:
         os.close(descriptor)
 
 
-def _existing(directory: Path) -> Path:
+def _require_journal(directory: Path) -> Path:
     path = directory / FILE
     if not os.path.lexists(path):
         what = "holds no study" if directory.is_dir() else "is not a directory"
@@ -259,7 +259,7 @@ def _existing(directory: Path) -> Path:
     return path
 
 
-def _locked(directory: Path) -> FileLock:
+def _lock_directory(directory: Path) -> FileLock:
     lock = FileLock(directory / LOCK, thread_local=False)
     try:
         # Whoever only looks whether it is held has it for a moment.
@@ -269,7 +269,7 @@ def _locked(directory: Path) -> FileLock:
             f"{directory}: in use by another run; wait for its end, stop it or give another --out"
         ) from None
     except OSError as error:
-        raise refused(directory / LOCK, "cannot lock the study", error) from None
+        raise refusal(directory / LOCK, "cannot lock the study", error) from None
     return lock
 
 
@@ -288,4 +288,4 @@ def _write_whole(path: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise refused(path, "cannot write the journal", error) from None
+        raise refusal(path, "cannot write the journal", error) from None

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from autosearch.errors import UserError
 
-__all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "no_collection", "refused"]
+__all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "no_collection", "refusal"]
 
 VERSION = 1
 
@@ -67,7 +67,7 @@ def load(path: Path) -> Contents:
                 if number == 0:
                     _check_version(path, contents.records[0])
     except OSError as error:
-        raise refused(path, "cannot read the journal", error) from None
+        raise refusal(path, "cannot read the journal", error) from None
     if not contents.records:
         raise UserError(f"{path}: holds no header line; start again with another --out")
     return contents
@@ -78,7 +78,7 @@ def is_type(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def refused(path: Path, what: str, error: OSError) -> UserError:
+def refusal(path: Path, what: str, error: OSError) -> UserError:
     """The error for something that the file system does not allow."""
     reason = error.strerror or type(error).__name__
     return UserError(f"{path}: {what}: {reason}; check the path, its permissions and free space")

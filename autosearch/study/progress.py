@@ -12,7 +12,7 @@ from autosearch.study.front import (
     complete_validation,
     non_dominated,
     objectives_of,
-    ranked,
+    rank_candidates,
     values_of,
     volumes,
 )
@@ -153,7 +153,7 @@ def front_entries(study: Study) -> tuple[FrontEntry, ...]:
     front = [candidates[i] for i in non_dominated(values_of(candidates, objectives))]
     best = []
     for members in candidates_per_cost(candidates, objectives):
-        best += ranked([c for c in members if c.kind == "baseline"], objectives)[:1]
+        best += rank_candidates([c for c in members if c.kind == "baseline"], objectives)[:1]
     shown = {c.id: c for c in [*front, *best]}
     entries = [
         FrontEntry(

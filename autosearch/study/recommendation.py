@@ -16,10 +16,13 @@ _NOTE = "neighbours: the next points of the front by cost; baseline: the best at
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What a choice comes to.
+    """The point that a choice names, and what to compare it with.
 
     Attributes:
-        cheaper, dearer: the next points of the front by cost; None at its ends.
+        choice: as the user wrote it.
+        point: the point of the front.
+        cheaper: the next point of the front by cost; None at its end.
+        dearer: the next one to the other side.
         baseline: the best baseline at the cost nearest to the point's; None without one.
         speed: what speed-ups are counted against; None where nothing stands for time.
     """
@@ -46,43 +49,43 @@ class Recommendation:
 
 
 def recommend(view: FrontView, choice: str) -> Recommendation:
-    """The point that a choice names (see :func:`autosearch.study.pick.picked`) among its likes.
+    """The point that a choice names (see :func:`autosearch.study.pick.choose`), and its neighbours.
 
     Raises:
         UserError: when nothing answers to the choice.
     """
-    found = choose(view, choice)
-    at = view.front.index(found.point)
-    rivals = view.same_cost(found.point)
+    chosen = choose(view, choice)
+    at = view.front.index(chosen.point)
+    rivals = view.same_cost(chosen.point)
     return Recommendation(
         choice,
-        found.point,
+        chosen.point,
         view.front[at - 1] if at else None,
         view.front[at + 1] if at + 1 < len(view.front) else None,
         rivals[0] if rivals else None,
-        found.speed,
+        chosen.speed,
     )
 
 
-def recommendation_text(view: FrontView, found: Recommendation, *, directory: str) -> str:
-    """For people: the points beside each other, the recipe's steps, the command to take it."""
-    lines = [f"{view.table['study']}: {found.choice} is {found.point.name}"]
-    if found.speed is not None:
-        lines.append(f"{found.point.name} is {found.speed.text(found.point)}")
+def recommendation_text(view: FrontView, recommendation: Recommendation, *, directory: str) -> str:
+    """A recommendation for people: points side by side, the recipe's steps, how to export it."""
+    point, speed = recommendation.point, recommendation.speed
+    lines = [f"{view.table['study']}: {recommendation.choice} is {point.name}"]
+    if speed is not None:
+        lines.append(f"{point.name} is {speed.text(point)}")
     if not view.validated:
         lines.append("not validated yet: values are the search's, and flatter the winners")
-    recipe = Recipe.from_dict(found.point.recipe, where=f"candidate {found.point.id}")
-    lines += ["", *align(_point_rows(view, found), _is_left), _NOTE]
-    headings, rows = step_table(recipe)
-    lines += ["", *align([headings, *rows], _is_left), ""]
-    lines.append(f"take it: autosearch export {directory} --pick {found.point.id} -o recipe.json")
+    headings, steps = step_table(Recipe.from_dict(point.recipe, where=f"candidate {point.id}"))
+    lines += ["", *align(_point_rows(view, recommendation), _is_left), _NOTE]
+    lines += ["", *align([headings, *steps], _is_left), ""]
+    lines.append(f"take it: autosearch export {directory} --pick {point.id} -o recipe.json")
     return "\n".join(lines)
 
 
-def recommendation_data(view: FrontView, found: Recommendation) -> dict[str, Any]:
-    """The same as plain data: points as in ``front --json``, with their speed-up."""
+def recommendation_data(view: FrontView, recommendation: Recommendation) -> dict[str, Any]:
+    """A recommendation as plain data: points as in ``front --json``, with their speed-up."""
     entries = {point["id"]: point for key in ("baselines", "points") for point in view.table[key]}
-    speed = found.speed
+    speed = recommendation.speed
 
     def entry(point: Point | None) -> dict[str, Any] | None:
         if point is None:
@@ -92,26 +95,29 @@ def recommendation_data(view: FrontView, found: Recommendation) -> dict[str, Any
 
     return {
         "study": view.table["study"],
-        "pick": found.choice,
-        "point": entry(found.point),
-        "neighbours": {"cheaper": entry(found.cheaper), "dearer": entry(found.dearer)},
-        "baseline": entry(found.baseline),
+        "pick": recommendation.choice,
+        "point": entry(recommendation.point),
+        "neighbours": {
+            "cheaper": entry(recommendation.cheaper),
+            "dearer": entry(recommendation.dearer),
+        },
+        "baseline": entry(recommendation.baseline),
         "compared_with": None
         if speed is None
         else {"baseline": speed.base.name, "objective": speed.axis.name},
     }
 
 
-def _point_rows(view: FrontView, found: Recommendation) -> list[list[str]]:
+def _point_rows(view: FrontView, recommendation: Recommendation) -> list[list[str]]:
     headings = ["", "recipe", "steps", *(axis.name for axis in view.axes)]
-    if found.speed is not None:
+    if recommendation.speed is not None:
         headings.append("speed-up")
     rows = [headings]
-    for role, point in found.rows:
+    for role, point in recommendation.rows:
         cells = [role, point.name, str(point.steps)]
         cells += [with_error(point.value(a.name), point.half_width(a.name)) for a in view.axes]
-        if found.speed is not None:
-            cells.append(f"{found.speed.of(point):.2f}x")
+        if recommendation.speed is not None:
+            cells.append(f"{recommendation.speed.of(point):.2f}x")
         rows.append(cells)
     return rows
 

@@ -189,33 +189,33 @@ class _Asked(Protocol):
 
 
 def misplaced(
-    record: Mapping[str, Any], known: Mapping[int, _Asked], objectives: Set[str]
+    record: Mapping[str, Any], candidates: Mapping[int, _Asked], objectives: Set[str]
 ) -> str | None:
     """Why a record without fault cannot follow the records before it, None where it can.
 
     Args:
         record: the next one.
-        known: the candidates that were asked for before, by id.
+        candidates: the candidates that were asked for before, by id.
         objectives: the study's, of which a measurement has all.
     """
     kind, number = record["type"], record.get("id")
     reason = None
-    if kind == "ask" and number != len(known):
-        reason = f"candidate {number} where {len(known)} is due"
+    if kind == "ask" and number != len(candidates):
+        reason = f"candidate {number} where {len(candidates)} is due"
     elif kind == "ask" and record["told"] > record["id"]:
         reason = f"candidate {number} knows {record['told']} results"
     elif kind in ("result", "validation"):
-        reason = _misplaced_measurement(record, known, objectives)
+        reason = _misplaced_measurement(record, candidates, objectives)
     elif kind == "scale" and not objectives <= record["axes"].keys():
         reason = "an objective has no axis"
     return None if reason is None else f"{kind}: {reason}"
 
 
 def _misplaced_measurement(
-    record: Mapping[str, Any], known: Mapping[int, _Asked], objectives: Set[str]
+    record: Mapping[str, Any], candidates: Mapping[int, _Asked], objectives: Set[str]
 ) -> str | None:
     search = record["type"] == "result"
-    candidate = known.get(record["id"])
+    candidate = candidates.get(record["id"])
     if candidate is None:
         return f"candidate {record['id']} was not asked for"
     if search and candidate.finished:

@@ -57,6 +57,7 @@ class Candidate:
 
     @property
     def finished(self) -> bool:
+        """Whether it has a result."""
         return self.status != "pending"
 
     @property
@@ -193,23 +194,17 @@ class Study:
 
         None where it has none.
         """
-        found = noise or next(reversed(self.validations), None)
-        values = self.validations[found].get(candidate.identity) if found else None
+        noise = noise or next(reversed(self.validations), None)
+        values = self.validations[noise].get(candidate.identity) if noise else None
         timing = self.timings.get(candidate.identity)
         if values and timing and "latency" in values:
             return {**values, "latency": timing}
         return values or None
 
     def _apply_ask(self, record: Record) -> None:
-        names = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates")
-        known = {name: record[name] for name in names}
-        candidate = Candidate(
-            **known,
-            point=record.get("point"),
-            told=record["told"],
-            foreign=record.get("foreign", False),
-            once=record.get("once", 0.0),
-        )
+        required = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates", "told")
+        optional = tuple(key for key in ("point", "foreign", "once") if key in record)
+        candidate = Candidate(**{key: record[key] for key in required + optional})
         self.candidates[candidate.id] = candidate
         self.nominal += candidate.nominal
         self.duplicates += candidate.duplicates
@@ -220,7 +215,7 @@ class Study:
         candidate.reason = record["reason"]
         candidate.values = estimates_from_record(record["values"])
         candidate.samples = record["samples"]
-        candidate.rungs = [estimates_from_record(found) for found in record.get("rungs", ())]
+        candidate.rungs = [estimates_from_record(values) for values in record.get("rungs", ())]
         candidate.saved = record.get("saved", 0.0)
         candidate.executed = record["forward_equivalents"]
         self.executed += candidate.executed
@@ -266,9 +261,9 @@ class Study:
 
     def _apply_validation(self, record: Record) -> None:
         noise = (record["seed"], record["samples"])
-        found = self.validations.pop(noise, {})
-        found[record["identity"]] = estimates_from_record(record["values"])
-        self.validations[noise] = found
+        validation = self.validations.pop(noise, {})
+        validation[record["identity"]] = estimates_from_record(record["values"])
+        self.validations[noise] = validation
         self._spend(record)
 
     def _apply_phase(self, record: Record) -> None:

@@ -26,7 +26,7 @@ SMALL = (
 def model(cli) -> dict[str, object]:
     """The model key of the bundled digits."""
     from autosearch.diffusion.plan.plan import model_key
-    from autosearch.models.digits import DigitsModel
+    from autosearch.models.bundled import DigitsModel
 
     return model_key(DigitsModel.load().denoiser).model_dump()
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from autosearch.cli import progress
-from autosearch.cli.progress import LiveProgress, Pace, PlainProgress
+from autosearch.cli.progress import LiveProgress, PlainProgress, RemainingTime
 from autosearch.cli.view import duration, front_rows, sparkline, standing_lines, volume_line
 from autosearch.study.progress import FrontEntry, Progress, Snapshot
 
@@ -36,20 +36,20 @@ def at(elapsed: float, share: float, **changes: object) -> Snapshot:
 
 
 def test_time_left_follows_from_the_share_of_the_budget() -> None:
-    pace = Pace()
+    pace = RemainingTime()
     assert pace.left(at(0.0, 0.0)) is None
     assert pace.left(at(30.0, 0.25)) == pytest.approx(90.0)
     assert pace.left(at(60.0, 1.0)) == 0.0
 
 
 def test_what_an_earlier_process_did_counts_for_nothing() -> None:
-    pace = Pace()
+    pace = RemainingTime()
     assert pace.left(at(1.0, 0.8)) is None
     assert pace.left(at(11.0, 0.9)) == pytest.approx(10.0)
 
 
 def test_validation_has_a_pace_of_its_own() -> None:
-    pace = Pace()
+    pace = RemainingTime()
     pace.left(at(0.0, 0.0))
     assert pace.left(at(100.0, 0.1, phase="validation")) is None
     assert pace.left(at(110.0, 0.6, phase="validation")) == pytest.approx(8.0)

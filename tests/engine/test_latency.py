@@ -14,7 +14,7 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.timing import latency_table, time_plan
 from autosearch.experiment import experiment_from_dict
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Latency
 from autosearch.recipe import Recipe

@@ -10,7 +10,7 @@ from autosearch.baselines import baseline
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
 

@@ -74,7 +74,8 @@ class Outcome:
     ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
     index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,
     and ``files`` the artifacts that it refers to, or that were made for the plan, by key.
-    ``forward_equivalents`` counts what was executed, also when the result is infeasible.
+    ``forward_equivalents`` counts what was executed, also when the result is infeasible, and
+    ``nominal`` what it takes where nothing is at hand.
     """
 
     id: int
@@ -83,7 +84,6 @@ class Outcome:
     files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
     forward_equivalents: float = 0.0
-    # Of a fit: what it takes where nothing is at hand.
     nominal: float = 0.0
     seconds: float = 0.0
     worker: str = ""

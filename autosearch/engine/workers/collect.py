@@ -2,16 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from autosearch._typing import Rows
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.workers.base import Executor, Job, Outcome, Task
 
-__all__ = ["Collected", "Stopped", "collect", "run_tasks"]
+__all__ = ["Stopped", "collect", "run_tasks"]
 
 # Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
 _PART = 2
@@ -19,20 +17,6 @@ _PART = 2
 
 class Stopped(Exception):
     """Asked to stop before all was measured; what was begun is done, and in the store."""
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Rows of one plan on all its blocks, what they cost, and would have without a store.
-
-    ``seconds`` are the workers' own, added up.
-    """
-
-    rows: Rows
-    forward_equivalents: float
-    nominal: float
-    reason: str | None = None
-    seconds: float = 0.0
 
 
 def collect(
@@ -45,14 +29,18 @@ def collect(
     block_size: int,
     needs: frozenset[str],
     stopping: Callable[[], bool] = lambda: False,
-) -> Collected:
+) -> Outcome:
     """Measure one plan, its blocks spread over the workers, rows in index order.
+
+    Returns:
+        Rows [samples, ...], what they cost and would have without a store, and the seconds of all
+        workers together; a reason and no rows where a block cannot be measured.
 
     Raises:
         Stopped: when ``stopping`` says so before everything was begun.
     """
     if not needs:
-        return Collected({}, 0.0, 0.0)
+        return Outcome(0)
     parts = [tuple(blocks[i : i + _PART]) for i in range(0, len(blocks), _PART)]
     tasks = [
         Task(number, plan, seed, stream, part, block_size, needs)
@@ -61,15 +49,17 @@ def collect(
     outcomes = {one.id: one for one in run_tasks(executor, tasks, stopping=stopping)}
     if len(outcomes) < len(tasks):
         raise Stopped
-    cost = sum(outcome.forward_equivalents for outcome in outcomes.values())
-    nominal = plan.forward_equivalents * len(blocks) * block_size
     reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
-    if reasons:
-        return Collected({}, cost, nominal, reasons[0])
     ordered = [outcomes[number].rows for number in range(len(parts))]
-    rows = {need: np.concatenate([part[need] for part in ordered]) for need in tasks[0].needs}
-    seconds = sum(outcome.seconds for outcome in outcomes.values())
-    return Collected(rows, cost, nominal, seconds=seconds)
+    names = () if reasons else tasks[0].needs
+    return Outcome(
+        id=0,
+        rows={name: np.concatenate([part[name] for part in ordered]) for name in names},
+        reason=reasons[0] if reasons else None,
+        forward_equivalents=sum(outcome.forward_equivalents for outcome in outcomes.values()),
+        nominal=plan.forward_equivalents * len(blocks) * block_size,
+        seconds=sum(outcome.seconds for outcome in outcomes.values()),
+    )
 
 
 def run_tasks(

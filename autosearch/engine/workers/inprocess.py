@@ -86,7 +86,7 @@ class Runner:
 
 
 class InProcessExecutor(Executor):
-    """One task at a time, in the calling thread, when somebody waits for it.
+    """One task at a time, in the calling thread, when somebody waits for it: the oldest.
 
     ``timeout`` is ignored: a task that has begun runs to its end.
     """
@@ -97,23 +97,19 @@ class InProcessExecutor(Executor):
 
     @property
     def size(self) -> int:
-        """One."""
         return 1
 
     def submit(self, task: Job) -> None:
-        """Queue a task; it runs in ``wait``."""
         if self._runner is None:
             raise RuntimeError("the executor is closed")
         self._queue.append(task)
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
-        """Run the oldest task; nothing when none is queued."""
         if self._runner is None or not self._queue:
             return []
         return [self._runner.run(self._queue.popleft())]
 
     def close(self) -> None:
-        """Drop queued tasks and the model."""
         self._queue.clear()
         self._runner = None
 

@@ -110,11 +110,9 @@ class RayExecutor(Executor):
 
     @property
     def size(self) -> int:
-        """Workers, also those that are just starting."""
         return len(self._slots)
 
     def submit(self, task: Job) -> None:
-        """Queue a task; it starts as soon as a worker is idle."""
         if self._closed:
             raise RuntimeError("the executor is closed")
         self._queue.append(_Queued(task=task, keys=task_keys(task)))

@@ -22,6 +22,7 @@ from safetensors.numpy import save
 from autosearch._typing import Rows
 from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.engine.workers.base import DelegatingExecutor, Executor, Job, Outcome, Task
+from autosearch.text import replace_file
 
 __all__ = ["BlockStore", "StoredExecutor"]
 
@@ -44,13 +45,12 @@ class BlockStore:
         self._max_bytes = max_bytes
         self._warned = False
         self._sizes = _scan(directory)  # by file name, least recently used first
-        self._total = sum(self._sizes.values())
         self._evict()
 
     @property
     def total_bytes(self) -> int:
         """Bytes that the files take, as far as this process knows."""
-        return self._total
+        return sum(self._sizes.values())
 
     def get(self, task: Task) -> dict[str, NDArray[np.generic]] | None:
         """The rows of a task; None when they are missing or damaged (then they are deleted)."""
@@ -60,7 +60,7 @@ class BlockStore:
             rows = _read(path, key)
             size = _touch(path)
         except FileNotFoundError:
-            self._forget(path.name)
+            self._sizes.pop(path.name, None)
             return None
         except OSError as error:
             self._warn(path, error)
@@ -69,7 +69,8 @@ class BlockStore:
             _log.warning("%s: damaged, deleted: %s", path, error)
             self._delete(path.name)
             return None
-        self._remember(path.name, size)
+        self._sizes[path.name] = size
+        self._sizes.move_to_end(path.name)
         return rows
 
     def put(self, task: Task, rows: Rows) -> None:
@@ -81,31 +82,24 @@ class BlockStore:
         if len(data) > self._max_bytes:
             return
         try:
-            _write(path, data)
+            replace_file(path, data)
             size = _touch(path)
         except OSError as error:
             self._warn(path, error)
             return
-        self._remember(path.name, size)
+        self._sizes[path.name] = size
+        self._sizes.move_to_end(path.name)
         self._evict()
 
     def _path(self, key: str) -> Path:
         return self._directory / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
 
-    def _remember(self, name: str, size: int) -> None:
-        self._forget(name)
-        self._sizes[name] = size
-        self._total += size
-
-    def _forget(self, name: str) -> None:
-        self._total -= self._sizes.pop(name, 0)
-
     def _evict(self) -> None:
-        while self._sizes and self._total > self._max_bytes:
+        while self._sizes and self.total_bytes > self._max_bytes:
             self._delete(next(iter(self._sizes)))
 
     def _delete(self, name: str) -> None:
-        self._forget(name)
+        self._sizes.pop(name, None)
         try:
             (self._directory / name).unlink(missing_ok=True)
         except OSError as error:
@@ -150,7 +144,7 @@ class StoredExecutor(DelegatingExecutor):
         for outcome in outcomes:
             task = self._tasks.pop(outcome.id)
             for key, content in outcome.files.items():
-                self._artifact_store.keep(key, content)
+                self._artifact_store.add(key, content)
             if outcome.reason is None and _storable(task):
                 self._store.put(task, outcome.rows)
         return outcomes
@@ -177,17 +171,17 @@ def _key(task: Task) -> str:
 
 def _scan(directory: Path) -> OrderedDict[str, int]:
     """Sizes of the entries, least recently used first; what a killed process left is deleted."""
-    found: list[tuple[int, str, int]] = []
+    entries: list[tuple[int, str, int]] = []
     try:
         for entry in os.scandir(directory):
             if entry.name.endswith(_TEMPORARY):
                 os.unlink(entry.path)
             elif entry.name.endswith(_SUFFIX):
                 state = entry.stat()
-                found.append((state.st_mtime_ns, entry.name, state.st_size))
+                entries.append((state.st_mtime_ns, entry.name, state.st_size))
     except OSError:
         pass  # missing, or vanishing while we look: both are fine
-    return OrderedDict((name, size) for _, name, size in sorted(found))
+    return OrderedDict((name, size) for _, name, size in sorted(entries))
 
 
 def _checksum(rows: Rows) -> str:
@@ -213,18 +207,6 @@ def _read(path: Path, key: str) -> dict[str, NDArray[np.generic]]:
     if metadata.get("crc32") != _checksum(rows):
         raise ValueError("the checksum does not match")
     return rows
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file at once, making the directory again if it was deleted."""
-    temporary = path.with_suffix(f".{os.getpid()}{_TEMPORARY}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _touch(path: Path) -> int:

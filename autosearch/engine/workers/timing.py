@@ -90,14 +90,14 @@ def _features(denoiser: Denoiser, table: LatencyTable, seconds: Timer) -> dict[i
         return {}
     names = min(kinds, key=lambda kind: table.sites[kind[0]])
     elements = sum(site.elements for site in denoiser.sites if site.name in names)
-    found: dict[int, float] = {}
+    seconds_per_element: dict[int, float] = {}
     for order in _ORDERS:
         action = f"forecast:{order}"
         plan = _plan(denoiser, dict.fromkeys(names, action), computed=order + 1)
         acting = _STEPS - order - 1
         without = table.seconds(plan, denoiser.sites)
-        found[order] = max((seconds(plan) - without) / acting / elements, 0.0)
-    return found
+        seconds_per_element[order] = max((seconds(plan) - without) / acting / elements, 0.0)
+    return seconds_per_element
 
 
 def _kinds(sites: Sequence[Site]) -> list[list[str]]:

@@ -15,7 +15,7 @@ from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import experiment_from_dict
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 from autosearch.study.front import front_table
