@@ -1,10 +1,9 @@
 """Models behind one denoiser call."""
 
 from autosearch.models.base import Model
+from autosearch.models.bundled import DigitsModel, PhotosModel
 from autosearch.models.diffusers.model import PipelineModel
-from autosearch.models.digits import DigitsModel
 from autosearch.models.mixture import MixtureModel
-from autosearch.models.photos import PhotosModel
 from autosearch.registry import Registry
 
 __all__ = [

@@ -1,6 +1,7 @@
-"""What the bundled models have in common: a DiT, features and reference statistics as files."""
+"""The bundled models, each a DiT with features and reference statistics as files."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,7 +20,10 @@ from autosearch.models.classifier import FeaturesClassifier, ImageFeatures, load
 from autosearch.models.dit_denoiser import dit_denoiser
 from autosearch.models.weights import read_weights
 
-__all__ = ["BundledModel"]
+__all__ = ["CROP", "BundledModel", "DigitsModel", "PhotosModel", "crops"]
+
+# Pixels on the side of a crop of the photographs.
+CROP = 16
 
 
 class BundledModel(Model):
@@ -38,10 +42,9 @@ class BundledModel(Model):
     training: Mapping[str, Any]
 
     @staticmethod
-    def real(reference: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
-        """The real images and labels that the file of reference statistics keeps."""
-        images, labels = (torch.from_numpy(reference[name]) for name in ("images", "labels"))
-        return images[:, None], labels
+    @abstractmethod
+    def unpack_real_images(reference: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
+        """The real images [N, C, S, S] and labels [N] that the file of statistics keeps."""
 
     @classmethod
     def load(cls, *, path: str | None = None) -> Self:
@@ -51,14 +54,17 @@ class BundledModel(Model):
             weights = folder / f"{cls.name}.safetensors" if path is None else Path(path)
             if not weights.is_file():
                 raise UserError(f"model.path: no file at {weights}; give a safetensors file")
+            figures = folder / f"{cls.name}.json"
+            # A model in the making has none yet.
+            bundled = path is None and figures.is_file()
             model = cls(
                 dit_denoiser(weights),
                 load_file(folder / f"{cls.name}_reference.safetensors"),
-                figures=_figures(folder / f"{cls.name}.json") if path is None else {},
+                figures=json.loads(figures.read_text(encoding="utf-8")) if bundled else {},
             )
             model.training = json.loads(read_weights(weights)[1].get("training", "{}"))
             model.features = load_features(folder / f"{cls.name}_features.safetensors")
-        model.real_images, model.real_labels = cls.real(model.reference)
+        model.real_images, model.real_labels = cls.unpack_real_images(model.reference)
         if model.features.config.num_classes == model.denoiser.classes:
             model.denoiser.classifier = FeaturesClassifier(model.features)
         # Of the training images, in the range of the samples.
@@ -95,8 +101,35 @@ class BundledModel(Model):
         return self
 
 
-def _figures(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return figures
+class DigitsModel(BundledModel):
+    """Scikit-learn's handwritten digits, 8x8, ten classes."""
+
+    name = "digits"
+    summary = "small class-conditional DiT on real handwritten digits, 8x8, bundled"
+
+    @staticmethod
+    def unpack_real_images(reference: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
+        images, labels = (torch.from_numpy(reference[name]) for name in ("images", "labels"))
+        return images[:, None], labels
+
+
+class PhotosModel(BundledModel):
+    """Crops of scikit-learn's sample photographs, 16x16 in colour; the class is the photograph."""
+
+    name = "photos"
+    summary = "rectified-flow DiT on colour crops of two photographs, 16x16, bundled"
+
+    @staticmethod
+    def unpack_real_images(reference: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
+        # The file keeps the two photographs only.
+        return crops(torch.from_numpy(reference["photographs"]))
+
+
+def crops(small: Tensor) -> tuple[Tensor, Tensor]:
+    """Every crop of shrunk photographs [P, 3, height, width], and the index of its photograph.
+
+    Uint8 [P * rows * columns, 3, 16, 16] and int64 [P * rows * columns], row by row.
+    """
+    windows = small.unfold(2, CROP, 1).unfold(3, CROP, 1).permute(0, 2, 3, 1, 4, 5)
+    images = windows.reshape(-1, small.shape[1], CROP, CROP).contiguous()
+    return images, torch.arange(len(small)).repeat_interleave(len(images) // len(small))

@@ -19,7 +19,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.engine.workers.malloc import keep_freed_memory
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 
 __all__ = ["caches"]
 

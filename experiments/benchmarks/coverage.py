@@ -12,7 +12,7 @@ from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, compare
 

@@ -14,7 +14,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import evaluations
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.engine.workers.malloc import keep_freed_memory
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 
 __all__ = ["sampler"]
 

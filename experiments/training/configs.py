@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from autosearch.experiments.training.real_images import RealImages, digits, photos
 from autosearch.experiments.training.train_features import FeaturesTraining
 from autosearch.experiments.training.train_network import NetworkTraining
 from autosearch.models.classifier import FeaturesConfig
 from autosearch.models.dit import DiTConfig
-from autosearch.models.real_images import RealImages, digits, photos
 
 __all__ = ["SUBJECTS", "Subject"]
 

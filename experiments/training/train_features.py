@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autosearch.experiments.training.real_images import RealImages
 from autosearch.models.base import as_rgb
 from autosearch.models.classifier import FeaturesConfig, ImageFeatures
-from autosearch.models.real_images import RealImages
 
 __all__ = [
     "FeaturesTraining",

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from autosearch.diffusion.prediction import Prediction, from_data_and_noise
 from autosearch.experiments.training.forward_processes import PROCESSES
+from autosearch.experiments.training.real_images import RealImages
 from autosearch.models.dit import DiT, DiTConfig
-from autosearch.models.real_images import RealImages
 
 __all__ = ["NetworkTraining", "train_network"]
 

@@ -14,7 +14,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import last_state
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.recipe import Recipe
 
 COUNT = 10

@@ -16,8 +16,7 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import UserError
 from autosearch.experiments.training.model_figures import honesty_checks
 from autosearch.models.base import as_rgb
-from autosearch.models.digits import DigitsModel
-from autosearch.models.photos import PhotosModel
+from autosearch.models.bundled import DigitsModel, PhotosModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.recipe import Recipe

@@ -17,6 +17,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.diffusion.macs import count_macs
 from autosearch.experiments.training.configs import SUBJECTS
+from autosearch.experiments.training.real_images import RealImages
 from autosearch.experiments.training.train_features import (
     accuracy,
     fit_features,
@@ -31,7 +32,6 @@ from autosearch.models.classifier import (
     load_features,
     local_detail,
 )
-from autosearch.models.real_images import RealImages
 
 NAMES = tuple(SUBJECTS)
 SOAK = pytest.mark.soak

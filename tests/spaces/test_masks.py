@@ -15,7 +15,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.spaces import (
     Cache,
     CacheInterval,

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.artifact_store import FOLDER, carry_artifacts
 from autosearch.engine.evaluate import load_recipe
 from autosearch.engine.run import run_study
 from autosearch.experiment import experiment_from_dict
-from autosearch.export import carry_artifacts
 from autosearch.models import MixtureModel
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress

@@ -11,7 +11,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe
 

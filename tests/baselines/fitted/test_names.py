@@ -16,7 +16,7 @@ from autosearch.baselines.fitted.names import (
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 
 
 def test_a_name_is_cut_in_two() -> None:

@@ -14,7 +14,7 @@ from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.v3 import diagonal, statistics, statistics_of
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.experiments.training.configs import SUBJECTS
 from autosearch.experiments.training.forward_processes import PROCESSES
+from autosearch.experiments.training.real_images import RealImages
 from autosearch.experiments.training.train import main
 from autosearch.experiments.training.train_network import train_network
 from autosearch.models.classifier import FEATURES_FILE
 from autosearch.models.dit import load_dit
-from autosearch.models.real_images import RealImages
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["CROP", "SHRINK", "RealImages", "crop_cells", "crops", "digits", "photographs", "photos"]
+from autosearch.models.bundled import CROP, crops
 
-CROP = 16
+__all__ = ["SHRINK", "RealImages", "crop_cells", "digits", "photographs", "photos"]
+
 SHRINK = 8
 _CELL_ROWS, _CELL_COLUMNS = 4, 6
 
@@ -75,16 +76,6 @@ def _shrunk(image: Tensor) -> Tensor:
     whole = image[: image.shape[0] // SHRINK * SHRINK, : image.shape[1] // SHRINK * SHRINK]
     blocks = whole.permute(2, 0, 1).double().unfold(1, SHRINK, SHRINK).unfold(2, SHRINK, SHRINK)
     return blocks.mean(dim=(3, 4)).round().to(torch.uint8)
-
-
-def crops(small: Tensor) -> tuple[Tensor, Tensor]:
-    """Every crop of shrunk photographs [P, 3, height, width], and the index of its photograph.
-
-    Uint8 [P * rows * columns, 3, 16, 16] and int64 [P * rows * columns], row by row.
-    """
-    windows = small.unfold(2, CROP, 1).unfold(3, CROP, 1).permute(0, 2, 3, 1, 4, 5)
-    images = windows.reshape(-1, small.shape[1], CROP, CROP).contiguous()
-    return images, torch.arange(len(small)).repeat_interleave(len(images) // len(small))
 
 
 def crop_cells(small: Tensor) -> Tensor:

@@ -3,15 +3,14 @@
 import numpy as np
 import torch
 
-from autosearch.models.real_images import (
-    CROP,
+from autosearch.experiments.training.real_images import (
     SHRINK,
     crop_cells,
-    crops,
     digits,
     photographs,
     photos,
 )
+from autosearch.models.bundled import CROP, crops
 
 
 def test_digits_are_scikit_learn_s() -> None:
