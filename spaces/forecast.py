@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from autosearch.baselines.policies.cached_steps import action_text
+from autosearch._typing import Rng
+from autosearch.baselines.policies.caches import action_text
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, Rng, StepGenome
+from autosearch.spaces.base import Genome, StepGenome
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Forecast"]

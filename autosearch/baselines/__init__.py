@@ -5,7 +5,8 @@
 
 from autosearch.baselines.base import Policy, Solver
 from autosearch.baselines.names import baseline, baseline_names, split_name
-from autosearch.baselines.zoo import POLICIES, SOLVERS
+from autosearch.baselines.policies import POLICIES
+from autosearch.baselines.solvers import SOLVERS
 
 __all__ = [
     "POLICIES",

@@ -1,12 +1,10 @@
 """What named solvers and policies are: each step's choices, and what recipes leave out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autosearch.diffusion.denoiser import Denoiser
-
-__all__ = ["Choices", "Policy", "RecipeData", "Setting", "Solver", "lowered"]
+__all__ = ["Choices", "Policy", "RecipeData", "Rule", "Setting", "Solver"]
 
 Choices = dict[str, Any]
 # A recipe in the making, as plain data.
@@ -18,9 +16,11 @@ class Solver:
     """A fixed solver.
 
     Attributes:
+        summary: one line for lists of solvers.
         steps: the choices of each of so many steps; a step's time is the grid's.
         order: declared order of convergence of full steps.
         grid: the grid of its publication.
+        start: the scale of the initial noise, see :class:`autosearch.recipe.Start`.
         stochastic: whether it adds noise.
         run: after how many steps its pattern begins again.
         whole_times: see :func:`autosearch.diffusion.grids.grid`.
@@ -48,13 +48,14 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """A fixed rule of what a recipe leaves out.
+class Rule:
+    """What a baseline's name may add to a solver: ``NAME[:SETTING...]``.
 
     Attributes:
+        summary: one line for lists of rules.
         settings: in the order in which a name gives them, with the published values.
-        apply: changes a recipe's data for a model, given a value for each setting.
-        owns: the fields that it decides; two policies of one recipe must not share any.
+        apply: a function whose last positional arguments are a value for each setting.
+        owns: the fields that it decides; two rules of one recipe must not share any.
         repeated: whether a name may give the last setting as often as it likes; then ``apply``
             gets all that were given.
         path: whether it takes the path of a file instead of settings, as text.
@@ -62,25 +63,17 @@ class Policy:
 
     summary: str
     settings: tuple[Setting, ...]
-    apply: Callable[[RecipeData, Denoiser, Sequence[Any]], None]
+    apply: Callable[..., Any]
     owns: str
     repeated: bool = False
     path: bool = False
 
 
-def lowered(order: int, count: int, *, always: bool = False) -> list[int]:
-    """Orders of a multistep solver: growing with the history, falling towards the end.
+@dataclass(frozen=True)
+class Policy(Rule):
+    """A fixed rule of what a recipe leaves out.
 
-    The last step is of order 1. Below 15 steps (``always``: at any count) the ones before it
-    come down by one each, as diffusers does.
+    ``apply(data, denoiser, *values)`` changes a recipe's data for a model in place.
     """
-    slope = always or count < _FEW
-    orders = []
-    for i in range(count):
-        left = count - i
-        orders.append(min(order, i + 1, left if slope or left == 1 else order))
-    return orders
 
-
-# From this count on, diffusers lowers the last step only.
-_FEW = 15
+    apply: Callable[..., None]

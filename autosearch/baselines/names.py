@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from autosearch.baselines.base import Solver
 from autosearch.baselines.rules import apply_policies
-from autosearch.baselines.zoo import SOLVERS
+from autosearch.baselines.solvers import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.grids import grid, grid_end, grids_for
 from autosearch.diffusion.plan.plan import model_key

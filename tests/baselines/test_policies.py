@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import POLICIES, baseline, split_name
-from autosearch.baselines.policies.cached_steps import IntervalCache, computes
-from autosearch.baselines.policies.gated_steps import GatedCache
+from autosearch.baselines.policies.caches import IntervalCache, computes
+from autosearch.baselines.policies.gates import GatedCache
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.models.exact import ExactDenoiser
 
 
@@ -184,16 +184,16 @@ def test_interval_caches_are_read_off_their_steps(
     cache: IntervalCache, count: int, digits: Denoiser
 ) -> None:
     steps = cache.steps(count, digits.sites)
-    found = IntervalCache.shown(steps, digits.sites)
+    found = IntervalCache.from_steps(steps, digits.sites)
     assert found is not None
     assert found.steps(count, digits.sites) == steps
 
 
 def test_other_caches_are_no_interval_caches(digits: Denoiser) -> None:
     steps = IntervalCache(3).steps(12, digits.sites)
-    assert IntervalCache.shown([*steps[:4], {}, *steps[5:]], digits.sites) is None
+    assert IntervalCache.from_steps([*steps[:4], {}, *steps[5:]], digits.sites) is None
     del steps[5]["block.3.attn"]
-    assert IntervalCache.shown(steps, digits.sites) is None
+    assert IntervalCache.from_steps(steps, digits.sites) is None
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_other_caches_are_no_interval_caches(digits: Denoiser) -> None:
 )
 def test_gated_caches_are_read_off_their_steps(cache: GatedCache, digits: Denoiser) -> None:
     steps = cache.steps(20, digits.sites)
-    assert GatedCache.shown(steps, digits.sites) == cache
+    assert GatedCache.from_gates(steps, digits.sites) == cache
     if cache.threshold:
-        assert GatedCache.shown([*steps[:-5], None, *steps[-4:]], digits.sites) is None
+        assert GatedCache.from_gates([*steps[:-5], None, *steps[-4:]], digits.sites) is None
 
 
 @pytest.mark.parametrize(

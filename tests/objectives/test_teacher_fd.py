@@ -7,7 +7,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.log_snr_gaps import Gaps
+from autosearch.baselines.fitted.trajectory_ends import Gaps
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Fid, TeacherFd
 from autosearch.objectives.teacher_fd import components

@@ -3,8 +3,26 @@
 In a baseline's name they stand where policies do, ``SOLVER[-GRID]+FIT[:SETTING...]@STEPS``.
 """
 
+from collections.abc import Mapping
+
+from autosearch.baselines.fitted import (
+    boss,
+    dc,
+    dpcache,
+    erta,
+    harmonica,
+    importance,
+    moments,
+    olss,
+    recover,
+    tinyfusion,
+    v3,
+)
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
-from autosearch.baselines.fitted.zoo import FITS
 
 __all__ = ["FITS", "Calibrator", "Fit", "Sampled"]
+
+_MODULES = (boss, dc, dpcache, erta, harmonica, importance, moments, olss, recover, tinyfusion, v3)
+
+FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}

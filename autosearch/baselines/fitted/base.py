@@ -1,45 +1,49 @@
-"""What a fit is."""
+"""What a fit is, and how it changes the steps of a recipe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.base import Rule
 from autosearch.recipe import Recipe
 
-__all__ = ["Fit", "no_forwards"]
+__all__ = ["Fit", "with_steps"]
+
+
+def _no_forwards(*_: Any) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(Rule):
     """A rule that changes a recipe after it measured the model.
 
+    ``apply(recipe, calibrator, *values)`` returns the fitted recipe. It draws nothing but from the
+    calibrator, so that equal seeds fit equal recipes.
+
     Attributes:
-        settings: in the order in which a name gives them, with the published values.
-        apply: the fitted recipe, from the unfitted one, a calibrator, and a value for each setting. It
-            draws nothing but from the calibrator, so that equal seeds fit equal recipes.
-        forwards: about how many forwards of one sample it takes, from the unfitted recipe, the
-            model and the settings, without guidance; for a dry run.
-        owns: the fields that it decides; two rules of one recipe must not share any.
-        repeated: whether a name may give the last setting as often as it likes.
+        forwards: ``forwards(recipe, denoiser, *values)`` is about how many forwards of one sample
+            it takes, without guidance; for a dry run.
         sites: whether the model must have blocks.
-        path: whether it takes the path of a file instead of settings, as text.
         shared: whether all names with the same settings share one artifact, measured once.
     """
 
-    summary: str
-    settings: tuple[Setting, ...]
-    apply: Callable[[Recipe, Calibrator, Sequence[Any]], Recipe]
-    forwards: Callable[[Recipe, Denoiser, Sequence[Any]], float]
-    owns: str
-    repeated: bool = False
+    apply: Callable[..., Recipe]
+    forwards: Callable[..., float] = _no_forwards
     sites: bool = False
-    path: bool = False
     shared: bool = False
 
 
-def no_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    """Of a fit that reads what was measured before."""
-    return 0.0
+def with_steps(recipe: Recipe, changes: Iterable[Mapping[str, object]], **fields: object) -> Recipe:
+    """A copy of a recipe with changed steps.
+
+    Args:
+        recipe: stays as it is.
+        changes: for each step the fields that are replaced.
+        **fields: of the recipe itself, replaced as well.
+    """
+    steps = [
+        step.model_copy(update=dict(change))
+        for step, change in zip(recipe.steps, changes, strict=True)
+    ]
+    return recipe.model_copy(update={**fields, "steps": steps})

@@ -10,14 +10,14 @@ when nothing came before it. The second half of the publication trains the netwo
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
 from autosearch.diffusion.denoiser import Denoiser
@@ -33,7 +33,7 @@ _FINE = 100
 _SAMPLES = 100
 
 
-def cheapest_path(costs: NDArray[np.float64], steps: int) -> list[int]:
+def cheapest_path(costs: Array, steps: int) -> list[int]:
     """The nodes of the cheapest path of exactly ``steps`` edges from the first node to the last.
 
     Args:
@@ -60,7 +60,7 @@ def cheapest_path(costs: NDArray[np.float64], steps: int) -> list[int]:
     return path
 
 
-def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> NDArray[np.float64]:
+def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> Array:
     """The error [points, points] of one step between points of a trajectory.
 
     The step is the recipe's first as it is without history.
@@ -85,11 +85,13 @@ def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> NDArray
 
 
 def straightened(
-    recipe: Recipe, calibrator: Calibrator, *, fine: int = _FINE, samples: int = _SAMPLES
+    recipe: Recipe, calibrator: Calibrator, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
     """The recipe at the times of the cheapest path of as many steps.
 
     Args:
+        recipe: with the steps whose times are fitted.
+        calibrator: the model.
         fine: steps of the recorded trajectory.
         samples: to measure errors on.
 
@@ -105,33 +107,20 @@ def straightened(
 
 def at_points(recipe: Recipe, way: Recorded, path: Sequence[int]) -> Recipe:
     """The recipe's steps at the times of a trajectory's points; the path's end is not one."""
-    steps = [
-        step.model_copy(
-            update={"time": way.recipe.steps[i].time, "log_snr": way.recipe.steps[i].log_snr}
-        )
-        for step, i in zip(recipe.steps, path, strict=False)
-    ]
-    return recipe.model_copy(update={"steps": steps})
+    points = [way.recipe.steps[i] for i in path[: len(recipe.steps)]]
+    return with_steps(recipe, [{"time": at.time, "log_snr": at.log_snr} for at in points])
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return straightened(recipe, calibrator, fine=int(values[0]), samples=int(values[1]))
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    fine, samples = values
-    return float(fine * samples)
+def _forwards(recipe: Recipe, denoiser: Denoiser, fine: int, samples: int) -> float:
+    return fine * samples
 
 
 FITS = {
     "boss": Fit(
         "BOSS (2023): the times of the cheapest path over local errors of one step",
-        (
-            Setting("fine steps", _FINE, 2, 1000),
-            Setting("samples", _SAMPLES, 1, 10_000),
-        ),
-        _fit,
-        _forwards,
+        (Setting("fine steps", _FINE, 2, 1000), Setting("samples", _SAMPLES, 1, 10_000)),
+        straightened,
         "time",
+        forwards=_forwards,
     )
 }

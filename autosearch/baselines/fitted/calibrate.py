@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted import FITS, Calibrator, Fit
 from autosearch.baselines.fitted.calibration_file import write_calibration
-from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.v3 import statistics
-from autosearch.baselines.fitted.zoo import FITS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError, unknown_name
@@ -56,9 +54,13 @@ def calibrate(
     steps: ``output`` is a folder of them; DC-Solver's also gets its cascade polynomial.
 
     Args:
+        denoiser: the model.
+        method: one of :data:`METHODS`, or a name that its authors use.
+        output: a folder, or a ``.safetensors`` file for statistics.
         solver: ``SOLVER[-GRID]`` that is fitted; by default the one of the publication.
         steps: the least and the largest number; 3 and 10 by default.
         samples: to measure on; the method's own number by default.
+        seed: of the calibrator.
 
     Raises:
         UserError: for what cannot be measured or written.
@@ -82,7 +84,7 @@ def calibrate(
     for count in range(low, high + 1):
         plain = baseline(f"{base}@{count}", denoiser)
         with calibrator.counting():
-            recipes[count] = FITS[name].apply(plain, calibrator, given)
+            recipes[count] = FITS[name].apply(plain, calibrator, *given)
     texts = {f"{base}+{name}@{count}.json": one.to_dict() for count, one in recipes.items()}
     if name == "dc" and high >= 3:
         cascade = Cascade.fit(list(recipes.values()), model=denoiser.weights)
@@ -109,7 +111,7 @@ def _statistics(
         raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
     with calibrator.counting():
         recipe = baseline(f"{base}@10", calibrator.denoiser)
-        found = statistics(recipe, calibrator, levels=int(given[0]), samples=int(given[1]))
+        found = statistics(recipe, calibrator, levels=given[0], samples=given[1])
     write_calibration(output, found, calibrator)
     return Calibrated([output], calibrator.forward_equivalents)
 

@@ -59,6 +59,5 @@ def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artif
     artifact, content = packed(provenance, tensors)
     if artifact.sha256 != wanted:
         raise UserError(f"{path}: damaged; copy it again, or {_REMEDY}")
-    calibrator.files[artifact.key] = content
-    calibrator.denoiser.artifact_store.add(artifact.key, content)
+    calibrator.add(artifact, content)
     return artifact

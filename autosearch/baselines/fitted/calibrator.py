@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import ArtifactStore, Provenance, packed
+from autosearch.diffusion.artifact_store import Provenance, packed
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
@@ -146,7 +146,10 @@ class Calibrator:
         """Keep tensors as an artifact, also in the denoiser's library; returns its reference."""
         provenance = Provenance(method, settings, self.denoiser.weights, self.seed)
         artifact, content = packed(provenance, tensors)
-        self.files[artifact.key] = content
-        artifact_store: ArtifactStore = self.denoiser.artifact_store
-        artifact_store.add(artifact.key, content)
+        self.add(artifact, content)
         return artifact
+
+    def add(self, artifact: Artifact, content: bytes) -> None:
+        """Keep the file of an artifact, also in the denoiser's artifact store."""
+        self.files[artifact.key] = content
+        self.denoiser.artifact_store.add(artifact.key, content)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
+from autosearch.baselines.fitted.base import with_steps
 from autosearch.diffusion.plan.compensation import LEAST_HISTORY
 from autosearch.errors import UserError, shortened
-from autosearch.recipe import Recipe, Step, round_float
+from autosearch.recipe import Recipe, round_float
 
 __all__ = ["Cascade", "recipe_scale"]
 
@@ -116,11 +117,7 @@ class Cascade:
                 f"cascade: fitted on another model ({self.model}, this is {model}); fit it here"
             )
         ratios = self.ratios(len(recipe.steps), recipe_scale(recipe))
-        steps: list[Step] = [
-            step.model_copy(update={"compensation": ratio})
-            for step, ratio in zip(recipe.steps, ratios, strict=True)
-        ]
-        return recipe.model_copy(update={"steps": steps})
+        return with_steps(recipe, [{"compensation": ratio} for ratio in ratios])
 
 
 def recipe_scale(recipe: Recipe) -> float:
@@ -129,6 +126,6 @@ def recipe_scale(recipe: Recipe) -> float:
     return float(rules[0].scale) if rules and isinstance(rules[0].scale, (int, float)) else 1.0
 
 
-def _terms(i: int, steps: int, scale: float) -> NDArray[np.float64]:
+def _terms(i: int, steps: int, scale: float) -> Array:
     share, scaled, count = (i + 1) / steps, scale / _SCALE, steps / _STEPS
     return np.array([share**a * scaled**b * count**c for a, b, c in _POWERS])

@@ -1,24 +1,22 @@
 """DC-Solver (2024): a ratio for each step, fitted to a fine trajectory, one step after the other.
 
 A ratio says at which time the newest prediction is taken, by the polynomial through the last three;
-see :mod:`autosearch.diffusion.plan.compensation`. That of a step is the one after which the state, with
-the corrector's second look where the step has one, is nearest to the fine trajectory's. Published:
-40 iterations of AdamW at rate 0.1 against the nearest earlier state of DDIM in 200 or 999 steps.
-Here a bounded search for one number, which needs no gradients, against DPM-Solver++(2M), which
-passes through the recipe's own times; a ratio that gains nothing stays 1.
+see :mod:`autosearch.diffusion.plan.compensation`. That of a step is the one after which the state,
+with the corrector's second look where the step has one, is nearest to the fine trajectory's.
+Published: 40 iterations of AdamW at rate 0.1 against the nearest earlier state of DDIM in 200 or
+999 steps. Here a bounded search for one number, which needs no gradients, against DPM-Solver++(2M),
+which passes through the recipe's own times; a ratio that gains nothing stays 1.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, no_forwards
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
@@ -41,11 +39,13 @@ _TRIED = 8
 
 
 def compensating(
-    recipe: Recipe, calibrator: Calibrator, *, samples: int = _SAMPLES, fine: int = _FINE
+    recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES, fine: int = _FINE
 ) -> Recipe:
     """The recipe with a ratio in every step from the third on.
 
     Args:
+        recipe: deterministic.
+        calibrator: the model.
         samples: to fit on; published: 10.
         fine: steps of the fine trajectory, about.
 
@@ -55,8 +55,7 @@ def compensating(
     if any(step.eta > 0 for step in recipe.steps):
         raise UserError("DC-Solver: ratios are fitted to a trajectory without noise; set eta to 0")
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
-    steps = [step.model_copy(update=nothing) for step in recipe.steps]
-    found = recipe.model_copy(update={"steps": steps, "pruned": []})
+    found = with_steps(recipe, [nothing] * len(recipe.steps), pruned=[])
     wanted = fine_states(found, calibrator, steps=fine, samples=samples)
     network = calibrator.network(samples)
     plan = calibrator.plan(found)
@@ -73,11 +72,7 @@ def compensating(
                 ahead = stepper.fork(calibrator.plan(found))
                 ahead.tell(said)
             stepper = ahead
-    changed = [
-        step.model_copy(update={"compensation": fitted.compensation})
-        for step, fitted in zip(recipe.steps, found.steps, strict=True)
-    ]
-    return recipe.model_copy(update={"steps": changed})
+    return with_steps(recipe, [{"compensation": step.compensation} for step in found.steps])
 
 
 @dataclass(frozen=True)
@@ -117,39 +112,30 @@ def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
     return recipe.model_copy(update={"steps": steps})
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return compensating(recipe, calibrator, samples=int(values[0]), fine=int(values[1]))
+def _predicted(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
+    return Cascade.load(Path(file)).applied(recipe, model=calibrator.denoiser.weights)
 
 
-def _predicted(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return Cascade.load(Path(str(values[0]))).applied(recipe, model=calibrator.denoiser.weights)
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    samples, fine = values
+def _forwards(recipe: Recipe, denoiser: Denoiser, samples: int, fine: int) -> float:
     count = len(recipe.steps)
     # A corrector asks the network for each ratio that is tried.
     asking = sum(step.corrector != "none" for step in recipe.steps[LEAST_HISTORY - 1 :])
     # Of the fine trajectory's steps the last ones are one.
-    return float(samples * (fine * (1 - 1 / count) + count + _TRIED * asking))
+    return samples * (fine * (1 - 1 / count) + count + _TRIED * asking)
 
 
 FITS = {
     "dc": Fit(
         "DC-Solver (2024): each newest prediction taken at the time that leads to the fine path",
-        (
-            Setting("samples", _SAMPLES, 1, 10_000),
-            Setting("fine steps", _FINE, 2, 1000),
-        ),
-        _fit,
-        _forwards,
+        (Setting("samples", _SAMPLES, 1, 10_000), Setting("fine steps", _FINE, 2, 1000)),
+        compensating,
         "compensation",
+        forwards=_forwards,
     ),
     "cpr": Fit(
         "DC-Solver's ratios as a cascade polynomial of a file predicts them",
         (),
         _predicted,
-        no_forwards,
         "compensation",
         path=True,
     ),

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-__all__ = ["descend", "most_evaluations"]
+from autosearch._typing import Array
 
-Array = NDArray[np.float64]
+__all__ = ["descend", "most_evaluations"]
 
 # Of finite differences.
 _STEP = 1e-2
@@ -27,6 +26,8 @@ def descend(
 
     Args:
         missed: the residuals [R] of numbers [K].
+        start: numbers [K] to begin with.
+        rounds: how often slopes are measured, at most.
         tries: evaluations of a round, beside those of its finite differences.
     """
     best, least = start, np.inf
@@ -42,7 +43,7 @@ def descend(
 
 
 def most_evaluations(size: int, *, rounds: int, tries: int) -> int:
-    """Of the residuals of so many numbers, at most."""
+    """How often :func:`descend` asks for the residuals of ``size`` numbers, at most."""
     return rounds * (size + tries)
 
 

@@ -21,11 +21,13 @@ from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import NoiseSchedule
 
-__all__ = ["Lesson", "Pool", "cosine", "course", "lessons", "pool"]
+__all__ = ["Lesson", "Pool", "cosine", "course", "descend", "lessons", "pool"]
 
 # Classifier-free training leaves the label out as often (Ho and Salimans 2022).
 _UNLABELLED = 0.1
 _SOLVER = "dpmpp_2m"
+# As in TinyFusion.
+_LARGEST_NORM = 1.0
 
 # A course that takes more is made again whenever it is wanted.
 _KEPT_BYTES = 2**28
@@ -124,6 +126,14 @@ def lessons(
         with torch.no_grad():
             target = denoiser.differentiable(x, times, given)
         yield Lesson(x, times, given, target)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, learned: list[nn.Parameter]) -> None:
+    """One step of an optimiser down a loss, with the norm of the gradient at most 1."""
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_(learned, _LARGEST_NORM)
+    optimizer.step()
 
 
 def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:

@@ -6,20 +6,18 @@ is not exact, as a forecast depends on two: here the state is a pair of key step
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.network_states import way
+from autosearch.baselines.fitted.network_states import features, way
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.sites.memory import FeatureMemory, extrapolate
+from autosearch.diffusion.sites.memory import extrapolate
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -31,8 +29,6 @@ __all__ = ["FITS", "dp_cached", "forecast_errors", "key_steps"]
 _SAMPLES = 20
 # Published; fewer where fewer compute at all.
 _FORCED = 3
-
-Errors = NDArray[np.float64]
 
 
 def dp_cached(
@@ -60,32 +56,31 @@ def dp_cached(
     errors = forecast_errors(recipe, calibrator, order, samples)
     keys = {asking[i] for i in key_steps(errors, computed, forced=min(_FORCED, computed))}
     act = {span(blocks(calibrator.denoiser.sites)): f"output:{order}"}
-    steps = [
-        step.model_copy(update={"sites": act if i in asking and i not in keys else {}})
-        for i, step in enumerate(recipe.steps)
-    ]
-    return recipe.model_copy(update={"steps": steps})
+    reusing = set(asking) - keys
+    return with_steps(
+        recipe, [{"sites": act if i in reusing else {}} for i in range(len(recipe.steps))]
+    )
 
 
-def forecast_errors(recipe: Recipe, calibrator: Calibrator, order: int, samples: int) -> Errors:
+def forecast_errors(recipe: Recipe, calibrator: Calibrator, order: int, samples: int) -> Array:
     """[T, T, T]: mean absolute error of step k's feature, forecast from key steps i < j < k.
 
     With order 0, and where j is the first step (i = j), the feature of j is reused. Along the
     recipe as it computes everything, at the coordinates that the sampler uses.
     """
-    times, features = _features(recipe, calibrator, samples)
+    times, outputs = _outputs(recipe, calibrator, samples)
     count = len(times)
     errors = np.full((count, count, count), np.nan)
     for j in range(count):
         for i in range(j + 1):
-            known = [(times[n], features[n]) for n in ((i, j) if i < j and order else (j,))]
+            known = [(times[n], outputs[n]) for n in ((i, j) if i < j and order else (j,))]
             for k in range(j + 1, count):
-                error = extrapolate(known, times[k]) - features[k]
+                error = extrapolate(known, times[k]) - outputs[k]
                 errors[i, j, k] = float(error.abs().mean())
     return errors
 
 
-def key_steps(errors: Errors, computed: int, *, forced: int) -> tuple[int, ...]:
+def key_steps(errors: Array, computed: int, *, forced: int) -> tuple[int, ...]:
     """The ``computed`` key steps whose forecasts in between have the least sum of errors.
 
     Exact: ``D[m][j, k] = min over i of D[m - 1][i, j] + C[i, j, k]``, where ``C[i, j, k]`` is the
@@ -117,7 +112,7 @@ def key_steps(errors: Errors, computed: int, *, forced: int) -> tuple[int, ...]:
     return min(ends, key=lambda keys: ends[keys])
 
 
-def _features(
+def _outputs(
     recipe: Recipe, calibrator: Calibrator, samples: int
 ) -> tuple[list[float], list[Tensor]]:
     """Times and outputs of the last block at the steps that ask the network, branches together."""
@@ -129,30 +124,24 @@ def _features(
         raise UserError("dpcache: the recipe's steps have no branch in common; guide them all")
     found = []
     for at in states:
-        memory = FeatureMemory({feature: 1})
-        with torch.inference_mode():
-            calibrator.network(samples, memory).evaluate(at.step, at.x)
-            parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
+        memory = features(at, calibrator, [feature])
+        parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
         found.append(torch.cat(parts))
     return [at.step.time for at in states], found
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return dp_cached(recipe, calibrator, int(values[0]), int(values[1]))
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _forwards(recipe: Recipe, denoiser: Denoiser, computed: int, order: int) -> float:
     # On the way, and once more for the features.
-    return float(2 * _SAMPLES * len(recipe.steps))
+    return 2 * _SAMPLES * len(recipe.steps)
 
 
 FITS = {
     "dpcache": Fit(
         "DPCache (2026): the steps that compute, by dynamic programming over measured errors",
         (Setting("computed", 7, 1, 1000), Setting("order", 1, 0, 1)),
-        _fit,
-        _forwards,
+        dp_cached,
         "sites",
+        forwards=_forwards,
         sites=True,
     )
 }

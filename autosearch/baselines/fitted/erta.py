@@ -6,20 +6,17 @@ input, what we reuse is what the stack of blocks adds; and where it linearises a
 prediction for the error, we fit the line itself by least squares.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import said, uncached
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
-from autosearch.recipe import Recipe, Step, round_float
+from autosearch.recipe import Recipe, round_float
 
 __all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]
 
@@ -56,14 +53,9 @@ def erta_cached(
         near = stored is not None and _distance(stored, added) < threshold * _size(added)
         chosen.append({span(every): "reuse"} if near else {})
         stored = stored if near else added
-    steps = [
-        step.model_copy(update={"sites": sites})
-        for step, sites in zip(recipe.steps, chosen, strict=True)
-    ]
-    cached = recipe.model_copy(update={"steps": steps})
-    return with_rectification(
-        with_shorter_intervals(cached, calibrator, samples), calibrator, samples
-    )
+    cached = with_steps(recipe, [{"sites": sites} for sites in chosen])
+    shortened = with_shorter_intervals(cached, calibrator, samples)
+    return with_rectification(shortened, calibrator, samples)
 
 
 def with_shorter_intervals(
@@ -83,7 +75,7 @@ def with_shorter_intervals(
         change = _distance(true, pairs[i + 1][0])
         share = 1 - _distance(cached, true) / change if change > 0 else 1.0
         factors.append(round_float(min(max(share, _LEAST_INTERVAL), 1.0)))
-    return _changed(recipe, [{"interval": factor} for factor in factors])
+    return with_steps(recipe, [{"interval": factor} for factor in factors])
 
 
 def with_rectification(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> Recipe:
@@ -97,14 +89,14 @@ def with_rectification(recipe: Recipe, calibrator: Calibrator, samples: int = _S
     for step, (true, cached) in zip(recipe.steps, pairs, strict=True):
         fitted = None if cached is None or step.gate is not None else _line(cached, true)
         changes.append({"rectify": fitted})
-    return _changed(recipe, changes)
+    return with_steps(recipe, changes)
 
 
 def _both(
     recipe: Recipe, calibrator: Calibrator, samples: int
 ) -> list[tuple[Tensor, Tensor | None]]:
     """At each state of the uncached recipe: the true prediction, and the cached one if another."""
-    bare = _changed(recipe, [{"rectify": None}] * len(recipe.steps))
+    bare = with_steps(recipe, [{"rectify": None}] * len(recipe.steps))
     plan = calibrator.plan(bare)
     network = calibrator.network(samples, plan.new_memory(samples))
     found: list[tuple[Tensor, Tensor | None]] = []
@@ -125,13 +117,6 @@ def _line(cached: Tensor, true: Tensor) -> list[float] | None:
     return [round_float(factor), round_float(float(y.mean()) - factor * float(x.mean()))]
 
 
-def _changed(recipe: Recipe, changes: Sequence[dict[str, object]]) -> Recipe:
-    steps: list[Step] = [
-        step.model_copy(update=change) for step, change in zip(recipe.steps, changes, strict=True)
-    ]
-    return recipe.model_copy(update={"steps": steps})
-
-
 def _distance(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().mean())
 
@@ -140,22 +125,18 @@ def _size(value: Tensor) -> float:
     return float(value.abs().mean())
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return erta_cached(recipe, calibrator, float(values[0]))
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _forwards(recipe: Recipe, denoiser: Denoiser, threshold: float) -> float:
     # Uncached, and both ways for the intervals and for the lines.
-    return float(5 * _SAMPLES * len(recipe.steps))
+    return 5 * _SAMPLES * len(recipe.steps)
 
 
 FITS = {
     "erta": Fit(
         "ERTACache (2025): reuse where little changes, its intervals and its errors mended",
         (Setting("threshold", 0.2, 0.0, 10.0, whole=False),),
-        _fit,
-        _forwards,
+        erta_cached,
         "sites",
+        forwards=_forwards,
         sites=True,
     )
 }

@@ -13,15 +13,14 @@ and the proxies have mean 1 (published: absolute, with 7e-8). Only recipes of on
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.diffusion.denoiser import Denoiser, InterceptedDenoiser
 from autosearch.diffusion.plan.plan import Plan, StepPlan
@@ -81,15 +80,11 @@ def learned_router(
 def routed(recipe: Recipe, calibrator: Calibrator, router: Tensor) -> Recipe:
     """Reuse each site where its weight is at most one half."""
     names = parts(calibrator.denoiser.sites)
-    steps = [
-        step.model_copy(
-            update={
-                "sites": {n: "reuse" for n, w in zip(names, row, strict=True) if w <= _THRESHOLD}
-            }
-        )
-        for step, row in zip(recipe.steps, router.tolist(), strict=True)
+    reused = [
+        {name: "reuse" for name, weight in zip(names, row, strict=True) if weight <= _THRESHOLD}
+        for row in router.tolist()
     ]
-    return recipe.model_copy(update={"steps": steps})
+    return with_steps(recipe, [{"sites": sites} for sites in reused])
 
 
 @dataclass(frozen=True)
@@ -107,12 +102,8 @@ class _Training:
 
     def __init__(self, calibrator: Calibrator, plan: Plan, samples: int) -> None:
         assert isinstance(calibrator.denoiser, InterceptedDenoiser)
-        self.calibrator, self.plan, self.denoiser, self.samples = (
-            calibrator,
-            plan,
-            calibrator.denoiser,
-            samples,
-        )
+        self.calibrator, self.denoiser = calibrator, calibrator.denoiser
+        self.plan, self.samples = plan, samples
         self.names = parts(calibrator.denoiser.sites)
         shape = (len(plan.steps) - 1, len(self.names))
         self.numbers = torch.randn(shape, generator=calibrator.generator).requires_grad_()
@@ -152,7 +143,8 @@ class _Training:
                 true = self._said(at, {}, None)
             error = (said - true).square().mean() / true.square().mean()
             optimizer.zero_grad()
-            (proxies[at.number] * error + weight * router[at.number].mean()).backward()
+            loss = proxies[at.number] * error + weight * router[at.number].mean()
+            torch.autograd.backward(loss)
             optimizer.step()
             with torch.no_grad():
                 self.numbers.clamp_(-_LARGEST, _LARGEST)
@@ -213,13 +205,13 @@ class _Training:
         return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return routed(recipe, calibrator, learned_router(recipe, calibrator, float(values[0])))
+def _fit(recipe: Recipe, calibrator: Calibrator, weight: float) -> Recipe:
+    return routed(recipe, calibrator, learned_router(recipe, calibrator, weight))
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _forwards(recipe: Recipe, denoiser: Denoiser, weight: float) -> float:
     count = len(recipe.steps)
-    return float(_SAMPLES * (4 * _ROUNDS * count + _ROUNDS / _REFRESH * count**2))
+    return _SAMPLES * (4 * _ROUNDS * count + _ROUNDS / _REFRESH * count**2)
 
 
 FITS = {
@@ -227,8 +219,8 @@ FITS = {
         "HarmoniCa (2025): what each step reuses, learned by gradients along cached trajectories",
         (Setting("weight", 0.05, 0.0, 1e6, whole=False),),
         _fit,
-        _forwards,
         "sites",
+        forwards=_forwards,
         sites=True,
     )
 }

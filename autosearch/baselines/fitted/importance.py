@@ -1,9 +1,9 @@
 """Scores of blocks by which the least important are pruned."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +11,9 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.network_states import said, way
+from autosearch.baselines.fitted.network_states import features, said, way
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import StepPlan
-from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -25,8 +24,6 @@ __all__ = ["FITS", "importance", "sensitivity", "without_least"]
 _SAMPLES = 100
 _SKIP = Action("skip")
 
-Scores = Mapping[str, float]
-
 
 def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> dict[str, float]:
     """One less the cosine between what a block is given and what it gives, by its name.
@@ -36,18 +33,15 @@ def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) 
     and never removes the last block; here any may go.
     """
     names = blocks(calibrator.denoiser.sites)
-    keep = dict.fromkeys(names, 1) | {output_feature(name): 1 for name in names}
+    wanted = [*names, *map(output_feature, names)]
     found: dict[str, list[float]] = {name: [] for name in names}
     for at in way(recipe, calibrator, samples):
-        memory = FeatureMemory(keep)
-        with torch.inference_mode():
-            calibrator.network(samples, memory).evaluate(at.step, at.x)
-            for branch in at.step.branches:
-                for name in names:
-                    change = memory.get(branch.name, name, at.step.time, 0)
-                    output = memory.get(branch.name, output_feature(name), at.step.time, 0)
-                    cosine = torch.nn.functional.cosine_similarity(output - change, output, dim=-1)
-                    found[name].append(1 - float(cosine.double().mean()))
+        memory = features(at, calibrator, wanted)
+        for branch, name in itertools.product(at.step.branches, names):
+            change = memory.get(branch.name, name, at.step.time, 0)
+            output = memory.get(branch.name, output_feature(name), at.step.time, 0)
+            cosine = torch.nn.functional.cosine_similarity(output - change, output, dim=-1)
+            found[name].append(1 - float(cosine.double().mean()))
     return {name: fmean(values) for name, values in found.items()}
 
 
@@ -72,7 +66,7 @@ def sensitivity(
     return {name: fmean(values) for name, values in found.items()}
 
 
-def without_least(recipe: Recipe, scores: Scores, count: int) -> Recipe:
+def without_least(recipe: Recipe, scores: Mapping[str, float], count: int) -> Recipe:
     """Prune so many blocks of the lowest scores; of equal ones the first.
 
     Raises:
@@ -96,23 +90,20 @@ def _power(value: Tensor) -> float:
     return float(value.double().square().mean())
 
 
-def _fit(
+def _prune_by(
     score: Callable[[Recipe, Calibrator], dict[str, float]],
-) -> Callable[[Recipe, Calibrator, Sequence[Any]], Recipe]:
-    def fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-        return without_least(recipe, score(recipe, calibrator), int(values[0]))
-
-    return fit
+) -> Callable[[Recipe, Calibrator, int], Recipe]:
+    return lambda recipe, calibrator, count: without_least(recipe, score(recipe, calibrator), count)
 
 
-def _importance_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _importance_forwards(recipe: Recipe, denoiser: Denoiser, count: int) -> float:
     # On the way, and once more for the features.
-    return float(2 * _SAMPLES * len(recipe.steps))
+    return 2 * _SAMPLES * len(recipe.steps)
 
 
-def _sensitivity_forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _sensitivity_forwards(recipe: Recipe, denoiser: Denoiser, count: int) -> float:
     # On the way, once more, and without each of n blocks, an n-th of the network.
-    return float(_SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites))))
+    return _SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites)))
 
 
 _SETTINGS = (Setting("blocks", 4, 1, 1000),)
@@ -121,17 +112,17 @@ FITS = {
     "importance": Fit(
         "block importance (ShortGPT, 2024): blocks that turn their input least are pruned",
         _SETTINGS,
-        _fit(importance),
-        _importance_forwards,
+        _prune_by(importance),
         "pruned",
+        forwards=_importance_forwards,
         sites=True,
     ),
     "sensitivity": Fit(
         "blocks whose absence moves the prediction least are pruned",
         _SETTINGS,
-        _fit(sensitivity),
-        _sensitivity_forwards,
+        _prune_by(sensitivity),
         "pruned",
+        forwards=_sensitivity_forwards,
         sites=True,
     ),
 }

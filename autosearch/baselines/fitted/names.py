@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from autosearch.baselines import POLICIES, Policy, baseline, split_name
-from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.zoo import FITS
+from autosearch.baselines import POLICIES, baseline, split_name
+from autosearch.baselines.fitted import FITS, Calibrator, Fit
 from autosearch.baselines.rules import check_policies
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -39,8 +37,7 @@ def check_name(name: str) -> FittedName:
     """
     parts = split_name(name)
     where = f"baseline {name!r}"
-    known: dict[str, Policy | Fit] = {**POLICIES, **FITS}
-    rules = check_policies(parts.policies, where=where, known=known)
+    rules = check_policies(parts.policies, where=where, known={**POLICIES, **FITS})
     plain = [text for text in parts.policies if text.partition(":")[0] not in FITS]
     grid = f"-{parts.grid}" if parts.grid else ""
     unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
@@ -56,7 +53,7 @@ def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
         recipe = baseline(parts.unfitted, denoiser)
         branches = max(len(step.branches) for step in compile_recipe(recipe, denoiser).steps)
         todo = [found for found in parts.fits if found not in measured]
-        total += branches * sum(fit.forwards(recipe, denoiser, values) for fit, values in todo)
+        total += branches * sum(fit.forwards(recipe, denoiser, *values) for fit, values in todo)
         measured.update(parts.shared)
     return total
 
@@ -82,7 +79,7 @@ def fitted_recipe(name: str, calibrator: Calibrator) -> Recipe:
             )
         # What a fit says of the model, it says of the recipe's weights.
         with calibrator.counting(), calibrator.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
-            recipe = fit.apply(recipe, calibrator, values)
+            recipe = fit.apply(recipe, calibrator, *values)
     return recipe
 
 

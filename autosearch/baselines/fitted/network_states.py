@@ -1,32 +1,40 @@
 """What a network says along a recipe that computes everything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from autosearch.baselines.fitted.base import with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
 from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import from_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.recipe import Recipe
 
-__all__ = ["computing", "said", "uncached", "way"]
+__all__ = ["computing", "features", "said", "uncached", "way"]
 
 
 def computing(recipe: Recipe) -> Recipe:
     """The same recipe without caches, gates and their corrections."""
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
-    return recipe.model_copy(
-        update={"steps": [step.model_copy(update=nothing) for step in recipe.steps]}
-    )
+    return with_steps(recipe, [nothing] * len(recipe.steps))
 
 
 def way(recipe: Recipe, calibrator: Calibrator, samples: int) -> list[Sampled]:
     """Steps that ask the network, and their states, along a recipe that computes everything."""
     found = calibrator.on_the_way(computing(recipe), samples)
     return [at for at in found if at.step.evaluate == "network"]
+
+
+def features(at: Sampled, calibrator: Calibrator, names: Sequence[str]) -> FeatureMemory:
+    """The named features of the network at one state, kept for each branch."""
+    memory = FeatureMemory(dict.fromkeys(names, 1))
+    with torch.inference_mode():
+        calibrator.network(len(at.x), memory).evaluate(at.step, at.x)
+    return memory
 
 
 def uncached(

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit
+from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.boss import at_points
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Recorded, recorded
@@ -33,8 +33,6 @@ __all__ = ["FITS", "Regression", "best_path", "subspace_searched"]
 _FINE = 100
 _SAMPLES = 64
 _BISECTIONS = 30
-
-Array = NDArray[np.float64]
 
 
 class Regression:
@@ -79,11 +77,13 @@ def best_path(regression: Regression, steps: int) -> list[int]:
 
 
 def subspace_searched(
-    recipe: Recipe, calibrator: Calibrator, *, fine: int = _FINE, samples: int = _SAMPLES
+    recipe: Recipe, calibrator: Calibrator, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
     """As many steps of form ``linear`` as the recipe has, at the best path's times.
 
     Args:
+        recipe: deterministic.
+        calibrator: the model.
         fine: steps of the recorded trajectory.
         samples: to fit on.
 
@@ -106,13 +106,12 @@ def subspace_searched(
         "corrector": "none",
         "compensation": 1.0,
     }
-    steps = []
-    placed = at_points(recipe, way, path).steps
-    for k, (step, target) in enumerate(zip(placed, [*path[1:], regression.count], strict=True)):
+    changes = []
+    for k, target in enumerate([*path[1:], regression.count]):
         found, _ = regression.weights(0, path[: k + 1], target)
         weights = [round_float(weight) for weight in found.tolist()]
-        steps.append(step.model_copy(update={**plain, "weights": weights}))
-    return recipe.model_copy(update={"steps": steps})
+        changes.append({**plain, "weights": weights})
+    return with_steps(at_points(recipe, way, path), changes)
 
 
 def _greedy(regression: Regression, steps: int, limit: float) -> list[int] | None:
@@ -144,24 +143,16 @@ def _filled(path: Sequence[int], steps: int, end: int) -> list[int]:
     return points
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return subspace_searched(recipe, calibrator, fine=int(values[0]), samples=int(values[1]))
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    fine, samples = values
-    return float(fine * samples)
+def _forwards(recipe: Recipe, denoiser: Denoiser, fine: int, samples: int) -> float:
+    return fine * samples
 
 
 FITS = {
     "olss": Fit(
         "OLSS (2023): times and least-squares weights of everything so far",
-        (
-            Setting("fine steps", _FINE, 2, 1000),
-            Setting("samples", _SAMPLES, 1, 10_000),
-        ),
-        _fit,
-        _forwards,
+        (Setting("fine steps", _FINE, 2, 1000), Setting("samples", _SAMPLES, 1, 10_000)),
+        subspace_searched,
         "time",
+        forwards=_forwards,
     )
 }

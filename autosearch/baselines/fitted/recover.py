@@ -2,11 +2,12 @@
 
 TinyFusion (Fang et al. 2025) fine-tunes for 100,000 steps and more, on its training data, with an
 average of the weights. Here a few hundred steps of Adam on the network's own samples (see
-:mod:`autosearch.baselines.fitted.distil`), without an average: enough to rank masks by what they become. All
-weights learn, or low-rank updates of the linear maps alone, which are part of them in the end.
+:mod:`autosearch.baselines.fitted.distil`), without an average: enough to rank masks by what they
+become. All weights learn, or low-rank updates of the linear maps alone, which are part of them in
+the end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.distil import Lesson, cosine, course
+from autosearch.baselines.fitted.distil import Lesson, cosine, course, descend
 from autosearch.baselines.fitted.low_rank import adapt, merge
 from autosearch.diffusion.artifact_store import packed
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
@@ -29,8 +30,6 @@ from autosearch.recipe import Artifact, Recipe, Recovery
 
 __all__ = ["FITS", "Recovered", "recover", "recovered_plan", "recovered_recipe"]
 
-# Of the gradient, as in TinyFusion.
-_LARGEST_NORM = 1.0
 _BETAS = (0.9, 0.99)
 
 
@@ -97,10 +96,7 @@ def _trained(
             said = denoiser.differentiable(
                 lesson.x, lesson.times, lesson.labels, skipped=wanted.pruned
             )
-        optimizer.zero_grad()
-        lesson.loss(said).backward()
-        torch.nn.utils.clip_grad_norm_(learned, _LARGEST_NORM)
-        optimizer.step()
+        descend(optimizer, lesson.loss(said), learned)
         schedule.step()
     merge(student.network)
     after = student.network.named_parameters()
@@ -115,13 +111,12 @@ def _learned(network: nn.Module, settings: Recovery) -> list[nn.Parameter]:
     return adapt(network, settings.rank, torch.Generator().manual_seed(settings.seed))
 
 
-def _asked(values: Sequence[Any]) -> Recovery:
-    steps, rate, seed, rank = values
-    return Recovery(steps=int(steps), rate=float(rate), seed=int(seed), rank=int(rank) or None)
+def _recovery(steps: int, rate: float, seed: int, rank: int) -> Recovery:
+    return Recovery(steps=steps, rate=rate, seed=seed, rank=rank or None)
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    plan = calibrator.plan(recipe.model_copy(update={"recovery": _asked(values)}))
+def _fit(recipe: Recipe, calibrator: Calibrator, *values: Any) -> Recipe:
+    plan = calibrator.plan(recipe.model_copy(update={"recovery": _recovery(*values)}))
     if plan.training is None:
         raise UserError(
             "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
@@ -137,10 +132,10 @@ def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recip
     return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
+def _forwards(recipe: Recipe, denoiser: Denoiser, *values: Any) -> float:
     # What was pruned by a fit before it is not known yet: the whole network's.
-    asked, macs = _asked(values), denoiser.macs
-    return training(asked, (), denoiser, pruned_macs=macs).macs / macs
+    macs = denoiser.macs
+    return training(_recovery(*values), (), denoiser, pruned_macs=macs).macs / macs
 
 
 FITS = {
@@ -153,8 +148,8 @@ FITS = {
             Setting("rank", 0, 0, 1024),
         ),
         _fit,
-        _forwards,
         "weights",
+        forwards=_forwards,
         sites=True,
     )
 }

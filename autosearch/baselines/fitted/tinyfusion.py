@@ -6,13 +6,12 @@ updates of all linear maps are trained beside the gates and stand for the fine-t
 are dropped afterwards, and every group keeps its likeliest choice.
 
 Where we deviate: a network's own samples and predictions stand for training images (see
-:mod:`autosearch.baselines.fitted.distil`), hundreds of steps for tens of thousands, so the rates are higher
-at the published ratio; no average of the weights.
+:mod:`autosearch.baselines.fitted.distil`), hundreds of steps for tens of thousands, so the rates
+are higher at the published ratio; no average of the weights.
 """
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.distil import lessons, pool
+from autosearch.baselines.fitted.distil import descend, lessons, pool
 from autosearch.baselines.fitted.low_rank import adapt
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
@@ -37,7 +36,6 @@ _RANK = 8
 _TEMPERATURES = (4.0, 0.1)
 _LOGIT_SCALE = 100.0
 _FIRST_LOGIT = 0.02
-_LARGEST_NORM = 1.0
 # Published: 1e-4, for the gates ten times as much.
 _RATE = 1e-3
 _GATE_RATE = 10 * _RATE
@@ -154,23 +152,18 @@ def _train(
         mixes = {name: Mix(kept[:, j]) for j, name in enumerate(gates.names)}
         with denoiser.using(student):
             said = denoiser.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
-        optimizer.zero_grad()
-        lesson.loss(said).backward()
-        torch.nn.utils.clip_grad_norm_(trained, _LARGEST_NORM)
-        optimizer.step()
+        descend(optimizer, lesson.loss(said), trained)
     # The teacher's forward, the student's, and twice that backwards.
     calibrator.count(4 * steps * BATCH)
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    remove, group, steps = (int(value) for value in values)
+def _fit(recipe: Recipe, calibrator: Calibrator, remove: int, group: int, steps: int) -> Recipe:
     pruned = learned_mask(calibrator, remove=remove, group=group, steps=steps)
     return recipe.model_copy(update={"pruned": pruned})
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    steps = values[-1]
-    return float(POOL * POOL_STEPS + 4 * steps * BATCH)
+def _forwards(recipe: Recipe, denoiser: Denoiser, remove: int, group: int, steps: int) -> float:
+    return POOL * POOL_STEPS + 4 * steps * BATCH
 
 
 FITS = {
@@ -182,8 +175,8 @@ FITS = {
             Setting("steps", 200, 1, 1_000_000),
         ),
         _fit,
-        _forwards,
         "pruned",
+        forwards=_forwards,
         sites=True,
     )
 }

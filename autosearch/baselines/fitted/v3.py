@@ -10,14 +10,11 @@ neighbouring levels in the place of one more Jacobian-vector product. As publish
 of l is smoothed over 11 levels.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, no_forwards
+from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibration_file import read_calibration
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import plain_step
@@ -45,6 +42,8 @@ def statistics(
     What the library has already is not measured again.
 
     Args:
+        recipe: whose first step says how the model is guided.
+        calibrator: the model.
         levels: how many steps of log-SNR, even; published: 120 to 1200.
         samples: published: 1024 and more.
 
@@ -92,8 +91,10 @@ def diagonal(
     """Hutchinson's estimate [*sample_shape] of ``sigma diag(d noise / d x)``, over samples.
 
     Args:
+        calibrator: the model.
         step: how the model is asked.
         x: [N, *sample_shape].
+        condition: labels [N], or None.
         signs: as ``x``, independent and of mean square 1.
     """
     alpha, sigma = calibrator.denoiser.schedule.alpha_sigma(step.log_snr)
@@ -188,19 +189,17 @@ def _smoothed(values: Tensor) -> Tensor:
     )
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    found = statistics(recipe, calibrator, levels=int(values[0]), samples=int(values[1]))
-    return with_statistics(recipe, found)
+def _fit(recipe: Recipe, calibrator: Calibrator, levels: int, samples: int) -> Recipe:
+    return with_statistics(recipe, statistics(recipe, calibrator, levels=levels, samples=samples))
 
 
-def _given(recipe: Recipe, calibrator: Calibrator, values: Sequence[Any]) -> Recipe:
-    return with_statistics(recipe, read_calibration(str(values[0]), calibrator, method=STATISTICS))
+def _given(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
+    return with_statistics(recipe, read_calibration(file, calibrator, method=STATISTICS))
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, values: Sequence[Any]) -> float:
-    levels, samples = values
+def _forwards(recipe: Recipe, denoiser: Denoiser, levels: int, samples: int) -> float:
     # Along the trajectory, and at each of its points with gradients.
-    return float(levels * samples * (2 + GRADIENT_COST))
+    return levels * samples * (2 + GRADIENT_COST)
 
 
 FITS = {
@@ -212,15 +211,14 @@ FITS = {
             Setting("samples", _SAMPLES, 20, 100_000),
         ),
         _fit,
-        _forwards,
         "form",
+        forwards=_forwards,
         shared=True,
     ),
     "v3_from": Fit(
         "DPM-Solver-v3 with the statistics of a file that `autosearch calibrate` wrote",
         (),
         _given,
-        no_forwards,
         "form",
         path=True,
     ),

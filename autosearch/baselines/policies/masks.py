@@ -1,7 +1,6 @@
 """A mask of one's own: which step computes which site, from a file or an array."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ def apply_mask(data: RecipeData, mask: object, denoiser: Denoiser, *, where: str
         data: of a recipe; changed in place.
         mask: [steps, sites] or [steps, blocks, parts] of 0 and 1, for the model's innermost sites
             in execution order.
+        denoiser: the model.
         where: the mask's place, for messages.
 
     Raises:
@@ -46,8 +46,8 @@ def apply_mask(data: RecipeData, mask: object, denoiser: Denoiser, *, where: str
         step["sites"] = {name: "reuse" for name, one in zip(names, row, strict=True) if not one}
 
 
-def _mask(data: RecipeData, denoiser: Denoiser, values: Sequence[Any]) -> None:
-    path = Path(str(values[0]))
+def _mask(data: RecipeData, denoiser: Denoiser, file: str) -> None:
+    path = Path(file)
     try:
         mask = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

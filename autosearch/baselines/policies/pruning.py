@@ -1,7 +1,5 @@
 """Fixed patterns of pruned blocks."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from autosearch.baselines.base import Policy, RecipeData, Setting
@@ -12,28 +10,28 @@ from autosearch.errors import UserError
 __all__ = ["POLICIES"]
 
 
-def _bksdm(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
+def _bksdm(data: RecipeData, denoiser: Denoiser, group: int) -> None:
     """BK-SDM's fixed pattern (Kim et al. 2023), from U-Nets to a stack of equal blocks.
 
     There the first of the two pairs of a stage stays and the second goes; here the first of each
     group of ``group`` neighbours stays.
     """
     names = blocks(denoiser.sites)
-    data["pruned"] = [name for i, name in enumerate(names) if i % int(values[0])]
+    data["pruned"] = [name for i, name in enumerate(names) if i % group]
 
 
-def _drop(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
+def _drop(data: RecipeData, denoiser: Denoiser, *numbers: int) -> None:
     names = blocks(denoiser.sites)
-    for value in values:
-        if value >= len(names):
+    for number in numbers:
+        if number >= len(names):
             raise UserError(
-                f"policy 'drop': this model has blocks 0 to {len(names) - 1}, not {value:g}"
+                f"policy 'drop': this model has blocks 0 to {len(names) - 1}, not {number}"
             )
-    data["pruned"] = [names[i] for i in sorted({int(value) for value in values})]
+    data["pruned"] = [names[i] for i in sorted(set(numbers))]
 
 
-def _random_drop(data: RecipeData, denoiser: Denoiser, values: Sequence[float]) -> None:
-    names, (count, seed) = blocks(denoiser.sites), (int(value) for value in values)
+def _random_drop(data: RecipeData, denoiser: Denoiser, count: int, seed: int) -> None:
+    names = blocks(denoiser.sites)
     if count >= len(names):
         raise UserError(
             f"policy 'random-drop': this model has {len(names)} blocks, and one must stay; drop at "

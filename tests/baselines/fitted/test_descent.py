@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autosearch.baselines.fitted.descent import descend
-from autosearch.baselines.fitted.log_snr_gaps import Gaps
+from autosearch.baselines.fitted.trajectory_ends import Gaps
 from autosearch.diffusion.schedules import get_schedule
 
 Array = NDArray[np.float64]

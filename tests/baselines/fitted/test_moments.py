@@ -6,8 +6,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.matched import matched
-from autosearch.baselines.fitted.moments import MomentsFit, moments
+from autosearch.baselines.fitted.moments import MomentsFit, match_ends, match_moments
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.errors import UserError
@@ -65,7 +64,7 @@ def test_moments_are_nearer_than_the_best_grid(steps: int, seed: int) -> None:
     calibrator = Calibrator(model.denoiser, seed=seed)
     grids = [baseline(f"dpmpp_2m{grid}@{steps}", calibrator.denoiser) for grid in ("", "-logsnr")]
     with calibrator.counting():
-        found = moments(baseline(f"dpmpp_2m-logsnr@{steps}", calibrator.denoiser), calibrator)
+        found = match_moments(baseline(f"dpmpp_2m-logsnr@{steps}", calibrator.denoiser), calibrator)
     best = min(frechet(model, grid) for grid in grids)
     assert frechet(model, found) < 0.75 * best
     # As much as a few candidates of 4,000 samples.
@@ -77,7 +76,7 @@ def test_matched_ends_are_nearer_and_cost_little() -> None:
     calibrator = Calibrator(model.denoiser)
     before = baseline("dpmpp_2m-logsnr@6", calibrator.denoiser)
     with calibrator.counting():
-        after = matched(before, calibrator)
+        after = match_ends(before, calibrator)
     assert calibrator.forward_equivalents < 4000 * 6
     fresh = Calibrator(model.denoiser, seed=9)
     ends = Ends("test", before, fresh, samples=500, fine=100)
@@ -113,7 +112,7 @@ def test_equal_seeds_fit_equal_times(make, fit: str) -> None:
     assert fitted[0] != fitted[2]
 
 
-@pytest.mark.parametrize("fit", [matched, moments])
+@pytest.mark.parametrize("fit", [match_ends, match_moments])
 def test_noise_on_the_way_is_refused(make, fit) -> None:
     calibrator = Calibrator(make("vp"))
     plain = baseline("ddim@4", calibrator.denoiser)

@@ -17,7 +17,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from autosearch.baselines.zoo import SOLVERS
+from autosearch.baselines.solvers import SOLVERS
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import EDM, RectifiedFlow
 from autosearch.models.exact import ExactDenoiser, Mixture

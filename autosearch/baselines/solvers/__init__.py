@@ -1,1 +1,0 @@
-"""Named solvers of the literature: one small file for each family."""
