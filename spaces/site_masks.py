@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import SiteTable, blocks, parts
 from autosearch.errors import UserError, unknown_name
-from autosearch.spaces.base import Family, Rng, StepGenome
+from autosearch.spaces.base import Family, StepGenome
 
 __all__ = ["OwnedSites", "chosen_sites", "cut_points", "paired_steps"]
 

@@ -1,0 +1,1 @@
+"""Sampling from diffusion models: schedules, solvers, sites, plans and the sampler."""

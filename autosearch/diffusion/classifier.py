@@ -11,7 +11,7 @@ whose discount below 1 keeps a sure classifier's gradient from vanishing.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,7 +36,8 @@ class Classifier(ABC):
         """Logits [N, classes] of clean samples [N, *sample_shape], in the samples' range."""
 
 
-class ClassifierTerm(NamedTuple):
+@dataclass(frozen=True)
+class ClassifierTerm:
     """How far, and with which calibration, a step follows the classifier."""
 
     scale: float

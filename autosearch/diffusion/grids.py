@@ -1,7 +1,7 @@
 """Time grids by name, as the literature and diffusers define them.
 
-A grid gives K pairs (time for the network, log-SNR for the solver or None for the schedule's at
-that time), from noise to clean. T is the number of training steps.
+A grid gives K pairs (time for the network, half log-SNR, log(alpha/sigma), for the solver or None
+for the schedule's at that time), from noise to clean. T is the number of training steps.
 
 ``leading``, ``linspace`` and ``trailing`` are those of diffusers' DDIM, ``leading-ms`` and
 ``linspace-ms`` those of its multistep solvers, at every step count: at one step, ``leading``,
@@ -13,14 +13,14 @@ the pipeline of Stable Diffusion 3 calls it.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from autosearch.diffusion.few_step import few_step, few_step_end, power_spaced
-from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.schedules import NoiseSchedule, ScheduleFamily
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["GRIDS", "GridPoint", "grid", "grid_end", "grids_for"]
@@ -30,9 +30,12 @@ Grid = Callable[[NoiseSchedule, int], Sequence[GridPoint]]
 
 
 def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[GridPoint]:
-    """The points of a grid.
+    """The points of a grid, from noise to clean.
 
     Args:
+        name: one of :data:`GRIDS`.
+        schedule: of the model.
+        steps: how many points.
         whole: whether networks with discrete training times are given whole times only, as by
             DDIM and the multistep solvers, or real ones where the grid has them, as by Euler.
 
@@ -56,16 +59,16 @@ def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) 
 
 
 def grid_end(name: str, schedule: NoiseSchedule, steps: int) -> float | Literal["clean"]:
-    """Where the last step of a grid ends: the clean end, or a log-SNR."""
+    """Where the last step of a grid ends: the clean end, or a half log-SNR."""
     return few_step_end(schedule, steps) if name == "few-step" else "clean"
 
 
 def grids_for(schedule: NoiseSchedule) -> list[str]:
     """The names of the grids that a schedule's family has."""
-    return [name for name in GRIDS if schedule.family in _FAMILIES.get(name, _DEFAULT_FAMILIES)]
+    return [name for name in GRIDS if schedule.family in _FAMILIES.get(name, ("vp",))]
 
 
-def _counted(schedule: NoiseSchedule, indices: Sequence[float]) -> list[GridPoint]:
+def _counted(schedule: NoiseSchedule, indices: Iterable[float]) -> list[GridPoint]:
     return [(schedule.training_time(index), None) for index in indices]
 
 
@@ -80,7 +83,7 @@ def _leading_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
 
 
 def _linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return _counted(schedule, _whole(_down(schedule, steps)))
+    return _counted(schedule, map(round, _down(schedule, steps)))
 
 
 def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
@@ -95,7 +98,7 @@ def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
 
 
 def _linspace_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return _counted(schedule, _whole(_down(schedule, steps + 1))[:-1])
+    return _counted(schedule, map(round, _down(schedule, steps + 1)[:-1]))
 
 
 def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
@@ -162,20 +165,14 @@ def _shifted(time: float) -> float:
 
 
 def _finite_ends(schedule: NoiseSchedule) -> tuple[float, float]:
-    """Log-SNR at the ends of a range that stays finite: flow models end at t = 0.999."""
-    first = schedule.log_snr(schedule.first)
-    return (first if math.isfinite(first) else schedule.log_snr(0.999)), schedule.log_snr(
-        schedule.last
-    )
+    """Half log-SNR at the ends of a range that stays finite: flow models end at t = 0.999."""
+    first, last = schedule.log_snr(schedule.first), schedule.log_snr(schedule.last)
+    return (first if math.isfinite(first) else schedule.log_snr(0.999)), last
 
 
 def _down(schedule: NoiseSchedule, count: int) -> list[float]:
     values: list[float] = np.linspace(0, schedule.train_steps - 1, count)[::-1].tolist()
     return values
-
-
-def _whole(values: Sequence[float]) -> list[int]:
-    return [round(value) for value in values]
 
 
 GRIDS: Mapping[str, Grid] = {
@@ -195,8 +192,8 @@ GRIDS: Mapping[str, Grid] = {
 }
 _SHIFT = 3.0
 _REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": _edm}
-_DEFAULT_FAMILIES: tuple[Literal["vp", "edm", "flow"], ...] = ("vp",)
-_FAMILIES: Mapping[str, tuple[str, ...]] = {
+# Where they are not ("vp",) alone.
+_FAMILIES: Mapping[str, tuple[ScheduleFamily, ...]] = {
     "logsnr": ("vp", "edm", "flow"),
     "karras": ("vp", "edm"),
     "edm": ("vp", "edm"),

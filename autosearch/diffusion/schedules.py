@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.errors import UserError, unknown_name
 
 __all__ = [
@@ -36,12 +36,13 @@ _BETAS: Mapping[str, tuple[float, ...]] = {
 
 
 class NoiseSchedule(ABC):
-    """A family of noise levels and the map between its time and its log-SNR.
+    """A family of noise levels and the map between its time and its half log-SNR.
 
     Attributes:
-        family: ``vp``, ``edm`` or ``flow``: how alpha and sigma follow from the log-SNR.
+        family: ``vp``, ``edm`` or ``flow``: how alpha and sigma follow from the half log-SNR.
         name: which schedule of the family.
-        first, last: the largest (noisiest) and the smallest time that a network is given.
+        first: the largest (noisiest) time that a network is given.
+        last: the smallest time that a network is given.
         unit: size of one natural time unit; a search rounds times to 1e-3 of it.
         min_gap: the least distance between neighbouring times that a search keeps by default.
         train_steps: number of discrete training times T; 1000 where the time is continuous, for
@@ -58,15 +59,15 @@ class NoiseSchedule(ABC):
 
     @abstractmethod
     def log_snr(self, time: float) -> float:
-        """Half log-SNR at a real time; may be infinite at the ends."""
+        """Half log-SNR, log(alpha/sigma), at a real time; may be infinite at the ends."""
 
     @abstractmethod
     def time(self, log_snr: float) -> float:
-        """The inverse of :meth:`log_snr`."""
+        """The time at which the half log-SNR has a value; inverse of :meth:`log_snr`."""
 
     @abstractmethod
     def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
-        """Signal and noise scale at a log-SNR, which may be infinite."""
+        """Signal and noise scale at a half log-SNR, which may be infinite."""
 
     def edm_sigma(self, time: float) -> float:
         """``sigma / alpha``: the noise level in the scaling of Karras et al. 2022."""
@@ -128,9 +129,10 @@ class VariancePreserving(NoiseSchedule):
         self._times = np.arange(train_steps, dtype=np.float64)
 
     @property
-    def alphas_cumprod(self) -> NDArray[np.float64]:
+    def alphas_cumprod(self) -> Array:
         """[T] cumulative product of ``1 - beta``, as the training libraries store it."""
-        return 1.0 / (1.0 + np.exp(-2.0 * self._log_snr))
+        cumulative: Array = 1.0 / (1.0 + np.exp(-2.0 * self._log_snr))
+        return cumulative
 
     def log_snr(self, time: float) -> float:
         return float(np.interp(time, self._times, self._log_snr))
@@ -198,22 +200,22 @@ def get_schedule(family: str, name: str) -> NoiseSchedule:
 
 
 def _named_betas(name: str) -> VariancePreserving:
-    """Of a name with or without what differs from the publication."""
-    known, *given = name.split(":")
-    if not given or known not in _BETAS:
+    """The schedule of a name with or without what differs from the publication."""
+    published, *numbers = name.split(":")
+    if not numbers or published not in _BETAS:
         return VariancePreserving(name)
     try:
-        *ends, steps = (float(text) for text in given)
+        *ends, steps = (float(text) for text in numbers)
         betas = (ends[0], ends[1]) if ends else None
-        made = VariancePreserving(known, train_steps=int(steps), betas=betas)
+        schedule = VariancePreserving(published, train_steps=int(steps), betas=betas)
     except (ValueError, IndexError):
-        made = None
-    if made is None or made.name != name:
+        schedule = None
+    if schedule is None or schedule.name != name:
         raise unknown_name("variance-preserving schedule", name, _BETAS)
-    return made
+    return schedule
 
 
-def _betas(name: str, ends: Sequence[float], steps: int) -> NDArray[np.float64]:
+def _betas(name: str, ends: Sequence[float], steps: int) -> Array:
     if name == "cosine":
         return _cosine_betas(steps)
     if name == "scaled_linear":
@@ -228,8 +230,8 @@ def _sigmoid(x: float) -> float:
     return z / (1.0 + z)
 
 
-def _cosine_betas(steps: int) -> NDArray[np.float64]:
-    def level(share: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cosine_betas(steps: int) -> Array:
+    def level(share: Array) -> Array:
         return np.cos((share + 0.008) / 1.008 * math.pi / 2) ** 2
 
     index = np.arange(steps)

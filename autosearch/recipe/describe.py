@@ -1,4 +1,4 @@
-"""The steps of a recipe as a table: what differs from the plainest step, in words."""
+"""The steps of a recipe in words: as a table, one by one, and what lists of sigmas cannot hold."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,9 @@ from autosearch.text import number
 
 __all__ = ["corrector_text", "lost_choices", "runs_again", "step_table", "step_text", "summary"]
 
-_DEFAULTS = Step(time=0)
-
 
 def step_table(recipe: Recipe) -> tuple[list[str], list[list[str]]]:
-    """Headings and a row for each step; columns in which nothing is said are left out.
+    """Headings and a row for each step; empty columns are left out.
 
     Times are what the network is given, in the model's own unit.
     """
@@ -46,54 +44,29 @@ def _form(step: Step) -> str:
     return f"{step.form}{relaxed}"
 
 
-def _prediction(step: Step) -> str:
-    return "" if step.prediction == _DEFAULTS.prediction else step.prediction
-
-
-def _start(step: Step) -> str:
-    return "" if step.start_point == -1 else f"{-step.start_point} points back"
-
-
 def _corrector(step: Step) -> str:
     kind = step.corrector if isinstance(step.corrector, str) else step.corrector.kind
     return "" if kind == "none" else kind
 
 
-def _evaluate(step: Step) -> str:
-    return "" if step.evaluate == "network" else step.evaluate
-
-
-def _guidance(step: Step) -> str:
-    return " + ".join(map(_rule, step.guidance))
-
-
 def _rule(rule: Guidance) -> str:
     text = f"{rule.rule} {number(rule.scale)}"
     if rule.heads:
-        text += f" ({_heads(rule.heads)}"
-        text += f", strength {number(rule.strength)})" if rule.strength != 1 else ")"
+        heads = " ".join(
+            f"{site}:{chosen if chosen == 'all' else ','.join(map(str, chosen))}"
+            for site, chosen in rule.heads.items()
+        )
+        strength = f", strength {number(rule.strength)}" if rule.strength != 1 else ""
+        text += f" ({heads}{strength})"
     return text
 
 
-def _heads(heads: Mapping[str, list[int] | str]) -> str:
-    named = (f"{site}:{_listed(chosen)}" for site, chosen in heads.items())
-    return " ".join(named)
-
-
-def _listed(chosen: list[int] | str) -> str:
-    return chosen if isinstance(chosen, str) else ",".join(map(str, chosen))
-
-
 def _left_out(step: Step) -> str:
-    found = Counter(action.partition(":")[0] for action in step.sites.values())
-    parts = [f"{kind} {count}" for kind, count in sorted(found.items())]
+    counts = Counter(action.partition(":")[0] for action in step.sites.values())
+    parts = [f"{kind} {count}" for kind, count in sorted(counts.items())]
     if step.gate is not None:
         parts.append(f"gate at {step.gate.probe} below {number(step.gate.threshold)}")
     return ", ".join(parts)
-
-
-def _noise(step: Step) -> str:
-    return number(step.eta) if step.eta else ""
 
 
 _ALWAYS = ("time", "order")
@@ -102,12 +75,12 @@ _COLUMNS: Mapping[str, Callable[[Step], str]] = {
     "log-SNR": lambda step: "" if step.log_snr is None else number(step.log_snr),
     "order": lambda step: str(step.order),
     "form": _form,
-    "prediction": _prediction,
-    "from": _start,
+    "prediction": lambda step: "" if step.prediction == "data" else step.prediction,
+    "from": lambda step: "" if step.start_point == -1 else f"{-step.start_point} points back",
     "corrector": _corrector,
-    "evaluates": _evaluate,
-    "eta": _noise,
-    "guidance": _guidance,
+    "evaluates": lambda step: "" if step.evaluate == "network" else step.evaluate,
+    "eta": lambda step: number(step.eta) if step.eta else "",
+    "guidance": lambda step: " + ".join(map(_rule, step.guidance)),
     "sites left out": _left_out,
 }
 
@@ -139,7 +112,7 @@ def step_text(step: Step) -> str:
 
 
 def corrector_text(corrector: str | CorrectorStep) -> str:
-    """A corrector in a few words; none for none."""
+    """A corrector in a few words; an empty text where there is none."""
     if isinstance(corrector, str):
         return "" if corrector == "none" else f"{corrector} corrector"
     words = [f"{corrector.kind} corrector"]
@@ -156,7 +129,7 @@ def corrector_text(corrector: str | CorrectorStep) -> str:
 
 
 def lost_choices(steps: Sequence[Step]) -> list[str]:
-    """What differs from step to step in a way of its own, or has no place in a list of sigmas."""
+    """The choices of a recipe that a list of sigmas with one library's solver cannot express."""
     full = [step for step in steps if step.order > 1]
     singlestep = runs_again(steps)
     present = {
@@ -175,7 +148,7 @@ def lost_choices(steps: Sequence[Step]) -> list[str]:
         "guidance": any(step.guidance for step in steps),
         "site actions": any(step.sites for step in steps),
     }
-    return [name for name, found in present.items() if found]
+    return [name for name, lost in present.items() if lost]
 
 
 def runs_again(steps: Sequence[Step]) -> bool:
@@ -225,12 +198,11 @@ def _guidance_text(rule: Guidance) -> str:
     text = f"{rule.rule} {rule.scale:g}"
     if rule.rule == "pag":
         text += f" at strength {rule.strength:g}"
-    places = {
-        site: chosen if chosen == "all" else " ".join(map(str, chosen))
-        for site, chosen in rule.heads.items()
+    chosen = {
+        site: heads if heads == "all" else " ".join(map(str, heads))
+        for site, heads in rule.heads.items()
     }
-    places |= rule.sites
-    inside = "; ".join(f"{site} {what}" for site, what in sorted(places.items()))
+    inside = "; ".join(f"{site} {what}" for site, what in sorted((chosen | rule.sites).items()))
     return f"{text} ({inside})" if inside else text
 
 

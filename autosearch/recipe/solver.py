@@ -36,6 +36,11 @@ def _known_form(value: str) -> str:
 
 
 def check_relaxed(form: str) -> None:
+    """Refuse a relaxation of a form that has its own or none.
+
+    Raises:
+        ValueError: for every form but ``taylor``.
+    """
     if form != "taylor":
         raise ValueError(f"form {form!r} has its own relaxation or none; use form 'taylor'")
 

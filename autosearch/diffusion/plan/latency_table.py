@@ -47,7 +47,10 @@ class LatencyTable:
         """Seconds of one sample.
 
         Args:
-            macs: what samples executed on average, where gates decide; by default nobody passes.
+            plan: what is run.
+            sites: those of the model.
+            macs: multiply-accumulates that samples executed on average, where gates decide; by
+                default no row passes.
         """
         table = SiteTable(sites)
         counts = evaluations(plan.steps)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ class StepPlan:
             "renoise": self.renoise,
         }
         later = {
-            "classifier": self.classifier,
+            "classifier": [astuple(term) for term in self.classifier],
             "rectify": self.rectify,
             "scaling": self.scaling,
             "compensation": self.compensation,

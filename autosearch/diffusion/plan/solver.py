@@ -63,8 +63,9 @@ def compile_updates(
     """Predictor and corrector of each step.
 
     Args:
-        log_snrs: at the start of each step and at the end of the last; may be infinite at the
-            ends of the list. Infinite history counts as absent, and a step to an infinite
+        steps: those of a recipe.
+        log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
+            at the ends of the list. Infinite history counts as absent, and a step to an infinite
             log-SNR is of order 1.
 
     Raises:

@@ -22,18 +22,23 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
         return recipe
     ends = [*(step.time for step in steps[1:]), schedule.last]
     here = steps[0].time
-    moved = [steps[0].model_copy(update={"interval": 1.0})]
+    shifted = [steps[0].model_copy(update={"interval": 1.0})]
     for step, following, end in zip(steps, steps[1:], ends, strict=False):
         left = (here - schedule.last) / (step.time - schedule.last)
         here -= left * step.interval * (step.time - end)
         time = round_float(here)
         kept = following.log_snr if time == round_float(following.time) else None
         change = {"time": time, "log_snr": kept, "interval": 1.0}
-        moved.append(following.model_copy(update=change))
-    return recipe.model_copy(update={"steps": moved})
+        shifted.append(following.model_copy(update=change))
+    return recipe.model_copy(update={"steps": shifted})
 
 
 def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
+    """The time of each step, in the model's unit.
+
+    Raises:
+        UserError: for times outside the model's range, or that do not decrease.
+    """
     times = [step.time for step in recipe.steps]
     for i, time in enumerate(times):
         if not schedule.last <= time <= schedule.first:
@@ -52,7 +57,11 @@ def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
 def checked_log_snrs(
     recipe: Recipe, times: Sequence[float], schedule: NoiseSchedule
 ) -> list[float]:
-    """The log-SNR at the start of each step, and the end's."""
+    """The half log-SNR, log(alpha/sigma), at the start of each step and at the end of the last.
+
+    Raises:
+        UserError: for values that do not grow.
+    """
     values = []
     for step, time in zip(recipe.steps, times, strict=True):
         # Written out, a recipe's nine digits of the default stand for the default itself: at high

@@ -41,9 +41,15 @@ _STATISTICS: Recent[tuple[str, str], Statistics] = Recent()
 
 @dataclass(frozen=True)
 class State:
-    """The sample after ``step`` steps, at ``log_snr``; ``evaluation`` is what the step saw.
+    """The samples between two steps.
 
-    ``saved``: [N] multiply-accumulates that gates avoided for each sample so far; None without.
+    Attributes:
+        step: how many steps are complete.
+        log_snr: half log-SNR, log(alpha/sigma), of the samples.
+        x: [N, *sample_shape].
+        evaluation: what the last step evaluated; None at the start.
+        saved: [N] multiply-accumulates that gates avoided for each sample so far; None without
+            gates.
     """
 
     step: int
@@ -66,6 +72,8 @@ def trajectory(
     """Run a plan, yielding the start and the state after each step.
 
     Args:
+        denoiser: the model that the plan was compiled for.
+        plan: the steps.
         noise: [N, *sample_shape] unit noise; scaled by the plan's start.
         condition: [N] labels or None.
         step_noise: noise of stochastic steps; needed when the plan has any.
@@ -111,7 +119,7 @@ def sample(
     *,
     step_noise: StepNoise | None = None,
 ) -> Tensor:
-    """The sample that :func:`trajectory` ends with."""
+    """The samples [N, *sample_shape] that :func:`trajectory` ends with."""
     return last_state(denoiser, plan, noise, condition, step_noise=step_noise).x
 
 
@@ -166,9 +174,14 @@ def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
 
 @dataclass(frozen=True)
 class Network:
-    """The denoiser of one run: what it says of a step, guidance included.
+    """The denoiser of one run: evaluates a step, guidance included.
 
-    ``weights``: those of the recipe, in place of the denoiser's own.
+    Attributes:
+        denoiser: the model.
+        condition: [N] labels, or None for an unconditional model.
+        memory: features that steps store and look up.
+        weights: those of the recipe, in place of the denoiser's own.
+        recall: asked in place of the network.
     """
 
     denoiser: Denoiser
@@ -178,11 +191,11 @@ class Network:
     recall: Recall | None = None
 
     def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
-        """Clean data and noise at the start of a step."""
+        """Clean data and noise [N, *sample_shape] at the start of a step, from its state ``x``."""
         schedule = self.denoiser.schedule
         alpha, sigma = schedule.alpha_sigma(step.log_snr)
         if step.evaluate != "network":
-            data = self._known_data(step, x)
+            data = self._analytic_data(step, x)
             return Evaluation(step.log_snr, x, data, (x - alpha * data) / sigma)
         outputs = self._outputs(step, x)
         if step.rectify is not None:
@@ -197,7 +210,7 @@ class Network:
         kind = self.denoiser.prediction
         data, noise = to_data_and_noise(kind, guided, x, alpha, sigma)
         if step.classifier:
-            shift = self._classified(step, data, alpha, sigma)
+            shift = self._classifier_shift(step, data, alpha, sigma)
             data = data + shift
             noise = None if noise is None else noise.sub(shift, alpha=alpha / sigma)
         if step.clip is not None:
@@ -210,24 +223,24 @@ class Network:
         return Evaluation(step.log_snr, x, data, noise, unguided)
 
     def _outputs(self, step: StepPlan, x: Tensor) -> dict[str, Tensor]:
-        """What the network says of each branch, run now or before."""
+        """The network's prediction of each branch, from a call made now or before."""
 
-        def ask() -> dict[str, Tensor]:
+        def call() -> dict[str, Tensor]:
             with self.denoiser.weighted(self.weights):
                 return self.denoiser.denoise(
                     x, step.time, self.condition, branches=step.branches, memory=self.memory
                 )
 
-        return ask() if self.recall is None else self.recall(ask, self.memory)
+        return call() if self.recall is None else self.recall(call, self.memory)
 
-    def _classified(self, step: StepPlan, data: Tensor, alpha: float, sigma: float) -> Tensor:
-        """How far the classifier moves the data."""
+    def _classifier_shift(self, step: StepPlan, data: Tensor, alpha: float, sigma: float) -> Tensor:
+        """What the classifier adds to the data."""
         classifier, labels = self.denoiser.classifier, self.condition
         assert classifier is not None  # checked when the plan was made
         assert labels is not None
         return classifier_shift(classifier, step.classifier, data, labels, alpha=alpha, sigma=sigma)
 
-    def _known_data(self, step: StepPlan, x: Tensor) -> Tensor:
+    def _analytic_data(self, step: StepPlan, x: Tensor) -> Tensor:
         """What an analytic first step takes the data to be."""
         if step.evaluate == "zero_x0":
             return torch.zeros_like(x)

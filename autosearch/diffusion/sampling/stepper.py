@@ -1,7 +1,7 @@
 """The solver between two calls of the network, whoever makes them.
 
-Our own sampler asks its denoiser; a scheduler in somebody else's pipeline is told what came of
-theirs. Both march alike.
+Our own sampler calls its denoiser; a scheduler in somebody else's pipeline is handed the outputs of
+theirs. Both step alike.
 """
 
 import copy
@@ -21,12 +21,11 @@ StepNoise = Callable[[int], Tensor]
 
 
 class Stepper:
-    """A plan on its way: what is to be evaluated next, and where that leads.
+    """Runs a plan step by step: gives the state to evaluate next, and takes the evaluation.
 
     Attributes:
         x: the state [N, *sample_shape] at which ``step`` wants its evaluation.
         done: how many steps are complete.
-        newest: the last evaluation, its state corrected where a corrector did so.
     """
 
     def __init__(
@@ -62,22 +61,23 @@ class Stepper:
 
     @property
     def log_snr(self) -> float:
-        """Of ``x``."""
+        """Half log-SNR, log(alpha/sigma), of ``x``."""
         return self.plan.steps[-1].next_log_snr if self.finished else self.step.log_snr
 
     @property
     def newest(self) -> Evaluation:
+        """The last evaluation, its state corrected where a corrector did so."""
         return self._past[-1]
 
     def fork(self, plan: Plan) -> "Stepper":
-        """A march at the same place that goes on by another plan, of the same steps so far."""
+        """A stepper in the same state that goes on by another plan, of the same steps so far."""
         other = copy.copy(self)
         other.plan, other._past = plan, list(self._past)
         other._depth = max(step.depth for step in plan.steps) + 1
         return other
 
     def tell(self, evaluation: Evaluation) -> bool:
-        """Go on from the evaluation of ``step`` at ``x``.
+        """Go on from the evaluation of ``step`` at ``x``, its tensors [N, *sample_shape].
 
         Returns:
             Whether the step is complete; if not, an implicit corrector moved ``x`` and wants the
@@ -112,7 +112,7 @@ class Stepper:
         if corrector is None:
             return False
         end, eta = self.step.log_snr, previous.eta
-        self.x = self._moved(corrector.update, end, eta=eta, ahead=True)
+        self.x = self._next_state(corrector.update, end, eta=eta, ahead=True)
         if corrector.kind == "implicit":
             return True
         factor = self.step.scaling[1] if self.step.scaling else 1.0
@@ -125,11 +125,11 @@ class Stepper:
             if self._step_noise is None:
                 raise ValueError("a stochastic plan needs step_noise")
             self._noise = self._step_noise(self.done + 1)
-        self.x = self._moved(step.update, step.next_log_snr, eta=step.eta)
+        self.x = self._next_state(step.update, step.next_log_snr, eta=step.eta)
         self.done += 1
 
-    def _moved(self, update: Update, end: float, *, eta: float, ahead: bool = False) -> Tensor:
-        """The state at log-SNR ``end``; ``ahead``: the newest evaluation is there, index 0."""
+    def _next_state(self, update: Update, end: float, *, eta: float, ahead: bool = False) -> Tensor:
+        """The state at half log-SNR ``end``; ``ahead``: the newest evaluation is there, index 0."""
         shift = -1 if ahead else 0
         return next_state(
             update,
@@ -143,7 +143,7 @@ class Stepper:
 
 
 def weighted_sum(parts: Iterable[tuple[float, Tensor]]) -> Tensor:
-    """The sum of tensors of one shape, each with its weight; a weight of 0 after the first is none."""
+    """The weighted sum of tensors of one shape; those of weight 0 after the first are left out."""
     (weight, first), *others = parts
     total = first if weight == 1 else weight * first
     for factor, value in others:

@@ -26,18 +26,30 @@ _LAGRANGE = ("deis_t", "deis_rho")
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The linear combination that a step is."""
+    """The linear combination that a step is.
+
+    Attributes:
+        state: of the state at the start.
+        weights: of each prediction, by the index of its evaluation.
+        noise: of the unit noise that is added.
+        kept: of the noise that was predicted at the start, in the new state.
+    """
 
     state: float
     weights: Mapping[int, float]
     noise: float = 0.0
-    # Of the noise that was predicted at the start, in the new state.
     kept: float = 0.0
 
     def combine(
         self, x: Tensor, predictions: Mapping[int, Tensor | None], noise: Tensor | None = None
     ) -> Tensor:
-        """The new state from the state at the start, the predictions and unit noise."""
+        """The new state; all tensors are [N, *sample_shape].
+
+        Args:
+            x: the state at the start.
+            predictions: by the index of their evaluation.
+            noise: unit noise of a stochastic step.
+        """
         total = self.state * x
         for index, weight in self.weights.items():
             prediction = predictions[index]
@@ -59,8 +71,9 @@ def coefficients(
     """The coefficients of an update.
 
     Args:
+        update: the choices of the step.
         interval: from the start point to the end of the step; infinite ends at order 1 only.
-        log_snrs: of the evaluations that the update uses.
+        log_snrs: half log-SNR of each evaluation that the update uses, by its index.
         eta: how stochastic, 0 to 1. In data prediction the noise added is DDIM's (Song et al.
             2021, eq. 16), ``eta * sigma' * sqrt(1 - exp(-2 h))``, and the deterministic part is
             integrated at the faster rate that keeps the marginals: at eta 1 SDE-DPM-Solver++. In

@@ -25,9 +25,10 @@ def lagrange_weights(
     """``c_j`` over the step in units of rho at its end, one for each evaluation.
 
     Args:
-        start, end: log-SNR at both ends of the step, finite.
-        log_snrs: of the evaluations.
-        coordinate: what the polynomials are in, as a function of the log-SNR.
+        start: half log-SNR, log(alpha/sigma), at the start of the step, finite.
+        end: half log-SNR at its end, finite.
+        log_snrs: half log-SNR of each evaluation.
+        coordinate: what the polynomials are in, as a function of the half log-SNR.
     """
     # The integral runs over log rho, where both ends weigh alike on long steps.
     half = (end - start) / 2

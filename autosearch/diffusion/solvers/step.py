@@ -23,11 +23,15 @@ def next_state(
     noise: Tensor | None = None,
     statistics: Statistics | None = None,
 ) -> Tensor:
-    """The state [N, *sample_shape] at log-SNR ``end``.
+    """The state [N, *sample_shape] at half log-SNR ``end``.
 
     Args:
+        update: the choices of the step.
         points: the evaluations that the update uses, by their index.
-        noise: unit noise of a stochastic step.
+        end: half log-SNR, log(alpha/sigma), at the step's end; may be infinite.
+        schedule: of the model.
+        eta: how stochastic, 0 to 1.
+        noise: [N, *sample_shape] unit noise of a stochastic step.
         statistics: the model's, for form ``v3``.
     """
     start = points[update.start]
@@ -41,7 +45,7 @@ def next_state(
     if update.form == "v3":
         assert statistics is not None  # checked when the plan was made
         return _renoised(statistics.step(update, interval, points), start, interval.next_sigma)
-    found = coefficients(
+    linear = coefficients(
         update,
         interval,
         {index: point.log_snr for index, point in points.items()},
@@ -52,7 +56,7 @@ def next_state(
         index: _prediction(point, update, older=index < update.start)
         for index, point in points.items()
     }
-    return _renoised(found.combine(start.x, predictions, noise), start, found.kept)
+    return _renoised(linear.combine(start.x, predictions, noise), start, linear.kept)
 
 
 def _renoised(x: Tensor, start: Evaluation, kept: float) -> Tensor:
@@ -69,5 +73,5 @@ def _prediction(point: Evaluation, update: Update, *, older: bool) -> Tensor | N
     The released CFG++ code does so in DPM-Solver++(2M) for Stable Diffusion 1.5; that for SDXL
     also takes the difference from the unguided newest.
     """
-    said = point.unguided if older and point.unguided is not None else point
-    return said.data if update.prediction == "data" else said.noise
+    source = point.unguided if older and point.unguided is not None else point
+    return source.data if update.prediction == "data" else source.noise

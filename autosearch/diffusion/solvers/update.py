@@ -40,7 +40,7 @@ class Update:
 
     def to_list(self) -> list[object]:
         """Plain data for hashing."""
-        plain = [
+        plain: list[object] = [
             self.order,
             self.prediction,
             self.form,

@@ -217,8 +217,10 @@ def journeys(draw: st.DrawFn) -> tuple[Counting, list[Choices], list[float], str
 def test_errors_fall_as_steps_double_twice(
     journey: tuple[Counting, list[Choices], list[float], str],
 ) -> None:
-    """At least by half, or to nothing. One in hundreds passes through 0 on the way, and then must
-    fall from there on."""
+    """At least by half, or to nothing.
+
+    One in hundreds passes through 0 on the way, and then must fall from there on.
+    """
     denoiser, parts, log_snrs, first = journey
     expected: Tensor | None = None
 
