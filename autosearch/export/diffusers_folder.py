@@ -53,6 +53,8 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
     """Write the folder; the result says whether stock diffusers can run the recipe too.
 
     Args:
+        recipe: the recipe.
+        folder: where the files go; made where it is missing.
         model: the settings of the model that the recipe was searched on.
 
     Raises:
@@ -92,7 +94,7 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
 
 
 def _call(model: Mapping[str, Any], family: PipelineFamily) -> dict[str, Any]:
-    """What the pipeline is asked for, and in which size."""
+    """Arguments of the pipeline's call: what to sample, and in which size."""
     call: dict[str, Any] = {name: model[name] for name in _SIZES if model.get(name) is not None}
     call |= model.get("call") or {}
     if family.condition == "class":

@@ -133,7 +133,7 @@ def stock_program(recipe: Recipe, target: Target) -> str | list[str]:
 def _arguments(
     solver: StockSolver, network: StockNetwork, call: Mapping[str, Any], *, inside: bool
 ) -> dict[str, Any]:
-    """Of the pipeline's call; times go with it where it takes them."""
+    """Arguments of the pipeline's call, times among them where it takes them."""
     values = list(solver.values)
     closing = solver.scheduler == "EulerDiscreteScheduler"
     times: dict[str, Any] = {solver.argument: values} if inside else {}
@@ -141,7 +141,7 @@ def _arguments(
 
 
 def _network_lines(network: StockNetwork) -> tuple[list[str], list[str]]:
-    """Constants, and what is done to the network."""
+    """Lines of constants, and lines that change the network."""
     constants, body = [], []
     if network.pruned:
         constants.append(f"PRUNED = {sorted(network.pruned, reverse=True)}")

@@ -41,9 +41,10 @@ class _Candidate:
 
 
 def stock_solver(recipe: Recipe, *, scales_start: bool) -> StockSolver | str:
-    """The scheduler, or why there is none.
+    """Find the scheduler that runs a recipe, or say why there is none.
 
     Args:
+        recipe: the recipe.
         scales_start: whether the pipeline scales its first noise as the scheduler asks; without
             that, schedulers that work in sigma do not fit.
     """

@@ -51,7 +51,8 @@ class CandidateEvaluator:
         self._runner = Runner(self._make, name=name)
         if self.problem.latencies:
             with InProcessExecutor(self._make) as executor:
-                self.problem.use_latency_table(measure_latency_table(executor, self.problem.model)[0])
+                table = measure_latency_table(executor, self.problem.model)[0]
+            self.problem.use_latency_table(table)
         self._teacher: NDArray[np.generic] | None = None
         needs = self.problem.measure.needs
         self._samples = experiment.samples if needs else 0
@@ -64,9 +65,9 @@ class CandidateEvaluator:
             first_block: where its seed blocks begin: 0 unless each candidate has its own noise.
 
         Returns:
-            ``status`` (``ok`` or ``infeasible``), ``reason``, ``values`` (see
-            :func:`autosearch.study.study.estimates_to_record`), ``forward_equivalents``, ``seconds``,
-            ``worker``.
+            ``status`` (``ok`` or ``infeasible``), ``reason``, ``values`` (as
+            :func:`autosearch.study.study.estimates_to_record` writes them),
+            ``forward_equivalents``, ``seconds``, ``worker``.
         """
         plan = self.problem.space.plan(genome)
         outcome = self._runner.run(self._task(plan, first_block))

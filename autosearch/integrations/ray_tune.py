@@ -65,7 +65,7 @@ def _as_experiment(given: Experiment | str | Path, overrides: Sequence[str] = ()
     return given
 
 
-class RecipeSearch(Searcher):
+class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
     """Candidates of an experiment as the configurations of trials.
 
     A configuration holds ``candidate`` (its number), ``name`` (the baseline's, or the number),
@@ -106,7 +106,7 @@ class RecipeSearch(Searcher):
 
     @property
     def study(self) -> Study:
-        """What was asked and measured so far; :func:`autosearch.study.front.front_table` reads it."""
+        """What was asked and measured so far, for :func:`autosearch.study.front.front_table`."""
         return self._search.study
 
     def write_study(self, directory: Path | str) -> None:
@@ -250,7 +250,7 @@ def _unfinished_trials(directory: Path) -> set[str] | None:
         return None
 
 
-class RecipeTrainable(tune.Trainable):
+class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """Measures one candidate in one step. Made by :func:`recipe_trainable`.
 
     Its result has each objective's value by name (those of constraints too), for measured ones
@@ -297,8 +297,8 @@ def recipe_trainable(
     """The trainable of an experiment; give it to a ``Tuner``, and again to ``Tuner.restore``.
 
     Args:
-        experiment: as the searcher's.
-        overrides: as the searcher's.
+        experiment: the name of a shipped one, the path of a file, or an Experiment.
+        overrides: ``key=value`` changes, as for ``autosearch run --set``.
 
     Raises:
         UserError: for a missing or wrong experiment.

@@ -125,7 +125,8 @@ class ImageFeatures(nn.Module):
         """Logits [N, num_classes]: the probabilities of a class's parts add up."""
         if self.config.parts == 1:
             return kinds
-        return kinds.unflatten(1, (self.config.num_classes, self.config.parts)).logsumexp(dim=2)
+        parts: Tensor = torch.unflatten(kinds, 1, (self.config.num_classes, self.config.parts))
+        return parts.logsumexp(dim=2)
 
     @property
     def macs(self) -> int:

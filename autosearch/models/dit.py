@@ -94,7 +94,8 @@ class Attention(nn.Module):
         qkv = qkv.view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         heads = self.attend(query, key, value)
-        return self.proj(heads.transpose(1, 2).reshape(batch, tokens, width))
+        output: Tensor = self.proj(heads.transpose(1, 2).reshape(batch, tokens, width))
+        return output
 
     def macs(self, tokens: int) -> int:
         """Multiply-accumulates of one sample: four linears and the two products of attention."""
@@ -114,7 +115,8 @@ class Mlp(nn.Module):
         self.down = nn.Linear(hidden, width)
 
     def forward(self, hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(_modulate(hidden, shift, scale))))
+        output: Tensor = self.down(F.gelu(self.up(_modulate(hidden, shift, scale))))
+        return output
 
     def macs(self, tokens: int) -> int:
         """Multiply-accumulates of one sample."""
@@ -198,7 +200,7 @@ class DiT(nn.Module):
         return patches.reshape(-1, self.config.tokens, self.config.patch_values)
 
     def unpatchify(self, patches: Tensor) -> Tensor:
-        """The inverse of `patchify`."""
+        """Patches [B, tokens, patch_values] to images [B, channels, size, size]."""
         c, p, n = self.config.channels, self.config.patch, self.config.image_size
         grid = patches.reshape(-1, n // p, n // p, c, p, p).permute(0, 3, 1, 4, 2, 5)
         return grid.reshape(-1, c, n, n)

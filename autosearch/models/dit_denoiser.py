@@ -47,7 +47,8 @@ def _prediction(path: Path, metadata: Mapping[str, str]) -> Prediction:
             prediction: Prediction = known
             return prediction
     raise UserError(
-        f"{path}: its metadata names no prediction; train it with autosearch.experiments.training.train"
+        f"{path}: its metadata names no prediction; train it with "
+        "autosearch.experiments.training.train"
     )
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from autosearch._typing import Array
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.prediction import Prediction, from_data_and_noise
 from autosearch.diffusion.schedules import NoiseSchedule
@@ -17,8 +17,6 @@ from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
 
 __all__ = ["ExactDenoiser", "Mixture"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Mixture:
         which = rng.choice(len(self.weights), size=count, p=self.weights)
         factors = np.linalg.cholesky(self.covariances)
         unit = rng.standard_normal((count, self.dimension))
-        return self.means[which] + np.einsum("nab,nb->na", factors[which], unit)
+        return np.asarray(self.means[which] + np.einsum("nab,nb->na", factors[which], unit))
 
     @property
     def digest(self) -> str:

@@ -61,9 +61,14 @@ def calibrated_rows(
     """One row for each method: its cost in forwards of one sample, and values by step count.
 
     Args:
+        model: the name of a bundled one.
+        counts: numbers of steps.
+        methods: names of fitted recipes, without their numbers of steps.
         grid: of the methods that do not choose times themselves; their own where it is None.
+        samples: samples of each measurement.
         seed: of the fresh noise; calibrations take another stream.
         searched: studies by a label.
+        workers: how many processes sample; by default as many as there are cores.
     """
     evaluator = RecipeEvaluator(
         ModelSpec(model),

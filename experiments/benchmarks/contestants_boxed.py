@@ -24,11 +24,12 @@ _STARTS = (0.5, 0.3, 0.7)
 
 
 def boxed(space: Space, genome: Genome) -> BoxPoint:
-    """The point whose genome has the same number of steps, the nearest times, and the most of the
-    genome's other choices.
+    """The point of the box whose genome is nearest.
 
-    Times are compared in log-SNR, by least squares over the box's numbers; the parameters that are
-    no numbers are tried in all combinations.
+    It has the same number of steps, the nearest times, and the most of the genome's other choices.
+
+    Times are compared in half log-SNR, by least squares over the box's numbers; the parameters
+    that are no numbers are tried in all combinations.
     """
     parameters = space.box()
     point = {p.name: _first(p) for p in parameters}
@@ -84,4 +85,4 @@ def _agreement(one: Genome, other: Genome) -> int:
 
 def _equal(one: dict[str, Any], other: dict[str, Any]) -> int:
     names = (one.keys() | other.keys()) - {"time", "log_snr"}
-    return -sum(one.get(name) != other.get(name) for name in names)
+    return -sum(bool(one.get(name) != other.get(name)) for name in names)

@@ -82,6 +82,9 @@ def pymoo_loop(
     """Ask pymoo, yield its individuals one by one, and tell it a generation at a time.
 
     Args:
+        algorithm: of pymoo, not set up yet.
+        problem: what it minimises.
+        seed: of the algorithm.
         point: an individual's variables as what is yielded.
     """
     algorithm.setup(problem, seed=seed, termination=NoTermination())
@@ -289,7 +292,7 @@ class GenomeNSGA2(Hosted):
         return pymoo_loop(algorithm, problem, seed=self.seed, point=lambda x: x[0])
 
 
-class _Sampling(Sampling):
+class _Sampling(Sampling):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, space: Space) -> None:
         super().__init__()
         self._space = space
@@ -298,7 +301,7 @@ class _Sampling(Sampling):
         return _column([self._space.sample(random_state) for _ in range(n_samples)])
 
 
-class _Crossover(Crossover):
+class _Crossover(Crossover):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, space: Space, share: float) -> None:
         super().__init__(2, 2, prob=share)
         self._space = space
@@ -312,7 +315,7 @@ class _Crossover(Crossover):
         return children
 
 
-class _Mutation(Mutation):
+class _Mutation(Mutation):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, space: Space) -> None:
         super().__init__(prob=1.0)
         self._space = space
@@ -321,7 +324,7 @@ class _Mutation(Mutation):
         return _column([self._space.mutate(row[0], random_state) for row in x])
 
 
-class _Duplicates(ElementwiseDuplicateElimination):
+class _Duplicates(ElementwiseDuplicateElimination):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, space: Space) -> None:
         super().__init__()
         self._space = space

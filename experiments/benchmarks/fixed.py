@@ -41,8 +41,14 @@ def best_fixed(
     """One row for each finalist: its name, evaluations, FID, interval and ratio to the reference.
 
     Args:
-        screening, samples: how many samples pick the best few, and measure them.
+        model: the name of a bundled one.
+        counts: numbers of evaluations.
+        solvers: names of solvers.
+        screening: how many samples pick the best few.
+        samples: how many samples measure them.
+        seed: of the noise that measures them.
         finalists: how many of each count are measured.
+        workers: how many processes sample; by default as many as there are cores.
     """
     spec = ModelSpec(model)
     screen = RecipeEvaluator(

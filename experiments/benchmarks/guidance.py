@@ -194,8 +194,7 @@ def _fid(found: RecipeEvaluation) -> float:
 def _row(
     found: RecipeEvaluation, kind: str, seed: int, others: Sequence[RecipeEvaluation]
 ) -> dict[str, Any]:
-    """Values with their intervals, and the paired difference to the best of the others that costs
-    no more."""
+    """Values with their intervals, and the paired difference to the best that costs no more."""
     forwards = found.values["forwards"].value
     cheap = [e for e in others if e.values["forwards"].value <= forwards]
     row: dict[str, Any] = {"kind": kind, "name": found.name, "seed": seed, "forwards": forwards}

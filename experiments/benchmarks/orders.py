@@ -92,6 +92,10 @@ def solver_error(
     """Distance from the true flow at ``LAST`` after so many steps.
 
     Args:
+        denoiser: the exact denoiser.
+        solver: the solver's name.
+        flow: the true solution.
+        steps: how many steps.
         exact: whether the history before the first step is given, exact.
         uneven: whether every other point is moved by half a step, for an even number of steps.
     """

@@ -78,8 +78,12 @@ def transfer(
     """Runs named ``without`` and ``with``; finished studies are read.
 
     Args:
-        known, other: the model searched first, and the one searched with its front and without.
+        out: where the studies are.
+        seeds: of the searches, one run of each.
+        known: keys of the model that is searched first.
+        other: keys of the model that is searched with the first one's front and without it.
         share: of the budget, for a try.
+        course: the space that is searched.
     """
     first = out / "first"
     searched(_SEARCH, _of(course, known).experiment(_SEARCH, 0, share=share), first)

@@ -54,6 +54,9 @@ def compare(
     """Search, follow and measure; one run for each contestant and seed.
 
     Args:
+        course: the space that is searched.
+        contestants: who searches it.
+        seeds: of the searches, one run of each.
         folder: of this space; finished studies in it are read.
         share: of the space's budget, for a try.
         points: checkpoints of each contestant.

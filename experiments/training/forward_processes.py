@@ -51,7 +51,8 @@ def _linear_levels(times: Tensor) -> tuple[Tensor, Tensor]:
 
 def _logit_normal_times(shares: Tensor) -> Tensor:
     """Logit-normal with mean 0 and deviation 1 (Esser et al., 2024, section 3.1)."""
-    return torch.special.ndtri(shares.double()).sigmoid().float()
+    normal: Tensor = torch.special.ndtri(shares.double())
+    return normal.sigmoid().float()
 
 
 def _flow_levels(times: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,6 @@
-"""Measure the figures that ship with a bundled model: ``python -m autosearch.experiments.training.model_figures``.
+"""Measure the figures that ship with a bundled model.
+
+The command is ``python -m autosearch.experiments.training.model_figures``.
 
 The reference is the better of two fine recipes, unguided, on a stream of noise of its own. The
 honesty checks say that the features see what an eye sees: real against real is near zero, and the
@@ -112,7 +114,8 @@ def _blurred(images: Images, share: float) -> Images:
     padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     size = images.shape[-1]
     mean = sum(padded[..., i : i + size, j : j + size] for i in range(3) for j in range(3)) / 9
-    return np.clip((1 - share) * images + share * mean, 0, 255).round().astype(np.uint8)
+    blurred: Images = np.clip((1 - share) * images + share * mean, 0, 255).round().astype(np.uint8)
+    return blurred
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Train what a bundled model ships: `python -m autosearch.experiments.training.train SUBJECT --out DIR`.
+"""Train what a bundled model ships.
+
+The command is `python -m autosearch.experiments.training.train SUBJECT --out DIR`.
 
 The features and reference statistics come first (minutes), then the network (`--only` takes one
 of the two). Everything random comes from the seed; one thread.

@@ -80,14 +80,15 @@ def fit_features(
     optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps)
     for _ in range(config.epochs):
-        for rows in torch.randperm(len(pixels), generator=generator).split(config.batch):
+        order = torch.randperm(len(pixels), generator=generator)
+        for rows in torch.split(order, config.batch):
             inputs = _augment(pixels[rows], config, generator)
             features, kinds = model(inputs)
             smoothing = config.label_smoothing
             loss = F.cross_entropy(kinds, targets[rows], label_smoothing=smoothing)
             loss = loss + config.reconstruction * F.mse_loss(decoder(features), inputs.flatten(1))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
     return model.double().eval()

@@ -1,4 +1,4 @@
-"""Train the network of a bundled model; :mod:`autosearch.experiments.training.train` is the command.
+"""Train the network of a bundled model; `autosearch.experiments.training.train` is the command.
 
 A class-conditional DiT learns a subject's images under the subject's process. The weights kept
 are an exponential moving average; everything random comes from the seed.
@@ -103,7 +103,7 @@ class _Trainer:
             group["lr"] = _learning_rate(index, self.config)
         loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         decay = min(self.config.ema_decay, (1 + index) / (10 + index))

@@ -24,7 +24,7 @@ __all__ = ["RecipeScheduler"]
 _FLOW_TIMES = 1000.0
 
 
-class RecipeScheduler(SchedulerMixin, ConfigMixin):
+class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # without types
     """Steps through a recipe: its times, orders, predictions, correctors and noise.
 
     The recipe is part of the configuration, so that ``save_pretrained`` keeps it and
@@ -38,21 +38,22 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
 
     Args:
         recipe: as plain data.
-        num_train_timesteps, prediction_type, use_flow_sigmas: of the model, for pipelines that
-            look them up; they follow from the recipe.
+        num_train_timesteps: of the model, for pipelines that look it up.
+        prediction_type: of the model, as diffusers names it; it follows from the recipe.
+        use_flow_sigmas: whether the model is a flow; it follows from the recipe.
     """
 
     order = 1
     config_name = "scheduler_config.json"
 
-    # Of the run under way.
+    # The state of the run under way.
     running: bool
     stepper: Stepper | None
     pending: Evaluation | None
     _generator: Any
     _dtype: torch.dtype | None
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
@@ -64,7 +65,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         parsed = Recipe.from_dict(recipe)
         self._recipe = parsed
         self.schedule = get_schedule(parsed.model.family, parsed.model.schedule)
-        self._told = ReplayDenoiser(self.schedule, parsed.model.prediction)
+        self._replay = ReplayDenoiser(self.schedule, parsed.model.prediction)
         self._times_factor = _FLOW_TIMES if self.schedule.family == "flow" else 1.0
         self.step_noise: StepNoise | None = None
         # Set by whoever runs the network itself.
@@ -72,7 +73,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         self.use_plan(solver_plan(parsed))
 
     def use_plan(self, plan: Plan) -> None:
-        """Take a plan of the same recipe for one network."""
+        """Run a plan of the same recipe that was compiled for one network."""
         self.plan = plan
         self.init_noise_sigma = plan.start_scale
         self.set_timesteps()
@@ -116,7 +117,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         return sample
 
     def begin(self, x: Tensor) -> Stepper:
-        """The march of this run, from its first state [N, *sample_shape]."""
+        """Begin the steps of this run at its first state [N, *sample_shape]."""
         self.stepper = Stepper(self.plan, self.schedule, x, step_noise=self._noise)
         return self.stepper
 
@@ -133,7 +134,10 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         Args:
             model_output: the network's prediction, guided by the pipeline; ignored where
                 :func:`autosearch.apply` runs the network.
+            timestep: ignored: the recipe says the times.
+            sample: the state [N, *sample_shape], or each sample twice.
             generator: of the noise of stochastic steps, unless ``step_noise`` gives it.
+            return_dict: whether the result is a ``SchedulerOutput`` and not a tuple.
 
         Raises:
             UserError: when called more often than there are steps.
@@ -158,7 +162,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         return SchedulerOutput(prev_sample=kept) if return_dict else (kept,)
 
     def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Noisy samples at times of the pipeline's."""
+        """Add noise to samples, both [N, *sample_shape], at times [N] of the pipeline."""
         rows = []
         for data, drawn, time in zip(original_samples, noise, timesteps.tolist(), strict=True):
             log_snr = self.schedule.log_snr(time / self._times_factor)
@@ -167,7 +171,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
         return torch.stack(rows)
 
     def take(self, sample: Tensor) -> Stepper:
-        """The march with the state that the pipeline hands in, which may have changed it."""
+        """The stepper of this run with the state that the pipeline hands in, maybe changed."""
         stepper = self.stepper
         assert stepper is not None
         self._take(stepper, sample)
@@ -188,15 +192,18 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):
                 "scheduler: the pipeline stepped without asking its network; this pipeline is "
                 "not one that recipes can be applied to"
             )
-        self._told.output = model_output.to(stepper.x.dtype)
-        return Network(self._told, None, None).evaluate(stepper.step, stepper.x)
+        self._replay.output = model_output.to(stepper.x.dtype)
+        return Network(self._replay, None, None).evaluate(stepper.step, stepper.x)
 
     def _noise(self, k: int) -> Tensor:
         if self.step_noise is not None:
             return self.step_noise(k)
         assert self.stepper is not None
         x = self.stepper.x
-        return randn_tensor(x.shape, generator=self._generator, device=x.device, dtype=x.dtype)
+        noise: Tensor = randn_tensor(
+            x.shape, generator=self._generator, device=x.device, dtype=x.dtype
+        )
+        return noise
 
     def _stop(self) -> None:
         self.running = False

@@ -36,7 +36,7 @@ class Conditions(ABC):
         """The inputs of N samples in one mode; ``condition`` [N] names them, where any do."""
 
     def to(self, device: torch.device) -> "Conditions":
-        """The same on another device."""
+        """The conditions with their tensors on another device."""
         return self
 
 
@@ -80,7 +80,8 @@ class Prompts(Given):
 
     def rows(self, mode: str, condition: Tensor | None) -> Inputs:
         assert condition is not None
-        return map_rows(lambda rows: rows[condition], self.inputs[mode], self.shared)
+        inputs: Inputs = map_rows(lambda rows: rows[condition], self.inputs[mode], self.shared)
+        return inputs
 
     def to(self, device: torch.device) -> "Prompts":
         moved = {

@@ -7,16 +7,18 @@ from torch import Tensor
 
 from autosearch.models.diffusers.families import PipelineFamily
 
-__all__ = ["decoded"]
+__all__ = ["decode"]
 
 _BATCH = 8
 
 
 @torch.inference_mode()
-def decoded(x: Tensor, vae: Any, family: PipelineFamily, *, size: tuple[int, int] | None) -> Tensor:
+def decode(x: Tensor, vae: Any, family: PipelineFamily, *, size: tuple[int, int] | None) -> Tensor:
     """Images [N, C, H, W] in [-1, 1] of final states [N, *sample_shape].
 
     Args:
+        x: the final states [N, *sample_shape].
+        family: the kind of the network.
         vae: the pipeline's autoencoder; None for models of pixels, whose states are the images.
         size: rows and columns of latents, for families that pack them into tokens.
     """

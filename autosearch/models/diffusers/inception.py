@@ -45,9 +45,9 @@ class Inception:
         """``features`` [N, 2048] and ``logits`` [N, 1008] of uint8 RGB images [N, 3, H, W]."""
         network = self._loaded()
         parts: dict[str, list[Tensor]] = {name: [] for name in _LAYERS}
-        for batch in images.split(_BATCH):
-            found = network(batch.to(self._device))
-            for name, values in zip(_LAYERS, found, strict=True):
+        for batch in torch.split(images, _BATCH):
+            outputs = network(batch.to(self._device))
+            for name, values in zip(_LAYERS, outputs, strict=True):
                 parts[name].append(values.float().cpu())
         return {name: torch.cat(values).numpy() for name, values in parts.items()}
 

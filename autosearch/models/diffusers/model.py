@@ -9,7 +9,7 @@ from torch import Tensor
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.models.base import Model, Rows, to_uint8
-from autosearch.models.diffusers.decoding import decoded
+from autosearch.models.diffusers.decoding import decode
 from autosearch.models.diffusers.families import Size
 from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.inception import WIDTHS, Inception
@@ -61,8 +61,10 @@ class PipelineModel(Model):
         """Read the configurations of a pipeline; its weights are read when they are needed.
 
         Args:
-            path, revision: a folder that ``save_pretrained`` wrote, or a name on the hub.
-            height, width: of the images, in pixels; the pipeline's own by default.
+            path: a folder that ``save_pretrained`` wrote, or a name on the hub.
+            revision: of the hub's files, such as a tag.
+            height: of the images, in pixels; the pipeline's own by default.
+            width: of the images, in pixels; the pipeline's own by default.
             max_sequence_length: tokens of text, for pipelines that let it be chosen.
             dtype: of the network and the autoencoder; states stay in single precision.
             guidance_scale: of classifier-free guidance, which baselines are then run with; of a
@@ -115,7 +117,7 @@ class PipelineModel(Model):
     def images(self, x: Tensor) -> Tensor:
         self.denoiser.load()
         source = self.denoiser.source
-        return to_uint8(decoded(x, source.vae, source.family, size=source.latent_grid))
+        return to_uint8(decode(x, source.vae, source.family, size=source.latent_grid))
 
     def rows(self, x: Tensor, needs: frozenset[str]) -> Rows:
         wanted = needs & WIDTHS.keys()
