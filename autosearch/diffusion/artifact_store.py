@@ -21,7 +21,7 @@ from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
 from autosearch.text import replace_file
 
-__all__ = ["FOLDER", "ArtifactStore", "Provenance", "Recent", "carry_artifacts", "packed"]
+__all__ = ["FOLDER", "ArtifactStore", "Provenance", "Recent", "carry_artifacts", "pack_artifact"]
 
 # Where a study keeps them, and an export beside its recipe.
 FOLDER = "artifacts"
@@ -70,7 +70,7 @@ class Provenance:
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY]
 
 
-def packed(provenance: Provenance, tensors: Mapping[str, Tensor]) -> tuple[Artifact, bytes]:
+def pack_artifact(provenance: Provenance, tensors: Mapping[str, Tensor]) -> tuple[Artifact, bytes]:
     """The content of an artifact's file, and a reference to it."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = json.dumps(provenance.to_dict(), sort_keys=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from autosearch.errors import UserError, shortened, validated
-from autosearch.recipe.schema import Strict, rounded
+from autosearch.recipe.schema import Strict, round_numbers
 from autosearch.recipe.step import LARGEST_LOG_SNR, LogSnr, Step
 
 __all__ = ["Artifact", "ModelKey", "Recipe", "Recovery", "Start", "recipe_data"]
@@ -114,7 +114,7 @@ class Recipe(Strict):
                 this release lacks, in one line.
         """
         try:
-            plain = rounded(data)
+            plain = round_numbers(data)
         except RecursionError:
             raise UserError(f"{where}: nested too deep to be a recipe") from None
         if isinstance(plain, Mapping):
@@ -149,7 +149,7 @@ class Recipe(Strict):
     def to_dict(self) -> dict[str, Any]:
         """Plain data without defaults; validates back to an equal recipe."""
         data = self.model_dump(exclude_defaults=True)
-        result: dict[str, Any] = rounded(data)
+        result: dict[str, Any] = round_numbers(data)
         return result
 
     def save(self, path: Path) -> None:

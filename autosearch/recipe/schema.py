@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Strict", "round_float", "rounded"]
+__all__ = ["Strict", "round_float", "round_numbers"]
 
 
 class Strict(BaseModel):
@@ -19,12 +19,12 @@ def round_float(value: float) -> float:
     return float(f"{value:.9g}") + 0.0
 
 
-def rounded(value: Any) -> Any:
+def round_numbers(value: Any) -> Any:
     """Every number in plain data as a rounded float where it has a fraction, else as an int."""
     if isinstance(value, Mapping):
-        return {str(k): rounded(v) for k, v in value.items()}
+        return {str(k): round_numbers(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [rounded(v) for v in value]
+        return [round_numbers(v) for v in value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     try:

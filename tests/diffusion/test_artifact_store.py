@@ -10,7 +10,7 @@ from autosearch.diffusion.artifact_store import (
     ArtifactStore,
     Provenance,
     carry_artifacts,
-    packed,
+    pack_artifact,
 )
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
@@ -32,30 +32,30 @@ def test_the_key_says_where_it_comes_from() -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_what_is_kept_comes_back(tmp_path: Path, kept: bool) -> None:
-    artifact, content = packed(PROVENANCE, TENSORS)
+    artifact, content = pack_artifact(PROVENANCE, TENSORS)
     artifact_store = ArtifactStore([tmp_path / "deep" / FOLDER] if kept else [])
     artifact_store.add(artifact.key, content)
     found = artifact_store.on(artifact, torch.device("cpu"), torch.float64)
     assert torch.equal(found["a"], TENSORS["a"].double())
     assert found["n"].dtype == torch.int64
-    assert packed(PROVENANCE, TENSORS)[0] == artifact
+    assert pack_artifact(PROVENANCE, TENSORS)[0] == artifact
 
 
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
-    artifact, content = packed(PROVENANCE, TENSORS)
+    artifact, content = pack_artifact(PROVENANCE, TENSORS)
     with pytest.raises(UserError, match=rf"{artifact.key}.safetensors \(test\) is not in"):
         ArtifactStore([tmp_path]).tensors(artifact)
     path = tmp_path / f"{artifact.key}.safetensors"
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UserError, match="is damaged or another one"):
         ArtifactStore([tmp_path]).tensors(artifact)
-    path.write_bytes(packed(PROVENANCE, {"a": torch.ones(1)})[1])
+    path.write_bytes(pack_artifact(PROVENANCE, {"a": torch.ones(1)})[1])
     with pytest.raises(UserError, match="is damaged or another one"):
         ArtifactStore([tmp_path]).tensors(artifact)
 
 
 def test_a_recipe_takes_its_artifacts_along(tmp_path: Path) -> None:
-    artifact, content = packed(PROVENANCE, TENSORS)
+    artifact, content = pack_artifact(PROVENANCE, TENSORS)
     ArtifactStore([tmp_path / "study" / FOLDER]).add(artifact.key, content)
     recipe = Recipe.from_dict(
         {

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.diffusion.artifact_store import Provenance, packed
+from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact
 
@@ -56,7 +56,7 @@ def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artif
             f"{path}: measured on another model ({provenance.model}, this is "
             f"{calibrator.denoiser.weights}); {_REMEDY}"
         )
-    artifact, content = packed(provenance, tensors)
+    artifact, content = pack_artifact(provenance, tensors)
     if artifact.sha256 != wanted:
         raise UserError(f"{path}: damaged; copy it again, or {_REMEDY}")
     calibrator.add(artifact, content)

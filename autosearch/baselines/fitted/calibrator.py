@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import Provenance, packed
+from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
@@ -145,7 +145,7 @@ class Calibrator:
     ) -> Artifact:
         """Keep tensors as an artifact, also in the denoiser's library; returns its reference."""
         provenance = Provenance(method, settings, self.denoiser.weights, self.seed)
-        artifact, content = packed(provenance, tensors)
+        artifact, content = pack_artifact(provenance, tensors)
         self.add(artifact, content)
         return artifact
 

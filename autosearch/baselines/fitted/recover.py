@@ -19,7 +19,7 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import Lesson, cosine, course, descend
 from autosearch.baselines.fitted.low_rank import adapt, merge
-from autosearch.diffusion.artifact_store import packed
+from autosearch.diffusion.artifact_store import pack_artifact
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
@@ -58,7 +58,7 @@ def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
         taught, forwards = course(denoiser, wanted.settings.seed, wanted.settings.steps)
         tensors = _trained(denoiser, wanted, taught)
-    artifact, content = packed(wanted.provenance, tensors)
+    artifact, content = pack_artifact(wanted.provenance, tensors)
     denoiser.artifact_store.add(artifact.key, content)
     macs = wanted.macs - wanted.shared_macs + forwards * denoiser.macs
     return Recovered(artifact, macs, {artifact.key: content})

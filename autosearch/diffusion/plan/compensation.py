@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 from autosearch.recipe import Step, round_float
 
-__all__ = ["LEAST_HISTORY", "compensated", "compensation"]
+__all__ = ["LEAST_HISTORY", "compensation", "is_compensated"]
 
 LEAST_HISTORY = 3
 
 
-def compensated(steps: Sequence[Step], i: int) -> bool:
+def is_compensated(steps: Sequence[Step], i: int) -> bool:
     """Whether step i replaces its evaluation."""
     return i + 1 >= LEAST_HISTORY and steps[i].compensation != 1
 
 
 def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple[float, ...]:
     """The weights of the last three evaluations, newest first; empty where nothing changes."""
-    if not compensated(steps, i):
+    if not is_compensated(steps, i):
         return ()
     known = [times[i - back] for back in range(LEAST_HISTORY)]
     at = known[1] + steps[i].compensation * (known[0] - known[1])

@@ -12,11 +12,11 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Guidance, round_float
 from autosearch.recipe.actions import Action
 
-__all__ = ["Wanted", "classifier_terms", "wanted_branches"]
+__all__ = ["BranchRequest", "classifier_terms", "requested_branches"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BranchRequest:
     """A branch that guidance asks for, before what is inert is removed.
 
     Attributes:
@@ -30,14 +30,16 @@ class Wanted:
     renoise: bool = False
 
 
-def wanted_branches(rules: Sequence[Guidance], denoiser: Denoiser, *, where: str) -> list[Wanted]:
+def requested_branches(
+    rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
+) -> list[BranchRequest]:
     """The branches of a step, ``cond`` first, and their weights, which add up to 1.
 
     Raises:
         UserError: for a mode, a site or a head that the model lacks.
     """
     cond = 1.0
-    others: list[Wanted] = []
+    others: list[BranchRequest] = []
     for i, rule in enumerate(rules):
         if rule.rule == "classifier":
             continue  # no run of the network
@@ -46,7 +48,7 @@ def wanted_branches(rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
         place = f"{where}.guidance[{i}]"
         cond += push
         others.append(_other(rule, i, -push, denoiser, place))
-    plain = Wanted(COND, round_float(cond), {})
+    plain = BranchRequest(COND, round_float(cond), {})
     return [wanted for wanted in (plain, *others) if wanted.weight or wanted.renoise]
 
 
@@ -77,7 +79,9 @@ def classifier_terms(
     )
 
 
-def _other(rule: Guidance, index: int, weight: float, denoiser: Denoiser, where: str) -> Wanted:
+def _other(
+    rule: Guidance, index: int, weight: float, denoiser: Denoiser, where: str
+) -> BranchRequest:
     weight = round_float(weight)
     match rule.rule:
         case "cfg" | "cfgpp":
@@ -86,16 +90,16 @@ def _other(rule: Guidance, index: int, weight: float, denoiser: Denoiser, where:
                     f"{where}: rule {rule.rule!r} needs a model that also runs without its "
                     "condition, and this one does not; use rule 'pag' or 'weak'"
                 )
-            return Wanted(UNCOND, weight, {}, renoise=rule.rule == "cfgpp")
+            return BranchRequest(UNCOND, weight, {}, renoise=rule.rule == "cfgpp")
         case "pag":
             branch = Branch(
                 f"pag{index}", heads=_heads(rule, denoiser, where), strength=rule.strength
             )
-            return Wanted(branch, weight, {})
+            return BranchRequest(branch, weight, {})
         case _:
             sites = SiteTable(denoiser.sites)
             own = asked_actions(rule.sites, sites, where=f"{where}.sites")
-            return Wanted(Branch(f"weak{index}"), weight, own)
+            return BranchRequest(Branch(f"weak{index}"), weight, own)
 
 
 def _heads(

@@ -28,7 +28,7 @@ __all__ = [
     "check_compatible",
     "evaluations",
     "kept_features",
-    "looked_up",
+    "lookups",
     "model_key",
 ]
 
@@ -228,12 +228,12 @@ def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:
     """How many computed ones of each feature must be held, by the feature's name."""
     keep: dict[str, int] = {}
     for branch in (branch for step in steps for branch in step.branches):
-        for feature, order in looked_up(branch):
+        for feature, order in lookups(branch):
             keep[feature] = max(keep.get(feature, 0), order + 1)
     return keep
 
 
-def looked_up(branch: Branch) -> Iterator[tuple[str, int]]:
+def lookups(branch: Branch) -> Iterator[tuple[str, int]]:
     """The features that a branch looks up, each with the order of its extrapolation."""
     gate = branch.gate
     for name, action in (*branch.sites, *(gate.sites if gate else ())):

@@ -10,13 +10,13 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import parse_action
 from autosearch.recipe.actions import Action
 
-__all__ = ["Actions", "Stored", "asked_actions", "checked_site", "reachable", "saved"]
+__all__ = ["Actions", "FeatureCounts", "asked_actions", "checked_site", "reachable", "saved_macs"]
 
 Actions = Mapping[str, Action]
 
 
 @dataclass
-class Stored:
+class FeatureCounts:
     """How many features are known, by branch and site: of every row, and of some rows at most.
 
     The two differ after a gate, where rows that passed have computed less.
@@ -69,7 +69,9 @@ def asked_actions(asked: Mapping[str, str], sites: SiteTable, *, where: str) -> 
     return found
 
 
-def reachable(asked: Actions, sites: SiteTable, branch: str, stored: Stored) -> dict[str, Action]:
+def reachable(
+    asked: Actions, sites: SiteTable, branch: str, stored: FeatureCounts
+) -> dict[str, Action]:
     """The actions that have an effect, as far as features are stored; the rest computes.
 
     Of sites that share something the outermost acts; of ranges the first, then the longest.
@@ -84,7 +86,7 @@ def reachable(asked: Actions, sites: SiteTable, branch: str, stored: Stored) -> 
 
 
 def _reachable(
-    action: Action, key: tuple[str, str], stored: Stored, sites: SiteTable
+    action: Action, key: tuple[str, str], stored: FeatureCounts, sites: SiteTable
 ) -> Action | None:
     if not action.remembers:
         return action
@@ -96,6 +98,6 @@ def _reachable(
     return Action("forecast", order) if order else Action("reuse")
 
 
-def saved(actions: Actions, sites: SiteTable) -> int:
+def saved_macs(actions: Actions, sites: SiteTable) -> int:
     """Multiply-accumulates that actions avoid; they never nest."""
     return sum(sites[name].macs for name in actions)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from autosearch.diffusion.artifact_store import Provenance
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.plan.reachability import Stored, reachable, saved
+from autosearch.diffusion.plan.reachability import FeatureCounts, reachable, saved_macs
 from autosearch.diffusion.plan.sites import pruned_sites
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError
@@ -84,8 +84,8 @@ def compile_training(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> Tr
             "such as digits; leave it out"
         )
     pruned = dict.fromkeys(pruned_sites(recipe, sites), Action("skip"))
-    skipped = reachable(pruned, sites, "", Stored())
+    skipped = reachable(pruned, sites, "", FeatureCounts())
     if recipe.recovery is None or not skipped:
         return None
-    left = denoiser.macs - saved(skipped, sites)
+    left = denoiser.macs - saved_macs(skipped, sites)
     return training(recipe.recovery, sorted(skipped), denoiser, pruned_macs=left)

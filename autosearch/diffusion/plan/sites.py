@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.plan.guidance import Wanted, wanted_branches
+from autosearch.diffusion.plan.guidance import BranchRequest, requested_branches
 from autosearch.diffusion.plan.reachability import (
     Actions,
-    Stored,
+    FeatureCounts,
     asked_actions,
     checked_site,
     reachable,
-    saved,
+    saved_macs,
 )
 from autosearch.diffusion.sites.branches import Branch, RowGate, same_run
 from autosearch.diffusion.sites.sites import SiteTable
@@ -39,11 +39,11 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _StepRequest:
     """What a step asks for at sites, in names that the model has."""
 
     actions: Actions
-    wanted: Sequence[Wanted]
+    wanted: Sequence[BranchRequest]
     gate: Gate | None
     covers: Actions
 
@@ -63,7 +63,7 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
         for i, step in enumerate(recipe.steps)
     ]
     remembered = _remembered(asked)
-    stored = Stored()
+    stored = FeatureCounts()
     result = []
     for step, one in zip(recipe.steps, asked, strict=True):
         if step.evaluate != "network":
@@ -90,16 +90,16 @@ def pruned_sites(recipe: Recipe, sites: SiteTable) -> list[str]:
     return found
 
 
-def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _Asked:
-    return _Asked(
+def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _StepRequest:
+    return _StepRequest(
         asked_actions(step.sites, sites, where=f"{where}.sites"),
-        wanted_branches(step.guidance, denoiser, where=where),
+        requested_branches(step.guidance, denoiser, where=where),
         step.gate,
         _covered_actions(step.gate, sites, where=where),
     )
 
 
-def _remembered(asked: Sequence[_Asked]) -> list[str]:
+def _remembered(asked: Sequence[_StepRequest]) -> list[str]:
     """The sites whose features some step asks for."""
     names: dict[str, None] = {}
     for one in asked:
@@ -111,11 +111,11 @@ def _remembered(asked: Sequence[_Asked]) -> list[str]:
 
 
 def _compiled(
-    wanted: Wanted,
-    asked: _Asked,
+    wanted: BranchRequest,
+    asked: _StepRequest,
     pruned: Mapping[str, Action],
     sites: SiteTable,
-    stored: Stored,
+    stored: FeatureCounts,
 ) -> Branch:
     """The branch with the actions that it can do and the perturbed heads that it computes."""
     branch = wanted.branch
@@ -133,7 +133,7 @@ def _compiled(
     )
 
 
-def _merged(found: Sequence[tuple[Branch, Wanted]]) -> Combination:
+def _merged(found: Sequence[tuple[Branch, BranchRequest]]) -> Combination:
     """Branches that give the same are run once, under the first one's name."""
     branches: list[Branch] = []
     weights: list[float] = []
@@ -181,7 +181,7 @@ def _compiled_gate(
     *,
     sites: SiteTable,
     branch: str,
-    stored: Stored,
+    stored: FeatureCounts,
 ) -> RowGate | None:
     """The gate of one branch; None where it changes nothing or cannot decide.
 
@@ -208,5 +208,5 @@ def _compiled_gate(
         gate.measure,
         min(gate.order, stored.most[branch, gate.probe] - 1),
         tuple(sorted(passing.items())),
-        saved(passing, sites) - saved(failing, sites),
+        saved_macs(passing, sites) - saved_macs(failing, sites),
     )

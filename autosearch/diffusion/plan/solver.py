@@ -31,7 +31,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autosearch.diffusion.plan.compensation import compensated
+from autosearch.diffusion.plan.compensation import is_compensated
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.errors import UserError
 from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Relaxation, Step, round_float
@@ -78,7 +78,7 @@ def compile_updates(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
         known = {-k: value for k, value in enumerate(reversed(past), start=1)}
-        moved = _moved(result) | {j - i - 1 for j in range(i + 1) if compensated(steps, j)}
+        moved = _moved(result) | {j - i - 1 for j in range(i + 1) if is_compensated(steps, j)}
         decisive = set(known) if step.eta > 0 else moved
         if step.weights is None:
             update = _resolve(choice, known, end, decisive)

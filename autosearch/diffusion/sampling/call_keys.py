@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.plan.plan import Plan, StepPlan, calls, evaluations, looked_up
-from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.plan.plan import Plan, StepPlan, calls, evaluations, lookups
+from autosearch.diffusion.plan.reachability import saved_macs
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers import FIRST_ORDER
 from autosearch.recipe.actions import feature_site
@@ -87,7 +87,7 @@ def _evaluation(step: StepPlan) -> StepPlan:
 
 
 def _macs(step: StepPlan, denoiser: Denoiser, sites: SiteTable) -> int:
-    return sum(denoiser.macs - saved(branch.actions, sites) for branch in step.branches)
+    return sum(denoiser.macs - saved_macs(branch.actions, sites) for branch in step.branches)
 
 
 def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]:
@@ -101,7 +101,7 @@ def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]
     for index, step in enumerate(steps):
         looks: set[Look] = set()
         for branch in step.branches:
-            for feature, order in looked_up(branch):
+            for feature, order in lookups(branch):
                 left, counted = order + 1, None
                 for earlier in reversed(range(index)):
                     some, every = stores(earlier, branch.name, feature)

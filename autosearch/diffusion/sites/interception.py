@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
-from autosearch.diffusion.sites.row_groups import Running, gathered, scattered
+from autosearch.diffusion.sites.row_groups import Running, gather_rows, scatter_rows
 from autosearch.diffusion.sites.sites import SiteTable
 
 __all__ = ["Mix", "PerturbedHeads", "intercepted", "swapped"]
@@ -126,13 +126,13 @@ class _Handler:
         if computing:
             with running.only(computing):
                 output = self.original(
-                    gathered(hidden, computing, total),
-                    *(gathered(value, computing, total) for value in args),
-                    **{key: gathered(value, computing, total) for key, value in kwargs.items()},
+                    gather_rows(hidden, computing, total),
+                    *(gather_rows(value, computing, total) for value in args),
+                    **{key: gather_rows(value, computing, total) for key, value in kwargs.items()},
                 )
             rows = torch.split(output, [group.size for group in computing])
             pieces += zip((group.at for group in computing), rows, strict=True)
-        return scattered(pieces, total)
+        return scatter_rows(pieces, total)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action, feature_site
 
-__all__ = ["Group", "Running", "gathered", "scattered"]
+__all__ = ["Group", "Running", "gather_rows", "scatter_rows"]
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _records(sites: SiteTable, memory: FeatureMemory | None) -> dict[str, list[_
     return found
 
 
-def gathered(value: Any, groups: Sequence[Group], total: int) -> Any:
+def gather_rows(value: Any, groups: Sequence[Group], total: int) -> Any:
     """The rows of some groups, of whatever has a row for each of a batch of ``total``."""
     if not isinstance(value, Tensor) or value.dim() == 0 or len(value) != total:
         return value
@@ -207,7 +207,7 @@ def gathered(value: Any, groups: Sequence[Group], total: int) -> Any:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def scattered(pieces: Sequence[tuple[slice | Tensor, Tensor]], total: int) -> Tensor:
+def scatter_rows(pieces: Sequence[tuple[slice | Tensor, Tensor]], total: int) -> Tensor:
     """Rows at their places in a batch of ``total``."""
     if len(pieces) == 1:
         return pieces[0][1]

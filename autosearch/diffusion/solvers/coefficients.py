@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.lagrange import lagrange_weights
-from autosearch.diffusion.solvers.taylor import relaxed, taylor_weights
+from autosearch.diffusion.solvers.taylor import relaxation_factor, taylor_weights
 from autosearch.diffusion.solvers.update import Interval, Update
 
 __all__ = ["Coefficients", "coefficients"]
@@ -114,7 +114,7 @@ def _taylor(
 ) -> tuple[float, dict[int, float]]:
     factors = [1.0] * (update.order - 1)
     if factors:
-        factors[0] = relaxed(update.relaxation, z)
+        factors[0] = relaxation_factor(update.relaxation, z)
     if update.form == "dpmsolver" and len(factors) > 1:
         # As published and as everybody runs it; half of what the expansion has.
         factors[1] = 0.5

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["RELAXATIONS", "difference_weights", "phi", "relaxed", "taylor_weights"]
+__all__ = ["RELAXATIONS", "difference_weights", "phi", "relaxation_factor", "taylor_weights"]
 
 
 def taylor_weights(
@@ -101,6 +101,6 @@ RELAXATIONS: Mapping[str, Callable[[float, float], float]] = {
 }
 
 
-def relaxed(relaxation: tuple[str, float] | None, z: float) -> float:
+def relaxation_factor(relaxation: tuple[str, float] | None, z: float) -> float:
     """The factor of a kind and coefficient; 1 for none."""
     return 1.0 if relaxation is None else RELAXATIONS[relaxation[0]](z, relaxation[1])

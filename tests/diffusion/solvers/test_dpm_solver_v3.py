@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import Provenance, packed
+from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import model_key
@@ -32,7 +32,7 @@ def denoiser_of(name: str) -> ExactDenoiser:
 
 
 def kept(denoiser: Denoiser, **tables: Tensor) -> Artifact:
-    artifact, content = packed(Provenance("v3", {}, denoiser.weights, 0), tables)
+    artifact, content = pack_artifact(Provenance("v3", {}, denoiser.weights, 0), tables)
     denoiser.artifact_store.add(artifact.key, content)
     return artifact
 
