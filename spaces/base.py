@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 
 __all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
 
 StepGenome = dict[str, Any]
 Genome = dict[str, Any]
-Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -39,26 +37,31 @@ class Parameter:
 
 def clone(genome: Genome) -> Genome:
     """A copy that shares nothing; of plain data, so much faster than ``copy.deepcopy``."""
-    copied: Genome = _copied(genome)
+    copied: Genome = _copy(genome)
     return copied
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
+        return {key: _copy(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_copied(inner) for inner in value]
+        return [_copy(inner) for inner in value]
     return value
 
 
 class Family(ABC):
-    """One family of choices; ``fields`` names the fields of a step that it owns.
+    """One family of choices, behind operators that change a genome in place.
 
-    ``odds`` is how likely a mutation of the whole genome changes this family; ``steps`` is the
-    range of lengths of a family that owns the number of steps.
+    :class:`autosearch.spaces.Space` hands them a copy and repairs what they leave.
 
-    Operators change the genome in place; :class:`autosearch.spaces.Space` hands them a copy and
-    repairs what they leave.
+    Attributes:
+        name: what experiments call the family.
+        summary: one line for lists.
+        fields: the fields of a step that the family owns.
+        odds: how likely a mutation of the whole genome changes this family.
+        owns_length: whether the family owns the number of steps.
+        steps: the least and the largest number of steps of a family that owns it.
+        free_length: whether some family owns the number of steps; set by the space.
     """
 
     name: ClassVar[str]
@@ -67,7 +70,6 @@ class Family(ABC):
     odds: float = 0.5
     owns_length: ClassVar[bool] = False
     steps: tuple[int, int] | None = None
-    # Set by the space: whether some family owns the number of steps, so that it may change.
     free_length: bool = False
 
     def __init__(self, denoiser: Denoiser) -> None:
@@ -83,7 +85,7 @@ class Family(ABC):
         genome["genes"] = {**genome.get("genes", {}), self.name: dict(genes)}
 
     def joined(self, families: Sequence["Family"]) -> None:
-        """ReplayDenoiser once by the space which families it holds, this one among them.
+        """Learn which families the space holds, this one among them; called once.
 
         Raises:
             UserError: for families that cannot go together.

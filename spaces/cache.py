@@ -1,14 +1,16 @@
 """Cache: what each step leaves out at each site, as ECAD searches it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, Rng, StepGenome
+from autosearch.spaces.base import Genome, StepGenome
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Cache"]
@@ -19,6 +21,7 @@ _LARGEST_RATE = 0.5
 Mask = NDArray[np.bool_]
 
 
+@dataclass(kw_only=True, eq=False)
 class Cache(OwnedSites):
     """A mask over steps and sites: each computes, or acts (ECAD; Aggarwal et al. 2025).
 
@@ -48,39 +51,33 @@ class Cache(OwnedSites):
     summary = "what each step reuses, forecasts or skips at each site (ECAD's masks)"
     odds = 0.8
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        sites: str | Sequence[str] = "parts",
-        actions: Sequence[str] = ("reuse",),
-        points: int = 4,
-        rate: float | None = None,
-        whole: float = 0.0,
-        share: Sequence[float] = (0.5, 0.5),
-    ) -> None:
-        super().__init__(denoiser)
-        self.sites = chosen_sites(denoiser, sites, where=f"{_WHERE}.sites")
-        self.actions = _checked_actions(actions)
+    denoiser: Denoiser = field(kw_only=False)
+    sites: str | Sequence[str] = "parts"
+    actions: Sequence[str] = ("reuse",)
+    points: int = 4
+    rate: float | None = None
+    whole: float = 0.0
+    share: Sequence[float] = (0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        self.sites = chosen_sites(self.denoiser, self.sites, where=f"{_WHERE}.sites")
+        self.actions = _checked_actions(self.actions)
         self._skips = [name for name in self.actions if name == "skip"]
-        if points < 1:
-            raise UserError(f"{_WHERE}.points: {points} is too few; use at least 1")
-        if rate is not None and not 0 < rate <= _LARGEST_RATE:
-            raise UserError(f"{_WHERE}.rate: {rate:g} is no rate of flips; use 0 to 0.5")
-        if not 0 <= whole <= 1:
-            raise UserError(f"{_WHERE}.whole: {whole:g} is no share; use 0 to 1")
-        if len(share) != 2 or not 0 <= share[0] <= share[1] <= 1:
+        if self.points < 1:
+            raise UserError(f"{_WHERE}.points: {self.points} is too few; use at least 1")
+        if self.rate is not None and not 0 < self.rate <= _LARGEST_RATE:
+            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate of flips; use 0 to 0.5")
+        if not 0 <= self.whole <= 1:
+            raise UserError(f"{_WHERE}.whole: {self.whole:g} is no share; use 0 to 1")
+        if len(self.share) != 2 or not 0 <= self.share[0] <= self.share[1] <= 1:
             raise UserError(
-                f"{_WHERE}.share: expected [least, most] from 0 to 1, got {list(share)}"
+                f"{_WHERE}.share: expected [least, most] from 0 to 1, got {list(self.share)}"
             )
-        self.points = points
-        self.rate = rate
-        self.whole = whole
-        self.share = (float(share[0]), float(share[1]))
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         steps = genome["steps"]
-        acting = rng.random((len(steps), len(self.sites))) < rng.uniform(*self.share)
+        low, high = self.share
+        acting = rng.random((len(steps), len(self.sites))) < rng.uniform(low, high)
         for step, row in zip(steps, acting, strict=True):
             step["sites"] = {
                 site: str(rng.choice(self.actions))

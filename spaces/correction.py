@@ -1,13 +1,15 @@
 """Correction: two factors a step, on what the network says and on the state (Q-Sched)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome
 
 __all__ = ["Correction"]
 
@@ -17,6 +19,7 @@ _DIGITS = 4
 _NAMES = ("output", "state")
 
 
+@dataclass(kw_only=True, eq=False)
 class Correction(Family):
     """Q-Sched's two coefficients and their generalisations (2025).
 
@@ -27,7 +30,8 @@ class Correction(Family):
     factors of single steps besides.
 
     Args:
-        low, high: what a factor may be; published: 0.8 to 1.2 at most.
+        low: the smallest factor; published: 0.8 at least.
+        high: the largest factor; published: 1.2 at most.
         knots: how many searched numbers for each of the two in the box; published: 1.
         width: standard deviation of what a mutation adds.
     """
@@ -37,25 +41,22 @@ class Correction(Family):
     fields = ("scaling",)
     odds = 0.5
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        low: float = 0.8,
-        high: float = 1.2,
-        knots: int = 1,
-        width: float = 0.02,
-    ) -> None:
-        super().__init__(denoiser)
+    denoiser: Denoiser = field(kw_only=False)
+    low: float = 0.8
+    high: float = 1.2
+    knots: int = 1
+    width: float = 0.02
+
+    def __post_init__(self) -> None:
+        low, high = self.low, self.high
         if not -10 <= low <= 1 <= high <= 10 or low == high:
             raise UserError(
                 f"{_WHERE}: factors from {low:g} to {high:g}; use a range around 1, within 10"
             )
-        if not 1 <= knots <= _MOST_KNOTS:
-            raise UserError(f"{_WHERE}.knots: {knots} is outside 1 to {_MOST_KNOTS}")
-        if not 0 < width <= 1:
-            raise UserError(f"{_WHERE}.width: {width:g} is outside 0 to 1")
-        self.low, self.high, self.knots, self.width = low, high, knots, width
+        if not 1 <= self.knots <= _MOST_KNOTS:
+            raise UserError(f"{_WHERE}.knots: {self.knots} is outside 1 to {_MOST_KNOTS}")
+        if not 0 < self.width <= 1:
+            raise UserError(f"{_WHERE}.width: {self.width:g} is outside 0 to 1")
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """Lines as published, from numbers drawn evenly."""

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autosearch.spaces.base import Rng, StepGenome
+from autosearch._typing import Rng
+from autosearch.spaces.base import StepGenome
 
 __all__ = [
     "CORRECTORS",
@@ -64,9 +65,9 @@ class Decision(ABC):
     def allows(self, value: Any) -> bool:
         """Whether the space has the value."""
 
-    @abstractmethod
     def fallback(self, step: StepGenome) -> Any:
-        """What takes the place of a value that is not allowed."""
+        """What takes the place of a value that is not allowed: the default."""
+        return self.default
 
 
 class Choice(Decision):
@@ -91,10 +92,10 @@ class Choice(Decision):
 
 
 class CorrectorDecision(Choice):
-    """As a name; one spelled out by a baseline counts as its kind."""
+    """A corrector by name; one that a baseline spells out counts as its kind."""
 
     def allows(self, value: Any) -> bool:
-        return (value["kind"] if isinstance(value, Mapping) else value) in self.values
+        return super().allows(value["kind"] if isinstance(value, Mapping) else value)
 
 
 class Relax(Decision):
@@ -122,9 +123,6 @@ class Relax(Decision):
     def allows(self, value: Any) -> bool:
         return value is None or value["kind"] in self.kinds
 
-    def fallback(self, step: StepGenome) -> Any:
-        return None
-
 
 class EstimateDecision(Decision):
     """From how many other evaluations the first derivative is estimated; by default all."""
@@ -146,9 +144,6 @@ class EstimateDecision(Decision):
     def allows(self, value: Any) -> bool:
         return value is None or self.varies
 
-    def fallback(self, step: StepGenome) -> Any:
-        return None
-
 
 class Eta(Decision):
     """How stochastic a step is, up to a limit."""
@@ -166,10 +161,7 @@ class Eta(Decision):
         return round(min(max(moved, 0.0), self.limit), 3)
 
     def allows(self, value: Any) -> bool:
-        return 0 <= value <= self.limit
-
-    def fallback(self, step: StepGenome) -> Any:
-        return self.default
+        return bool(0 <= value <= self.limit)
 
 
 class Compensation(Decision):

@@ -1,6 +1,7 @@
 """Forecast: which steps compute, and with which order the others forecast (TaylorSeer's shape)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from autosearch._typing import Rng
@@ -18,6 +19,7 @@ _ORDERS = (0, 1, 2, 3, 4)
 _POINTS = 2
 
 
+@dataclass(kw_only=True, eq=False)
 class Forecast(OwnedSites):
     """Each step computes everything, or forecasts every site with an order of its own.
 
@@ -37,22 +39,18 @@ class Forecast(OwnedSites):
     summary = "which steps compute, and the order of the others' forecasts (TaylorSeer)"
     odds = 0.8
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        sites: str | Sequence[str] = "parts",
-        orders: Sequence[int] = _ORDERS,
-        rate: float | None = None,
-    ) -> None:
-        super().__init__(denoiser)
-        self.sites = chosen_sites(denoiser, sites, where=f"{_WHERE}.sites")
-        self.orders = tuple(sorted(set(orders)))
+    denoiser: Denoiser = field(kw_only=False)
+    sites: str | Sequence[str] = "parts"
+    orders: Sequence[int] = _ORDERS
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        self.sites = chosen_sites(self.denoiser, self.sites, where=f"{_WHERE}.sites")
         if not self.orders or not set(self.orders) <= set(_ORDERS):
-            raise UserError(f"{_WHERE}.orders: expected some of 0 to 4, got {list(orders)}")
-        if rate is not None and not 0 < rate <= 1:
-            raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use more than 0, at most 1")
-        self.rate = rate
+            raise UserError(f"{_WHERE}.orders: expected some of 0 to 4, got {list(self.orders)}")
+        self.orders = tuple(sorted(set(self.orders)))
+        if self.rate is not None and not 0 < self.rate <= 1:
+            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate; use more than 0, at most 1")
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         share = rng.random()

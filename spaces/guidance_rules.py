@@ -1,16 +1,26 @@
 """Rules of guidance as choices: what the families that write guidance have in common."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import round_float
-from autosearch.spaces.base import Family, Genome, Parameter, Rng
+from autosearch.spaces.base import Family, Genome, Parameter
+from autosearch.spaces.genes import Gene, GeneFamily, Genes, OneOf, Real
 
-__all__ = ["CFGPP", "DIGITS", "RULES", "Genes", "GuidanceFamily", "RuleChoice", "checked_range"]
+__all__ = [
+    "LARGEST_SCALE",
+    "GuidanceFamily",
+    "RuleFamily",
+    "change_number",
+    "checked_range",
+    "interval_steps",
+    "order_ends",
+]
 
-Genes = dict[str, Any]
 Rule = dict[str, Any]
 
 RULES = ("cfg", "cfgpp", "classifier", "pag", "weak")
@@ -18,12 +28,15 @@ RULES = ("cfg", "cfgpp", "classifier", "pag", "weak")
 # they do so in proportion is our simplification.
 CFGPP = 12.5
 DIGITS = 3
+LARGEST_SCALE = 100.0
+# Standard deviation of a move of an end, in shares of the steps, and of a strength.
+_WIDTH = 0.15
 # What a rule has besides its scale: numbers, and one of a list.
 _NUMBERS = {"strength": "pag", "temperature": "classifier", "discount": "classifier"}
 _CHOICES = {"layer": "pag", "weaker": "weak"}
 
 
-class GuidanceFamily(Family):
+class GuidanceFamily(GeneFamily):
     """A family that writes guidance; several may share the steps, each with rules of its own.
 
     ``rules`` are the kinds that it writes. What a step has of kinds that no other family of the
@@ -31,7 +44,7 @@ class GuidanceFamily(Family):
     """
 
     fields = ("guidance",)
-    rules: tuple[str, ...]
+    rules: Sequence[str]
     _foreign: frozenset[str] = frozenset()
 
     def joined(self, families: Sequence[Family]) -> None:
@@ -60,144 +73,118 @@ class GuidanceFamily(Family):
             for step in genome["steps"]
         ]
 
-    def write(self, genome: Genome, per_step: Sequence[Sequence[Rule]]) -> None:
-        """Set them, beside what other families wrote, in an order that does not depend on who."""
-        for step, own in zip(genome["steps"], per_step, strict=True):
+    def put(self, genome: Genome, values: Sequence[Sequence[Rule]]) -> None:
+        """Write the rules of each step, beside what other families wrote.
+
+        Their order does not depend on who wrote last.
+        """
+        for step, own in zip(genome["steps"], values, strict=True):
             known = step.pop("guidance", [])
             kept = [rule for rule in known if rule["rule"] in self._foreign]
             if kept or own:
                 step["guidance"] = sorted([*kept, *own], key=lambda r: RULES.index(r["rule"]))
 
 
-class RuleChoice:
-    """One of some rules, with the choices that only it has.
+@dataclass(kw_only=True, eq=False)
+class RuleFamily(GuidanceFamily):
+    """A family that writes one of some rules, with genes that only some rules have.
 
     All scales are in the unit of ``cfg``, where 1 changes nothing: ``cfgpp`` is given a 12.5th of
     it, ``pag`` and ``classifier``, which add to the conditional prediction, 1 less.
 
     Args:
         denoiser: the model.
-        rules: names of rules.
-        ranges: ``strength``, ``temperature`` and ``discount``, two ends each.
-        choices: ``layer`` and ``weaker``: sites; None for all that the model has.
-        where: the place in the experiment, for messages.
+        scale: the least and the largest scale.
+        rules: of ``cfg``, ``cfgpp``, ``classifier``, ``pag`` and ``weak``.
+        layer: for ``pag``, the attention sites of which one is perturbed; by default all.
+        strength: for ``pag``, how far: the least and the largest.
+        weaker: for ``weak``, the sites of which one is left out; by default all outermost ones.
+        temperature: for ``classifier``, the least and the largest.
+        discount: for ``classifier``, the least and the largest.
 
     Raises:
         UserError: for a rule, a layer or a site that the model lacks, and impossible ranges.
     """
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        rules: Sequence[str],
-        *,
-        ranges: Mapping[str, Sequence[float]],
-        choices: Mapping[str, Sequence[str] | None],
-        where: str,
-    ) -> None:
-        self.rules = _checked_rules(rules, where)
+    denoiser: Denoiser = field(kw_only=False)
+    scale: Sequence[float] = (1.0, 8.0)
+    rules: Sequence[str] = ("cfg", "cfgpp")
+    layer: Sequence[str] | None = None
+    strength: Sequence[float] = (1.0, 1.0)
+    weaker: Sequence[str] | None = None
+    temperature: Sequence[float] = (0.25, 2.0)
+    discount: Sequence[float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        self.where = f"space.{self.name}"
+        self.rules = _checked_rules(self.rules, self.where)
         for rule in self.rules:
-            _check_able(rule, denoiser, where)
-        valid = {
-            "layer": tuple(denoiser.heads),
-            "weaker": tuple(site.name for site in denoiser.sites),
-        }
-        outer = [site.name for site in denoiser.sites if site.parent is None]
-        default = {"layer": valid["layer"], "weaker": tuple(outer)}
-        self.ranges = {
-            name: checked_range(name, ends, 100.0 if name == "temperature" else 1.0, where=where)
-            for name, ends in ranges.items()
-            if _NUMBERS[name] in self.rules
-        }
-        self.choices = {
-            name: _checked_choice(name, given, valid[name], where) if given else default[name]
-            for name, given in choices.items()
-            if _CHOICES[name] in self.rules
-        }
+            _check_able(rule, self.denoiser, self.where)
+        ranges: dict[str, Gene] = {"rule": OneOf(self.rules)}
+        if "pag" in self.rules:
+            ranges["layer"] = self._sites("layer", list(self.denoiser.heads))
+        if "weak" in self.rules:
+            outer = [site.name for site in self.denoiser.sites if site.parent is None]
+            ranges["weaker"] = self._sites("weaker", outer)
+        for name, rule in _NUMBERS.items():
+            if rule in self.rules:
+                largest = 100.0 if name == "temperature" else 1.0
+                ends = getattr(self, name)
+                ranges[name] = checked_range(name, ends, largest, where=self.where)
+        self.ranges: Mapping[str, Gene] = ranges
+        largest = CFGPP if "cfgpp" in self.rules else LARGEST_SCALE
+        self.scales = checked_range("scale", self.scale, largest, where=self.where)
 
-    def draw(self, rng: Rng) -> Genes:
-        """Anything."""
-        genes: Genes = {"rule": str(rng.choice(self.rules))}
-        genes |= {name: str(rng.choice(valid)) for name, valid in self.choices.items()}
-        return genes | {name: float(rng.uniform(*ends)) for name, ends in self.ranges.items()}
+    def _sites(self, name: str, default: Sequence[str]) -> OneOf:
+        """The gene of a setting that lists sites; the default for None."""
+        given = getattr(self, name)
+        sites = [site.name for site in self.denoiser.sites]
+        valid = tuple(self.denoiser.heads) if name == "layer" else sites
+        for site in given or ():
+            if site not in valid:
+                raise unknown_name("site", str(site), valid, where=f"{self.where}.{name}")
+        return OneOf(tuple(dict.fromkeys(given or default)))
 
-    def default(self) -> Genes:
-        """The first of everything; of numbers what is nearest to 1."""
-        genes = {"rule": self.rules[0]} | {name: valid[0] for name, valid in self.choices.items()}
-        return self.clipped(genes | dict.fromkeys(self.ranges, 1.0))
-
-    def changed(self, genes: Genes, rng: Rng) -> bool:
+    def change_rule(self, genes: Genes, rng: Rng) -> bool:
         """Change the rule, or something that only the present rule has; False for nothing."""
         if len(self.rules) > 1 and rng.random() < 0.2:
             others = [rule for rule in self.rules if rule != genes["rule"]]
             genes["rule"] = str(rng.choice(others))
             return True
         own = [name for name, rule in (_NUMBERS | _CHOICES).items() if rule == genes["rule"]]
-        own = [name for name in own if self._varies(name)]
+        own = [name for name in own if name in self.ranges and self.ranges[name].varies]
         if not own or rng.random() < 0.5:
             return False
         name = str(rng.choice(own))
-        if name in self.ranges:
-            low, high = self.ranges[name]
-            genes[name] += 0.2 * (high - low) * float(rng.standard_normal())
+        gene = self.ranges[name]
+        if isinstance(gene, Real):
+            genes[name] += 0.2 * (gene.high - gene.low) * float(rng.standard_normal())
         else:
-            genes[name] = str(rng.choice(self.choices[name]))
+            genes[name] = gene.draw(rng)
         return True
 
-    def clipped(self, genes: Genes) -> Genes:
-        """Inside the settings, with few digits."""
-        rule = genes["rule"] if genes["rule"] in self.rules else self.rules[0]
-        result: Genes = {"rule": rule}
-        for name, valid in self.choices.items():
-            result[name] = genes[name] if genes.get(name) in valid else valid[0]
-        for name, (low, high) in self.ranges.items():
-            result[name] = round(min(max(float(genes.get(name, 1.0)), low), high), DIGITS)
-        return result
+    def box(self) -> Sequence[Parameter]:
+        """A dimension for each gene that varies."""
+        return tuple(gene.parameter(name) for name, gene in self.ranges.items() if gene.varies)
 
-    def parameters(self) -> list[Parameter]:
-        """The box: only what varies."""
-        found = [Parameter("rule", "choice", choices=self.rules)] if len(self.rules) > 1 else []
-        found += [
-            Parameter(name, "choice", choices=valid)
-            for name, valid in self.choices.items()
-            if self._varies(name)
-        ]
-        found += [
-            Parameter(name, "float", *ends)
-            for name, ends in self.ranges.items()
-            if self._varies(name)
-        ]
-        return found
-
-    def at(self, values: Mapping[str, Any]) -> Genes:
-        """The choices of a point of the box."""
-        return self.clipped(self.default() | {k: v for k, v in values.items() if k in self.names})
-
-    @property
-    def names(self) -> set[str]:
-        """The names of the genes."""
-        return {"rule", *self.choices, *self.ranges}
-
-    def written(self, genes: Genes, scale: float) -> Rule:
+    def to_rule(self, genes: Genes, scale: float) -> Rule:
         """A rule as recipes have it, with nothing at its default."""
-        match genes["rule"]:
+        kind = genes["rule"]
+        match kind:
             case "cfgpp":
-                return {"rule": "cfgpp", "scale": round_float(scale / CFGPP)}
-            case "pag":
-                rule = {"rule": "pag", "scale": round_float(scale - 1.0)}
-                rule["heads"] = {genes["layer"]: "all"}
-            case "classifier":
-                rule = {"rule": "classifier", "scale": round_float(scale - 1.0)}
-            case "weak":
-                rule = {"rule": "weak", "scale": round_float(scale)}
-                rule["sites"] = {genes["weaker"]: "skip"}
-            case _:
-                return {"rule": "cfg", "scale": round_float(scale)}
-        own = (name for name, kind in _NUMBERS.items() if kind == genes["rule"])
+                scale /= CFGPP
+            case "pag" | "classifier":
+                scale -= 1.0
+        rule: Rule = {"rule": kind, "scale": round_float(scale)}
+        if kind == "pag":
+            rule["heads"] = {genes["layer"]: "all"}
+        if kind == "weak":
+            rule["sites"] = {genes["weaker"]: "skip"}
+        own = (name for name, owner in _NUMBERS.items() if owner == kind)
         return rule | {name: genes[name] for name in own if genes[name] != 1.0}
 
-    def read(self, rule: Rule) -> tuple[Genes, float]:
-        """The choices and the scale of a rule; of what it does not say, the default."""
+    def from_rule(self, rule: Rule) -> tuple[Genes, float]:
+        """The genes and the scale of a rule; of what it does not say, the default."""
         kind, scale = rule["rule"], float(rule["scale"])
         genes = self.default() | {"rule": kind}
         match kind:
@@ -210,19 +197,36 @@ class RuleChoice:
                 scale += 1.0
             case "weak":
                 genes["weaker"] = next(iter(rule["sites"]))
-        given = {name: rule[name] for name in _NUMBERS if name in rule}
-        return genes | given, scale
-
-    def _varies(self, name: str) -> bool:
-        if name in self.choices:
-            return len(self.choices[name]) > 1
-        return name in self.ranges and self.ranges[name][0] < self.ranges[name][1]
+        return genes | {name: rule[name] for name in _NUMBERS if name in rule}, scale
 
 
-def checked_range(
-    name: str, given: Sequence[float], largest: float, *, where: str
-) -> tuple[float, float]:
-    """Two ends from 0 to the largest, with few digits.
+def interval_steps(genes: Mapping[str, float], count: int) -> range:
+    """The steps between ``first`` and ``last``, which are shares of their number."""
+    return range(round(genes["first"] * count), round(genes["last"] * count))
+
+
+def change_number(genes: Genes, name: str, rng: Rng) -> None:
+    """Change a scale by a factor, or another number by a little."""
+    if name == "scale":
+        genes[name] *= float(rng.lognormal(0.0, 0.3))
+    else:
+        genes[name] += _WIDTH * float(rng.standard_normal())
+
+
+def order_ends(genes: Genes) -> Genes:
+    """Genes whose ``first`` is not above ``last``."""
+    first, last = sorted((genes["first"], genes["last"]))
+    return {**genes, "first": first, "last": last}
+
+
+def checked_range(name: str, given: Sequence[float], largest: float, *, where: str) -> Real:
+    """The gene of a setting that must be two ends from 0 to the largest, with few digits.
+
+    Args:
+        name: the setting's.
+        given: the setting.
+        largest: what the upper end may be.
+        where: the place in the experiment, for the message.
 
     Raises:
         UserError: for anything else.
@@ -235,7 +239,7 @@ def checked_range(
         raise UserError(
             f"{where}.{name}: expected 0 <= least <= most <= {largest:g}, got [{low:g}, {high:g}]"
         )
-    return low, high
+    return Real(low, high, DIGITS)
 
 
 def _checked_rules(rules: Sequence[str], where: str) -> tuple[str, ...]:
@@ -267,12 +271,3 @@ def _check_able(rule: str, denoiser: Denoiser, where: str) -> None:
             f"{where}: rule {rule!r} needs a model that {needed}, and this one does not; take it "
             "from the rules, or leave the family out"
         )
-
-
-def _checked_choice(
-    name: str, given: Sequence[str], valid: Collection[str], where: str
-) -> tuple[str, ...]:
-    for one in given:
-        if one not in valid:
-            raise unknown_name("site", str(one), valid, where=f"{where}.{name}")
-    return tuple(dict.fromkeys(given))

@@ -4,20 +4,25 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import round_float
-from autosearch.spaces.base import Genome, Parameter, Rng
-from autosearch.spaces.guidance import inside
-from autosearch.spaces.guidance_rules import DIGITS, Genes, GuidanceFamily, checked_range
+from autosearch.spaces.base import Genome, Parameter
+from autosearch.spaces.genes import Genes, Real
+from autosearch.spaces.guidance_rules import (
+    LARGEST_SCALE,
+    GuidanceFamily,
+    change_number,
+    checked_range,
+    interval_steps,
+    order_ends,
+)
 
 __all__ = ["HeadSets"]
 
-_LARGEST = 100.0
 # HeadHunter's guidance (Ahn et al. 2025); a family's numbers are the nearest that it allows.
 _PUBLISHED = {"scale": 3.0, "strength": 1.0, "first": 0.0, "last": 1.0}
-# Standard deviation of a move of an end, in shares of the steps, and of the strength.
-_WIDTH = 0.15
 
 
 class HeadSets(GuidanceFamily):
@@ -31,7 +36,10 @@ class HeadSets(GuidanceFamily):
     Args:
         heads: which may be chosen, layers (``block.3.attn``) or heads; by default all.
         most: how many may be chosen at once.
-        scale, strength, first, last: the least and the largest of each.
+        scale: the least and the largest scale.
+        strength: the least and the largest strength, from 0 to 1.
+        first: where the interval may start.
+        last: where it may end.
 
     Raises:
         UserError: for a model without attention heads, a head that it lacks, impossible settings.
@@ -59,14 +67,13 @@ class HeadSets(GuidanceFamily):
         if most is not None and most < 1:
             raise UserError(f"space.heads.most: {most} is too few; use at least 1")
         self.most = len(self._all) if most is None else min(most, len(self._all))
-        given = {"scale": scale, "strength": strength, "first": first, "last": last}
-        self.ranges = {
-            name: checked_range(
-                name, ends, _LARGEST if name == "scale" else 1.0, where="space.heads"
-            )
-            for name, ends in given.items()
+        self.ranges: dict[str, Real] = {
+            "scale": checked_range("scale", scale, LARGEST_SCALE, where="space.heads"),
+            "strength": checked_range("strength", strength, 1.0, where="space.heads"),
+            "first": checked_range("first", first, 1.0, where="space.heads"),
+            "last": checked_range("last", last, 1.0, where="space.heads"),
         }
-        if self.ranges["first"][0] > self.ranges["last"][1]:
+        if self.ranges["first"].low > self.ranges["last"].high:
             raise UserError("space.heads: the interval ends before it starts; raise last")
 
     def elements(self) -> Sequence[Hashable]:
@@ -75,55 +82,51 @@ class HeadSets(GuidanceFamily):
 
     def choose(self, genome: Genome, chosen: frozenset[Hashable]) -> None:
         """Perturb exactly these heads."""
-        self._write(genome, {**self._genes(genome), "heads": [str(name) for name in chosen]})
+        self.write(genome, {**self.current(genome), "heads": [str(name) for name in chosen]})
 
-    def randomize(self, genome: Genome, rng: Rng) -> None:
+    def draw(self, rng: Rng) -> Genes:
         # As many small sets as large ones, by magnitude.
         size = math.floor(math.exp(rng.uniform(0.0, math.log(self.most + 1))))
         drawn = rng.choice(len(self._all), size=min(size, self.most), replace=False)
-        numbers = {name: float(rng.uniform(*ends)) for name, ends in self.ranges.items()}
-        heads = [self._all[i] for i in drawn.tolist()]
-        self._write(genome, _ordered({"heads": heads, **numbers}))
+        return {"heads": [self._all[i] for i in drawn.tolist()], **super().draw(rng)}
 
-    def mutate(self, genome: Genome, rng: Rng) -> None:
+    def arrange(self, genes: Genes) -> Genes:
+        return order_ends(genes)
+
+    def clip(self, genes: Genes) -> Genes:
+        """The nearest genes inside the settings, heads in order."""
+        heads = {name for name in genes["heads"] if name in self._place}
+        kept = sorted(heads, key=self._place.__getitem__)[: self.most]
+        return {"heads": kept, **super().clip(genes)}
+
+    def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
         """One head more, one less or another one; or a number that may vary."""
-        genes = self._genes(genome)
-        free = [name for name, (low, high) in self.ranges.items() if low < high]
-        acts = len(inside(genes, len(genome["steps"]))) > 0
+        free = [name for name, gene in self.ranges.items() if gene.varies]
+        acts = len(interval_steps(genes, len(genome["steps"]))) > 0
         ends = [name for name in free if name in ("first", "last")]
         if free and (rng.random() < 0.3 or (ends and not acts)):
             # Where no step is guided, nothing but an end changes that.
-            name = str(rng.choice(free if acts or not ends else ends))
-            if name == "scale":
-                genes[name] *= float(rng.lognormal(0.0, 0.3))
-            else:
-                genes[name] += _WIDTH * float(rng.standard_normal())
+            change_number(genes, str(rng.choice(free if acts or not ends else ends)), rng)
         else:
-            genes["heads"] = self._moved(genes["heads"], rng)
-        self._write(genome, _ordered(genes))
+            genes["heads"] = self._change_heads(genes["heads"], rng)
 
-    def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
+    def mix(self, mine: Genes, theirs: Genes, rng: Rng) -> Genes:
         """Heads of both parents stay, those of one stay half of the time; numbers of either."""
-        mine, theirs = self._genes(child), self._genes(other)
-        mixed = {name: (mine, theirs)[int(rng.integers(2))][name] for name in self.ranges}
+        numbers = super().mix({name: mine[name] for name in self.ranges}, theirs, rng)
         sets = [set(genes["heads"]) for genes in (mine, theirs)]
         apart = sorted(sets[0] ^ sets[1])
         kept = {
             name for name, stays in zip(apart, rng.random(len(apart)) < 0.5, strict=True) if stays
         }
-        self._write(child, _ordered({"heads": sorted((sets[0] & sets[1]) | kept), **mixed}))
-
-    def repair(self, genome: Genome) -> None:
-        self._write(genome, self._genes(genome))
+        return {"heads": sorted((sets[0] & sets[1]) | kept), **numbers}
 
     def encodes(self, genome: Genome) -> bool:
-        genes = self._genes(genome)
+        genes = self.current(genome)
         if not set(genes["heads"]) <= set(self._all) or len(genes["heads"]) > self.most:
             return False
-        count = len(genome["steps"])
-        written = self._per_step(self._clipped(genes), count)
-        return [_canonical(r, self.denoiser) for r in written] == [
-            _canonical(r, self.denoiser) for r in self.shown(genome)
+        expected = self.per_step(self.clip(genes), len(genome["steps"]))
+        return [_canonical(rules, self.denoiser) for rules in expected] == [
+            _canonical(rules, self.denoiser) for rules in self.shown(genome)
         ]
 
     def box(self) -> Sequence[Parameter]:
@@ -133,20 +136,19 @@ class HeadSets(GuidanceFamily):
         """
         layers = len(self._by_layer)
         largest = max(len(heads) for heads in self._by_layer)
-        free = [(name, ends) for name, ends in self.ranges.items() if ends[0] < ends[1]]
         return (
             Parameter("layer", "int", 0, layers - 1),
             Parameter("layers", "int", 1, layers),
             Parameter("each", "int", 1, largest),
-            *(Parameter(name, "float", *ends) for name, ends in free),
+            *(gene.parameter(name) for name, gene in self.ranges.items() if gene.varies),
         )
 
-    def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
+    def point(self, values: Mapping[str, Any]) -> Genes:
         start, each = int(values["layer"]), int(values["each"])
         layers = self._by_layer[start : start + int(values["layers"])]
         heads = [name for heads in layers for name in heads[:each]]
-        numbers = {name: values.get(name, ends[0]) for name, ends in self.ranges.items()}
-        self._write(genome, _ordered({"heads": heads, **numbers}))
+        numbers = {name: values.get(name, gene.low) for name, gene in self.ranges.items()}
+        return {"heads": heads, **numbers}
 
     @property
     def _by_layer(self) -> list[list[str]]:
@@ -156,7 +158,7 @@ class HeadSets(GuidanceFamily):
             layers.setdefault(name.rpartition(":")[0], []).append(name)
         return list(layers.values())
 
-    def _moved(self, heads: Sequence[str], rng: Rng) -> list[str]:
+    def _change_heads(self, heads: Sequence[str], rng: Rng) -> list[str]:
         chosen = set(heads)
         absent = [name for name in self._all if name not in chosen]
         kind = int(rng.integers(3))
@@ -168,12 +170,7 @@ class HeadSets(GuidanceFamily):
             chosen.add(str(rng.choice(absent)))
         return sorted(chosen)
 
-    def _write(self, genome: Genome, genes: Genes) -> None:
-        genes = self._clipped(genes)
-        self.set_genes(genome, genes)
-        self.write(genome, self._per_step(genes, len(genome["steps"])))
-
-    def _per_step(self, genes: Genes, count: int) -> list[list[dict[str, Any]]]:
+    def per_step(self, genes: Genes, count: int) -> list[list[dict[str, Any]]]:
         sites: dict[str, list[int]] = {}
         for name in genes["heads"]:
             site, _, head = name.rpartition(":")
@@ -181,7 +178,7 @@ class HeadSets(GuidanceFamily):
         rule: dict[str, Any] = {"rule": "pag", "scale": round_float(genes["scale"]), "heads": sites}
         if genes["strength"] != 1.0:
             rule["strength"] = genes["strength"]
-        steps = inside(genes, count) if sites else ()
+        steps = interval_steps(genes, count) if sites else ()
         return [
             [{**rule, "heads": {site: list(own) for site, own in sites.items()}}]
             if i in steps
@@ -189,11 +186,7 @@ class HeadSets(GuidanceFamily):
             for i in range(count)
         ]
 
-    def _genes(self, genome: Genome) -> Genes:
-        """The genome's choices; those that its steps show where it brings none."""
-        known = self.genes(genome)
-        if known is not None:
-            return known
+    def read_genes(self, genome: Genome) -> Genes:
         shown = self.shown(genome)
         guided = [i for i, rules in enumerate(shown) if rules]
         if not guided:
@@ -206,21 +199,6 @@ class HeadSets(GuidanceFamily):
             "first": guided[0] / len(shown),
             "last": (guided[-1] + 1) / len(shown),
         }
-
-    def _clipped(self, genes: Genes) -> Genes:
-        """Inside the settings, heads in order, with few digits."""
-        known = sorted(
-            {name for name in genes["heads"] if name in self._place}, key=self._place.__getitem__
-        )
-        result: Genes = {"heads": known[: self.most]}
-        for name, (low, high) in self.ranges.items():
-            result[name] = round(min(max(float(genes[name]), low), high), DIGITS)
-        return result
-
-
-def _ordered(genes: Genes) -> Genes:
-    first, last = sorted((genes["first"], genes["last"]))
-    return {**genes, "first": first, "last": last}
 
 
 def _chosen(denoiser: Denoiser, heads: Sequence[str] | None) -> list[str]:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
+from autosearch.spaces.base import Family, Genome, Parameter, clone
 
 __all__ = ["NamedRecipes"]
 

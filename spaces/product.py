@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
@@ -14,7 +15,7 @@ from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.document import recipe_data
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, clone
+from autosearch.spaces.base import Family, Genome, Parameter, clone
 
 __all__ = ["MAX_BOX", "Space", "fragment"]
 

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.errors import UserError, validated
 from autosearch.recipe import Recovery
-from autosearch.recipe.schema import rounded
-from autosearch.spaces.base import Genome, Parameter, Rng
+from autosearch.recipe.schema import round_numbers
+from autosearch.spaces.base import Genome, Parameter
 from autosearch.spaces.prune_masks import AnySubset, Intervals, MaskForm, Pattern
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites
 
@@ -19,6 +21,7 @@ _WHERE = "space.prune"
 _PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 
 
+@dataclass(kw_only=True, eq=False)
 class Prune(OwnedSites):
     """A set of sites that are skipped at every step, in every branch.
 
@@ -48,27 +51,25 @@ class Prune(OwnedSites):
     fields = ("pruned", "recovery")
     odds = 0.5
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        sites: str | Sequence[str] = "blocks",
-        remove: Sequence[int] | None = None,
-        pattern: str | None = None,
-        intervals: int | None = None,
-        longest: int | None = None,
-        recovery: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(denoiser)
-        self.sites = chosen_sites(denoiser, sites, where=f"{_WHERE}.sites")
-        if pattern is not None and intervals is not None:
+    denoiser: Denoiser = field(kw_only=False)
+    sites: str | Sequence[str] = "blocks"
+    remove: Sequence[int] | None = None
+    pattern: str | None = None
+    intervals: int | None = None
+    longest: int | None = None
+    recovery: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.sites = chosen_sites(self.denoiser, self.sites, where=f"{_WHERE}.sites")
+        if self.pattern is not None and self.intervals is not None:
             raise UserError(f"{_WHERE}: pattern and intervals are two forms; leave one out")
-        if remove is not None and (pattern or intervals):
+        if self.remove is not None and (self.pattern or self.intervals):
             raise UserError(f"{_WHERE}.remove: it goes with any subset; leave it or the form out")
-        if longest is not None and intervals is None:
+        if self.longest is not None and self.intervals is None:
             raise UserError(f"{_WHERE}.longest: it goes with intervals; leave it out")
-        self.form = self._form(remove, pattern, intervals, longest)
-        self.recovery = None if recovery is None else _recovery(recovery, denoiser)
+        self.form = self._form()
+        if self.recovery is not None:
+            self.recovery = _recovery(self.recovery, self.denoiser)
 
     def elements(self) -> Sequence[Hashable]:
         """Every site that may go."""
@@ -114,31 +115,26 @@ class Prune(OwnedSites):
             # Weights that were recovered for other sites, or for these: the plan knows the latter.
             _drop_weights(genome)
 
-    def _form(
-        self,
-        remove: Sequence[int] | None,
-        pattern: str | None,
-        intervals: int | None,
-        longest: int | None,
-    ) -> MaskForm:
+    def _form(self) -> MaskForm:
+        """The subsets that the settings ask for."""
         count = len(self.sites)
-        if pattern is not None:
-            match = _PATTERN.fullmatch(pattern)
+        if self.pattern is not None:
+            match = _PATTERN.fullmatch(self.pattern)
             keep, group = (int(match[1]), int(match[2])) if match else (0, 0)
             if not 0 < keep < group:
                 raise UserError(
-                    f"{_WHERE}.pattern: {pattern!r} is no pattern; write N:M with 0 < N < M, "
-                    "such as 2:4"
+                    f"{_WHERE}.pattern: {self.pattern!r} is no pattern; write N:M with "
+                    "0 < N < M, such as 2:4"
                 )
             return Pattern(_kinds(self.sites), keep, group)
-        if intervals is not None:
-            most = max(count // 2, 1) if longest is None else longest
-            if intervals < 1 or not 1 <= most <= count:
+        if self.intervals is not None:
+            most = max(count // 2, 1) if self.longest is None else self.longest
+            if self.intervals < 1 or not 1 <= most <= count:
                 raise UserError(
                     f"{_WHERE}.intervals: expected at least 1, and longest from 1 to {count}"
                 )
-            return Intervals(self.sites, intervals, most)
-        ends = [0, max(count - 1, 0)] if remove is None else list(remove)
+            return Intervals(self.sites, self.intervals, most)
+        ends = [0, max(count - 1, 0)] if self.remove is None else list(self.remove)
         if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= count:
             raise UserError(
                 f"{_WHERE}.remove: expected [least, most] from 0 to {count}, got {ends}"
@@ -153,7 +149,7 @@ def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:
         raise UserError(
             f"{where}: this model has no network whose weights can be trained here; leave it out"
         )
-    found = validated(Recovery, rounded(given), where=where)
+    found = validated(Recovery, round_numbers(given), where=where)
     return found.model_dump(exclude_defaults=True)
 
 

@@ -5,8 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.errors import UserError
-from autosearch.spaces.base import Parameter, Rng
+from autosearch.spaces.base import Parameter
 
 __all__ = ["AnySubset", "Intervals", "MaskForm", "Pattern"]
 

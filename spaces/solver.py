@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import RELAXATIONS
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import FORMS, SPECIAL_FORMS
 from autosearch.spaces import decisions
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
 from autosearch.spaces.decisions import (
     Choice,
     Compensation,
@@ -40,9 +41,11 @@ class SolverChoice(Family):
     restarts that it lacks.
 
     Args:
-        orders, predictions, forms: what a step may be. Form ``evodiff`` is only there when it is
-            named. So is ``v3``, and only in descendants of recipes that bring the model's
-            statistics, such as the baseline ``unipc+v3``.
+        orders: of a step, from 1 to 4.
+        predictions: of a step, ``data`` and ``noise``.
+        forms: of a step. ``evodiff`` is only there when it is named. So is ``v3``, and only in
+            descendants of recipes that bring the model's statistics, such as the baseline
+            ``unipc+v3``.
         relaxations: kinds of factor on the first derivative; only form ``taylor`` takes one.
         correctors: ``implicit`` is never drawn, only kept from baselines, unless it is the only
             one besides ``none``.
@@ -88,28 +91,21 @@ class SolverChoice(Family):
     ) -> None:
         super().__init__(denoiser)
         _check_numbers(rate=rate, eta=eta, compensation=compensation)
-        known = list(decisions.EVALUATIONS)
+        analytic = dict(decisions.EVALUATIONS)
         if denoiser.data_mean is None:
-            known.remove("average_x0")
+            del analytic["average_x0"]
+        if evaluations is None:
+            evaluations = list(analytic)
         self.rate = rate
-        known_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
-        self.forms = Choice("form", "dpmsolver", _among("form", forms, known_forms))
+        all_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
+        self.forms = Choice("form", "dpmsolver", _among("form", forms, all_forms))
         self.orders = Choice("order", 1, _among("order", orders, decisions.ORDERS))
-        self.predictions = Choice(
-            "prediction", "data", _among("prediction", predictions, decisions.PREDICTIONS)
-        )
-        self.correctors = CorrectorDecision(
-            "corrector", "none", _among("corrector", correctors, decisions.CORRECTORS)
-        )
-        self.evaluations = Choice(
-            "evaluate",
-            "network",
-            _among(
-                "evaluation",
-                known if evaluations is None else evaluations,
-                {name: decisions.EVALUATIONS[name] for name in known},
-            ),
-        )
+        prediction_odds = _among("prediction", predictions, decisions.PREDICTIONS)
+        self.predictions = Choice("prediction", "data", prediction_odds)
+        corrector_odds = _among("corrector", correctors, decisions.CORRECTORS)
+        self.correctors = CorrectorDecision("corrector", "none", corrector_odds)
+        evaluation_odds = _among("evaluation", evaluations, analytic)
+        self.evaluations = Choice("evaluate", "network", evaluation_odds)
         _among("relaxation", relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
         self._check_forms()
         # The order comes before what depends on it.
@@ -149,7 +145,8 @@ class SolverChoice(Family):
                 self._draw_all(step, rng)
             else:
                 self._copy(common, step)
-        self._draw_first(genome["steps"], rng)
+        first = genome["steps"][0]
+        self.evaluations.put(first, self.evaluations.draw(first, rng))
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Each decision of each step at the family's rate, one at least."""
@@ -253,9 +250,6 @@ class SolverChoice(Family):
         elif same_cost and was != "network" == now:
             del steps[0]
         self.evaluations.put(steps[0], now)
-
-    def _draw_first(self, steps: list[StepGenome], rng: Rng) -> None:
-        self.evaluations.put(steps[0], self.evaluations.draw(steps[0], rng))
 
     def _copy(self, source: StepGenome, target: StepGenome) -> None:
         for decision in self.decisions:

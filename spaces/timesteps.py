@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, Rng, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
 
 __all__ = ["Timesteps", "checked_range"]
 
@@ -18,7 +19,7 @@ _WARPS = 4
 _WIDTHS = (0.1, 0.3)
 # Of the mutations move, shift, insert and delete.
 _ODDS = (0.5, 0.25, 0.125, 0.125)
-# The largest log-SNR, of either sign, that a recipe may write out.
+# The largest half log-SNR, log(alpha/sigma), of either sign, that a recipe may write out.
 _LARGEST = 50.0
 
 
@@ -26,8 +27,8 @@ class Timesteps(Family):
     """A variable number of decreasing times.
 
     Genome: ``start.scale``, ``time`` and (for baselines whose solver levels differ from the
-    network's times) ``log_snr`` of each step, ``end``. A step that an operator moves loses its
-    ``log_snr``, so that network and solver agree again.
+    network's times) ``log_snr``, the half log-SNR log(alpha/sigma), of each step, ``end``. A step
+    that an operator moves loses its ``log_snr``, so that network and solver agree again.
 
     Args:
         steps: the least and the largest number of steps, both included.
@@ -64,10 +65,8 @@ class Timesteps(Family):
         # Models with alpha = 1 start from the marginal, as their baselines do.
         self._start = "scheduler" if schedule.family == "edm" else "unit"
 
-    # -- operators ---------------------------------------------------------------------------
-
     def randomize(self, genome: Genome, rng: Rng) -> None:
-        """Random ends and a random smooth curve of log-SNR between them, a little jittered."""
+        """Random ends and a random smooth curve of half log-SNR between, jittered."""
         count = self._random_count(rng)
         first, last = 0.55 * rng.random(), 1.0 - 0.4 * rng.random()
         bend = float(np.exp(0.4 * rng.standard_normal()))
@@ -124,10 +123,8 @@ class Timesteps(Family):
             and self._log_snrs_grow(genome)
         )
 
-    # -- box -----------------------------------------------------------------------------------
-
     def box(self) -> Sequence[Parameter]:
-        """A step count, both ends, and increments of a monotone warp of log-SNR."""
+        """A step count, both ends, and increments of a monotone warp of half log-SNR."""
         return (
             Parameter("steps", "int", self.steps[0], self.steps[1]),
             Parameter("first", "float", 0.0, 0.4),
@@ -149,8 +146,6 @@ class Timesteps(Family):
         ]
         self.repair(genome)
 
-    # -- parts -----------------------------------------------------------------------------------
-
     def _move(self, steps: list[StepGenome], rng: Rng) -> None:
         """A few steps, each by a normal amount on the scale of its neighbourhood."""
         chosen = rng.random(len(steps)) < 1.5 / len(steps)
@@ -163,7 +158,7 @@ class Timesteps(Family):
             self._set_time(steps[i], self._at_log_snr(moved))
 
     def _shift(self, steps: list[StepGenome], rng: Rng) -> None:
-        """All steps by a smooth warp: a shift and a stretch in log-SNR."""
+        """All steps by a smooth warp: a shift and a stretch in half log-SNR."""
         places = np.array([self._place(step["time"]) for step in steps])
         offset, stretch = 0.04 * rng.standard_normal(), math.exp(0.1 * rng.standard_normal())
         centre = float(rng.random())
@@ -276,7 +271,7 @@ class Timesteps(Family):
         return float(self.denoiser.schedule.time(low + min(max(place, 0.0), 1.0) * (high - low)))
 
     def _place(self, time: float) -> float:
-        """Where a time lies on the log-SNR axis of the model's range, 0 to 1."""
+        """Where a time lies on the half-log-SNR axis of the model's range, 0 to 1."""
         low, high = self._ends()
         value = self.denoiser.schedule.log_snr(time)
         return float(min(max((value - low) / (high - low), 0.0), 1.0))

@@ -111,15 +111,15 @@ class Evolution(Algorithm):
             merged,
             n_survive=min(self.population, len(merged)),
             random_state=np.random.default_rng(last_id),
-            **self._known_bounds(),
+            **self._survival_settings(),
         )
         self._brood = []
         self.survivors = self._alive.get("F")
         odds = 1.0 / self._alive.get("cost").astype(float)
         self._odds = odds / odds.sum()
 
-    def _known_bounds(self) -> Mapping[str, Any]:
-        """What else the survival is given, read from the population before the newcomers."""
+    def _survival_settings(self) -> Mapping[str, Any]:
+        """Further arguments of the survival, read from the population before the newcomers."""
         return {}
 
     def _child(self, rng: Rng) -> Genome | None:

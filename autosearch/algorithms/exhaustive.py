@@ -59,7 +59,7 @@ class Exhaustive(Algorithm):
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         genomes = [result.genome for result in results if result.genome is not None]
-        self._queue.drop({self._queue.identity(genome): True for genome in genomes})
+        self._queue.drop({self._queue.identity(genome) for genome in genomes})
 
     @cached_property
     def _queue(self) -> GenomeQueue:

@@ -1,6 +1,6 @@
 """Genomes to try in a fixed order, each distinct plan once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from autosearch.algorithms.base import Proposal
 from autosearch.spaces.base import Genome, clone
@@ -42,7 +42,7 @@ class GenomeQueue:
                 return clone(genome)
         return None
 
-    def drop(self, told: Mapping[str, object]) -> None:
-        """Strike off what was told, by identity."""
-        for identity in told.keys() & self.left.keys():
+    def drop(self, identities: Set[str]) -> None:
+        """Take out the genomes of some plans."""
+        for identity in identities & self.left.keys():
             del self.left[identity]

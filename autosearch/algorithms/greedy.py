@@ -113,7 +113,7 @@ class Greedy(Algorithm):
             if result.genome is not None:
                 identity = self._queue.identity(result.genome)
                 self._values[identity] = math.inf if result.values is None else result.values[0]
-                self._queue.drop(self._values)
+                self._queue.drop(self._values.keys())
                 self._advance()
 
     @cached_property
@@ -123,7 +123,7 @@ class Greedy(Algorithm):
         if self._round < self.iterations:
             trials += [self._with(element) for element in self._missing]
         queue = GenomeQueue(self.space, trials, self.permits)
-        queue.drop(self._values)
+        queue.drop(self._values.keys())
         return queue
 
     def _advance(self) -> None:

@@ -16,12 +16,12 @@ COSTS = ("nfe", "forwards", "macs", "memory")
 # Places along a recipe at which its levels, and its other choices, are read.
 _LEVELS = np.linspace(0.0, 1.0, 9)
 _CHOICES = np.linspace(0.0, 1.0, 5)
-# Log-SNRs beyond are pure noise or clean.
+# Half log-SNRs, log(alpha/sigma), beyond are pure noise or clean.
 _FURTHEST = 8.0
 
 
 def descriptor(plan: Plan) -> Array:
-    """[22] numbers: levels along the steps, how the solver acts along them, and what it costs.
+    """A plan as [22] numbers: half log-SNRs along its steps, what its solver does, and its costs.
 
     Recipes of any length are read at the same places, in between by interpolation.
     """

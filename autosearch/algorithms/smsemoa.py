@@ -37,7 +37,7 @@ class SMSEMOA(Evolution):
         super().__post_init__()
         self._survival = LeastHypervolumeContributionSurvival()
 
-    def _known_bounds(self) -> Mapping[str, Any]:
+    def _survival_settings(self) -> Mapping[str, Any]:
         if len(self.survivors) == 0:
             return {}
         ideal, nadir = self.survivors.min(axis=0), self.survivors.max(axis=0)

@@ -18,9 +18,9 @@ class StepTimes:
     """Genomes of any space, seen as the times of their steps; other fields stay at their place.
 
     New times are drawn from the model's training times: whole numbers where it has them, 1000
-    evenly spaced ones for flows, and as many evenly spaced in log-SNR for EDM's models, whose time
-    is a noise level. What the space does not hold, such as times that are equal or too near, it
-    repairs.
+    evenly spaced ones for flows, and as many evenly spaced in half log-SNR, log(alpha/sigma), for
+    EDM's models, whose time is a noise level. What the space does not hold, such as times that are
+    equal or too near, it repairs.
 
     Args:
         space: any with the family ``timesteps``.
@@ -50,14 +50,14 @@ class StepTimes:
         """
         genome = self.space.sample(rng)
         times = self._unused(len(genome["steps"]), [], rng)
-        return self._filled(genome, times, like)
+        return self._fill(genome, times, like)
 
     def uniform(self, rng: Rng) -> Genome:
         """Evenly spaced times, both ends included, nothing else chosen."""
         genome = self.space.sample(rng)
         last = len(self._pool) - 1
         spots = np.linspace(last, 0, len(genome["steps"])).round().astype(int)
-        return self._filled(genome, self._pool[spots].tolist(), {"steps": [{}]})
+        return self._fill(genome, self._pool[spots].tolist(), {"steps": [{}]})
 
     def mutate(self, genome: Genome, share: float, rng: Rng) -> Genome:
         """Each time is replaced by an unused one with probability ``share``."""
@@ -74,7 +74,7 @@ class StepTimes:
         """
         if len(a["steps"]) != len(b["steps"]):
             child = self.space.crossover(a, b, rng)
-            return child if others else self._filled(child, _times(child), a)
+            return child if others else self._fill(child, _times(child), a)
         chosen = rng.random(len(a["steps"])) < 0.5
         child = clone(a)
         pairs = list(zip(child["steps"], clone(b)["steps"], chosen.tolist(), strict=True))
@@ -97,7 +97,7 @@ class StepTimes:
         drawn: list[float] = rng.choice(free, size=count, replace=False).tolist()
         return drawn
 
-    def _filled(self, genome: Genome, times: Sequence[float], like: Genome | None) -> Genome:
+    def _fill(self, genome: Genome, times: Sequence[float], like: Genome | None) -> Genome:
         """The times, with every other field from ``like`` if it is given."""
         child = clone(genome)
         if like is not None:
@@ -117,7 +117,7 @@ class StepTimes:
         return {field: value for field, value in step.items() if field not in self._fields}
 
     def _with_times(self, genome: Genome, times: Sequence[float]) -> Genome:
-        """Sorted times over the steps as they stand; a new time's log-SNR is the schedule's."""
+        """Sorted times over the steps as they stand; a new time has the schedule's half log-SNR."""
         child = clone(genome)
         levels = {step["time"]: step.get("log_snr") for step in child["steps"]}
         for step, time in zip(child["steps"], sorted(times, reverse=True), strict=True):

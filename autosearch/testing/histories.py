@@ -4,14 +4,15 @@ import functools
 import gc
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autosearch.algorithms.base import Algorithm, Proposal, Result, Rng
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.loop import Search
 from autosearch.engine.problem import Problem
@@ -23,16 +24,16 @@ from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 
 __all__ = [
-    "Asked",
-    "asked",
-    "held",
-    "journaled",
-    "made_problem",
-    "plain",
-    "rebuilt",
-    "result",
-    "searched",
-    "windowed",
+    "Trial",
+    "count_objects",
+    "make_problem",
+    "make_result",
+    "propose",
+    "rebuild",
+    "run_in_parallel",
+    "run_journaled",
+    "run_search",
+    "to_json",
 ]
 
 _OBJECTIVES = ("fid", "nfe", "memory")
@@ -41,7 +42,7 @@ _SAMPLES = 100
 
 
 @dataclass(frozen=True)
-class Asked:
+class Trial:
     """One proposal and what came of it."""
 
     proposal: Proposal
@@ -49,7 +50,7 @@ class Asked:
 
 
 @functools.cache
-def made_problem(space: str, objectives: int, changes: str = "{}") -> Problem:
+def make_problem(space: str, objectives: int, changes: str = "{}") -> Problem:
     """The problem of a space, both as JSON text, on a small exact model."""
     keys = {
         "model": _MODEL,
@@ -63,13 +64,13 @@ def made_problem(space: str, objectives: int, changes: str = "{}") -> Problem:
     return Problem(experiment_from_dict(keys, where="contract"))
 
 
-def asked(algorithm: Algorithm, rng: Rng, pending: Sequence[Proposal] = ()) -> Proposal | None:
-    """A proposal, whether the algorithm gave it alone or with its point."""
+def propose(algorithm: Algorithm, rng: Rng, pending: Sequence[Proposal] = ()) -> Proposal | None:
+    """Ask an algorithm; what it answers as a Proposal, whether it came alone or with its point."""
     answer = algorithm.ask(rng, list(pending))
     return answer if answer is None or isinstance(answer, Proposal) else Proposal(answer)
 
 
-def plain(proposal: Proposal | None) -> str:
+def to_json(proposal: Proposal | None) -> str:
     """A proposal as JSON text: what a journal would keep.
 
     Raises:
@@ -81,7 +82,7 @@ def plain(proposal: Proposal | None) -> str:
     return json.dumps([proposal.genome, point], sort_keys=True, allow_nan=False)
 
 
-def result(
+def make_result(
     algorithm: Algorithm, number: int, proposal: Proposal, *, constrained: bool = False
 ) -> Result:
     """A result that depends on the plan alone; now and then it is infeasible.
@@ -103,21 +104,23 @@ def result(
     return replace(made, values=values if broken <= 0 else None, violations=(broken,))
 
 
-def searched(
+def run_search(
     algorithm: Algorithm, count: int, *, seed: int = 11, constrained: bool = False
-) -> list[Asked]:
+) -> list[Trial]:
     """Ask and tell in turn; fewer where there is nothing left to propose."""
-    history: list[Asked] = []
+    history: list[Trial] = []
     for k in range(count):
-        proposal = asked(algorithm, np.random.default_rng([seed, k]))
+        proposal = propose(algorithm, np.random.default_rng([seed, k]))
         if proposal is None:
             break
-        history.append(Asked(proposal, result(algorithm, k, proposal, constrained=constrained)))
+        history.append(
+            Trial(proposal, make_result(algorithm, k, proposal, constrained=constrained))
+        )
         algorithm.tell([history[-1].result], [])
     return history
 
 
-def windowed(algorithm: Algorithm, count: int, *, seed: int, lost: float) -> list[str]:
+def run_in_parallel(algorithm: Algorithm, count: int, *, seed: int, lost: float) -> list[str]:
     """Proposals with several in flight: results come in any order, and some never do."""
     draws = np.random.default_rng([seed, 1])
     flying: dict[int, Proposal] = {}
@@ -127,26 +130,26 @@ def windowed(algorithm: Algorithm, count: int, *, seed: int, lost: float) -> lis
         number = sorted(flying)[int(draws.integers(len(flying)))]
         proposal = flying.pop(number)
         if draws.random() >= lost:
-            algorithm.tell([result(algorithm, number, proposal)], list(flying.values()))
+            algorithm.tell([make_result(algorithm, number, proposal)], list(flying.values()))
 
     while len(proposals) < count:
         k = len(proposals)
-        proposal = asked(algorithm, np.random.default_rng([seed, 2, k]), list(flying.values()))
+        proposal = propose(algorithm, np.random.default_rng([seed, 2, k]), list(flying.values()))
         if proposal is None and not flying:
             break
         if proposal is not None:
             flying[k] = proposal
-            proposals.append(plain(proposal))
+            proposals.append(to_json(proposal))
         if proposal is None or len(flying) >= 6:
             land()
     return proposals
 
 
-def rebuilt(algorithm: Algorithm, history: Sequence[Asked]) -> Algorithm:
-    """ReplayDenoiser the same again, from text, as a resumed study does."""
+def rebuild(algorithm: Algorithm, history: Sequence[Trial]) -> Algorithm:
+    """Tell an algorithm a history again, from JSON text, as a resumed study does."""
     for entry in history:
         told = entry.result
-        genome, point = json.loads(plain(entry.proposal))
+        genome, point = json.loads(to_json(entry.proposal))
         algorithm.tell([replace(told, genome=genome, point=point)], [])
     return algorithm
 
@@ -165,9 +168,9 @@ class _Cheap(Evaluator):
         return Outcome(task.id, rows=rows, forward_equivalents=task.nominal)
 
 
-def journaled(
+def run_journaled(
     problem: Problem,
-    make: Callable[[], Algorithm],
+    algorithm: Algorithm,
     folder: Path,
     *,
     candidates: int,
@@ -183,7 +186,7 @@ def journaled(
             journal,
             study,
             executor,
-            algorithm=make(),
+            algorithm=algorithm,
             stopping=lambda: len(study.candidates) >= candidates,
         )
         stop = search.run()
@@ -191,8 +194,8 @@ def journaled(
     return asks, stop
 
 
-def held(algorithm: Algorithm) -> int:
-    """How many containers hang on an algorithm, apart from its space."""
+def count_objects(algorithm: Algorithm) -> int:
+    """The number of containers that an algorithm keeps alive, apart from its space."""
     seen = {id(algorithm.space)}
     todo: list[object] = [vars(algorithm)]
     while todo:

@@ -69,8 +69,8 @@ def test_every_rule_is_found_and_round_trips(attentive):
 def test_scales_of_all_rules_are_in_the_unit_of_cfg(attentive):
     space = chosen(attentive)
     family = next(f for f in space.families if isinstance(f, GuidanceChoice))
-    genes = family.choice.default()
-    written = {rule: family.choice.written({**genes, "rule": rule}, 2.5) for rule in ALL}
+    genes = family.default()
+    written = {rule: family.to_rule({**genes, "rule": rule}, 2.5) for rule in ALL}
     assert written == {
         "cfg": {"rule": "cfg", "scale": 2.5},
         "cfgpp": {"rule": "cfgpp", "scale": 0.2},
@@ -78,7 +78,7 @@ def test_scales_of_all_rules_are_in_the_unit_of_cfg(attentive):
         "pag": {"rule": "pag", "scale": 1.5, "heads": {"block.0.attn": "all"}},
         "weak": {"rule": "weak", "scale": 2.5, "sites": {"block.0": "skip"}},
     }
-    assert {rule: family.choice.read(one)[1] for rule, one in written.items()} == {
+    assert {rule: family.from_rule(one)[1] for rule, one in written.items()} == {
         rule: pytest.approx(2.5) for rule in ALL
     }
     # At 1 each of them, CFG++ apart, is the plain sampler.
@@ -86,7 +86,7 @@ def test_scales_of_all_rules_are_in_the_unit_of_cfg(attentive):
     for rule in ALL:
         data = baseline("ddim@6", attentive).to_dict()
         for step in data["steps"]:
-            step["guidance"] = [family.choice.written({**genes, "rule": rule}, 1.0)]
+            step["guidance"] = [family.to_rule({**genes, "rule": rule}, 1.0)]
         encoded = space.encode(Recipe.from_dict(data))
         assert encoded is not None
         assert (space.plan(encoded) == plain) is (rule != "cfgpp")

@@ -241,4 +241,4 @@ def test_a_function_may_make_the_algorithm():
         def make(space, *, objectives):
             return RandomSearch(space, objectives=objectives)
 
-    assert isinstance(Contract().made(), RandomSearch)
+    assert isinstance(Contract().make_algorithm(), RandomSearch)
