@@ -28,7 +28,7 @@ class UserError(Exception):
 
 
 class ClusterLost(UserError):
-    """Who evaluates has gone, and holds on to this process: it is to end at once."""
+    """Ray has gone under a run and holds on to this process, which is to end at once."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

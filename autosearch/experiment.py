@@ -45,7 +45,7 @@ class Validation(_Strict):
 
 
 class Workers(_Strict):
-    """Who evaluates: Ray workers, or this process."""
+    """Where candidates are evaluated: by how many Ray workers, or in this process."""
 
     count: Literal["auto"] | Positive = "auto"
     cpus: Annotated[float, Field(gt=0)] = 1

@@ -32,7 +32,7 @@ def number(value: float) -> str:
 
 
 def with_error(value: float, half: float) -> str:
-    """``value ± half``, both cut where the second digit of the error stands."""
+    """``value ± half``, both rounded to the second digit of the error."""
     if not half > 0:
         return number(value)
     digits = 1 - math.floor(math.log10(half))
@@ -45,7 +45,7 @@ _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def amount(value: float) -> str:
-    """0.0369, 4, 103M."""
+    """A value for people, with a suffix from a million on: 0.0369, 4, 103M."""
     for size, suffix in _SUFFIXES:
         if abs(value) >= size:
             return f"{value / size:.4g}{suffix}"
@@ -53,7 +53,7 @@ def amount(value: float) -> str:
 
 
 def amount_with_error(value: float, half: float) -> str:
-    """``0.023 ± 0.013``, ``36.0M ± 0.12M``; the value alone where it is exact."""
+    """A value and its error, ``0.023 ± 0.013`` or ``36.0M ± 0.12M``; the value alone if exact."""
     for size, suffix in _SUFFIXES:
         if abs(value) >= size:
             text = with_error(value / size, half / size) if half > 0 else f"{value / size:.4g}"

@@ -77,7 +77,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code.
+    """Run a command and return its exit code.
 
     Args:
         arguments: without the program's name; the process's own by default.

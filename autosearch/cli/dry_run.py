@@ -1,4 +1,4 @@
-"""A dry run for people."""
+"""The text of a dry run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["dry_run_text"]
 
 
 def dry_run_text(data: Mapping[str, Any]) -> str:
-    """Some ten lines."""
+    """A dry run's data as some ten lines of text."""
     model, space, cost = data["model"], data["space"], data["forward_equivalents"]
     candidate = data["candidate"]
     fitted, fits = data["baselines"]["fitted"], data["baselines"]["fits"]

@@ -35,7 +35,7 @@ def front(
 
 
 def _recommend(table: Mapping[str, Any], choice: str, directory: Path, *, as_json: bool) -> None:
-    """Which settings for a target."""
+    """Print which settings to use for a target."""
     from autosearch.study.front_view import FrontView
     from autosearch.study.recommendation import recommend, recommendation_data, recommendation_text
 

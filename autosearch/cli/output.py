@@ -60,17 +60,17 @@ def check_least(option: str, value: float | None, least: int) -> None:
         raise UserError(f"{option} {value}: use {remedy}")
 
 
-def check_output(path: Path, *, option: str = "-o") -> None:
+def check_output(path: Path) -> None:
     """Refuse a place that cannot be written before any work is paid for.
 
     Raises:
         UserError: when it is a directory, or lies inside a file.
     """
     if path.is_dir():
-        raise UserError(f"{option} {path}: is a directory; give the name of a file")
+        raise UserError(f"-o {path}: is a directory; give the name of a file")
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     if not existing.is_dir():
-        raise UserError(f"{option} {path}: {existing} is not a directory; give another path")
+        raise UserError(f"-o {path}: {existing} is not a directory; give another path")
 
 
 class _Handler(logging.Handler):

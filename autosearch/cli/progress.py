@@ -28,7 +28,7 @@ class RemainingTime:
         self._start = (0.0, 0.0)
 
     def left(self, snapshot: Snapshot) -> float | None:
-        """Seconds; None while too little has been seen."""
+        """Seconds left in the phase; None while too little has been seen."""
         here = (snapshot.elapsed, snapshot.budget_share)
         # Baselines and the search draw on one budget.
         phase = "validation" if snapshot.phase == "validation" else "search"
@@ -83,7 +83,7 @@ class PlainProgress(Progress):
 
 
 def make_progress() -> Progress:
-    """The display for this standard error."""
+    """The progress display that suits standard error: live on a terminal, else lines."""
     if sys.stderr.isatty():
         return LiveProgress(Console(stderr=True))
     return PlainProgress()

@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from autosearch.cli.arguments import JsonOption
 from autosearch.cli.front import print_front
 from autosearch.cli.output import check_least, note, print_result, print_text
 from autosearch.errors import UserError
-
-if TYPE_CHECKING:
-    from autosearch.experiment import Experiment
 
 __all__ = ["run"]
 
@@ -69,9 +66,40 @@ def run(
 
     loaded = load_experiment(experiment, changes)
     if dry:
-        _dry_run(loaded, as_json)
+        from autosearch.cli.dry_run import dry_run_text
+        from autosearch.engine.dry_run import dry_run
+
+        # A run loads as much before it begins.
+        data = dry_run(loaded, start=time.process_time())
+        print_result(data, dry_run_text, as_json=as_json)
         return
-    _run(loaded, directory, resume=resume, as_json=as_json, changes=changes)
+    from autosearch.cli.progress import make_progress
+    from autosearch.engine.problem import Problem
+    from autosearch.engine.run import run_study
+    from autosearch.integrations.loggers.dispatch import make_loggers
+    from autosearch.study.front import front_table
+    from autosearch.study.progress import unfinished
+    from autosearch.visualization.study_outputs import write_artifacts
+
+    study = run_study(
+        loaded,
+        directory,
+        resume=resume,
+        progress=make_progress(),
+        overrides=changes,
+        loggers=make_loggers,
+    )
+    start = time.monotonic()
+    written = write_artifacts(directory, Problem(study.experiment))
+    seconds = {**study.phases, "artifacts": time.monotonic() - start}
+    print_front(front_table(study), as_json=as_json)
+    if not as_json:
+        times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+        print_text(f"time: {times}")
+        print_text(f"{directory}: {', '.join(path.name for path in written)}")
+    if unfinished(study) is not None:
+        note(f"{directory}: saved before its end; continue with --resume --out {directory}")
+        raise typer.Exit(_INTERRUPTED)
 
 
 def _changes(
@@ -94,49 +122,3 @@ def _changes(
     if loggers:
         changes.append(f"loggers={json.dumps(loggers)}")
     return changes
-
-
-def _run(
-    experiment: "Experiment",
-    directory: Path,
-    *,
-    resume: bool,
-    as_json: bool,
-    changes: list[str],
-) -> None:
-    from autosearch.cli.progress import make_progress
-    from autosearch.engine.problem import Problem
-    from autosearch.engine.run import run_study
-    from autosearch.integrations.loggers.dispatch import make_loggers
-    from autosearch.study.front import front_table
-    from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import write_artifacts
-
-    study = run_study(
-        experiment,
-        directory,
-        resume=resume,
-        progress=make_progress(),
-        overrides=changes,
-        loggers=make_loggers,
-    )
-    start = time.monotonic()
-    written = write_artifacts(directory, Problem(study.experiment))
-    seconds = {**study.phases, "artifacts": time.monotonic() - start}
-    print_front(front_table(study), as_json=as_json)
-    if not as_json:
-        times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-        print_text(f"time: {times}")
-        print_text(f"{directory}: {', '.join(path.name for path in written)}")
-    if unfinished(study) is not None:
-        note(f"{directory}: saved before its end; continue with --resume --out {directory}")
-        raise typer.Exit(_INTERRUPTED)
-
-
-def _dry_run(experiment: "Experiment", as_json: bool) -> None:
-    from autosearch.cli.dry_run import dry_run_text
-    from autosearch.engine.dry_run import dry_run
-
-    # A run loads as much before it begins.
-    data = dry_run(experiment, start=time.process_time())
-    print_result(data, dry_run_text, as_json=as_json)

@@ -77,12 +77,14 @@ def read_status(directory: Path) -> Status:
     todo = unfinished(study)
     state = _state(study, records[-1], todo, held=held, quiet=quiet)
     shown = _snapshot(study, records, todo, running=state == "running")
-    left = _left(shown) if todo == "search" else None
+    share, left = shown.budget_share, None
+    if todo == "search" and share >= 0.01 and shown.elapsed > 0:
+        left = (1 - share) / share * shown.elapsed
     return Status(study, state, shown, left, quiet)
 
 
 def status_data(status: Status) -> dict[str, Any]:
-    """As ``status --json`` prints it."""
+    """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
     return {
         "study": study.header["name"],
@@ -109,22 +111,19 @@ def status_data(status: Status) -> dict[str, Any]:
 
 
 def status_text(status: Status) -> str:
-    """The same for people."""
-    running = status.state == "running"
+    """A status as text for people."""
+    study, running = status.study, status.state == "running"
     left = status.left if running else None
     asked = "running" if running else "without a result"
-    lines = [status.head, *standing_lines(status.snapshot, left, asked=asked)]
-    lines[1:2] = [lines[1], _written(status)]
+    spent = spent_text(study.spent, study.nominal_spent)
+    written = f"{spent}; last written {duration(status.quiet)} ago"
+    if study.proposing >= 1:
+        written += f"; proposing took {duration(study.proposing)}"
+    standing = standing_lines(status.snapshot, left, asked=asked)
+    lines = [status.head, standing[0], written, *standing[1:]]
     if status.state in ("stopped", "killed"):
         lines.append("\ncontinue it with: autosearch run EXPERIMENT --out DIR --resume")
     return "\n".join(lines)
-
-
-def _written(status: Status) -> str:
-    study, proposing = status.study, status.study.proposing
-    spent = spent_text(study.spent, study.nominal_spent)
-    text = f"{spent}; last written {duration(status.quiet)} ago"
-    return f"{text}; proposing took {duration(proposing)}" if proposing >= 1 else text
 
 
 def _state(
@@ -146,7 +145,7 @@ def _state(
 def _snapshot(
     study: Study, records: Sequence[Record], todo: str | None, *, running: bool
 ) -> Snapshot:
-    """As the run itself shows it; how long it takes is told from its results."""
+    """The snapshot that the run itself shows; its duration is read from its results."""
     validating = (0, 0)
     at_validation = todo == "validation" or (running and todo is None)
     if at_validation:
@@ -166,12 +165,6 @@ def _evaluating(study: Study, records: Sequence[Record]) -> float:
     workers = {record.get("worker") for record in results[-_LATEST:]}
     seconds = sum(c.seconds for c in study.candidates.values())
     return seconds / len(workers) if len(workers) > 1 else seconds + study.proposing
-
-
-def _left(shown: Snapshot) -> float | None:
-    if shown.budget_share < 0.01 or shown.elapsed <= 0:
-        return None
-    return (1 - shown.budget_share) / shown.budget_share * shown.elapsed
 
 
 def watch(directory: Path) -> None:
@@ -203,7 +196,7 @@ def _lines(directory: Path) -> Status:
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:
-    """One after the other while it runs, then the last."""
+    """The study's status, again and again while it runs, then the last."""
     while True:
         start = time.monotonic()
         status = read_status(directory)

@@ -98,7 +98,8 @@ def plot(
     note(f"{path}: written")
     gains = head_gains(study)
     if gains is not None:
-        beside = directory / "heads.png" if output is None else _beside(path)
+        own = path.with_name(f"{path.stem}-heads{path.suffix}")
+        beside = directory / "heads.png" if output is None else own
         plot_heads(gains, beside)
         note(f"{beside}: written")
 
@@ -107,7 +108,6 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     """Steps across, sites down: what the chosen recipe does at each."""
     path = directory / "recipe.png" if output is None else output
     from autosearch.engine.problem import Problem
-    from autosearch.recipe import Recipe
     from autosearch.study.front_view import FrontView
     from autosearch.study.pick import pick
     from autosearch.study.study import Study
@@ -121,7 +121,7 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     problem = Problem(Study.read(directory).experiment)
     if not problem.denoiser.sites:
         raise UserError("--pick: this model has no sites, so there is nothing to show of a recipe")
-    plan = problem.compile(Recipe.from_dict(chosen.recipe, where=f"candidate {chosen.id}"))
+    plan = problem.compile(chosen.to_recipe())
     draw_recipe(problem, plan, chosen, path, quality=view.quality.name)
     note(f"{path}: written")
 
@@ -184,49 +184,37 @@ def export(
 ) -> None:
     """Hand over one recipe of the front, or the whole study."""
     from autosearch.export import find_format
-
-    chosen = find_format(form)
-    if chosen.kind == "study":
-        _export_study(chosen, directory, output, pick=pick, name=name)
-    else:
-        _export_recipe(chosen, directory, Path(output), pick=pick, name=name)
-
-
-def _export_study(
-    form: "Format", directory: Path, place: str, *, pick: str | None, name: str | None
-) -> None:
     from autosearch.study.study import Study
 
+    chosen = find_format(form)
+    if chosen.kind != "study":
+        if name is not None:
+            raise UserError(
+                f"--name: {chosen.name} hands over a recipe, which has none; leave it out"
+            )
+        if pick is None:
+            raise UserError(f"--pick: missing; give {CHOICES}")
+        _export_recipe(chosen, directory, Path(output), pick)
+        return
     if pick is not None:
-        raise UserError(f"--pick: {form.name} takes the whole study; leave it out")
-    note(f"{place}: {form.write(Study.read(directory), place, name)}")
+        raise UserError(f"--pick: {chosen.name} takes the whole study; leave it out")
+    note(f"{output}: {chosen.write(Study.read(directory), output, name)}")
 
 
-def _export_recipe(
-    form: "Format",
-    directory: Path,
-    path: Path,
-    *,
-    pick: str | None,
-    name: str | None,
-) -> None:
+def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> None:
+    """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
     from autosearch.diffusion.artifact_store import carry_artifacts
-    from autosearch.recipe import Recipe
     from autosearch.study.front_view import FrontView
     from autosearch.study.pick import choose
     from autosearch.study.study import Study
     from autosearch.text import number
 
-    if name is not None:
-        raise UserError(f"--name: {form.name} hands over a recipe, which has none; leave it out")
-    if pick is None:
-        raise UserError(f"--pick: missing; give {CHOICES}")
     folder = form.kind == "folder"
     check_output(path / "recipe.json" if folder else path)
     view = FrontView(read_table(directory))
     chosen = choose(view, pick)
     point = chosen.point
-    recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
+    recipe = point.to_recipe()
     if recipe.recovery is not None:
         from autosearch.baselines.fitted.recover import recovered_recipe
         from autosearch.visualization.study_outputs import study_problem
@@ -242,8 +230,3 @@ def _export_recipe(
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
     fast = "" if chosen.speed is None else f"; {chosen.speed.text(point)}"
     note(f"{path}: {point.name} with {values}{fast}")
-
-
-def _beside(path: Path) -> Path:
-    """Where the picture of heads goes when that of the front goes to a place of its own."""
-    return path.with_name(f"{path.stem}-heads{path.suffix}")

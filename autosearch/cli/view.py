@@ -37,7 +37,7 @@ def counts(snapshot: Snapshot, *, asked: str = "running") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """A number of seconds as people say it, such as ``2 min 05 s``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -90,7 +90,7 @@ def volume_line(snapshot: Snapshot) -> str:
 
 
 def plain_line(snapshot: Snapshot, left: float | None) -> str:
-    """Everything in one line, for logs."""
+    """Where a run stands, in one line for logs."""
     best = ""
     if snapshot.front:
         top = max(snapshot.front, key=lambda entry: entry.cost)
@@ -109,7 +109,7 @@ def times(snapshot: Snapshot, left: float | None, *, of: str = "") -> str:
 
 
 def standing_lines(snapshot: Snapshot, left: float | None, *, asked: str = "running") -> list[str]:
-    """The same as :func:`render` for what is no terminal."""
+    """Lines that say where a run stands, as :func:`render` does on a terminal."""
     share = "of the validation" if snapshot.phase == "validation" else "of the budget"
     lines = [times(snapshot, left, of=f" {share}"), counts(snapshot, asked=asked)]
     if volume := volume_line(snapshot):

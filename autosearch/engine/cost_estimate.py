@@ -65,11 +65,11 @@ class Costs:
         return math.floor(min(counts, default=0.0))
 
     def search(self, candidates: int) -> float:
-        """What so many cost."""
+        """Forward equivalents of so many candidates, baselines included."""
         return self.baselines + (candidates - len(self.plans)) * self.mean
 
     def whole(self, candidates: int) -> float:
-        """The same with all that comes before and after."""
+        """Forward equivalents of a study with so many candidates, from setup to validation."""
         return self.setup + self.search(candidates) + self.validation
 
 
@@ -188,7 +188,7 @@ def proposal_seconds(problem: Problem, *, most: int) -> float:
 
 
 def _made_up(problem: Problem, plan: Plan) -> tuple[float, ...]:
-    """As many values as there are objectives: one that even gaps make least, and costs."""
+    """Made-up objective values: one that even gaps between times make least, and costs."""
     times = np.array([step.time for step in plan.steps]) / problem.denoiser.schedule.unit
     ends = np.append(times, 0.0)
     gaps = float((np.diff(ends) ** 2).sum())

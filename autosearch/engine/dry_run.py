@@ -39,7 +39,7 @@ _JOURNAL_STEP = 90
 
 @dataclass(frozen=True)
 class _Timing:
-    """What one measured candidate says."""
+    """The times and sizes that one measured candidate gives."""
 
     name: str
     seconds_per_unit: float  # per forward equivalent, in one worker

@@ -59,7 +59,7 @@ class LoadedRecipe:
 
 @dataclass(frozen=True)
 class RecipeEvaluation:
-    """What was measured of one recipe."""
+    """The values of one recipe on its samples, and how fast they were made."""
 
     name: str
     recipe: Recipe
@@ -69,7 +69,7 @@ class RecipeEvaluation:
     speed: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``autosearch evaluate --json`` prints it."""
+        """Plain data, as ``autosearch evaluate --json`` prints it."""
         return {
             "name": self.name,
             "recipe": self.recipe.to_dict(),

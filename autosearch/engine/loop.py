@@ -29,7 +29,7 @@ _TRIES = 200
 
 
 class Search:
-    """One run of the loop over a study's journal.
+    """The search loop of one run, which continues a study's journal.
 
     Args:
         problem: what is searched.
@@ -293,7 +293,7 @@ class Search:
         return self._halving.take(candidate, self._plan(candidate), outcome)
 
     def _tell(self, candidate: Candidate) -> None:
-        """One at a time, so that an algorithm cannot see how results came together."""
+        """Tell the algorithm a result, alone, so that it cannot see which ones came together."""
         self._barren = False
         self._untold.pop(candidate.id, None)
         self._unspent += (candidate.nominal - candidate.once) * candidate.saved

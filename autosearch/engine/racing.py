@@ -31,7 +31,7 @@ Estimates = Mapping[str, Estimate]
 
 
 class Race:
-    """Who goes on.
+    """Decides after each rung which candidates get more samples.
 
     Args:
         rungs: numbers of samples, growing.
@@ -83,7 +83,7 @@ class Race:
         )
 
     def _signed(self, estimates: Estimates) -> Array:
-        """All to be minimised."""
+        """[objectives] values, all to be minimised."""
         return np.array([_minimised(o, estimates[o.name]).value for o in self._objectives])
 
     def _surely_better(self, a: Estimates, b: Estimates, share: float) -> bool:

@@ -57,7 +57,7 @@ MakeLoggers = Callable[[Sequence[Mapping[str, Any]]], Loggers]
 
 
 class Session:
-    """What the phases of one run share."""
+    """The resources that the phases of one run share."""
 
     def __init__(
         self,

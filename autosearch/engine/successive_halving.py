@@ -54,7 +54,7 @@ class SuccessiveHalving:
 
     @property
     def top(self) -> int:
-        """Samples at the last rung."""
+        """The number of samples at the last rung."""
         return self.rungs[-1]
 
     def samples(self, candidate: Candidate) -> tuple[int, int]:

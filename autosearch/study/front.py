@@ -292,7 +292,7 @@ def rank_candidates(
 
 
 def _overtaken(checked: Sequence[Candidate], values: Array, fallen: set[int]) -> dict[int, int]:
-    """Who dominates each fallen point: the one that is best in the first objective."""
+    """The candidate that dominates each fallen point, the best of them in the first objective."""
     result = {}
     for i, candidate in enumerate(checked):
         if candidate.id in fallen:

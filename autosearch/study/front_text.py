@@ -7,15 +7,7 @@ from typing import Any
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.text import align, column_widths, number, with_error
 
-__all__ = [
-    "HEADINGS_NOTE",
-    "columns",
-    "front_text",
-    "rows",
-    "spent_text",
-    "summary_lines",
-    "title",
-]
+__all__ = ["columns", "front_text", "rows", "spent_text", "summary_lines", "title"]
 
 WIDTH = 100
 _NAME_WIDTH = 24
@@ -24,7 +16,7 @@ _LEAST_NAME = 8
 _LEAST_RATIO = 1e-9
 
 MEASURED_NOTE = "~: measured, where each sample decides what it computes; the plan gives a bound"
-HEADINGS_NOTE = "gap: to the best baseline at the same cost, or at the nearest one"
+_HEADINGS_NOTE = "gap: to the best baseline at the same cost, or at the nearest one"
 
 
 def front_text(table: Mapping[str, Any]) -> str:
@@ -39,7 +31,7 @@ def front_text(table: Mapping[str, Any]) -> str:
 
 
 def columns(view: FrontView) -> list[str]:
-    """The headings."""
+    """The headings of the table's columns."""
     names = ["steps"]
     if (cost := _cost_column(view)) is not None:
         names.append(cost.name)
@@ -59,7 +51,7 @@ def summary_lines(view: FrontView) -> list[str]:
     if not view.front:
         lines.append("nothing on the front: no candidate has a result yet")
     else:
-        lines.append(HEADINGS_NOTE)
+        lines.append(_HEADINGS_NOTE)
     if any(point.measured(axis.name) for point in view.front for axis in view.axes):
         lines.append(MEASURED_NOTE)
     if not view.validated:
@@ -114,7 +106,7 @@ def _cell(point: Point, name: str) -> str:
 
 
 def title(view: FrontView) -> str:
-    """One line: what was searched on which model, and how it was checked."""
+    """A line that says what was searched on which model, and how it was checked."""
     names = ", ".join(axis.name for axis in view.axes)
     text = f"{view.table['study']}: front of {names} on {view.table['model']}"
     samples = view.table.get("samples", {})
@@ -169,7 +161,7 @@ def _validated(point: Point, objective: str) -> str:
 
 
 def _gap(ours: float, theirs: float) -> str:
-    """Relative where it means something."""
+    """The relative difference in per cent, or the difference where a ratio means nothing."""
     if ours > 0 and theirs > _LEAST_RATIO:
         return f"{100 * (ours / theirs - 1):+.0f}%"
     return f"{ours - theirs:+.2g}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from autosearch.recipe import Recipe
+
 __all__ = ["COSTS", "STEPS", "Axis", "FrontView", "Point"]
 
 # Objectives that a plan declares; the first of them in an experiment is the axis of cost.
@@ -18,7 +20,7 @@ STEPS = "steps"
 
 @dataclass(frozen=True)
 class Axis:
-    """One objective."""
+    """An objective: its name, direction and unit."""
 
     name: str
     direction: str
@@ -34,13 +36,13 @@ class Axis:
         return a > b if self.direction == "maximize" else a < b
 
     def signed(self, value: float) -> float:
-        """The value to be minimised."""
+        """A value with its sign changed where the objective is to be maximised."""
         return -value if self.direction == "maximize" else value
 
 
 @dataclass(frozen=True)
 class Point:
-    """One recipe of the table: of the search, or a baseline."""
+    """A recipe of a front's table: of the search, or a baseline."""
 
     id: int
     baseline: str | None
@@ -53,6 +55,10 @@ class Point:
     def name(self) -> str:
         """The baseline's name, or the candidate's number."""
         return self.baseline or f"#{self.id}"
+
+    def to_recipe(self) -> Recipe:
+        """The recipe, checked."""
+        return Recipe.from_dict(self.recipe, where=f"candidate {self.id}")
 
     @property
     def steps(self) -> int:
@@ -140,14 +146,14 @@ class FrontView:
         return any(value is not None for value in measured)
 
     def ordered(self, points: Sequence[Point]) -> list[Point]:
-        """By cost, then by quality, best first."""
+        """Points by cost, then by quality, best first."""
         axes = [self.quality] if self.cost is None else [self.cost, self.quality]
         return sorted(
             points, key=lambda p: (*(axis.signed(p.value(axis.name)) for axis in axes), p.id)
         )
 
     def axis(self, name: str) -> Axis | None:
-        """The objective of a name."""
+        """The objective with a name; None where the front has none."""
         return next((axis for axis in self.axes if axis.name == name), None)
 
     def same_cost(self, point: Point) -> list[Point]:

@@ -43,7 +43,7 @@ def read_journal(directory: Path) -> list[Record]:
 
 
 class Journal:
-    """The one open for writing; holds the directory's lock until it is closed.
+    """A journal that is open for writing; it holds the directory's lock until it is closed.
 
     Attributes:
         directory: the study's directory.
@@ -55,7 +55,7 @@ class Journal:
     def __init__(
         self, directory: Path, *, lock: FileLock, contents: Contents, descriptor: int
     ) -> None:
-        """Use ``create`` or ``open``."""
+        """Use ``create`` or ``open`` instead."""
         self.directory = directory
         self.study = contents.study
         self.header = contents.records[0]

@@ -37,7 +37,7 @@ class Contents:
 
 
 def encode(record: Mapping[str, Any], number: int, study: str) -> bytes:
-    """The line of a record.
+    """The line of a record as bytes, its checksum first and a newline last.
 
     Raises:
         ValueError: for NaN or an infinity.
@@ -48,7 +48,7 @@ def encode(record: Mapping[str, Any], number: int, study: str) -> bytes:
 
 
 def load(path: Path) -> Contents:
-    """Read and check a journal.
+    """Read and check the lines of a journal.
 
     Raises:
         UserError: when it cannot be read, has no header or is damaged, with the line's number.
@@ -154,7 +154,7 @@ def _damaged(path: Path, number: int, reason: str) -> UserError:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Without it: where data is read that has no cycles, looking for them doubles the time."""
+    """Switch garbage collection off in the body, as where much data without cycles is read."""
     enabled = gc.isenabled()
     gc.disable()
     try:

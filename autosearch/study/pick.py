@@ -17,13 +17,13 @@ from autosearch.objectives import find
 from autosearch.study.front_view import Axis, FrontView, Point
 from autosearch.text import number
 
-__all__ = ["SPEEDS", "SPEEDUP", "Choice", "Speed", "choose", "knee", "pick", "speed"]
+__all__ = ["Choice", "Speed", "choose", "knee", "pick", "speed"]
 
-SPEEDUP = "speedup"
+_SPEEDUP = "speedup"
 _PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=)\s*([^\s<>=]+)\s*(?:\bover\s+(\S+)\s*)?")
 
 # What stands for time, the nearest to it first; the first that every point has is taken.
-SPEEDS = ("latency", "macs", "forwards", "nfe")
+_SPEEDS = ("latency", "macs", "forwards", "nfe")
 # Baselines within this share of the highest cost count as ones that leave nothing out.
 _WHOLE = 0.95
 
@@ -33,7 +33,8 @@ class Speed:
     """What speed-ups are counted in, and against whom.
 
     Attributes:
-        axis: the first of ``SPEEDS`` that all points of the front and all baselines have.
+        axis: the first of latency, macs, forwards and nfe that all points of the front and all
+            baselines have.
         base: the baseline that counts as 1.
     """
 
@@ -130,7 +131,7 @@ def speed(view: FrontView, base: str | None = None) -> Speed:
     axis = _time_axis(view)
     if axis is None:
         raise UserError(
-            f"speedup: this search knows no cost; name one of {', '.join(SPEEDS)} in objectives "
+            f"speedup: this search knows no cost; name one of {', '.join(_SPEEDS)} in objectives "
             "or report"
         )
     if not view.baselines:
@@ -193,7 +194,7 @@ def _parse_limits(view: FrontView, choice: str) -> list[_Limit] | None:
 def _parse_limit(view: FrontView, part: str, match: re.Match[str]) -> _Limit:
     name, relation, text, base = match.groups()
     where = f"--pick {name}{relation}{text}"
-    fast = name == SPEEDUP
+    fast = name == _SPEEDUP
     try:
         # "2.5x" is how people write a speed-up.
         bound = float(text.removesuffix("x") if fast else text)
@@ -207,7 +208,7 @@ def _parse_limit(view: FrontView, part: str, match: re.Match[str]) -> _Limit:
         axis = _axis(view, name)
         return _Limit(part, name, lambda p: p.value(axis.name), relation == "<=", bound)
     if relation == "<=":
-        raise UserError(f"{where}: a speed-up has a least value; write {SPEEDUP}>={text}")
+        raise UserError(f"{where}: a speed-up has a least value; write {_SPEEDUP}>={text}")
     against = speed(view, base)
     return _Limit(part, name, against.of, upper=False, bound=bound, speed=against)
 
@@ -237,7 +238,7 @@ def _pick_within(view: FrontView, limits: Sequence[_Limit]) -> Point:
     """The best of what keeps the limits, in the first objective that none of them names."""
     kept = _within(view.front, limits)
     used = {limit.name for limit in limits}
-    if SPEEDUP in used and view.quality.name not in used:
+    if _SPEEDUP in used and view.quality.name not in used:
         return _best(kept, view.quality)
     free = [axis for axis in view.axes if axis.name not in used]
     return _best(kept, free[0] if free else view.axes[0])
@@ -250,7 +251,7 @@ def _pick_named(view: FrontView, choice: str) -> Point:
         return _best(view.front, _axis(view, choice.removeprefix("best:")))
     if re.fullmatch(r"#?\d+", choice):
         return _pick_id(view, int(choice.lstrip("#")))
-    valid = ["knee", SPEEDUP, *sorted({axis.name for axis in view.axes})]
+    valid = ["knee", _SPEEDUP, *sorted({axis.name for axis in view.axes})]
     raise unknown_name("choice", choice, valid, where="--pick (knee, ID, best:, <=)")
 
 
@@ -288,7 +289,7 @@ def _axis(view: FrontView, name: str) -> Axis:
         return axis
     names = sorted(set.intersection(*(set(point.values) for point in view.front)))
     if name not in names:
-        raise unknown_name("objective", name, [*names, SPEEDUP], where="--pick")
+        raise unknown_name("objective", name, [*names, _SPEEDUP], where="--pick")
     objective = find(name)
     return Axis(name, objective.direction, objective.unit)
 
@@ -310,7 +311,7 @@ def _default(view: FrontView) -> Speed | None:
 
 def _time_axis(view: FrontView) -> Axis | None:
     points = [*view.front, *view.baselines]
-    for name in SPEEDS:
+    for name in _SPEEDS:
         if points and all(name in point.values for point in points):
             objective = find(name)
             return view.axis(name) or Axis(name, objective.direction, objective.unit)

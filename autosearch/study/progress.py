@@ -18,16 +18,7 @@ from autosearch.study.front import (
 )
 from autosearch.study.study import Study
 
-__all__ = [
-    "FrontEntry",
-    "Phase",
-    "Progress",
-    "Snapshot",
-    "front_entries",
-    "phase_of",
-    "snapshot",
-    "unfinished",
-]
+__all__ = ["FrontEntry", "Progress", "Snapshot", "front_entries", "snapshot", "unfinished"]
 
 # Moments of the line of hypervolumes, which is drawn in one line of text.
 _MOMENTS = 48
@@ -109,7 +100,7 @@ def snapshot(
     finished = [c for c in study.candidates.values() if c.finished]
     share = validating[0] / max(validating[1], 1) if validating else _budget_share(study, elapsed)
     return Snapshot(
-        phase="validation" if validating else phase_of(study),
+        phase="validation" if validating else _phase(study),
         done=len(finished),
         running=len(study.candidates) - len(finished),
         failed=sum(c.failed for c in finished),
@@ -125,7 +116,7 @@ def snapshot(
     )
 
 
-def phase_of(study: Study) -> Phase:
+def _phase(study: Study) -> Phase:
     """What a search is at: its baselines, which come first, or the search proper."""
     last = study.candidates.get(len(study.candidates) - 1)
     return "search" if last is not None and last.kind == "search" else "baselines"

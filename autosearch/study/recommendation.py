@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from autosearch.recipe import Recipe
 from autosearch.recipe.describe import step_table
 from autosearch.study.front_view import FrontView, Point
 from autosearch.study.pick import Speed, choose
@@ -75,7 +74,7 @@ def recommendation_text(view: FrontView, recommendation: Recommendation, *, dire
         lines.append(f"{point.name} is {speed.text(point)}")
     if not view.validated:
         lines.append("not validated yet: values are the search's, and flatter the winners")
-    headings, steps = step_table(Recipe.from_dict(point.recipe, where=f"candidate {point.id}"))
+    headings, steps = step_table(point.to_recipe())
     lines += ["", *align(_point_rows(view, recommendation), _is_left), _NOTE]
     lines += ["", *align([headings, *steps], _is_left), ""]
     lines.append(f"take it: autosearch export {directory} --pick {point.id} -o recipe.json")

@@ -27,7 +27,7 @@ _FAILURES = ("worker died", "ran for longer", "out of memory")
 
 @dataclass
 class Candidate:
-    """One distinct plan that was asked for, and its result once there is one."""
+    """A distinct plan that was asked for, and its result once there is one."""
 
     id: int
     # ``init``: what another search found, given like a baseline.
@@ -275,7 +275,7 @@ class Study:
 
 
 def estimates_to_record(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    """Estimates as journal data."""
+    """Estimates by objective as plain data for a journal's record."""
     return {
         name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
         for name, estimate in estimates.items()
@@ -283,5 +283,5 @@ def estimates_to_record(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 
 def estimates_from_record(data: Mapping[str, Any]) -> Estimates:
-    """The inverse of :func:`estimates_to_record`."""
+    """Estimates by objective from the plain data of :func:`estimates_to_record`."""
     return {name: Estimate(entry["value"], tuple(entry["pseudo"])) for name, entry in data.items()}

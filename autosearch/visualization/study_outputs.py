@@ -9,11 +9,11 @@ from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.export import knee, write_recipe
-from autosearch.recipe import Recipe
+from autosearch.export.recipe_json import write_recipe
 from autosearch.study.front import front_table
 from autosearch.study.front_text import front_text
 from autosearch.study.front_view import FrontView, Point
+from autosearch.study.pick import knee
 from autosearch.study.study import Study
 from autosearch.text import number, write_text
 from autosearch.visualization.figures import acts, head_gains, plot_front, plot_heads, plot_recipe
@@ -69,7 +69,7 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
     written += [directory / "front.png", directory / "recipe.json", directory / "samples.png"]
     plot_front(table, written[2])
     chosen = knee(view)
-    recipe = Recipe.from_dict(chosen.recipe, where=f"candidate {chosen.id}")
+    recipe = chosen.to_recipe()
     write_recipe(recipe, written[3])
     plans = _compared(problem, study, chosen, problem.compile(recipe), quality=view.quality.name)
     seed = problem.experiment.seed
@@ -95,7 +95,8 @@ def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, qual
         f"{chosen.name}: {quality} {number(chosen.value(quality))}, {most}"
         f"{plan.forward_equivalents:.3g} of {whole} forward equivalents"
     )
-    plot_recipe(plan, problem.denoiser.sites, path, title=title)
+    recipe = chosen.to_recipe()
+    plot_recipe(recipe, plan, problem.denoiser.sites, path, title=title)
 
 
 def _know_artifacts(problem: Problem, directory: Path) -> None:

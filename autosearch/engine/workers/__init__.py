@@ -1,4 +1,4 @@
-"""Who evaluates: a process of our own, or Ray actors. Ray is imported only when it is used."""
+"""Executors: this process, or Ray actors. Ray is imported only when it is used."""
 
 import importlib.util
 import logging

@@ -41,13 +41,13 @@ class Seen:
             self.keys.popitem(last=False)
 
     def shared(self, keys: Sequence[object]) -> int:
-        """How many calls of a task it knows."""
+        """How many calls of a task the worker has made."""
         return sum(key in self.keys for key in keys)
 
 
 @dataclass(eq=False)
 class Waiting:
-    """What of a waiting task matters here."""
+    """A waiting task's calls, and how often another was preferred."""
 
     keys: tuple[object, ...]
     passed_over: int = 0

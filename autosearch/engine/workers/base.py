@@ -1,4 +1,4 @@
-"""What passes between the search and whoever evaluates: plain data both ways."""
+"""Tasks, outcomes, and the interfaces of evaluators and executors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +69,7 @@ Job = Task | FitTask
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task.
+    """The result of a task: rows of its samples, or a reason why there are none.
 
     ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
     index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,

@@ -188,7 +188,7 @@ class ModelEvaluator(Evaluator):
 
 @dataclass(frozen=True)
 class _Run:
-    """A sampled block.
+    """The end of one sampled seed block.
 
     Attributes:
         condition: its labels or prompts.

@@ -86,7 +86,7 @@ class Runner:
 
 
 class InProcessExecutor(Executor):
-    """One task at a time, in the calling thread, when somebody waits for it: the oldest.
+    """Runs the oldest task in the calling thread, when somebody waits for it.
 
     ``timeout`` is ignored: a task that has begun runs to its end.
     """

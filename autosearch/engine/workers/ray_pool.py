@@ -265,7 +265,7 @@ class RayExecutor(Executor):
         slot.finish()
 
     def _move(self, slot: "_Slot", job: "_Queued | None") -> None:
-        """Its machine has gone: the worker waits for room, its task for another worker."""
+        """Start a worker anew whose machine has gone, and give its task to another worker."""
         if job is not None:
             job.moves += 1
             self._queue.appendleft(job)
@@ -297,7 +297,7 @@ class RayExecutor(Executor):
 
 
 class _Worker:
-    """The actor."""
+    """The Ray actor: an evaluator in a process of its own."""
 
     def __init__(self, factory: EvaluatorFactory, name: str, device: bool) -> None:
         if not device:

@@ -194,7 +194,7 @@ def _checksum(rows: Rows) -> str:
 
 
 def _read(path: Path, key: str) -> dict[str, NDArray[np.generic]]:
-    """The rows of a file.
+    """Read the rows of a file [samples, ...].
 
     Raises:
         ValueError: when its bytes are not those that were written, or not for this key.
@@ -210,7 +210,7 @@ def _read(path: Path, key: str) -> dict[str, NDArray[np.generic]]:
 
 
 def _touch(path: Path) -> int:
-    """Mark as used now and return the size.
+    """Mark a file as used now and return its size in bytes.
 
     The time is ours, to the nanosecond: the kernel's clock is too coarse to tell an order.
     """

@@ -64,7 +64,7 @@ def measure_latency_table(executor: Executor, model: Model) -> tuple[LatencyTabl
 
 
 def latency_table(denoiser: Denoiser, seconds: Timer) -> LatencyTable:
-    """Measure a model's table.
+    """A model's table of latencies, from the seconds of a few plain plans.
 
     Sites of one size are taken to cost the same: all of a kind are left out together, which is
     measured better than any one of them.

@@ -8,18 +8,19 @@ from markupsafe import Markup
 
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.recipe import Recipe
-from autosearch.recipe.describe import step_table
+from autosearch.recipe.describe import step_table, summary
 from autosearch.study.front_view import FrontView, Point
-from autosearch.visualization.report.chart import hover
-from autosearch.visualization.report.recipe_picture import KINDS, recipe_picture
+from autosearch.visualization.figures import recipe_figure
+from autosearch.visualization.figures.recipe import WORDS
+from autosearch.visualization.report.inline import inline_svg
+from autosearch.visualization.report.points import point_text
 
 __all__ = ["Card", "recipe_cards"]
 
 # Of all pictures of recipes; the rest of a large front is left to `autosearch plot --pick`.
 _MOST_BYTES = 1_200_000
-# What fits beside another, in pixels.
-_HALF = 548
+# What fits beside another, in inches.
+_HALF = 5.75
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ class Card:
     Attributes:
         why: what it was chosen for; empty for others, which are folded.
         broad: whether its picture takes the whole width of a page.
-        kinds: class and words of each kind of cell in its picture.
     """
 
     id: int
@@ -38,7 +38,6 @@ class Card:
     values: str
     svg: Markup
     broad: bool
-    kinds: list[tuple[str, str]]
     headings: list[str]
     rows: list[list[str]]
     text: str
@@ -59,18 +58,18 @@ def recipe_cards(
 
 
 def _card(view: FrontView, problem: Problem | None, point: Point, why: str) -> Card:
-    recipe = Recipe.from_dict(point.recipe, where=f"candidate {point.id}")
+    recipe = point.to_recipe()
     plan: Plan | None = None if problem is None else problem.compile(recipe)
-    drawn = recipe_picture(recipe, plan, problem.denoiser.sites if problem else ())
+    figure = recipe_figure(recipe, plan, problem.denoiser.sites if problem else ())
+    name = f"recipe-{point.id}"
     headings, rows = step_table(recipe)
     return Card(
         id=point.id,
         name=point.name,
         why=why,
-        values=hover(view, point),
-        svg=drawn.svg,
-        broad=drawn.width > _HALF,
-        kinds=[(kind, KINDS[kind]) for kind in drawn.kinds],
+        values=point_text(view, point),
+        svg=inline_svg(figure, name=name, label=summary(recipe), titles=WORDS),
+        broad=figure.get_figwidth() > _HALF,
         headings=headings,
         rows=rows,
         text=json.dumps(recipe.to_dict()),

@@ -15,12 +15,11 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.recipe import Recipe
 from autosearch.study.front_view import FrontView, Point
 from autosearch.study.study import Study
 from autosearch.text import amount
 from autosearch.visualization.figures import scatter_picture
-from autosearch.visualization.report.chart import hover
+from autosearch.visualization.report.points import point_text
 from autosearch.visualization.sample_grids import sample_panels
 
 __all__ = ["Figure", "SampleRow", "sample_rows"]
@@ -100,19 +99,19 @@ def _compared(
     problem: Problem, study: Study, view: FrontView, point: Point
 ) -> list[tuple[str, Plan]]:
     """What stands beside each other, with captions; equal plans once."""
-    found = [(hover(view, point), _plan(problem, point))]
+    found = [(point_text(view, point), _plan(problem, point))]
     alike = {p.name: p for p in view.baselines if p.steps == point.steps}
     uniform = f"{_UNIFORM}@{point.steps}"
     # The model's grid may lack this number of steps.
     with contextlib.suppress(UserError):
         plan = problem.compile(baseline(uniform, problem.denoiser))
         known = alike.get(uniform)
-        text = _searched(study, view, uniform) if known is None else hover(view, known)
+        text = _searched(study, view, uniform) if known is None else point_text(view, known)
         found.append((text, plan))
     if alike:
         quality = view.quality
         best = min(alike.values(), key=lambda p: (quality.signed(p.value(quality.name)), p.id))
-        found.append((hover(view, best), _plan(problem, best)))
+        found.append((point_text(view, best), _plan(problem, best)))
     once: dict[str, tuple[str, Plan]] = {}
     for text, plan in found:
         once.setdefault(plan.identity, (text, plan))
@@ -120,7 +119,7 @@ def _compared(
 
 
 def _plan(problem: Problem, point: Point) -> Plan:
-    return problem.compile(Recipe.from_dict(point.recipe, where=f"candidate {point.id}"))
+    return problem.compile(point.to_recipe())
 
 
 def _searched(study: Study, view: FrontView, name: str) -> str:
