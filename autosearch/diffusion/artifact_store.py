@@ -47,9 +47,10 @@ class Recent(OrderedDict[Key, Value]):
 
 @dataclass(frozen=True)
 class Provenance:
-    """What decides the content of an artifact, up to the arithmetic of the device.
+    """The source of an artifact: it decides the content, up to the arithmetic of the device.
 
     Attributes:
+        method: what made it.
         settings: plain data.
         model: digest of the weights that were measured.
     """
@@ -65,7 +66,7 @@ class Provenance:
 
     @property
     def key(self) -> str:
-        """Its hash, of 24 hexadecimal digits."""
+        """The hash of the provenance, of 24 hexadecimal digits."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY]
 

@@ -23,7 +23,7 @@ GRADIENT_COST = 2
 
 
 class Classifier(ABC):
-    """Tells clean samples apart; differentiable.
+    """A differentiable classifier of clean samples.
 
     Attributes:
         macs: multiply-accumulates of one sample's logits.
@@ -54,7 +54,7 @@ def classifier_shift(
     alpha: float,
     sigma: float,
 ) -> Tensor:
-    """What guidance adds to predicted clean data [N, *sample_shape].
+    """The shift [N, *sample_shape] that guidance adds to predicted clean data.
 
     A score that gains ``s grad log p(y | x_t)`` moves the data by ``s`` times their covariance
     given ``x_t``, applied to the gradient in the data. The gradient goes through the classifier

@@ -35,10 +35,10 @@ class Variant(NamedTuple):
 
 
 class Denoiser(ABC):
-    """What every model looks like from inside; nothing else knows which library it came from.
+    """The one interface to every model, whatever library it comes from.
 
     Attributes:
-        schedule: alpha, sigma and log-SNR of a real time, and the inverse.
+        schedule: alpha, sigma and half log-SNR, log(alpha/sigma), of a real time, and the inverse.
         prediction: what :meth:`denoise` returns: ``noise``, ``data``, ``v`` or ``flow``.
         sample_shape: shape of one sample, without the batch.
         classes: number of class labels; 0 for an unconditional model.
@@ -51,7 +51,6 @@ class Denoiser(ABC):
         classifier: tells clean samples of the model's classes apart, where there is one.
         guidance_scale: of the classifier-free guidance that the model is usually run with; its
             baselines are guided by it at every step. None: they are not guided.
-        library: where the artifacts of recipes are found.
         recoverable: whether its weights can be others for a recipe; see :meth:`weighted`.
     """
 
@@ -73,6 +72,7 @@ class Denoiser(ABC):
 
     @cached_property
     def artifact_store(self) -> ArtifactStore:
+        """Where the artifacts of recipes are looked for."""
         return ArtifactStore()
 
     @contextmanager
@@ -104,11 +104,6 @@ class Denoiser(ABC):
             A prediction [N, *sample_shape] for each branch, by its name.
         """
 
-    @property
-    def macs_per_site(self) -> dict[str, int]:
-        """Multiply-accumulates by site name."""
-        return {site.name: site.macs for site in self.sites}
-
 
 class InterceptedDenoiser(Denoiser):
     """A denoiser whose network is intercepted at its sites, all branches in one batch.
@@ -123,7 +118,7 @@ class InterceptedDenoiser(Denoiser):
     def run(
         self, inputs: Tensor, times: Tensor, condition: Tensor | None, branches: Sequence[Branch]
     ) -> Tensor:
-        """What the network says of noisy samples, the branches' one after the other.
+        """The network's predictions [B * N, *sample_shape], the branches' one after the other.
 
         Args:
             inputs: [B * N, *sample_shape].
@@ -170,7 +165,7 @@ class InterceptedDenoiser(Denoiser):
             x: [N, *sample_shape].
             times: [N] of the model, one for each sample.
             condition: [N] labels, or None for an unconditional model.
-            given: whether the branch is told the condition.
+            given: whether the branch is given the condition.
             skipped: sites that are not run.
             mixes: sites whose features are blended.
             memory: where computed features are kept, under the first sample's time.
@@ -249,11 +244,11 @@ class NetworkDenoiser(InterceptedDenoiser):
         shared: dict[int, Any] = {
             id(tensor): tensor for name, tensor in named if name not in tensors
         }
-        made = copy.deepcopy(self._own, shared)
-        for name, tensor in [*made.network.named_parameters(), *made.network.named_buffers()]:
+        variant = copy.deepcopy(self._own, shared)
+        for name, tensor in [*variant.network.named_parameters(), *variant.network.named_buffers()]:
             if name in tensors:
                 tensor.data = tensors[name]
-        return made
+        return variant
 
     @contextmanager
     def using(self, variant: Variant) -> Iterator[None]:

@@ -37,7 +37,7 @@ PRESETS: Mapping[int, FewStep] = {
 
 
 def few_step_times(schedule: NoiseSchedule, steps: int, numbers: FewStep) -> list[float]:
-    """The K + 1 times, the last being where sampling stops."""
+    """The K + 1 times from noise to clean, the last being where sampling stops."""
     first, last = schedule.first, schedule.last
     high, low = (math.exp(-schedule.log_snr(time)) for time in (first, last))
     level = power_spaced(high, low, numbers.n, rho=numbers.rho)[numbers.k]
@@ -51,7 +51,7 @@ def few_step(schedule: NoiseSchedule, steps: int) -> list[tuple[float, float | N
 
 
 def few_step_end(schedule: NoiseSchedule, steps: int) -> float:
-    """The log-SNR at which the published grid stops."""
+    """The half log-SNR, log(alpha/sigma), at which the published grid stops."""
     return schedule.log_snr(few_step_times(schedule, steps, _preset(steps))[-1])
 
 
@@ -66,6 +66,6 @@ def power_spaced(high: float, low: float, count: int, *, rho: float) -> list[flo
 
 def _preset(steps: int) -> FewStep:
     if steps not in PRESETS:
-        known = ", ".join(map(str, PRESETS))
-        raise UserError(f"grid 'few-step' is published for {known} steps, not for {steps}")
+        published = ", ".join(map(str, PRESETS))
+        raise UserError(f"grid 'few-step' is published for {published} steps, not for {steps}")
     return PRESETS[steps]

@@ -12,7 +12,7 @@ __all__ = ["MacCounter", "count_macs"]
 
 
 class MacCounter:
-    """What a block under `count_macs` ran, also while it still runs."""
+    """The multiply-accumulates of a block under :func:`count_macs`, also while it still runs."""
 
     def __init__(self, flops: FlopCounterMode) -> None:
         self._flops = flops
@@ -60,7 +60,10 @@ def _attention_kernels() -> dict[Any, Any]:
 def _attention_flops(
     query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...], *_: Any, **__: Any
 ) -> int:
-    """From shapes (rows, heads, tokens, width); several heads may share keys and values."""
+    """Floating-point operations of attention on shapes (rows, heads, tokens, width).
+
+    Several heads may share keys and values.
+    """
     rows, heads, queries, width = query
     keys, value_width = value[-2:]
     return 2 * rows * heads * queries * keys * (width + value_width)

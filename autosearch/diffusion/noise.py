@@ -16,7 +16,7 @@ __all__ = ["Stream", "draw", "labels"]
 
 
 class Stream(IntEnum):
-    """What noise is for; the number is part of the generator's key and never changes."""
+    """The purpose of noise; the number is part of the generator's key and never changes."""
 
     SEARCH = 1
     VALIDATION = 2

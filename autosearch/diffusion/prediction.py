@@ -14,6 +14,8 @@ def to_data_and_noise(
 ) -> tuple[Tensor, Tensor | None]:
     """Clean data and noise that a prediction implies at ``x = alpha * data + sigma * noise``.
 
+    All tensors are [N, *sample_shape].
+
     ``v = alpha * noise - sigma * data`` (Salimans & Ho 2022) and ``flow = noise - data``
     (rectified flow) are inverted for any alpha and sigma, also where
     ``alpha**2 + sigma**2`` is not 1. Data prediction says nothing of the noise at ``sigma = 0``:
@@ -42,7 +44,10 @@ def to_data_and_noise(
 def from_data_and_noise(
     kind: Prediction, data: Tensor, noise: Tensor, alpha: float, sigma: float
 ) -> Tensor:
-    """What a network of this prediction type would have said; inverse of the above."""
+    """The prediction of a type that stands for clean data and noise, all [N, *sample_shape].
+
+    Inverse of :func:`to_data_and_noise`.
+    """
     match kind:
         case "noise":
             return noise

@@ -54,7 +54,7 @@ class Artifact(Strict):
 
 
 class Recovery(Strict):
-    """A short fine-tune of what pruning leaves of a network, on what the whole network says.
+    """A short fine-tune of what pruning leaves of a network, on the whole network's predictions.
 
     Attributes:
         steps: of training.
@@ -73,6 +73,7 @@ class Recipe(Strict):
     """A way to sample from a model; see the fields' own pages for their meaning.
 
     Attributes:
+        end: where the last step goes: to clean data, or to a half log-SNR, log(alpha/sigma).
         pruned: sites that no step runs, in any branch: the same as ``skip`` at every step.
         artifacts: files of tensors that it needs, by what they are to it: ``weights`` are the
             network's, where they are not its own.

@@ -106,9 +106,11 @@ class Gate(Strict):
 
 
 class Step(Strict):
-    """One step, from its log-SNR to the next step's (the last: to ``end``).
+    """One step, from its half log-SNR, log(alpha/sigma), to the next step's or to the end.
 
     Attributes:
+        time: what the network is given, in the model's unit.
+        log_snr: half log-SNR at its start; by default the schedule's at ``time``.
         evaluate: the first step may take the data to be 0 or the data set's mean instead of
             asking the network (analytic first step).
         form: see :mod:`autosearch.diffusion.plan.solver`.

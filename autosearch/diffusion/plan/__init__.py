@@ -1,4 +1,4 @@
-"""From a recipe to a plan: what is inert goes, what is named by its publication is resolved."""
+"""The compiler from recipes to plans: drops what is inert, resolves published names."""
 
 from autosearch.diffusion.plan.compile import compile_recipe
 

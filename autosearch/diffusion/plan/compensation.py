@@ -23,12 +23,12 @@ def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple
     """The weights of the last three evaluations, newest first; empty where nothing changes."""
     if not is_compensated(steps, i):
         return ()
-    known = [times[i - back] for back in range(LEAST_HISTORY)]
-    at = known[1] + steps[i].compensation * (known[0] - known[1])
+    past = [times[i - back] for back in range(LEAST_HISTORY)]
+    at = past[1] + steps[i].compensation * (past[0] - past[1])
     weights = []
-    for own in known:
+    for own in past:
         weight = 1.0
-        for other in known:
+        for other in past:
             if other != own:
                 weight *= (at - other) / (own - other)
         weights.append(round_float(weight))

@@ -1,4 +1,4 @@
-"""The compiler's one function."""
+"""The compiler's entry point."""
 
 import math
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ def _steps(
 
 
 def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:
-    """Those that the steps need; a table of statistics is inert where no step looks at it."""
+    """The artifacts that the steps need; statistics are inert without a step of form v3."""
     updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
     looks = any(update.form == STATISTICS for update in updates)
     if looks and STATISTICS not in recipe.artifacts:

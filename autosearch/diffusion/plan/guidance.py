@@ -55,7 +55,7 @@ def requested_branches(
 def classifier_terms(
     rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
 ) -> tuple[ClassifierTerm, ...]:
-    """What a step adds by the classifier; equally calibrated rules are one, and 0 is none.
+    """The classifier's terms of a step; equally calibrated rules are one, and scale 0 is none.
 
     Raises:
         UserError: for a model without classes or without a classifier.
@@ -105,7 +105,7 @@ def _other(
 def _heads(
     rule: Guidance, denoiser: Denoiser, where: str
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    found = []
+    perturbed = []
     for site, chosen in sorted(rule.heads.items()):
         if site not in denoiser.heads:
             if not denoiser.heads:
@@ -118,5 +118,5 @@ def _heads(
                 f"{where}.heads: {site} has heads 0 to {count - 1}, and no head {heads[-1]}"
             )
         if heads:
-            found.append((site, heads))
-    return tuple(found)
+            perturbed.append((site, heads))
+    return tuple(perturbed)

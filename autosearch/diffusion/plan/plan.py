@@ -1,4 +1,4 @@
-"""What will really be executed: a recipe compiled for one denoiser.
+"""The plan: a recipe compiled for one denoiser, as the sampler runs it.
 
 Everything inert is removed, so that two recipes that sample alike have equal plans. The hash of
 the plan is a candidate's identity.
@@ -35,14 +35,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One step, self-contained: nothing outside it says what it does.
+    """One step, self-contained.
 
-    ``log_snr`` and ``next_log_snr`` may be infinite. The prediction is the weighted sum of the
-    branches'; ``renoise`` names the branch whose noise stays in the state (CFG++), and
-    ``classifier`` says how far a classifier's gradient then moves it. ``rectify`` is the line
-    ``a v + b`` that takes the network's predictions nearer to what it leaves out. ``scaling`` is
-    what a prediction and the state are multiplied with, and ``compensation`` the weights of the
-    last evaluations, newest first, whose sum takes the newest one's place.
+    Attributes:
+        log_snr: half log-SNR, log(alpha/sigma), at its start; may be infinite.
+        next_log_snr: half log-SNR at its end; may be infinite.
+        branches: the runs of the network, whose weighted sum is the prediction.
+        renoise: the branch whose noise stays in the state (CFG++).
+        classifier: how far a classifier's gradient moves the prediction.
+        rectify: the line ``a v + b`` that takes the network's predictions nearer to what they
+            would be if nothing was left out.
+        scaling: what a prediction and the state are multiplied with.
+        compensation: weights of the last evaluations, newest first, whose sum takes the newest
+            one's place.
     """
 
     time: float
@@ -100,12 +105,17 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the sampler runs.
+    """A recipe compiled for one denoiser.
 
-    ``training`` gives the weights that no artifact holds yet; without it they cannot be sampled.
+    Costs are for one sample, training left out. Where gates decide, they are upper bounds.
 
-    Costs are for one sample, training left out. Where gates decide, they are bounds: what is
-    really executed is at most so much, and known when it was.
+    Attributes:
+        start_scale: what unit noise is multiplied with.
+        macs: multiply-accumulates of all steps.
+        full_macs: multiply-accumulates of one full forward of the network.
+        memory: bytes held between steps.
+        artifacts: files of tensors by what they are to the plan.
+        training: what gives the weights that no artifact holds yet.
     """
 
     model: ModelKey
@@ -160,7 +170,7 @@ class Plan:
 
     @cached_property
     def keep(self) -> dict[str, int]:
-        """How many computed ones of each feature must be held, by the feature's name."""
+        """How many computed values of each feature must be held, by its name."""
         return kept_features(self.steps)
 
     @cached_property
@@ -225,7 +235,7 @@ def calls(steps: Sequence[StepPlan]) -> list[StepPlan]:
 
 
 def kept_features(steps: Sequence[StepPlan]) -> dict[str, int]:
-    """How many computed ones of each feature must be held, by the feature's name."""
+    """How many computed values of each feature must be held, by its name."""
     keep: dict[str, int] = {}
     for branch in (branch for step in steps for branch in step.branches):
         for feature, order in lookups(branch):

@@ -1,4 +1,4 @@
-"""What can be done at sites with the features that are stored by then."""
+"""The actions at sites that are possible with the features that are stored by then."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ Actions = Mapping[str, Action]
 
 @dataclass
 class FeatureCounts:
-    """How many features are known, by branch and site: of every row, and of some rows at most.
+    """How many features are stored, by branch and site: of every row, and of some rows at most.
 
     The two differ after a gate, where rows that passed have computed less.
     """
@@ -58,15 +58,15 @@ def asked_actions(asked: Mapping[str, str], sites: SiteTable, *, where: str) -> 
     Raises:
         UserError: for sites that the model lacks.
     """
-    found: dict[str, Action] = {}
+    actions: dict[str, Action] = {}
     for text, what in asked.items():
         name, action = checked_site(text, sites, where=where), parse_action(what)
         members = sites[name].members
         if members and action.kind == "skip":
-            found |= dict.fromkeys(members, action)
+            actions |= dict.fromkeys(members, action)
         else:
-            found[name] = action
-    return found
+            actions[name] = action
+    return actions
 
 
 def reachable(
@@ -76,13 +76,13 @@ def reachable(
 
     Of sites that share something the outermost acts; of ranges the first, then the longest.
     """
-    found: dict[str, Action] = {}
+    actions: dict[str, Action] = {}
     for name in sorted(asked, key=sites.position):
-        if not sites.covered(name, found):
+        if not sites.covered(name, actions):
             action = _reachable(asked[name], (branch, name), stored, sites)
             if action is not None:
-                found[name] = action
-    return found
+                actions[name] = action
+    return actions
 
 
 def _reachable(

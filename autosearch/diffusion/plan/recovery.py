@@ -1,7 +1,7 @@
-"""Training after pruning, as a plan tells it: what decides the weights, and what they cost.
+"""Training after pruning, as part of a plan: what decides the weights, and what they cost.
 
-Post-pruning quality says little of the quality after a fine-tune (TinyFusion, Fang et al. 2025,
-section 4), so a search over masks is to measure the latter. How the training is done:
+Quality after pruning predicts little of the quality after a fine-tune (TinyFusion, Fang et al.
+2025, section 4), so a search over masks is to measure the latter. How the training is done:
 :mod:`autosearch.baselines.fitted.recover`.
 """
 
@@ -35,7 +35,7 @@ class Training:
         pruned: names of the sites that are not run.
         model: digest of the network's weights.
         macs: multiply-accumulates of all of it.
-        shared_macs: those among them for what is taught, which does not depend on what is pruned.
+        shared_macs: those among them that do not depend on what is pruned.
     """
 
     settings: Recovery
@@ -72,7 +72,7 @@ def training(
 
 
 def compile_training(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> Training | None:
-    """What is trained before the recipe is sampled; None where nothing is pruned or asked for.
+    """The training before a recipe is sampled; None where nothing is pruned or asked for.
 
     Raises:
         UserError: for recovery, or recovered weights, of a model that has no weights of its own.

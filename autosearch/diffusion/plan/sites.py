@@ -31,7 +31,7 @@ class Combination:
     renoise: str | None = None
 
     def without_renoise(self) -> "Combination":
-        """The same prediction; a branch that only gave its noise is not run."""
+        """A combination of the same prediction without the branch that only gives its noise."""
         kept = [i for i, weight in enumerate(self.weights) if weight]
         return Combination(
             tuple(self.branches[i] for i in kept), tuple(self.weights[i] for i in kept)
@@ -40,7 +40,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class _StepRequest:
-    """What a step asks for at sites, in names that the model has."""
+    """The actions, branches and gate that a step asks for, in names that the model has."""
 
     actions: Actions
     wanted: Sequence[BranchRequest]
@@ -49,7 +49,7 @@ class _StepRequest:
 
 
 def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> list[Combination]:
-    """What each step runs.
+    """The branches that each step runs, and their weights.
 
     A branch whose weight is 0 is not run, two that give the same are one, and a step that does not
     evaluate the network runs none.
@@ -69,8 +69,8 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
         if step.evaluate != "network":
             result.append(Combination((), ()))
             continue
-        found = [(_compiled(wanted, one, pruned, sites, stored), wanted) for wanted in one.wanted]
-        combination = _merged(found)
+        runs = [(_compiled(wanted, one, pruned, sites, stored), wanted) for wanted in one.wanted]
+        combination = _merged(runs)
         for branch in combination.branches:
             stored.add(branch, remembered, sites)
         result.append(combination)
@@ -83,11 +83,11 @@ def pruned_sites(recipe: Recipe, sites: SiteTable) -> list[str]:
     Raises:
         UserError: for those that the model lacks.
     """
-    found: list[str] = []
+    names: list[str] = []
     for text in recipe.pruned:
         name = checked_site(text, sites, where="recipe: pruned")
-        found += sites[name].members or (name,)
-    return found
+        names += sites[name].members or (name,)
+    return names
 
 
 def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _StepRequest:
@@ -133,13 +133,13 @@ def _compiled(
     )
 
 
-def _merged(found: Sequence[tuple[Branch, BranchRequest]]) -> Combination:
+def _merged(runs: Sequence[tuple[Branch, BranchRequest]]) -> Combination:
     """Branches that give the same are run once, under the first one's name."""
     branches: list[Branch] = []
     weights: list[float] = []
     renoise: str | None = None
-    for branch, wanted in found:
-        at = next((i for i, known in enumerate(branches) if same_run(known, branch)), None)
+    for branch, wanted in runs:
+        at = next((i for i, earlier in enumerate(branches) if same_run(earlier, branch)), None)
         if at is None:
             at = len(branches)
             branches.append(branch)
@@ -154,7 +154,7 @@ def _merged(found: Sequence[tuple[Branch, BranchRequest]]) -> Combination:
 
 
 def _covered_actions(gate: Gate | None, sites: SiteTable, *, where: str) -> Actions:
-    """What rows that pass do at the sites that a gate covers.
+    """The actions of rows that pass, at the sites that a gate covers.
 
     Raises:
         UserError: for sites that the model lacks, or that do not come after the probe.

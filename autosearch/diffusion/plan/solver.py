@@ -47,7 +47,7 @@ _SINGLESTEP = -3
 
 @dataclass(frozen=True)
 class _Choice:
-    """What a predictor and a corrector choose alike."""
+    """The choices that a predictor and a corrector share."""
 
     order: int
     prediction: Literal["noise", "data"]
@@ -66,7 +66,7 @@ def compile_updates(
         steps: those of a recipe.
         log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
             at the ends of the list. Infinite history counts as absent, and a step to an infinite
-            log-SNR is of order 1.
+            half log-SNR is of order 1.
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one.
@@ -77,22 +77,24 @@ def compile_updates(
         choice = _Choice(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
-        known = {-k: value for k, value in enumerate(reversed(past), start=1)}
-        moved = _moved(result) | {j - i - 1 for j in range(i + 1) if is_compensated(steps, j)}
-        decisive = set(known) if step.eta > 0 else moved
+        history = {-k: value for k, value in enumerate(reversed(past), start=1)}
+        moved = _corrected_points(result) | {
+            j - i - 1 for j in range(i + 1) if is_compensated(steps, j)
+        }
+        decisive = set(history) if step.eta > 0 else moved
         if step.weights is None:
-            update = _resolve(choice, known, end, decisive)
+            update = _resolve(choice, history, end, decisive)
         else:
             update = _linear(i, step.weights, step.prediction)
         last = i == len(steps) - 1
-        result.append((update, None if last else _corrector(step, update, known, end)))
+        result.append((update, None if last else _corrector(step, update, history, end)))
     return _without_idle(result, log_snrs[1:])
 
 
 def _without_idle(
     updates: Sequence[tuple[Update, Corrector | None]], ends: Sequence[float]
 ) -> list[tuple[Update, Corrector | None]]:
-    """Without pseudo correctors of states that no step starts from.
+    """Drop pseudo correctors of states that no step starts from.
 
     All that follow restart, or the next one goes to clean data, where nothing is left of the state.
     """
@@ -106,7 +108,7 @@ def _without_idle(
     return result[::-1]
 
 
-def _moved(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
+def _corrected_points(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
     """Which points have a state other than the one that was evaluated."""
     return {
         -k
@@ -115,8 +117,10 @@ def _moved(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
     }
 
 
-def _corrector(step: Step, update: Update, known: dict[int, float], end: float) -> Corrector | None:
-    if step.corrector == "none" or math.isinf(end) or math.isinf(known[-1]):
+def _corrector(
+    step: Step, update: Update, history: dict[int, float], end: float
+) -> Corrector | None:
+    if step.corrector == "none" or math.isinf(end) or math.isinf(history[-1]):
         return None
     if step.form == "evodiff":
         kind = step.corrector if isinstance(step.corrector, str) else step.corrector.kind
@@ -139,7 +143,7 @@ def _corrector(step: Step, update: Update, known: dict[int, float], end: float) 
         points,
         given.relaxation,
     )
-    resolved = _resolve(choice, {**known, 0: end}, end)
+    resolved = _resolve(choice, {**history, 0: end}, end)
     return Corrector(given.kind, resolved) if resolved.order > 1 else None
 
 
@@ -155,13 +159,13 @@ def _linear(i: int, weights: Sequence[float], prediction: Literal["noise", "data
 
 
 def _resolve(
-    choice: _Choice, known: dict[int, float], end: float, decisive: Collection[int] = ()
+    choice: _Choice, history: dict[int, float], end: float, decisive: Collection[int] = ()
 ) -> Update:
-    """The canonical form of what can be done with the evaluations that are known.
+    """The canonical form of what can be done with the evaluations so far.
 
     ``decisive``: the start points from which the prediction decides even at order 1.
     """
-    finite = {index for index, value in known.items() if math.isfinite(value)}
+    finite = {index for index, value in history.items() if math.isfinite(value)}
     start = choice.start if choice.start in finite else -1
     alone = choice.form == "evodiff" and -2 not in finite
     if math.isinf(end) or start not in finite or alone:

@@ -1,9 +1,9 @@
-"""What the network said on the ways of earlier plans, for later ones that begin alike.
+"""A cache of network outputs: a plan whose first steps equal an earlier plan's reuses its calls.
 
-The solver between two calls is arithmetic on what is at hand, so a plan is always marched from its
-start; where a call of the network was made before, from the same noise, its outputs are taken from
-here. The state that a plan goes on from, solver history of any length included, is then the very
-one that it would have alone, bit for bit, as long as the same batch gives the same numbers again.
+The solver between two calls is cheap, so a plan is always run from its start; where a call of the
+network was made before, from the same noise, its outputs come from the cache. The state that a plan
+goes on from, solver history of any length included, is then the very one that it would have alone,
+bit for bit, as long as the same batch gives the same numbers again.
 
 Features that later steps look up belong to a call's record too. One that lacks them is no use to a
 plan that will look there; it is to a plan whose next look goes to a later call.
@@ -34,10 +34,10 @@ Outputs = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class CachedCall:
-    """What came of one call.
+    """The result of one call of the network.
 
     Attributes:
-        outputs: predictions by branch.
+        outputs: predictions [N, *sample_shape] by branch.
         features: what the call stored, by the name of the feature.
         passed: what its gates decided.
         macs: multiply-accumulates that the batch took.
@@ -56,12 +56,12 @@ class CachedCall:
     @property
     def stored(self) -> list[Tensor]:
         """The tensors beside the outputs."""
-        puts = [put for found in self.features.values() for put in found]
+        puts = [put for entries in self.features.values() for put in entries]
         rows = [put.rows for put in puts if put.rows is not None]
         return [*(put.feature for put in puts), *rows, *(one.mask for one in self.passed)]
 
     def on(self, device: torch.device, features: Collection[str]) -> "CachedCall":
-        """A copy that nobody else writes to or holds, with some of the features."""
+        """A copy on a device that nobody else holds, with those of the features."""
         return replace(
             self,
             outputs={name: _copy(output, device) for name, output in self.outputs.items()},
@@ -106,11 +106,11 @@ class CallCache:
         return record
 
     def keep(self, key: object, record: CachedCall) -> None:
-        """Keep a record, with the features that are known of the same call already, if it fits."""
-        known = self._drop(key)
+        """Keep a record, with the features of an earlier one of the same call, if it fits."""
+        earlier = self._drop(key)
         whole = record
-        if known is not None:
-            whole = replace(record, features={**known.features, **record.features})
+        if earlier is not None:
+            whole = replace(record, features={**earlier.features, **record.features})
         fitting = self._fitting(whole, record)
         if fitting is None:
             return
@@ -142,7 +142,7 @@ class CallCache:
 
 
 def make_call_cache(keep: Keep) -> CallCache | None:
-    """The store that a setting asks for; None where it is off.
+    """The cache that a setting asks for; None where it is off.
 
     A number of bytes is for records of any size: whoever names it knows what they have.
     """
@@ -174,35 +174,35 @@ class Recaller:
         self._batch = batch
         self._device = device
         self._at = 0
-        self._chosen = _chosen(calls, [store.find(self._key(call)) for call in calls])
+        self._chosen = _usable(calls, [store.find(self._key(call)) for call in calls])
         self.avoided = 0
 
-    def __call__(self, ask: Callable[[], Outputs], memory: FeatureMemory | None) -> Outputs:
-        """What the network says at the next call; changes the memory as that does."""
+    def __call__(self, run: Callable[[], Outputs], memory: FeatureMemory | None) -> Outputs:
+        """The outputs of the next call, cached or made; changes the memory as the call does."""
         call, record = self._calls[self._at], self._chosen[self._at]
         self._chosen[self._at] = None
         self._at += 1
         if record is None:
-            return self._made(call, ask, memory)
+            return self._make(call, run, memory)
         self.avoided += record.macs
         given = record.on(self._device, () if memory is None else memory.keep)
         if memory is not None:
             _repeat(given, memory)
         return dict(given.outputs)
 
-    def _made(
-        self, call: Call, ask: Callable[[], Outputs], memory: FeatureMemory | None
+    def _make(
+        self, call: Call, run: Callable[[], Outputs], memory: FeatureMemory | None
     ) -> Outputs:
         changes: list[Put | Passed] = []
         if memory is not None:
             memory.changes = changes
         try:
-            outputs = ask()
+            outputs = run()
         finally:
             if memory is not None:
                 memory.changes = None
         try:
-            self._store.keep(self._key(call), _recorded(call, outputs, changes))
+            self._store.keep(self._key(call), _record(call, outputs, changes))
         except (MemoryError, RuntimeError) as error:
             # What torch says when the host has no room is a RuntimeError like any other.
             if isinstance(error, RuntimeError) and "allocate" not in str(error):
@@ -214,12 +214,12 @@ class Recaller:
         return call.key, self._batch
 
 
-def _chosen(calls: Sequence[Call], known: Sequence[CachedCall | None]) -> list[CachedCall | None]:
+def _usable(calls: Sequence[Call], records: Sequence[CachedCall | None]) -> list[CachedCall | None]:
     """The records that can be used: those with all that the calls which are made will look up."""
     missing: list[set[str]] = [set() for _ in calls]
     chosen: list[CachedCall | None] = [None] * len(calls)
     for index in reversed(range(len(calls))):
-        record = known[index]
+        record = records[index]
         if record is not None and missing[index] <= record.features.keys():
             chosen[index] = record
             continue
@@ -228,7 +228,7 @@ def _chosen(calls: Sequence[Call], known: Sequence[CachedCall | None]) -> list[C
     return chosen
 
 
-def _recorded(call: Call, outputs: Outputs, changes: Sequence[Put | Passed]) -> CachedCall:
+def _record(call: Call, outputs: Outputs, changes: Sequence[Put | Passed]) -> CachedCall:
     features: dict[str, list[Put]] = {name: [] for name in call.wanted}
     for put in changes:
         if isinstance(put, Put) and put.name in features:

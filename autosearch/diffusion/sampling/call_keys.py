@@ -28,7 +28,7 @@ class Call:
     """One call of the network on a plan's way.
 
     Attributes:
-        key: a digest of everything in the plan that decides what the network says; the noise, the
+        key: a digest of everything in the plan that decides the outputs; the noise, the
             condition and the model are no part of it.
         macs: of one sample, whatever gates leave out.
         looks: what it may look up of the calls before it.
@@ -50,14 +50,14 @@ def call_keys(plan: Plan) -> tuple[bytes, ...]:
     artifacts = [(name, artifact.sha256) for name, artifact in plan.artifacts]
     training = plan.training.provenance.key if plan.training else None
     prefix = _digest(b"", plan.start_scale, plan.gated, artifacts, training)
-    found = []
+    keys = []
     for step, count in zip(plan.steps, evaluations(plan.steps), strict=True):
         if count:
-            found.append(_digest(prefix, step.time, step.branches))
+            keys.append(_digest(prefix, step.time, step.branches))
         if count > 1:  # where an implicit corrector moved the state, by what its step was given
-            found.append(_digest(prefix, _evaluation(step)))
+            keys.append(_digest(prefix, _evaluation(step)))
         prefix = _digest(prefix, step)
-    return tuple(found)
+    return tuple(keys)
 
 
 def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
@@ -66,7 +66,7 @@ def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
     steps = calls(plan.steps)
     looks = _looks(steps, sites) if plan.keep else [frozenset[Look]()] * len(steps)
     wanted: list[set[str]] = [set() for _ in steps]
-    for index, feature in (look for found in looks for look in found):
+    for index, feature in (look for of_call in looks for look in of_call):
         wanted[index].add(feature)
     return tuple(
         Call(key, _macs(step, denoiser, sites), looks[i], frozenset(wanted[i]))
@@ -75,7 +75,7 @@ def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
 
 
 def _digest(prefix: bytes, *parts: object) -> bytes:
-    """Of plain data and frozen dataclasses of it, by the text that tells them apart."""
+    """A digest of plain data and frozen dataclasses of it, after a prefix."""
     return hashlib.blake2b(prefix + repr(parts).encode(), digest_size=16).digest()
 
 
@@ -97,7 +97,7 @@ def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]
     def stores(index: int, branch: str, feature: str) -> tuple[bool, bool]:
         return _stores(steps[index], branch, feature, sites)
 
-    found = []
+    result = []
     for index, step in enumerate(steps):
         looks: set[Look] = set()
         for branch in step.branches:
@@ -112,8 +112,8 @@ def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]
                         left, counted = left - 1, steps[earlier]
                     if not left:
                         break
-        found.append(frozenset(looks))
-    return found
+        result.append(frozenset(looks))
+    return result
 
 
 def _stores(step: StepPlan, branch: str, feature: str, sites: SiteTable) -> tuple[bool, bool]:

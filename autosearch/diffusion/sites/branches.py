@@ -17,7 +17,7 @@ class RowGate:
 
     Two published measures of how little the probe's feature moved since it was last stored:
 
-        forecast  mean |forecast - output| / mean |output|: how well the probe's output was foreseen
+        forecast  mean |forecast - output| / mean |output|: the error of the probe's forecast
                   (CG-Taylor; Liu et al. 2025)
         change    mean |feature - stored| / mean |stored|, of what the probe adds to its input
                   (first-block cache of ParaAttention, cache-dit and diffusers)
@@ -50,10 +50,10 @@ class RowGate:
         sites = {name: str(action) for name, action in self.sites}
         return [self.probe, self.threshold, self.measure, self.order, sites]
 
-    def passes(self, computed: Tensor, known: Tensor) -> Tensor:
-        """Which rows pass: [B] from the probe's feature and what was known of it, [B, ...]."""
-        error = (computed - known).flatten(1).abs().mean(dim=1)
-        scale = (computed if self.measure == "forecast" else known).flatten(1).abs().mean(dim=1)
+    def passes(self, computed: Tensor, expected: Tensor) -> Tensor:
+        """Which rows pass [B], from the probe's feature and its forecast, each [B, ...]."""
+        error = (computed - expected).flatten(1).abs().mean(dim=1)
+        scale = (computed if self.measure == "forecast" else expected).flatten(1).abs().mean(dim=1)
         return error < self.threshold * scale
 
 
@@ -108,7 +108,7 @@ UNCOND = Branch("uncond", "uncond")
 
 
 def same_run(a: Branch, b: Branch) -> bool:
-    """Whether two branches give the same; those that use stored features have each their own."""
+    """Whether two branches give equal predictions; those that use stored features never do."""
     alike = all(
         getattr(a, name) == getattr(b, name)
         for name in ("condition", "sites", "heads", "strength", "gate")

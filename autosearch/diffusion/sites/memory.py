@@ -88,7 +88,7 @@ class FeatureMemory:
     @property
     def nbytes(self) -> int:
         """Bytes held now."""
-        return sum(feature.nbytes for found in self._stored.values() for _, feature in found)
+        return sum(feature.nbytes for entries in self._stored.values() for _, feature in entries)
 
     def _store(self, put: Put) -> None:
         assert put.rows is None
@@ -166,7 +166,7 @@ class _Ring:
         self.at[slot, rows] = coordinate
 
     def get(self, rows: Tensor | None, coordinate: float, order: int) -> Tensor:
-        """Extrapolated to ``coordinate``, each row by as many features as it has."""
+        """The feature [B, ...] at ``coordinate``, each row by as many entries as it has."""
         rows, kept = self.all if rows is None else rows, len(self.slots)
         stored = self.stored[rows]
         if bool((stored == 0).any()):

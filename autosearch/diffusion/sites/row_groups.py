@@ -33,7 +33,7 @@ class Group:
 
     @property
     def key(self) -> tuple[str, bool]:
-        """What decides the actions of these rows."""
+        """The branch, and whether the rows passed its gate: these decide their actions."""
         return self.branch.name, bool(self.passed)
 
     @property
@@ -75,7 +75,7 @@ class Running:
         self._records = _records(sites, memory)
         self._stand_ins: dict[tuple[str, bool], dict[str, tuple[Site, Action]]] = {}
         self._stored: dict[tuple[str, bool], set[str]] = {}
-        recorded = {record.site for found in self._records.values() for record in found}
+        recorded = {record.site for records in self._records.values() for record in records}
         for branch in branches:
             for passed in (False,) if branch.gate is None else (False, True):
                 actions = branch.passing_actions if passed else branch.actions
@@ -84,7 +84,7 @@ class Running:
                     site for site in recorded if branch.computes(site, sites)[passed]
                 }
         self._probes = {branch.gate.probe for branch in branches if branch.gate is not None}
-        records = (record for found in self._records.values() for record in found)
+        records = (record for group in self._records.values() for record in group)
         self._bases = {record.base for record in records if record.base is not None}
         self.touched = self._probes.union(self._records, self._bases, *self._stand_ins.values())
 
@@ -130,11 +130,11 @@ class Running:
             self._inputs[name] = hidden
 
     def stand_in(self, group: Group, name: str) -> tuple[Site, Action] | None:
-        """What these rows take for a site, and how; None where they compute it."""
+        """The site and the action that replace a site in these rows; None where they compute it."""
         return self._stand_ins[group.key].get(name)
 
     def without(self, group: Group, site: Site, action: Action, hidden: Tensor) -> Tensor:
-        """What stands in for the output of rows [B, ...] that do not compute."""
+        """The output of rows [B, ...] that do not compute a site, from its input ``hidden``."""
         if action.kind == "skip":
             return hidden if site.residual else torch.zeros_like(hidden)
         assert self._memory is not None
@@ -158,15 +158,15 @@ class Running:
             assert isinstance(self._memory, RowMemory)
             difference = gate.measure == "change" and self._sites[name].residual
             computed = output[group.at] - hidden[group.at] if difference else output[group.at]
-            known = self._memory.get(
+            expected = self._memory.get(
                 group.branch.name, gate.feature, self._coordinate, gate.order, rows=group.rows
             )
-            mask = gate.passes(computed, known)
+            mask = gate.passes(computed, expected)
             self._passed[group.branch.name] = mask
             self._memory.passed(mask, gate.saves)
 
     def record(self, name: str, hidden: Tensor, output: Tensor) -> None:
-        """Store the features that are known once a site has run."""
+        """Store the features that a site's run completes; tensors are [B, ...]."""
         for record in self._records.get(name, ()):
             groups = self.groups(len(hidden))
             storing = [group for group in groups if record.site in self._stored[group.key]]
@@ -187,20 +187,20 @@ class Running:
 
 
 def _records(sites: SiteTable, memory: FeatureMemory | None) -> dict[str, list[_Record]]:
-    """What is stored, by the module after which it is known."""
-    found: dict[str, list[_Record]] = {}
+    """The features to store, by the module that has run when they can be."""
+    records: dict[str, list[_Record]] = {}
     for feature in memory.keep if memory is not None else ():
         site = sites[feature_site(feature)]
         first, last = (site.members[0], site.members[-1]) if site.members else (site.name,) * 2
         difference = site.residual and feature == site.name
-        found.setdefault(last, []).append(
+        records.setdefault(last, []).append(
             _Record(feature, site.name, first if difference else None)
         )
-    return found
+    return records
 
 
 def gather_rows(value: Any, groups: Sequence[Group], total: int) -> Any:
-    """The rows of some groups, of whatever has a row for each of a batch of ``total``."""
+    """The groups' rows of a tensor [total, ...]; anything else is returned as it is."""
     if not isinstance(value, Tensor) or value.dim() == 0 or len(value) != total:
         return value
     parts = [value[group.at] for group in groups]
@@ -208,7 +208,7 @@ def gather_rows(value: Any, groups: Sequence[Group], total: int) -> Any:
 
 
 def scatter_rows(pieces: Sequence[tuple[slice | Tensor, Tensor]], total: int) -> Tensor:
-    """Rows at their places in a batch of ``total``."""
+    """A tensor [total, ...] put together from pieces of its rows."""
     if len(pieces) == 1:
         return pieces[0][1]
     starts = [at.start for at, _ in pieces if isinstance(at, slice)]

@@ -70,10 +70,10 @@ class SiteTable(Mapping[str, Site]):
 
     def parents(self, name: str) -> list[str]:
         """The sites that contain a site or range, the innermost first."""
-        found: list[str] = []
-        while (parent := self[found[-1] if found else name].parent) is not None:
-            found.append(parent)
-        return found
+        containing: list[str] = []
+        while (parent := self[containing[-1] if containing else name].parent) is not None:
+            containing.append(parent)
+        return containing
 
     def canonical(self, name: str) -> str:
         """The name; of a range of one, the site's."""
@@ -112,16 +112,16 @@ class SiteTable(Mapping[str, Site]):
         )
 
     def stand_ins(self, actions: Mapping[str, Action]) -> dict[str, tuple[Site, Action]]:
-        """For each site whose module is not run: what is taken for it, and how.
+        """The site and the action that replace each site whose module is not run.
 
         The first member of a range stands for all of it, and the others pass their input on.
         """
-        found: dict[str, tuple[Site, Action]] = {}
+        stand_ins: dict[str, tuple[Site, Action]] = {}
         for name, action in actions.items():
             site = self[name]
-            found |= {member: (self[member], Action("skip")) for member in site.members}
-            found[site.members[0] if site.members else name] = (site, action)
-        return found
+            stand_ins |= {member: (self[member], Action("skip")) for member in site.members}
+            stand_ins[site.members[0] if site.members else name] = (site, action)
+        return stand_ins
 
     def _range(self, name: str) -> Site:
         first, separator, last = name.partition(RANGE)

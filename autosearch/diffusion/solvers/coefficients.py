@@ -125,13 +125,13 @@ def _lagrange(
     update: Update, interval: Interval, log_snrs: Mapping[int, float], schedule: NoiseSchedule
 ) -> Coefficients:
     used = update.used
-    known = [log_snrs[j] for j in used]
+    levels = [log_snrs[j] for j in used]
     coordinate = schedule.time if update.form == "deis_t" else _rho
-    if len({coordinate(value) for value in known}) < len(known):
+    if len({coordinate(value) for value in levels}) < len(levels):
         # Beyond its range a discrete schedule has one time for all levels.
         coordinate = _rho
-    found = lagrange_weights(interval.start, interval.end, known, coordinate)
-    weights = {j: interval.next_sigma * c for j, c in zip(used, found, strict=True)}
+    shares = lagrange_weights(interval.start, interval.end, levels, coordinate)
+    weights = {j: interval.next_sigma * c for j, c in zip(used, shares, strict=True)}
     state = interval.next_alpha / interval.alpha
     return Coefficients(state, weights, kept=interval.next_sigma)
 

@@ -28,6 +28,8 @@ from autosearch.errors import UserError
 
 __all__ = ["STATISTICS", "Statistics"]
 
+# The name of the artifact in recipes.
+STATISTICS = "v3"
 # A step is integrated over the table's levels and so many even ones.
 _NODES = 64
 _KEPT = 256
@@ -36,7 +38,7 @@ _NAMES = ("log_snr", "l", "s", "b")
 
 @dataclass(frozen=True)
 class _Integrals:
-    """From the start of a step to each point, [points, *sample_shape]."""
+    """Integrals from the start of a step to each point, [points, *sample_shape]."""
 
     log_snr: Tensor
     linear: Tensor
@@ -46,9 +48,13 @@ class _Integrals:
 
 @dataclass(frozen=True)
 class _Weights:
-    """What a step is, in double precision: all of the sample's shape.
+    """The weights of a step in double precision, each [*sample_shape].
 
-    ``data`` and ``noise`` are by the index of the evaluation.
+    Attributes:
+        state: of the state at the start.
+        data: of the data, by the index of the evaluation.
+        noise: of the noise, by the index of the evaluation.
+        constant: what is added.
     """
 
     state: Tensor
@@ -59,27 +65,27 @@ class _Weights:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending log-SNRs."""
+    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending half log-SNRs."""
 
     log_snr: Tensor
     l: Tensor  # noqa: E741 - the paper's name
     s: Tensor
     b: Tensor
-    _found: dict[object, _Weights] = field(default_factory=dict, repr=False, compare=False)
+    _weights_held: dict[object, _Weights] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, Tensor], *, shape: tuple[int, ...], where: str
     ) -> "Statistics":
-        """Of an artifact's tensors, in double precision.
+        """The statistics that an artifact's tensors are, in double precision.
 
         Raises:
             UserError: when they are not statistics of samples of this shape.
         """
         levels = tensors["log_snr"].numel() if "log_snr" in tensors else 0
         wanted = {"log_snr": (levels,)} | dict.fromkeys(_NAMES[1:], (levels, *shape))
-        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if levels < 2 or any(found.get(name) != wanted[name] for name in _NAMES):
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if levels < 2 or any(shapes.get(name) != wanted[name] for name in _NAMES):
             raise UserError(
                 f"{where}: holds no statistics for samples of shape {list(shape)}; measure this "
                 "model: autosearch calibrate"
@@ -88,7 +94,7 @@ class Statistics:
         return cls(log_snr, linear, scale, offset)
 
     def step(self, update: Update, interval: Interval, points: Mapping[int, Evaluation]) -> Tensor:
-        """The state at the end of a step."""
+        """The state [N, *sample_shape] at the end of a step."""
         weights = self._weights(update, interval, {j: p.log_snr for j, p in points.items()})
         start = points[update.start]
         like = start.x
@@ -107,11 +113,11 @@ class Statistics:
         self, update: Update, interval: Interval, log_snrs: Mapping[int, float]
     ) -> _Weights:
         key = (update, interval, tuple(sorted(log_snrs.items())))
-        if key not in self._found:
-            if len(self._found) >= _KEPT:
-                self._found.clear()
-            self._found[key] = self._integrated(update, interval, log_snrs)
-        return self._found[key]
+        if key not in self._weights_held:
+            if len(self._weights_held) >= _KEPT:
+                self._weights_held.clear()
+            self._weights_held[key] = self._integrated(update, interval, log_snrs)
+        return self._weights_held[key]
 
     def _integrated(
         self, update: Update, interval: Interval, log_snrs: Mapping[int, float]
@@ -156,7 +162,7 @@ class Statistics:
         return _Integrals(points.to(self.l.device), linear, scale, offset)
 
     def _at(self, table: Tensor, log_snrs: Tensor) -> Tensor:
-        """Linear between the table's levels, the last one's beyond them."""
+        """A table's values, linear between its levels and constant beyond them."""
         own, at = self.log_snr, log_snrs.to(table.device)
         at = at.clamp(float(own[0]), float(own[-1]))
         above = torch.searchsorted(own, at).clamp(1, len(own) - 1)
@@ -197,7 +203,3 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
     series_whole = sum(near**n / math.factorial(n + 1) for n in range(9))
     series_later = sum(near**n / (math.factorial(n) * (n + 2)) for n in range(9))
     return torch.where(small, series_whole, whole), torch.where(small, series_later, later)
-
-
-# What the artifact is called in recipes.
-STATISTICS = "v3"

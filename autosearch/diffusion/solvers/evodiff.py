@@ -89,5 +89,7 @@ def _onto(a: Tensor, b: Tensor) -> Tensor:
     """
     dims = tuple(range(2, a.dim())) if a.dim() > 2 else (1,)
     size = (b * b).sum(dims, keepdim=True)
-    found = (a * b).sum(dims, keepdim=True) / size
-    return torch.where(size > 0, found, torch.zeros_like(found)).clamp(-_LARGEST, _LARGEST)
+    coefficient = (a * b).sum(dims, keepdim=True) / size
+    return torch.where(size > 0, coefficient, torch.zeros_like(coefficient)).clamp(
+        -_LARGEST, _LARGEST
+    )

@@ -34,13 +34,13 @@ def lagrange_weights(
     half = (end - start) / 2
     at = start + half * (_NODES + 1)
     measure = half * _WEIGHTS * np.exp(end - at)
-    places = np.array([coordinate(value) for value in at.tolist()])
-    known = [coordinate(value) for value in log_snrs]
+    points = np.array([coordinate(value) for value in at.tolist()])
+    nodes = [coordinate(value) for value in log_snrs]
     weights = []
-    for j, own in enumerate(known):
+    for j, own in enumerate(nodes):
         basis = math.prod(
-            ((places - other) / (own - other) for i, other in enumerate(known) if i != j),
-            start=np.ones_like(places),
+            ((points - other) / (own - other) for i, other in enumerate(nodes) if i != j),
+            start=np.ones_like(points),
         )
         weights.append(-float(measure @ basis))
     return weights

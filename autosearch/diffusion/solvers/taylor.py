@@ -52,10 +52,10 @@ def difference_weights(distances: Sequence[float], derivative: int) -> list[floa
     rows = [np.asarray(distances)]
     for m in range(2, len(distances) + 1):
         rows.append(rows[-1] * rows[0] / m)
-    wanted = np.zeros(len(distances))
-    wanted[derivative - 1] = 1.0
-    found: list[float] = np.linalg.solve(np.stack(rows), wanted).tolist()
-    return found
+    derivatives = np.zeros(len(distances))
+    derivatives[derivative - 1] = 1.0
+    weights: list[float] = np.linalg.solve(np.stack(rows), derivatives).tolist()
+    return weights
 
 
 def phi(k: int, z: float) -> float:
@@ -75,29 +75,13 @@ def phi(k: int, z: float) -> float:
     return value
 
 
-def _linear(z: float, coefficient: float) -> float:
-    return 1.0 + coefficient * abs(z)
-
-
-def _exp(z: float, coefficient: float) -> float:
-    return 1.0 + coefficient * math.expm1(z)
-
-
-def _unipc_bh1(z: float, coefficient: float) -> float:
-    """UniPC's second order with ``B(h) = h`` (Zhao et al. 2023)."""
-    return 0.5 / phi(2, z)
-
-
-def _unipc_bh2(z: float, coefficient: float) -> float:
-    """UniPC's with ``B(h) = exp(h) - 1``, which is DPM-Solver's second order."""
-    return 0.5 * phi(1, z) / phi(2, z)
-
-
 RELAXATIONS: Mapping[str, Callable[[float, float], float]] = {
-    "linear": _linear,
-    "exp": _exp,
-    "unipc_bh1": _unipc_bh1,
-    "unipc_bh2": _unipc_bh2,
+    "linear": lambda z, coefficient: 1.0 + coefficient * abs(z),
+    "exp": lambda z, coefficient: 1.0 + coefficient * math.expm1(z),
+    # UniPC's second order with B(h) = h (Zhao et al. 2023), and with B(h) = exp(h) - 1, which is
+    # DPM-Solver's.
+    "unipc_bh1": lambda z, _: 0.5 / phi(2, z),
+    "unipc_bh2": lambda z, _: 0.5 * phi(1, z) / phi(2, z),
 }
 
 

@@ -68,11 +68,17 @@ class Corrector:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A point of the trajectory: the state, and what the network said there.
+    """A point of the trajectory: the state, and the network's prediction there.
 
-    ``data`` and ``noise`` (None at sigma 0) are one prediction in two forms. After a pseudo
-    corrector, ``x`` is the corrected state and they are still what was said of the predicted one.
-    ``unguided`` is the prediction whose noise stays in the state, where a step renoises with it.
+    After a pseudo corrector, ``x`` is the corrected state and the prediction still that at the
+    uncorrected one.
+
+    Attributes:
+        log_snr: half log-SNR, log(alpha/sigma).
+        x: the state [N, *sample_shape].
+        data: predicted clean data [N, *sample_shape].
+        noise: the same prediction as noise; None at sigma 0.
+        unguided: the prediction whose noise stays in the state, where a step renoises with it.
     """
 
     log_snr: float
@@ -84,7 +90,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Interval:
-    """From log-SNR ``start`` to ``end``, with alpha and sigma at both; ends may be infinite."""
+    """Half log-SNRs ``start`` and ``end``, with alpha and sigma at both; either may be infinite."""
 
     start: float
     end: float
@@ -95,5 +101,5 @@ class Interval:
 
     @property
     def h(self) -> float:
-        """Step length in log-SNR; infinite where an end is."""
+        """Step length in half log-SNR; infinite where an end is."""
         return self.end - self.start

@@ -20,7 +20,7 @@ from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
-from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.models.dit import DiT, DiTConfig
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
@@ -241,7 +241,7 @@ def test_a_weaker_run_skips_its_own_sites_alone(site: str, denoiser: Recording) 
         close(found[one.name], denoiser.denoise(x, 700.0, labels, branches=[one])[one.name])
     apart(found["weak1"], found["cond"])
     close(found["cond"], run(make_network(), x, 700.0, labels))
-    assert plan.macs == 3 * denoiser.macs - denoiser.macs_per_site[site]
+    assert plan.macs == 3 * denoiser.macs - SiteTable(denoiser.sites)[site].macs
     v = found["cond"] * 4.5 - found["uncond"] * 2 - found["weak1"] * 1.5
     alpha, sigma = denoiser.schedule.alpha_sigma(denoiser.schedule.log_snr(700.0))
     torch.testing.assert_close(
@@ -334,7 +334,7 @@ def test_a_branch_without_history_computes(denoiser: Recording) -> None:
         {"cond": {"block.1"}, "uncond": set()},
         {"cond": {"block.1"}, "uncond": {"block.1"}},
     ]
-    saved = 4 * denoiser.macs_per_site["block.1"]
+    saved = 4 * SiteTable(denoiser.sites)["block.1"].macs
     assert plan.macs == 6 * denoiser.macs - saved
     assert sample(denoiser, plan, *inputs()).isfinite().all()
     assert denoiser.ran == [("cond",)] * 2 + [("cond", "uncond")] * 2
