@@ -7,6 +7,7 @@ All in float64 and in torch, whose number of threads a search sets to one: the t
 matrix product make this several times slower on busy cores.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from autosearch._typing import Array
 from autosearch.objectives.jackknife import cut
 
-__all__ = ["FrechetReference", "Moments", "leave_one_out"]
+__all__ = ["FrechetReference", "Moments", "leave_one_out", "leave_one_out_moments"]
 
 
 @dataclass(frozen=True)
@@ -74,18 +75,19 @@ class FrechetReference:
         return float(shift @ shift + covariance.trace() + self.trace - 2.0 * cross)
 
 
+def leave_one_out_moments(parts: Tensor) -> Iterator[Moments]:
+    """The moments of all rows of blocks [B, n, d], then those without each block."""
+    whole = Moments.of(parts.flatten(0, 1))
+    yield whole
+    yield from (whole - Moments.of(part) for part in parts)
+
+
 def leave_one_out(rows: Array, blocks: int, reference: FrechetReference) -> tuple[float, Array]:
     """The distance of rows [N, d] to the reference, and [blocks] without each block.
 
     O(N d^2 + blocks d^3) time and O(N d + d^2) memory.
     """
-    parts = torch.from_numpy(cut(rows, blocks))
     # Shifted, so that the numbers are small and subtracting a block's sums loses no digits.
-    shifted = parts - reference.mean
-    whole = Moments.of(shifted.flatten(0, 1))
-    theta = reference.distance(whole.mean, whole.covariance)
-    without = np.empty(blocks)
-    for block, part in enumerate(shifted):
-        rest = whole - Moments.of(part)
-        without[block] = reference.distance(rest.mean, rest.covariance)
-    return theta, without
+    shifted = torch.from_numpy(cut(rows, blocks)) - reference.mean
+    distances = [reference.distance(m.mean, m.covariance) for m in leave_one_out_moments(shifted)]
+    return distances[0], np.array(distances[1:])

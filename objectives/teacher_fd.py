@@ -8,12 +8,14 @@ the model itself is from the data, which no way of sampling from it changes for 
 luck.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from autosearch._typing import Array, Rows
 from autosearch.objectives.base import Estimate, Objective
-from autosearch.objectives.frechet import FrechetReference, Moments
+from autosearch.objectives.frechet import FrechetReference, Moments, leave_one_out_moments
 from autosearch.objectives.jackknife import cut, from_leave_one_out
 from autosearch.objectives.rows import sample_rows
 
@@ -81,25 +83,22 @@ class _Target:
         self.wanted = wanted
         self._middle = wanted.mean(axis=0)
         self._axes, _ = components(wanted)
-        parts, whole = self._sums(wanted, blocks)
-        self._references = [_reference(sums) for sums in (whole, *(whole - one for one in parts))]
         self._blocks = blocks
+        self._references = [
+            FrechetReference.of(one.mean.numpy(), one.covariance.numpy())
+            for one in self._moments(wanted)
+        ]
 
     def distances(self, ends: Array) -> tuple[float, Array]:
-        """Of samples [N, D]: of all, and [blocks] without each block."""
-        parts, whole = self._sums(ends, self._blocks)
-        sides = (whole, *(whole - one for one in parts))
-        found = [_distance(*pair) for pair in zip(sides, self._references, strict=True)]
-        return found[0], np.array(found[1:])
+        """Squared distances of samples [N, D]: of all, and [blocks] without each block."""
+        pairs = zip(self._moments(ends), self._references, strict=True)
+        distances = [_distance(*pair) for pair in pairs]
+        return distances[0], np.array(distances[1:])
 
-    def _sums(self, rows: Array, blocks: int) -> tuple[list[Moments], Moments]:
-        """Of each block and of all, on the components."""
-        cuts = torch.from_numpy(cut((rows - self._middle) @ self._axes, blocks))
-        return [Moments.of(one) for one in cuts], Moments.of(cuts.flatten(0, 1))
-
-
-def _reference(sums: Moments) -> FrechetReference:
-    return FrechetReference.of(sums.mean.numpy(), sums.covariance.numpy())
+    def _moments(self, rows: Array) -> Iterator[Moments]:
+        """Moments of rows [N, D] on the components: of all, then without each block."""
+        cuts = cut((rows - self._middle) @ self._axes, self._blocks)
+        return leave_one_out_moments(torch.from_numpy(cuts))
 
 
 def _distance(here: Moments, there: FrechetReference) -> float:

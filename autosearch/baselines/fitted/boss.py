@@ -19,15 +19,14 @@ from autosearch._typing import Array
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import Recorded, mean_square, recorded
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.fitted.fine_trajectory import Trajectory, mean_square, record_trajectory
 from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.sampling.sampler import plan_statistics
 from autosearch.diffusion.solvers import next_state
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "cheapest_path", "edge_costs", "straightened"]
+__all__ = ["FITS", "cheapest_path", "edge_costs", "straighten"]
 
 _FINE = 100
 _SAMPLES = 100
@@ -60,31 +59,33 @@ def cheapest_path(costs: Array, steps: int) -> list[int]:
     return path
 
 
-def edge_costs(recipe: Recipe, calibrator: Calibrator, way: Recorded) -> Array:
+def edge_costs(recipe: Recipe, calibrator: Calibrator, trajectory: Trajectory) -> Array:
     """The error [points, points] of one step between points of a trajectory.
 
     The step is the recipe's first as it is without history.
     """
-    count = len(way.states)
+    count = len(trajectory.states)
     costs = np.full((count, count), math.inf)
     statistics = plan_statistics(calibrator.plan(recipe), calibrator.denoiser)
     template = recipe.steps[0].model_copy(update={"corrector": "none", "eta": 0.0})
     with torch.inference_mode():
         for i in range(count - 1):
             for j in range(i + 1, count):
-                ((update, _),) = compile_updates([template], [way.log_snrs[i], way.log_snrs[j]])
+                ((update, _),) = compile_updates(
+                    [template], [trajectory.log_snrs[i], trajectory.log_snrs[j]]
+                )
                 reached = next_state(
                     update,
-                    {-1: way.evaluations[i]},
-                    way.log_snrs[j],
+                    {-1: trajectory.evaluations[i]},
+                    trajectory.log_snrs[j],
                     schedule=calibrator.denoiser.schedule,
                     statistics=statistics,
                 )
-                costs[i, j] = mean_square(reached, way.states[j])
+                costs[i, j] = mean_square(reached, trajectory.states[j])
     return costs
 
 
-def straightened(
+def straighten(
     recipe: Recipe, calibrator: Calibrator, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
     """The recipe at the times of the cheapest path of as many steps.
@@ -100,27 +101,23 @@ def straightened(
     """
     if any(step.weights is not None for step in recipe.steps):
         raise UserError("BOSS: the recipe's weights belong to its times; leave one of them out")
-    way = recorded(recipe, calibrator, steps=fine, samples=samples)
-    path = cheapest_path(edge_costs(recipe, calibrator, way), len(recipe.steps))
-    return at_points(recipe, way, path)
+    trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples)
+    path = cheapest_path(edge_costs(recipe, calibrator, trajectory), len(recipe.steps))
+    return move_to_points(recipe, trajectory, path)
 
 
-def at_points(recipe: Recipe, way: Recorded, path: Sequence[int]) -> Recipe:
+def move_to_points(recipe: Recipe, trajectory: Trajectory, path: Sequence[int]) -> Recipe:
     """The recipe's steps at the times of a trajectory's points; the path's end is not one."""
-    points = [way.recipe.steps[i] for i in path[: len(recipe.steps)]]
+    points = [trajectory.recipe.steps[i] for i in path[: len(recipe.steps)]]
     return with_steps(recipe, [{"time": at.time, "log_snr": at.log_snr} for at in points])
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, fine: int, samples: int) -> float:
-    return fine * samples
 
 
 FITS = {
     "boss": Fit(
         "BOSS (2023): the times of the cheapest path over local errors of one step",
         (Setting("fine steps", _FINE, 2, 1000), Setting("samples", _SAMPLES, 1, 10_000)),
-        straightened,
+        straighten,
         "time",
-        forwards=_forwards,
+        forwards=lambda recipe, denoiser, fine, samples: fine * samples,
     )
 }

@@ -8,9 +8,8 @@ from typing import Any
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted import FITS, Calibrator, Fit
-from autosearch.baselines.fitted.calibration_file import write_calibration
 from autosearch.baselines.fitted.cascade import Cascade
-from autosearch.baselines.fitted.v3 import statistics
+from autosearch.baselines.fitted.v3 import statistics, write_calibration
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError, unknown_name

@@ -13,7 +13,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.diffusion.plan.reachability import saved
+from autosearch.diffusion.plan.reachability import saved_macs
 from autosearch.diffusion.sampling.sampler import Network, State, trajectory
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
@@ -80,7 +80,7 @@ class Calibrator:
             branches: Sequence[Branch] = (COND,),
             memory: FeatureMemory | None = None,
         ) -> dict[str, Tensor]:
-            run = sum(denoiser.macs - saved(branch.actions, table) for branch in branches)
+            run = sum(denoiser.macs - saved_macs(branch.actions, table) for branch in branches)
             self.macs += run * len(x)
             return inner(x, t, condition, branches=branches, memory=memory)
 
@@ -128,7 +128,7 @@ class Calibrator:
                 )
             )
 
-    def on_the_way(self, recipe: Recipe, samples: int) -> list[Sampled]:
+    def evaluation_states(self, recipe: Recipe, samples: int) -> list[Sampled]:
         """The state at which each step of a recipe evaluates the network."""
         steps = self.plan(recipe).steps
         return [

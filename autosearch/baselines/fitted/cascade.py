@@ -69,15 +69,6 @@ class Cascade:
             raise UserError(
                 f"{path}: no cascade of DC-Solver; make one: autosearch calibrate"
             ) from None
-        return cls.from_dict(data, where=str(path))
-
-    @classmethod
-    def from_dict(cls, data: Any, *, where: str) -> "Cascade":
-        """Of plain data.
-
-        Raises:
-            UserError: when it is no cascade.
-        """
         known = data if isinstance(data, Mapping) else {}
         numbers, model = known.get("coefficients"), known.get("model")
         if (
@@ -87,11 +78,11 @@ class Cascade:
             or len(numbers) != len(_POWERS)
         ):
             raise UserError(
-                f"{where}: no cascade of DC-Solver ({shortened(data)}); make one: autosearch "
+                f"{path}: no cascade of DC-Solver ({shortened(data)}); make one: autosearch "
                 "calibrate MODEL --method dc"
             )
         if not all(isinstance(number, (int, float)) for number in numbers):
-            raise UserError(f"{where}: its coefficients are no numbers; make it again")
+            raise UserError(f"{path}: its coefficients are no numbers; make it again")
         return cls([float(number) for number in numbers], model)
 
     def to_dict(self) -> dict[str, Any]:

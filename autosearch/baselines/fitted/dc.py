@@ -8,7 +8,6 @@ Published: 40 iterations of AdamW at rate 0.1 against the nearest earlier state 
 which passes through the recipe's own times; a ratio that gains nothing stays 1.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,13 +21,13 @@ from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.compensation import LEAST_HISTORY
-from autosearch.diffusion.sampling.sampler import Network, plan_statistics
+from autosearch.diffusion.sampling.sampler import plan_statistics
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "compensating"]
+__all__ = ["FITS", "fit_compensation"]
 
 _SAMPLES = 20
 _FINE = 200
@@ -38,7 +37,7 @@ _PRECISION = 1e-3
 _TRIED = 8
 
 
-def compensating(
+def fit_compensation(
     recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES, fine: int = _FINE
 ) -> Recipe:
     """The recipe with a ratio in every step from the third on.
@@ -64,52 +63,51 @@ def compensating(
     stepper = Stepper(plan, calibrator.denoiser.schedule, start, statistics=statistics)
     with torch.inference_mode():
         while not stepper.finished:
-            said = network.evaluate(stepper.step, stepper.x)
+            evaluation = network.evaluate(stepper.step, stepper.x)
             ahead = stepper.fork(stepper.plan)
-            if ahead.tell(said) and stepper.done + 1 >= LEAST_HISTORY:
-                here = _Place(found, calibrator, stepper, network, said, wanted[stepper.done + 1])
-                found = _with_ratio(found, stepper.done, here.best_ratio())
+            if ahead.tell(evaluation) and stepper.done + 1 >= LEAST_HISTORY:
+                target = wanted[stepper.done + 1]
+                ratio = _best_ratio(found, calibrator, stepper, evaluation, target)
+                found = _with_ratio(found, stepper.done, ratio)
                 ahead = stepper.fork(calibrator.plan(found))
-                ahead.tell(said)
+                ahead.tell(evaluation)
             stepper = ahead
     return with_steps(recipe, [{"compensation": step.compensation} for step in found.steps])
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a ratio is to be chosen: a march, what was said there, and where to go."""
+def _best_ratio(
+    recipe: Recipe, calibrator: Calibrator, stepper: Stepper, evaluation: Evaluation, wanted: Tensor
+) -> float:
+    """The ratio, to a thousandth, of the stepper's next step; 1 unless another one is better.
 
-    recipe: Recipe
-    calibrator: Calibrator
-    stepper: Stepper
-    network: Network
-    said: Evaluation
-    wanted: Tensor
+    Args:
+        recipe: with the ratios of the steps before.
+        calibrator: the model.
+        stepper: where the step begins.
+        evaluation: the network's evaluation there.
+        wanted: the state [N, *sample_shape] that the step should reach.
+    """
+    network = calibrator.network(len(wanted))
 
-    def best_ratio(self) -> float:
-        """Rounded to a thousandth; 1 unless another one is better."""
-        search = minimize_scalar(
-            self.error, bounds=_BOUNDS, method="bounded", options={"xatol": _PRECISION}
-        )
-        ratio = round(float(search.x), 3)
-        return ratio if self.error(ratio) < self.error(1.0) else 1.0
-
-    def error(self, ratio: float) -> float:
+    def error(ratio: float) -> float:
         """The mean square distance after the step and what its corrector does about it."""
-        plan = self.calibrator.plan(_with_ratio(self.recipe, self.stepper.done, float(ratio)))
-        ahead = self.stepper.fork(plan)
-        ahead.tell(self.said)
-        corrector = plan.steps[ahead.done - 1].corrector
-        if corrector is None:
-            return mean_square(ahead.x, self.wanted)
-        complete = ahead.tell(self.network.evaluate(ahead.step, ahead.x))
-        return mean_square(ahead.newest.x if complete else ahead.x, self.wanted)
+        plan = calibrator.plan(_with_ratio(recipe, stepper.done, float(ratio)))
+        ahead = stepper.fork(plan)
+        ahead.tell(evaluation)
+        if plan.steps[ahead.done - 1].corrector is None:
+            return mean_square(ahead.x, wanted)
+        complete = ahead.tell(network.evaluate(ahead.step, ahead.x))
+        return mean_square(ahead.newest.x if complete else ahead.x, wanted)
+
+    search = minimize_scalar(error, bounds=_BOUNDS, method="bounded", options={"xatol": _PRECISION})
+    ratio = round(float(search.x), 3)
+    return ratio if error(ratio) < error(1.0) else 1.0
 
 
 def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
-    steps = list(recipe.steps)
-    steps[i] = steps[i].model_copy(update={"compensation": ratio})
-    return recipe.model_copy(update={"steps": steps})
+    return with_steps(
+        recipe, [{"compensation": ratio} if j == i else {} for j in range(len(recipe.steps))]
+    )
 
 
 def _predicted(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
@@ -128,7 +126,7 @@ FITS = {
     "dc": Fit(
         "DC-Solver (2024): each newest prediction taken at the time that leads to the fine path",
         (Setting("samples", _SAMPLES, 1, 10_000), Setting("fine steps", _FINE, 2, 1000)),
-        compensating,
+        fit_compensation,
         "compensation",
         forwards=_forwards,
     ),

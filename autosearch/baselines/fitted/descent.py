@@ -16,7 +16,7 @@ _GAIN = 0.02
 
 
 def descend(
-    missed: Callable[[Array], Array], start: Array, *, rounds: int, tries: int
+    residuals: Callable[[Array], Array], start: Array, *, rounds: int, tries: int
 ) -> tuple[Array, float]:
     """Where a sum of squares is least near a start, and that least sum.
 
@@ -25,15 +25,15 @@ def descend(
     (``least_squares``) takes the steps.
 
     Args:
-        missed: the residuals [R] of numbers [K].
+        residuals: the residuals [R] of numbers [K].
         start: numbers [K] to begin with.
         rounds: how often slopes are measured, at most.
         tries: evaluations of a round, beside those of its finite differences.
     """
     best, least = start, np.inf
     for _ in range(rounds):
-        slopes = _Slopes(missed)
-        found = least_squares(slopes.missed, best, jac=slopes.here, max_nfev=tries)
+        slopes = _Slopes(residuals)
+        found = least_squares(slopes.residuals, best, jac=slopes.here, max_nfev=tries)
         gained = 2 * found.cost < (1 - _GAIN) * least
         if 2 * found.cost < least:
             best, least = found.x, float(2 * found.cost)
@@ -50,14 +50,14 @@ def most_evaluations(size: int, *, rounds: int, tries: int) -> int:
 class _Slopes:
     """[R, K] slopes where a descent stands, by Broyden's updates from finite differences."""
 
-    def __init__(self, missed: Callable[[Array], Array]) -> None:
-        self._missed = missed
+    def __init__(self, residuals: Callable[[Array], Array]) -> None:
+        self._missed = residuals
         self._found: Array | None = None
         # Where the descent stands, and the residuals there; and those of the latest evaluation.
         self._base: tuple[Array, Array] | None = None
         self._latest: dict[bytes, Array] = {}
 
-    def missed(self, x: Array) -> Array:
+    def residuals(self, x: Array) -> Array:
         value = self._missed(x)
         self._latest[x.tobytes()] = value
         if self._found is not None and self._base is not None:

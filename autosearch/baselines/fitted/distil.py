@@ -58,9 +58,9 @@ class Lesson:
     labels: Tensor | None
     target: Tensor
 
-    def loss(self, said: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor) -> Tensor:
         """Mean squared distance of a prediction."""
-        return nn.functional.mse_loss(said, self.target)
+        return nn.functional.mse_loss(prediction, self.target)
 
 
 def pool(denoiser: Denoiser, seed: int) -> Pool:

@@ -15,15 +15,14 @@ from autosearch._typing import Array
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.network_states import features, way
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.fitted.network_states import features, network_states
 from autosearch.diffusion.sites.memory import extrapolate
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import output_feature
 
-__all__ = ["FITS", "dp_cached", "forecast_errors", "key_steps"]
+__all__ = ["FITS", "fit_dpcache", "forecast_errors", "key_steps"]
 
 # Published: ten, and one does.
 _SAMPLES = 20
@@ -31,7 +30,7 @@ _SAMPLES = 20
 _FORCED = 3
 
 
-def dp_cached(
+def fit_dpcache(
     recipe: Recipe, calibrator: Calibrator, computed: int, order: int, samples: int = _SAMPLES
 ) -> Recipe:
     """Let all but ``computed`` steps forecast the output of the stack of blocks.
@@ -118,7 +117,7 @@ def _outputs(
     """Times and outputs of the last block at the steps that ask the network, branches together."""
     site = span(blocks(calibrator.denoiser.sites))
     feature = output_feature(site)
-    states = way(recipe, calibrator, samples)
+    states = network_states(recipe, calibrator, samples)
     shared = set.intersection(*({branch.name for branch in at.step.branches} for at in states))
     if not shared:
         raise UserError("dpcache: the recipe's steps have no branch in common; guide them all")
@@ -130,18 +129,14 @@ def _outputs(
     return [at.step.time for at in states], found
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, computed: int, order: int) -> float:
-    # On the way, and once more for the features.
-    return 2 * _SAMPLES * len(recipe.steps)
-
-
 FITS = {
     "dpcache": Fit(
         "DPCache (2026): the steps that compute, by dynamic programming over measured errors",
         (Setting("computed", 7, 1, 1000), Setting("order", 1, 0, 1)),
-        dp_cached,
+        fit_dpcache,
         "sites",
-        forwards=_forwards,
+        # On the way, and once more for the features.
+        forwards=lambda recipe, *_: 2 * _SAMPLES * len(recipe.steps),
         sites=True,
     )
 }

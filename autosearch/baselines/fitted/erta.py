@@ -12,20 +12,19 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.network_states import said, uncached
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.fitted.network_states import predict, uncached_predictions
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe, round_float
 
-__all__ = ["FITS", "erta_cached", "with_rectification", "with_shorter_intervals"]
+__all__ = ["FITS", "fit_erta", "with_rectification", "with_shorter_intervals"]
 
 # A step that went nowhere would be no step.
 _LEAST_INTERVAL = 0.05
 _SAMPLES = 100
 
 
-def erta_cached(
+def fit_erta(
     recipe: Recipe, calibrator: Calibrator, threshold: float, samples: int = _SAMPLES
 ) -> Recipe:
     """Let a recipe reuse its stack of blocks where that hardly changed, adjusted and rectified.
@@ -48,7 +47,7 @@ def erta_cached(
             "ERTACache: the recipe leaves something out already; give one that computes"
         )
     chosen, stored = [], None
-    for _, x, true in uncached(recipe, calibrator, samples):
+    for _, x, true in uncached_predictions(recipe, calibrator, samples):
         added = true - x
         near = stored is not None and _distance(stored, added) < threshold * _size(added)
         chosen.append({span(every): "reuse"} if near else {})
@@ -100,9 +99,11 @@ def _both(
     plan = calibrator.plan(bare)
     network = calibrator.network(samples, plan.new_memory(samples))
     found: list[tuple[Tensor, Tensor | None]] = []
-    for step, (_, x, true) in zip(plan.steps, uncached(recipe, calibrator, samples), strict=True):
+    for step, (_, x, true) in zip(
+        plan.steps, uncached_predictions(recipe, calibrator, samples), strict=True
+    ):
         with torch.inference_mode():
-            cached = said(network, step, x)
+            cached = predict(network, step, x)
         acts = any(branch.sites for branch in step.branches)
         found.append((true, cached if acts else None))
     return found
@@ -125,18 +126,14 @@ def _size(value: Tensor) -> float:
     return float(value.abs().mean())
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, threshold: float) -> float:
-    # Uncached, and both ways for the intervals and for the lines.
-    return 5 * _SAMPLES * len(recipe.steps)
-
-
 FITS = {
     "erta": Fit(
         "ERTACache (2025): reuse where little changes, its intervals and its errors mended",
         (Setting("threshold", 0.2, 0.0, 10.0, whole=False),),
-        erta_cached,
+        fit_erta,
         "sites",
-        forwards=_forwards,
+        # Uncached, and both ways for the intervals and for the lines.
+        forwards=lambda recipe, *_: 5 * _SAMPLES * len(recipe.steps),
         sites=True,
     )
 }

@@ -15,14 +15,14 @@ from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe, Step
 
-__all__ = ["Recorded", "fine_states", "mean_square", "plain_step", "recorded"]
+__all__ = ["Trajectory", "fine_states", "mean_square", "plain_step", "record_trajectory"]
 
 # The grid of a fine trajectory over a family's whole range.
 _GRIDS = {"vp": "linspace", "edm": "edm", "flow": "flow"}
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Trajectory:
     """A trajectory with everything on it.
 
     Attributes:
@@ -46,7 +46,9 @@ def plain_step(step: Step, time: float, log_snr: float | None, order: int = 1) -
     return Step(time=time, log_snr=log_snr, order=order, guidance=step.guidance, clip=step.clip)
 
 
-def recorded(recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int) -> Recorded:
+def record_trajectory(
+    recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int
+) -> Trajectory:
     """A DDIM trajectory over the model's whole range from the recipe's start to its end.
 
     Each of its steps is guided and clipped as the recipe's step is that covers its time.
@@ -73,7 +75,7 @@ def recorded(recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int
     whole = recipe.model_copy(update={**change, "pruned": []})
     states = calibrator.states(whole, samples)
     evaluations = [state.evaluation for state in states[1:] if state.evaluation is not None]
-    return Recorded(
+    return Trajectory(
         whole, [state.log_snr for state in states], [state.x for state in states], evaluations
     )
 

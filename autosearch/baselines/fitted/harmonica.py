@@ -35,7 +35,7 @@ from autosearch.diffusion.threads import one_thread
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "learned_router", "routed"]
+__all__ = ["FITS", "apply_router", "learn_router"]
 
 _SAMPLES = 20
 _ROUNDS = 30
@@ -46,7 +46,7 @@ _LARGEST = 5.0  # published
 _THRESHOLD = 0.5
 
 
-def learned_router(
+def learn_router(
     recipe: Recipe,
     calibrator: Calibrator,
     weight: float,
@@ -77,7 +77,7 @@ def learned_router(
         return _Training(calibrator, plan, samples).run(weight, rounds)
 
 
-def routed(recipe: Recipe, calibrator: Calibrator, router: Tensor) -> Recipe:
+def apply_router(recipe: Recipe, calibrator: Calibrator, router: Tensor) -> Recipe:
     """Reuse each site where its weight is at most one half."""
     names = parts(calibrator.denoiser.sites)
     reused = [
@@ -137,18 +137,18 @@ class _Training:
     ) -> Tensor:
         """One step of a trajectory, and of the optimiser; returns what the cached network says."""
         router = self.router
-        said = self._cached(at, router)
+        prediction = self._cached(at, router)
         if at.number:
             with torch.no_grad():
-                true = self._said(at, {}, None)
-            error = (said - true).square().mean() / true.square().mean()
+                true = self._predict(at, {}, None)
+            error = (prediction - true).square().mean() / true.square().mean()
             optimizer.zero_grad()
             loss = proxies[at.number] * error + weight * router[at.number].mean()
             torch.autograd.backward(loss)
             optimizer.step()
             with torch.no_grad():
                 self.numbers.clamp_(-_LARGEST, _LARGEST)
-        return said.detach()
+        return prediction.detach()
 
     def _image_errors(self, noise: Tensor) -> Tensor:
         """[steps], mean 1: how far the end moves when one step after the other is cached."""
@@ -168,8 +168,8 @@ class _Training:
     def _end(self, noise: Tensor, weights: Tensor) -> Tensor:
         return self._travel(noise, lambda at: self._cached(at, weights))
 
-    def _travel(self, noise: Tensor, say: Callable[[_At], Tensor]) -> Tensor:
-        """The end of the plan's trajectory along what is said at each step."""
+    def _travel(self, noise: Tensor, predict: Callable[[_At], Tensor]) -> Tensor:
+        """The end of the plan's trajectory along the predictions of `predict`."""
         schedule = self.denoiser.schedule
         start = self.plan.start_scale * noise
         stepper = Stepper(
@@ -179,8 +179,8 @@ class _Training:
         while not stepper.finished:
             step, x = stepper.step, stepper.x
             alpha, sigma = schedule.alpha_sigma(step.log_snr)
-            said = say(_At(stepper.done, step, x, stored))
-            data, left = to_data_and_noise(self.denoiser.prediction, said, x, alpha, sigma)
+            prediction = predict(_At(stepper.done, step, x, stored))
+            data, left = to_data_and_noise(self.denoiser.prediction, prediction, x, alpha, sigma)
             stepper.tell(Evaluation(step.log_snr, x, data, left))
         return stepper.x
 
@@ -193,20 +193,20 @@ class _Training:
             if name in at.stored
         }
         memory = FeatureMemory(dict.fromkeys(self.names, 1))
-        said = self._said(at, mixes, memory)
+        prediction = self._predict(at, mixes, memory)
         for name, share in zip(self.names, own.tolist(), strict=True):
             if share > _THRESHOLD or name not in at.stored:
                 at.stored[name] = memory.get(COND.name, name, at.step.time, 0).detach()
-        return said
+        return prediction
 
-    def _said(self, at: _At, mixes: Mapping[str, Mix], memory: FeatureMemory | None) -> Tensor:
+    def _predict(self, at: _At, mixes: Mapping[str, Mix], memory: FeatureMemory | None) -> Tensor:
         precise = torch.promote_types(self.denoiser.dtype, torch.float32)
         times = torch.full((len(at.x),), at.step.time, dtype=precise, device=at.x.device)
         return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
 
 
 def _fit(recipe: Recipe, calibrator: Calibrator, weight: float) -> Recipe:
-    return routed(recipe, calibrator, learned_router(recipe, calibrator, weight))
+    return apply_router(recipe, calibrator, learn_router(recipe, calibrator, weight))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, weight: float) -> float:

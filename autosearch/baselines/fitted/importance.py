@@ -1,7 +1,7 @@
 """Scores of blocks by which the least important are pruned."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
 
@@ -11,18 +11,16 @@ from torch import Tensor
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.network_states import features, said, way
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.fitted.network_states import features, network_states, predict
 from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action, output_feature
 
-__all__ = ["FITS", "importance", "sensitivity", "without_least"]
+__all__ = ["FITS", "importance", "prune_least", "sensitivity"]
 
 _SAMPLES = 100
-_SKIP = Action("skip")
 
 
 def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> dict[str, float]:
@@ -35,7 +33,7 @@ def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) 
     names = blocks(calibrator.denoiser.sites)
     wanted = [*names, *map(output_feature, names)]
     found: dict[str, list[float]] = {name: [] for name in names}
-    for at in way(recipe, calibrator, samples):
+    for at in network_states(recipe, calibrator, samples):
         memory = features(at, calibrator, wanted)
         for branch, name in itertools.product(at.step.branches, names):
             change = memory.get(branch.name, name, at.step.time, 0)
@@ -57,16 +55,16 @@ def sensitivity(
     names = blocks(calibrator.denoiser.sites)
     network = calibrator.network(samples)
     found: dict[str, list[float]] = {name: [] for name in names}
-    for at in way(recipe, calibrator, samples):
+    for at in network_states(recipe, calibrator, samples):
         with torch.inference_mode():
-            true = said(network, at.step, at.x)
+            true = predict(network, at.step, at.x)
             for name in names:
-                error = said(network, _without(at.step, name), at.x) - true
+                error = predict(network, _without(at.step, name), at.x) - true
                 found[name].append(_power(error) / _power(true))
     return {name: fmean(values) for name, values in found.items()}
 
 
-def without_least(recipe: Recipe, scores: Mapping[str, float], count: int) -> Recipe:
+def prune_least(recipe: Recipe, scores: Mapping[str, float], count: int) -> Recipe:
     """Prune so many blocks of the lowest scores; of equal ones the first.
 
     Raises:
@@ -82,28 +80,12 @@ def without_least(recipe: Recipe, scores: Mapping[str, float], count: int) -> Re
 
 
 def _without(step: StepPlan, name: str) -> StepPlan:
-    branches = [replace(one, sites=((name, _SKIP),), gate=None) for one in step.branches]
+    branches = [replace(one, sites=((name, Action("skip")),), gate=None) for one in step.branches]
     return replace(step, branches=tuple(branches))
 
 
 def _power(value: Tensor) -> float:
     return float(value.double().square().mean())
-
-
-def _prune_by(
-    score: Callable[[Recipe, Calibrator], dict[str, float]],
-) -> Callable[[Recipe, Calibrator, int], Recipe]:
-    return lambda recipe, calibrator, count: without_least(recipe, score(recipe, calibrator), count)
-
-
-def _importance_forwards(recipe: Recipe, denoiser: Denoiser, count: int) -> float:
-    # On the way, and once more for the features.
-    return 2 * _SAMPLES * len(recipe.steps)
-
-
-def _sensitivity_forwards(recipe: Recipe, denoiser: Denoiser, count: int) -> float:
-    # On the way, once more, and without each of n blocks, an n-th of the network.
-    return _SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites)))
 
 
 _SETTINGS = (Setting("blocks", 4, 1, 1000),)
@@ -112,17 +94,25 @@ FITS = {
     "importance": Fit(
         "block importance (ShortGPT, 2024): blocks that turn their input least are pruned",
         _SETTINGS,
-        _prune_by(importance),
+        lambda recipe, calibrator, count: prune_least(
+            recipe, importance(recipe, calibrator), count
+        ),
         "pruned",
-        forwards=_importance_forwards,
+        # On the way, and once more for the features.
+        forwards=lambda recipe, *_: 2 * _SAMPLES * len(recipe.steps),
         sites=True,
     ),
     "sensitivity": Fit(
         "blocks whose absence moves the prediction least are pruned",
         _SETTINGS,
-        _prune_by(sensitivity),
+        lambda recipe, calibrator, count: prune_least(
+            recipe, sensitivity(recipe, calibrator), count
+        ),
         "pruned",
-        forwards=_sensitivity_forwards,
+        # On the way, once more, and without each of n blocks, an n-th of the network.
+        forwards=lambda recipe, denoiser, count: (
+            _SAMPLES * len(recipe.steps) * (1 + len(blocks(denoiser.sites)))
+        ),
         sites=True,
     ),
 }

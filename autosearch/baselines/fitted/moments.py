@@ -74,12 +74,12 @@ def _nearest(
     """The gaps [K] from which as many samples end nearest to where they should."""
     wanted = ends.wanted[:samples]
 
-    def missed(gaps: Array) -> Array:
+    def residuals(gaps: Array) -> Array:
         here = ends.of(gaps, len(wanted))
         found: Array = np.full(wanted.size, _FAR_ENDS) if here is None else (here - wanted).ravel()
         return found
 
-    return descend(missed, ends.start, rounds=rounds, tries=_MATCHED_TRIES)[0]
+    return descend(residuals, ends.start, rounds=rounds, tries=_MATCHED_TRIES)[0]
 
 
 def _nearest_forwards(
@@ -101,7 +101,7 @@ class MomentsFit:
         self._axes, variances = components(wanted)
         self._scales = np.sqrt(variances)
 
-    def missed(self, x: Array | None) -> Array:
+    def residuals(self, x: Array | None) -> Array:
         """[D' + D'^2] residuals of samples [N, D]; far ones for none."""
         size = len(self._scales)
         if x is None or not np.isfinite(x).all():
@@ -117,7 +117,7 @@ class MomentsFit:
 
     def distance(self, x: Array | None) -> float:
         """The squared Fréchet distance."""
-        return float((self.missed(x) ** 2).sum())
+        return float((self.residuals(x) ** 2).sum())
 
 
 def match_moments(
@@ -142,15 +142,15 @@ def match_moments(
     ends = Ends("moments", recipe, calibrator, samples=samples, fine=fine)
     distance = MomentsFit(ends.wanted)
 
-    def missed(gaps: Array) -> Array:
-        return distance.missed(ends.of(gaps, samples))
+    def residuals(gaps: Array) -> Array:
+        return distance.residuals(ends.of(gaps, samples))
 
     if len(recipe.steps) > _FEW:
         starts = [_nearest(ends)]
     else:
         rng = np.random.default_rng([calibrator.seed, len(recipe.steps)])
         starts = _drawn(ends, samples=max(samples // _SCREEN, 2), rng=rng)
-    found = [descend(missed, start, rounds=rounds, tries=_TRIES) for start in starts]
+    found = [descend(residuals, start, rounds=rounds, tries=_TRIES) for start in starts]
     return ends.recipe(min(found, key=lambda one: one[1])[0])
 
 

@@ -14,18 +14,18 @@ from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.recipe import Recipe
 
-__all__ = ["computing", "features", "said", "uncached", "way"]
+__all__ = ["features", "network_states", "predict", "uncached_predictions", "without_caches"]
 
 
-def computing(recipe: Recipe) -> Recipe:
+def without_caches(recipe: Recipe) -> Recipe:
     """The same recipe without caches, gates and their corrections."""
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
     return with_steps(recipe, [nothing] * len(recipe.steps))
 
 
-def way(recipe: Recipe, calibrator: Calibrator, samples: int) -> list[Sampled]:
+def network_states(recipe: Recipe, calibrator: Calibrator, samples: int) -> list[Sampled]:
     """Steps that ask the network, and their states, along a recipe that computes everything."""
-    found = calibrator.on_the_way(computing(recipe), samples)
+    found = calibrator.evaluation_states(without_caches(recipe), samples)
     return [at for at in found if at.step.evaluate == "network"]
 
 
@@ -37,17 +37,17 @@ def features(at: Sampled, calibrator: Calibrator, names: Sequence[str]) -> Featu
     return memory
 
 
-def uncached(
+def uncached_predictions(
     recipe: Recipe, calibrator: Calibrator, samples: int
 ) -> Iterator[tuple[StepPlan, Tensor, Tensor]]:
     """Step, state and prediction along a recipe that computes everything."""
     network = calibrator.network(samples)
     with torch.inference_mode():
-        for at in calibrator.on_the_way(computing(recipe), samples):
-            yield at.step, at.x, said(network, at.step, at.x)
+        for at in calibrator.evaluation_states(without_caches(recipe), samples):
+            yield at.step, at.x, predict(network, at.step, at.x)
 
 
-def said(network: Network, step: StepPlan, x: Tensor) -> Tensor:
+def predict(network: Network, step: StepPlan, x: Tensor) -> Tensor:
     """The guided prediction in the model's own type."""
     schedule, kind = network.denoiser.schedule, network.denoiser.prediction
     evaluation = network.evaluate(replace(step, clip=None, classifier=()), x)

@@ -21,14 +21,13 @@ import torch
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, with_steps
-from autosearch.baselines.fitted.boss import at_points
+from autosearch.baselines.fitted.boss import move_to_points
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import Recorded, recorded
-from autosearch.diffusion.denoiser import Denoiser
+from autosearch.baselines.fitted.fine_trajectory import Trajectory, record_trajectory
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe, round_float
 
-__all__ = ["FITS", "Regression", "best_path", "subspace_searched"]
+__all__ = ["FITS", "Regression", "best_path", "search_subspace"]
 
 _FINE = 100
 _SAMPLES = 64
@@ -41,18 +40,18 @@ class Regression:
     Everything is seen in an orthogonal basis of their span, which changes no distance.
     """
 
-    def __init__(self, way: Recorded) -> None:
-        values = [*way.states, *(point.data for point in way.evaluations)]
+    def __init__(self, trajectory: Trajectory) -> None:
+        values = [*trajectory.states, *(point.data for point in trajectory.evaluations)]
         matrix = torch.stack([value.double().flatten() for value in values], dim=1)
         self._rows = len(matrix)
         triangle = torch.linalg.qr(matrix, mode="r").R.cpu().numpy()
-        self._states: Array = triangle[:, : len(way.states)]
-        self._said: Array = triangle[:, len(way.states) :]
-        self.count = len(way.evaluations)
+        self._states: Array = triangle[:, : len(trajectory.states)]
+        self._predictions: Array = triangle[:, len(trajectory.states) :]
+        self.count = len(trajectory.evaluations)
 
     def weights(self, state: int, path: Sequence[int], target: int) -> tuple[Array, float]:
-        """Of a state and of what was said at a path's points, and the mean square error."""
-        known = np.column_stack([self._states[:, [state]], self._said[:, list(path)]])
+        """Weights [1 + P] of a state and of P predictions, and the mean square error."""
+        known = np.column_stack([self._states[:, [state]], self._predictions[:, list(path)]])
         solution = np.linalg.lstsq(known, self._states[:, target], rcond=None)[0]
         found: Array = solution.astype(np.float64)
         left = known @ found - self._states[:, target]
@@ -76,7 +75,7 @@ def best_path(regression: Regression, steps: int) -> list[int]:
     return _filled(found, steps, regression.count)
 
 
-def subspace_searched(
+def search_subspace(
     recipe: Recipe, calibrator: Calibrator, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
     """As many steps of form ``linear`` as the recipe has, at the best path's times.
@@ -92,8 +91,8 @@ def subspace_searched(
     """
     if any(step.eta > 0 for step in recipe.steps):
         raise UserError("OLSS: weights are of deterministic recipes; set eta to 0")
-    way = recorded(recipe, calibrator, steps=fine, samples=samples)
-    regression = Regression(way)
+    trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples)
+    regression = Regression(trajectory)
     path = best_path(regression, len(recipe.steps))
     plain: dict[str, Any] = {
         "evaluate": "network",
@@ -111,7 +110,7 @@ def subspace_searched(
         found, _ = regression.weights(0, path[: k + 1], target)
         weights = [round_float(weight) for weight in found.tolist()]
         changes.append({**plain, "weights": weights})
-    return with_steps(at_points(recipe, way, path), changes)
+    return with_steps(move_to_points(recipe, trajectory, path), changes)
 
 
 def _greedy(regression: Regression, steps: int, limit: float) -> list[int] | None:
@@ -143,16 +142,12 @@ def _filled(path: Sequence[int], steps: int, end: int) -> list[int]:
     return points
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, fine: int, samples: int) -> float:
-    return fine * samples
-
-
 FITS = {
     "olss": Fit(
         "OLSS (2023): times and least-squares weights of everything so far",
         (Setting("fine steps", _FINE, 2, 1000), Setting("samples", _SAMPLES, 1, 10_000)),
-        subspace_searched,
+        search_subspace,
         "time",
-        forwards=_forwards,
+        forwards=lambda recipe, denoiser, fine, samples: fine * samples,
     )
 }

@@ -93,10 +93,10 @@ def _trained(
     schedule = cosine(optimizer, settings.steps)
     for lesson in taught:
         with denoiser.using(student):
-            said = denoiser.differentiable(
+            prediction = denoiser.differentiable(
                 lesson.x, lesson.times, lesson.labels, skipped=wanted.pruned
             )
-        descend(optimizer, lesson.loss(said), learned)
+        descend(optimizer, lesson.loss(prediction), learned)
         schedule.step()
     merge(student.network)
     after = student.network.named_parameters()

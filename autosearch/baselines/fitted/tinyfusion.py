@@ -21,7 +21,7 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import descend, lessons, pool
 from autosearch.baselines.fitted.low_rank import adapt
-from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser, Variant
+from autosearch.diffusion.denoiser import NetworkDenoiser, Variant
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.sites.interception import Mix
 from autosearch.diffusion.sites.sites import blocks
@@ -29,7 +29,7 @@ from autosearch.diffusion.threads import one_thread
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["FITS", "Gates", "learned_mask"]
+__all__ = ["FITS", "Gates", "learn_mask"]
 
 # Published: rank 8; temperature 4 to 0.1; logits times 100 from 0.02.
 _RANK = 8
@@ -80,7 +80,7 @@ class Gates(nn.Module):
         return [name for name, stays in zip(self.names, kept, strict=True) if not stays]
 
 
-def learned_mask(calibrator: Calibrator, *, remove: int, group: int, steps: int) -> list[str]:
+def learn_mask(calibrator: Calibrator, *, remove: int, group: int, steps: int) -> list[str]:
     """The blocks to prune.
 
     Args:
@@ -151,19 +151,15 @@ def _train(
         kept = gates.draw(BATCH, temperature, calibrator.generator)
         mixes = {name: Mix(kept[:, j]) for j, name in enumerate(gates.names)}
         with denoiser.using(student):
-            said = denoiser.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
-        descend(optimizer, lesson.loss(said), trained)
+            prediction = denoiser.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
+        descend(optimizer, lesson.loss(prediction), trained)
     # The teacher's forward, the student's, and twice that backwards.
     calibrator.count(4 * steps * BATCH)
 
 
 def _fit(recipe: Recipe, calibrator: Calibrator, remove: int, group: int, steps: int) -> Recipe:
-    pruned = learned_mask(calibrator, remove=remove, group=group, steps=steps)
+    pruned = learn_mask(calibrator, remove=remove, group=group, steps=steps)
     return recipe.model_copy(update={"pruned": pruned})
-
-
-def _forwards(recipe: Recipe, denoiser: Denoiser, remove: int, group: int, steps: int) -> float:
-    return POOL * POOL_STEPS + 4 * steps * BATCH
 
 
 FITS = {
@@ -176,7 +172,7 @@ FITS = {
         ),
         _fit,
         "pruned",
-        forwards=_forwards,
+        forwards=lambda recipe, denoiser, *values: POOL * POOL_STEPS + 4 * values[-1] * BATCH,
         sites=True,
     )
 }

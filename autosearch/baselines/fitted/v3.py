@@ -10,28 +10,40 @@ neighbouring levels in the place of one more Jacobian-vector product. As publish
 of l is smoothed over 11 levels.
 """
 
+import json
+from pathlib import Path
+
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit
-from autosearch.baselines.fitted.calibration_file import read_calibration
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import plain_step
-from autosearch.diffusion.artifact_store import Provenance
+from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.diffusion.classifier import GRADIENT_COST
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
 
-__all__ = ["FITS", "diagonal", "statistics", "statistics_of", "with_statistics"]
+__all__ = [
+    "FITS",
+    "diagonal",
+    "read_calibration",
+    "statistics",
+    "statistics_of",
+    "with_statistics",
+    "write_calibration",
+]
 
 _LEVELS = 120
 _SAMPLES = 100
 _WINDOW = 11
+_REMEDY = "measure this model: autosearch calibrate"
 
 
 def statistics(
@@ -104,10 +116,10 @@ def diagonal(
         times = torch.full((len(x),), step.time, device=x.device, dtype=x.dtype)
         total = torch.zeros_like(x)
         for branch, weight in zip(step.branches, step.weights, strict=True):
-            said = calibrator.denoiser.differentiable(  # type: ignore[attr-defined]
+            prediction = calibrator.denoiser.differentiable(  # type: ignore[attr-defined]
                 x, times, condition, given=branch.condition
             )
-            total = total + weight * said
+            total = total + weight * prediction
         _, noise = to_data_and_noise(calibrator.denoiser.prediction, total, x, alpha, sigma)
         assert noise is not None
         (product,) = torch.autograd.grad((noise * signs).sum(), x)
@@ -160,6 +172,52 @@ def with_statistics(recipe: Recipe, artifact: Artifact) -> Recipe:
     return Recipe.from_dict(data, where="DPM-Solver-v3")
 
 
+def write_calibration(path: Path, artifact: Artifact, calibrator: Calibrator) -> None:
+    """Write an artifact of the calibrator's denoiser.
+
+    Raises:
+        UserError: when the file cannot be written.
+    """
+    provenance = Provenance(
+        artifact.method, artifact.settings, calibrator.denoiser.weights, calibrator.seed
+    )
+    header = {"provenance": json.dumps(provenance.to_dict()), "artifact": artifact.sha256}
+    try:
+        save_file(dict(calibrator.denoiser.artifact_store.tensors(artifact)), path, metadata=header)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: cannot write: {error}; give another file") from None
+
+
+def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artifact:
+    """The artifact of a file, from now on in the denoiser's artifact store.
+
+    Raises:
+        UserError: when it is missing, damaged, of another method or of another model.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such calibration; make one: autosearch calibrate")
+    try:
+        with safe_open(path, "pt") as opened:
+            header = opened.metadata() or {}
+        tensors = load_file(path)
+        provenance = Provenance(**json.loads(header["provenance"]))
+        wanted = header["artifact"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: damaged, or no calibration; {_REMEDY}") from None
+    if provenance.method != method:
+        raise UserError(f"{path}: a calibration for {provenance.method!r}, not for {method!r}")
+    if provenance.model != calibrator.denoiser.weights:
+        raise UserError(
+            f"{path}: measured on another model ({provenance.model}, this is "
+            f"{calibrator.denoiser.weights}); {_REMEDY}"
+        )
+    artifact, content = pack_artifact(provenance, tensors)
+    if artifact.sha256 != wanted:
+        raise UserError(f"{path}: damaged; copy it again, or {_REMEDY}")
+    calibrator.add(artifact, content)
+    return artifact
+
+
 def _fine_recipe(recipe: Recipe, calibrator: Calibrator, levels: int) -> Recipe:
     """DPM-Solver++(2M) through even log-SNRs over the model's whole range, both ends included."""
     first = recipe.steps[0]
@@ -197,11 +255,6 @@ def _given(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
     return with_statistics(recipe, read_calibration(file, calibrator, method=STATISTICS))
 
 
-def _forwards(recipe: Recipe, denoiser: Denoiser, levels: int, samples: int) -> float:
-    # Along the trajectory, and at each of its points with gradients.
-    return levels * samples * (2 + GRADIENT_COST)
-
-
 FITS = {
     "v3": Fit(
         "DPM-Solver-v3 (2023): the solver's steps with the model's measured statistics",
@@ -212,7 +265,8 @@ FITS = {
         ),
         _fit,
         "form",
-        forwards=_forwards,
+        # Along the trajectory, and at each of its points with gradients.
+        forwards=lambda recipe, denoiser, levels, samples: levels * samples * (2 + GRADIENT_COST),
         shared=True,
     ),
     "v3_from": Fit(

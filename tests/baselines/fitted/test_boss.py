@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.boss import cheapest_path, edge_costs, straightened
+from autosearch.baselines.fitted.boss import cheapest_path, edge_costs, straighten
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import recorded
+from autosearch.baselines.fitted.fine_trajectory import record_trajectory
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.errors import UserError
 
@@ -34,7 +34,7 @@ def test_the_path_is_the_best_of_all(seed: int, nodes: int, data: st.DataObject)
 def test_a_path_of_all_steps_costs_nothing(make) -> None:
     calibrator = Calibrator(make("flow"))
     recipe = baseline("ddim@3", calibrator.denoiser)
-    way = recorded(recipe, calibrator, steps=12, samples=20)
+    way = record_trajectory(recipe, calibrator, steps=12, samples=20)
     costs = edge_costs(recipe, calibrator, way)
     assert np.diag(costs, 1) == pytest.approx(0, abs=1e-12)
     assert cheapest_path(costs, 12) == list(range(13))
@@ -60,7 +60,7 @@ def test_only_times_change(make, model: str) -> None:
 def test_an_end_before_the_clean_one_is_kept(make) -> None:
     calibrator = Calibrator(make("vp"))
     recipe = baseline("ddim-few-step@4", calibrator.denoiser)
-    found = straightened(recipe, calibrator, fine=40, samples=10)
+    found = straighten(recipe, calibrator, fine=40, samples=10)
     assert found.end == recipe.end
     assert calibrator.plan(found).steps[-1].next_log_snr == recipe.end
 

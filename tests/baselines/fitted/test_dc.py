@@ -10,7 +10,7 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
-from autosearch.baselines.fitted.dc import compensating
+from autosearch.baselines.fitted.dc import fit_compensation
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.diffusion.plan.compensation import compensation
@@ -67,7 +67,7 @@ def test_the_newest_prediction_is_taken_at_another_time(make) -> None:
 def test_fitted_ratios_lead_nearer_step_by_step(make, model: str, solver: str) -> None:
     calibrator = Calibrator(make(model))
     plain = baseline(f"{solver}@5", calibrator.denoiser)
-    found = compensating(plain, calibrator, samples=30, fine=60)
+    found = fit_compensation(plain, calibrator, samples=30, fine=60)
     ratios = [step.compensation for step in found.steps]
     assert ratios[:2] == [1, 1]
     assert any(ratio != 1 for ratio in ratios)

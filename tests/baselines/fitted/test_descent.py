@@ -25,23 +25,23 @@ def test_one_round_solves_a_linear_problem() -> None:
 def test_slopes_kept_up_to_date_save_evaluations() -> None:
     calls = 0
 
-    def missed(x: Array) -> Array:
+    def residuals(x: Array) -> Array:
         nonlocal calls
         calls += 1
         return np.concatenate([np.exp(0.5 * x) - 1.2, 0.1 * np.sin(x[:-1] * x[1:])])
 
     start = np.linspace(-1, 1, 8)
-    _, least = descend(missed, start, rounds=2, tries=12)
-    assert least < 0.01 * (missed(start) ** 2).sum()
+    _, least = descend(residuals, start, rounds=2, tries=12)
+    assert least < 0.01 * (residuals(start) ** 2).sum()
     # Finite differences at each of 24 evaluations would take 216.
     assert calls <= 2 * (8 + 12) + 1
 
 
 def test_more_rounds_are_never_worse() -> None:
-    def missed(x: Array) -> Array:
+    def residuals(x: Array) -> Array:
         return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
 
-    sums = [descend(missed, np.array([-1.2, 1.0]), rounds=n, tries=10)[1] for n in (1, 2, 4, 8)]
+    sums = [descend(residuals, np.array([-1.2, 1.0]), rounds=n, tries=10)[1] for n in (1, 2, 4, 8)]
     assert sums == sorted(sums, reverse=True)
     assert sums[-1] < 1e-8
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.dpcache import dp_cached, forecast_errors, key_steps
+from autosearch.baselines.fitted.dpcache import fit_dpcache, forecast_errors, key_steps
 from autosearch.baselines.fitted.names import check_name, fitted_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -89,20 +89,20 @@ def test_the_recipe_computes_where_it_should(dit: NetworkDenoiser) -> None:
         )
     # A whole trajectory and once more at each of its states.
     assert calibrator.forward_equivalents == pytest.approx(2 * 9 * 20)
-    assert dp_cached(full, calibrator, 9, 1, FEW) == full
+    assert fit_dpcache(full, calibrator, 9, 1, FEW) == full
 
 
 def test_an_analytic_first_step_is_no_key_step(dit: NetworkDenoiser) -> None:
     data = baseline("ddim@6", dit).to_dict()
     data["steps"][0]["evaluate"] = "zero_x0"
     recipe = type(baseline("ddim@6", dit)).from_dict(data)
-    found = dp_cached(recipe, Calibrator(dit), 3, 0, FEW)
+    found = fit_dpcache(recipe, Calibrator(dit), 3, 0, FEW)
     assert [bool(step.sites) for step in found.steps] == [False] * 4 + [True] * 2
 
 
 def test_refusals(dit: NetworkDenoiser, make: Callable[[str], ExactDenoiser]) -> None:
     with pytest.raises(UserError, match="leaves something out already"):
-        dp_cached(baseline("ddim+fora@6", dit), Calibrator(dit), 3, 1)
+        fit_dpcache(baseline("ddim+fora@6", dit), Calibrator(dit), 3, 1)
     with pytest.raises(UserError, match="7 steps cannot compute in a recipe of 4"):
         fitted_recipe("ddim+dpcache@4", Calibrator(dit))
     with pytest.raises(UserError, match="this model has no blocks"):

@@ -5,7 +5,7 @@ import torch
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.erta import erta_cached, with_rectification, with_shorter_intervals
+from autosearch.baselines.fitted.erta import fit_erta, with_rectification, with_shorter_intervals
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
@@ -76,7 +76,7 @@ def test_more_is_reused_at_a_higher_threshold(digits: Denoiser) -> None:
     recipe = baseline("ddim@8", digits)
     macs = []
     for threshold in (0.0, 0.1, 0.3, 1.0):
-        found = erta_cached(recipe, Calibrator(digits), threshold, FEW)
+        found = fit_erta(recipe, Calibrator(digits), threshold, FEW)
         assert not found.steps[0].sites
         plan = compile_recipe(found, digits)
         macs.append(plan.macs)
@@ -91,6 +91,6 @@ def test_more_is_reused_at_a_higher_threshold(digits: Denoiser) -> None:
 def test_refusals(digits: Denoiser, make) -> None:
     exact: ExactDenoiser = make("vp")
     with pytest.raises(UserError, match="this model has no blocks to reuse"):
-        erta_cached(baseline("ddim@4", exact), Calibrator(exact), 0.1)
+        fit_erta(baseline("ddim@4", exact), Calibrator(exact), 0.1)
     with pytest.raises(UserError, match="leaves something out already"):
-        erta_cached(baseline("ddim+fora@4", digits), Calibrator(digits), 0.1)
+        fit_erta(baseline("ddim+fora@4", digits), Calibrator(digits), 0.1)

@@ -8,7 +8,7 @@ import torch
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.harmonica import learned_router, routed
+from autosearch.baselines.fitted.harmonica import apply_router, learn_router
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -30,7 +30,7 @@ def router(
     dit: NetworkDenoiser, weight: float, calibrator: Calibrator | None = None
 ) -> torch.Tensor:
     recipe = baseline(f"ddim@{STEPS}", dit)
-    return learned_router(
+    return learn_router(
         recipe,
         Calibrator(dit) if calibrator is None else calibrator,
         weight,
@@ -49,7 +49,7 @@ def test_the_penalty_decides_how_much_is_computed(dit: NetworkDenoiser) -> None:
     assert float(little[1:].mean()) > float(much[1:].mean()) + 0.2
     # Each round trains at every step; twice the proxies are measured, over all prefixes.
     assert calibrator.forward_equivalents == 4 * ROUNDS * STEPS * FEW + 2 * STEPS**2 * FEW
-    recipe = routed(baseline(f"ddim@{STEPS}", dit), calibrator, much)
+    recipe = apply_router(baseline(f"ddim@{STEPS}", dit), calibrator, much)
     assert [len(step.sites) for step in recipe.steps] == [0, 4, 4, 4]
     assert set(recipe.steps[1].sites) == set(parts(dit.sites))
 
@@ -95,9 +95,9 @@ def test_a_blend_is_between_computed_and_cached(dit: NetworkDenoiser) -> None:
 def test_refusals(dit: NetworkDenoiser, make: Callable[..., Any]) -> None:
     calibrator = Calibrator(dit)
     with pytest.raises(UserError, match="computes everything, unguided, at every step"):
-        learned_router(baseline("ddim+fora:2@4", dit), calibrator, 0.1)
+        learn_router(baseline("ddim+fora:2@4", dit), calibrator, 0.1)
     exact: ExactDenoiser = make("vp")
     with pytest.raises(UserError, match="no network with gradients"):
-        learned_router(baseline("ddim@4", exact), Calibrator(exact), 0.1)
+        learn_router(baseline("ddim@4", exact), Calibrator(exact), 0.1)
     with pytest.raises(UserError, match="this model has no blocks"):
         fitted_recipe("ddim+harmonica@4", Calibrator(exact))

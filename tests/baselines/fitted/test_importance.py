@@ -7,9 +7,9 @@ import torch
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.importance import importance, sensitivity, without_least
+from autosearch.baselines.fitted.importance import importance, prune_least, sensitivity
 from autosearch.baselines.fitted.names import check_name, fitted_recipe
-from autosearch.baselines.fitted.network_states import said
+from autosearch.baselines.fitted.network_states import predict
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import Network
@@ -51,7 +51,7 @@ def test_sensitivity_is_what_leaving_out_does(dit: NetworkDenoiser) -> None:
         pruned = recipe.model_copy(update={"pruned": [name]})
         steps = [compile_recipe(one, dit).steps[0] for one in (recipe, pruned)]
         network = Network(dit, calibrator.condition(FEW), None)
-        true, other = (said(network, step, x) for step in steps)
+        true, other = (predict(network, step, x) for step in steps)
         expected = (other - true).square().mean() / true.square().mean()
         assert score == pytest.approx(expected.item(), rel=1e-4)
 
@@ -73,10 +73,10 @@ def test_a_block_without_effect_is_the_first_to_go(
 def test_lowest_first_in_execution_order(dit: NetworkDenoiser) -> None:
     scores = {"block.0": 0.5, "block.1": 0.1, "block.2": 0.3, "block.3": 0.1}
     recipe = baseline("ddim@2", dit)
-    assert without_least(recipe, scores, 3).pruned == ["block.1", "block.2", "block.3"]
-    assert without_least(recipe, scores, 1).pruned == ["block.1"]
+    assert prune_least(recipe, scores, 3).pruned == ["block.1", "block.2", "block.3"]
+    assert prune_least(recipe, scores, 1).pruned == ["block.1"]
     with pytest.raises(UserError, match="this model has 4, and one must stay"):
-        without_least(recipe, scores, 4)
+        prune_least(recipe, scores, 4)
 
 
 def test_random_masks_follow_from_their_seed(dit: NetworkDenoiser) -> None:

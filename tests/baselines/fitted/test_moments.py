@@ -31,15 +31,15 @@ def test_residuals_add_up_to_the_frechet_distance(dimension: int) -> None:
 def test_axes_without_variance_and_beyond_the_samples_are_left_out() -> None:
     rng = np.random.default_rng(0)
     flat = np.hstack([rng.standard_normal((80, 3)), np.ones((80, 2))])
-    assert len(MomentsFit(flat).missed(flat)) == 3 + 9
+    assert len(MomentsFit(flat).residuals(flat)) == 3 + 9
     wide = rng.standard_normal((80, 40))
-    assert len(MomentsFit(wide).missed(wide)) == 10 + 100
+    assert len(MomentsFit(wide).residuals(wide)) == 10 + 100
 
 
 def test_what_cannot_be_sampled_is_far() -> None:
     distance = MomentsFit(np.random.default_rng(0).standard_normal((80, 2)))
     for bad in (None, np.full((80, 2), np.nan)):
-        assert distance.missed(bad).shape == (6,)
+        assert distance.residuals(bad).shape == (6,)
         assert distance.distance(bad) > 10
 
 

@@ -5,9 +5,9 @@ import torch
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import mean_square, recorded
+from autosearch.baselines.fitted.fine_trajectory import mean_square, record_trajectory
 from autosearch.baselines.fitted.names import fitted_recipe
-from autosearch.baselines.fitted.olss import Regression, best_path, subspace_searched
+from autosearch.baselines.fitted.olss import Regression, best_path, search_subspace
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
 from autosearch.recipe import Recipe
@@ -16,8 +16,10 @@ from autosearch.recipe import Recipe
 @pytest.mark.parametrize("model", ["vp", "cosine", "edm", "flow"])
 def test_the_full_path_reproduces_the_fine_trajectory(make, model: str) -> None:
     calibrator = Calibrator(make(model))
-    fine = recorded(baseline("ddim@12", calibrator.denoiser), calibrator, steps=12, samples=50)
-    found = subspace_searched(
+    fine = record_trajectory(
+        baseline("ddim@12", calibrator.denoiser), calibrator, steps=12, samples=50
+    )
+    found = search_subspace(
         baseline("ddim@12", calibrator.denoiser), calibrator, fine=12, samples=50
     )
     assert {step.form for step in found.steps} == {"linear"}
@@ -29,7 +31,9 @@ def test_the_full_path_reproduces_the_fine_trajectory(make, model: str) -> None:
 
 def test_weights_are_the_best_on_their_path(make) -> None:
     calibrator = Calibrator(make("vp"))
-    fine = recorded(baseline("ddim@4", calibrator.denoiser), calibrator, steps=30, samples=40)
+    fine = record_trajectory(
+        baseline("ddim@4", calibrator.denoiser), calibrator, steps=30, samples=40
+    )
     regression = Regression(fine)
     weights, error = regression.weights(0, [0, 9, 17], 25)
     x = [fine.states[0], *(fine.evaluations[i].data for i in (0, 9, 17))]
@@ -43,7 +47,7 @@ def test_weights_are_the_best_on_their_path(make) -> None:
 def test_the_worst_step_of_the_path_is_better_than_an_even_paths(make) -> None:
     calibrator = Calibrator(make("vp"))
     regression = Regression(
-        recorded(baseline("ddim@4", calibrator.denoiser), calibrator, steps=40, samples=40)
+        record_trajectory(baseline("ddim@4", calibrator.denoiser), calibrator, steps=40, samples=40)
     )
 
     def worst(path: list[int]) -> float:

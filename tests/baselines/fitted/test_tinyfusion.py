@@ -8,7 +8,7 @@ import torch
 
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import fitted_recipe
-from autosearch.baselines.fitted.tinyfusion import Gates, learned_mask
+from autosearch.baselines.fitted.tinyfusion import Gates, learn_mask
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
@@ -68,20 +68,18 @@ def test_what_does_nothing_goes(idle: NetworkDenoiser) -> None:
 
 def test_equal_seeds_learn_alike(random_dit: Callable[..., NetworkDenoiser]) -> None:
     denoiser = random_dit(seed=5)
-    masks = [
-        learned_mask(Calibrator(denoiser, seed=3), remove=2, group=4, steps=4) for _ in range(2)
-    ]
+    masks = [learn_mask(Calibrator(denoiser, seed=3), remove=2, group=4, steps=4) for _ in range(2)]
     assert masks[0] == masks[1]
 
 
 def test_refusals(idle: NetworkDenoiser, make: Callable[..., Any]) -> None:
     calibrator = Calibrator(idle)
     with pytest.raises(UserError, match="groups of 3 do not divide this model's 4 blocks; use 2"):
-        learned_mask(calibrator, remove=2, group=3, steps=1)
+        learn_mask(calibrator, remove=2, group=3, steps=1)
     with pytest.raises(UserError, match="1 blocks cannot be taken out of 2 groups of 2"):
-        learned_mask(calibrator, remove=1, group=2, steps=1)
+        learn_mask(calibrator, remove=1, group=2, steps=1)
     with pytest.raises(UserError, match="4 blocks cannot be taken out"):
-        learned_mask(calibrator, remove=4, group=4, steps=1)
+        learn_mask(calibrator, remove=4, group=4, steps=1)
     exact: ExactDenoiser = make("vp")
     with pytest.raises(UserError, match="this model has no blocks"):
         fitted_recipe("ddim+tinyfusion@2", Calibrator(exact))

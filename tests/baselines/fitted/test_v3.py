@@ -7,11 +7,16 @@ import pytest
 import torch
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.calibration_file import read_calibration, write_calibration
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import mean_square
 from autosearch.baselines.fitted.names import fitted_recipe
-from autosearch.baselines.fitted.v3 import diagonal, statistics, statistics_of
+from autosearch.baselines.fitted.v3 import (
+    diagonal,
+    read_calibration,
+    statistics,
+    statistics_of,
+    write_calibration,
+)
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.errors import UserError
 from autosearch.models.bundled import DigitsModel
