@@ -116,28 +116,23 @@ def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     """The middle baseline on one seed block, at its fastest: the first run warms up."""
     ranked = sorted(plans, key=lambda name: (plans[name].macs, name))
     middle = ranked[len(ranked) // 2]
-    plan = plans[middle]
-    workers = problem.experiment.workers
-    device = "cuda" if workers.gpus > 0 else "cpu"
+    plan, size, experiment = plans[middle], problem.seed_block, problem.experiment
+    device = "cuda" if experiment.workers.gpus > 0 else "cpu"
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
-    size = problem.seed_block
-    needs = problem.report_measure.needs
-    task = Task(0, plan, 0, Stream.SEARCH, (0,), size, needs)
+    task = Task(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
     outcomes = [runner.run(task) for _ in range(_REPEATS)]
     best = min(outcomes, key=lambda outcome: outcome.seconds)
     if best.reason is not None:
         raise UserError(f"{middle}: cannot be measured: {best.reason}")
     seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
-    row_bytes = sum(array.nbytes for array in best.rows.values()) / size
-    block = best.rows
-    experiment = problem.experiment
+    checked = experiment.validation.samples
     return _Timing(
         middle,
         seconds,
-        _scoring(problem.measure, plan, block, experiment.samples, size),
-        _scoring(problem.report_measure, plan, block, experiment.validation.samples, size),
-        row_bytes,
+        _scoring(problem.measure, plan, best.rows, experiment.samples, size),
+        _scoring(problem.report_measure, plan, best.rows, checked, size),
+        sum(array.nbytes for array in best.rows.values()) / size,
         torch.cuda.max_memory_allocated() if device == "cuda" else None,
     )
 

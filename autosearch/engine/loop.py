@@ -37,7 +37,7 @@ class Search:
         study: what the journal's records amount to; kept up with it.
         executor: who evaluates.
         algorithm: who proposes, knowing nothing yet; the experiment's by default.
-        teacher: ends of the fine trajectory on the search's samples, where an objective needs it.
+        teacher: ends [samples, d] of the fine trajectory, where an objective needs them.
         on_change: called after each result.
         stopping: asked before each proposal; true ends the search when all in flight is saved.
     """

@@ -95,7 +95,13 @@ class Measure:
     def estimates(
         self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
     ) -> dict[str, Estimate]:
-        """Every objective's estimate; ``teacher`` holds the fine trajectory's ends [N, d].
+        """The estimate of every objective, by its name.
+
+        Args:
+            plan: what was run.
+            rows: arrays [samples, ...] by need.
+            samples: how many.
+            teacher: the fine trajectory's ends [samples, d] from the same noise, where needed.
 
         Raises:
             Infeasible: when rows or estimates are not finite.

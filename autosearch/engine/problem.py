@@ -240,7 +240,7 @@ class Problem:
         samples: int,
         teacher: NDArray[np.generic] | None = None,
     ) -> tuple[str, str | None, dict[str, Estimate]]:
-        """Status, reason and values of what a worker brought back."""
+        """Status, reason and values of an outcome; ``teacher`` is [samples, d] where needed."""
         if outcome.reason is not None:
             return "infeasible", outcome.reason, {}
         try:

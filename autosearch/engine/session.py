@@ -108,7 +108,7 @@ class Session:
     def teacher(
         self, stream: Stream, seed: int, samples: int, measure: Measure
     ) -> NDArray[np.generic] | None:
-        """Ends of the fine trajectory from the same noise, where an objective asks for them."""
+        """Ends [samples, d] of the fine trajectory from the same noise, where an objective asks."""
         if not measure.needs_teacher:
             return None
         outcome = sample_reference(

@@ -42,7 +42,8 @@ class SuccessiveHalving:
 
     Args:
         problem: what is searched.
-        teacher: ends of the fine trajectory on all samples of the last rung, where needed.
+        teacher: ends [samples, d] of the fine trajectory on all samples of the last rung, where
+            an objective needs them.
     """
 
     def __init__(self, problem: Problem, *, teacher: NDArray[np.generic] | None) -> None:
@@ -108,8 +109,8 @@ class SuccessiveHalving:
     def _judge(
         self, plan: Plan, outcome: Outcome, partial: _Partial, samples: int
     ) -> tuple[str, str | None, Estimates]:
-        whole = samples == partial.samples
-        rows = partial.rows if whole else {name: r[:samples] for name, r in partial.rows.items()}
+        """Status, reason and values of the first samples."""
+        rows = {name: rows[:samples] for name, rows in partial.rows.items()}
         teacher = None if self._teacher is None else self._teacher[:samples]
         return self._problem.judge(
             plan, replace(outcome, rows=rows), samples=samples, teacher=teacher

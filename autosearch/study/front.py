@@ -37,7 +37,7 @@ _BINS = 10
 
 
 def signs(objectives: Sequence[Objective]) -> Array:
-    """+1 for objectives to minimise, -1 for those to maximise."""
+    """[objectives]: +1 for those to minimise, -1 for those to maximise."""
     return np.array([-1.0 if o.direction == "maximize" else 1.0 for o in objectives])
 
 

@@ -30,8 +30,7 @@ from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.journal_lines import encode
-from autosearch.visualization import report
-from autosearch.visualization import sample_grids as gallery
+from autosearch.visualization import report, sample_grids
 from autosearch.visualization import study_outputs as artifacts
 
 SHORT, LONG = 80, 3000
@@ -99,11 +98,11 @@ def fuzz(
     """Where everything that is expensive ends at once: so far the input was taken."""
     monkeypatch.chdir(tmp_path)
     timing = dry_run._Timing("nothing", 1e-6, 0.0, 0.0, 1.0, None)
-    monkeypatch.setattr(dry_run, "_measured", lambda problem, plans: timing)
+    monkeypatch.setattr(dry_run, "_time_baseline", lambda problem, plans: timing)
     monkeypatch.setattr(dry_run, "proposal_seconds", lambda problem, most: 0.0)
     monkeypatch.setattr("autosearch.engine.cost_estimate._DRAWS", 2)
     monkeypatch.setattr(RecipeEvaluator, "evaluate", _done)
-    monkeypatch.setattr(gallery, "save_samples", _done)
+    monkeypatch.setattr(sample_grids, "save_samples", _done)
     monkeypatch.setattr(run, "run_study", _done)
     monkeypatch.setattr(run, "validate_study", _done)
     monkeypatch.setattr(report, "write_report", _done)

@@ -71,9 +71,9 @@ Job = Task | FitTask
 class Outcome:
     """The result of a task: rows of its samples, or a reason why there are none.
 
-    ``rows`` maps each need to an array whose first axis runs over the samples of all blocks in
-    index order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data,
-    and ``files`` the artifacts that it refers to, or that were made for the plan, by key.
+    ``rows`` maps each need to an array [samples, ...], the samples of all blocks in index
+    order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data, and
+    ``files`` the artifacts that it refers to, or that were made for the plan, by key.
     ``forward_equivalents`` counts what was executed, also when the result is infeasible, and
     ``nominal`` what it takes where nothing is at hand.
     """
