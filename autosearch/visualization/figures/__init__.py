@@ -6,6 +6,7 @@ from autosearch.visualization.figures.front import (
     plot_front,
     save_figure,
 )
+from autosearch.visualization.figures.growth import growth_figure
 from autosearch.visualization.figures.heads import HeadGains, head_gains, heads_figure, plot_heads
 from autosearch.visualization.figures.recipe import acts, plot_recipe, recipe_figure
 from autosearch.visualization.figures.samples import (
@@ -23,6 +24,7 @@ __all__ = [
     "acts",
     "check_suffix",
     "front_figure",
+    "growth_figure",
     "head_gains",
     "heads_figure",
     "image_grid",

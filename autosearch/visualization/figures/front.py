@@ -1,12 +1,14 @@
 """The picture of a front: points with error bars beside the named baselines."""
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
 from autosearch.study.front_view import STEPS, Axis, FrontView
+from autosearch.visualization.figures.markers import SOFT
 from autosearch.visualization.figures.panel import draw_panel
 
 __all__ = ["SUFFIXES", "check_suffix", "front_figure", "pairs", "plot_front", "save_figure"]
@@ -29,29 +31,36 @@ def plot_front(table: Mapping[str, Any], path: Path) -> None:
     save_figure(front_figure(table), path)
 
 
-def front_figure(table: Mapping[str, Any]) -> Any:
+def front_figure(table: Mapping[str, Any], *, narrow: bool = False) -> Any:
     """A matplotlib figure, 1200 x 800 pixels: a panel for each pair of objectives.
 
     One objective gives a strip by number of steps, two one panel, three or more all pairs.
+
+    Args:
+        table: of a front.
+        narrow: whether panels stand below each other in a picture that is 420 pixels wide.
     """
     from matplotlib.figure import Figure
 
     view = FrontView(table if len(table["objectives"]) > 1 else _by_steps(table))
     panels = pairs(view)
-    columns = min(len(panels), 2)
+    columns = 1 if narrow else min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(12, 8), dpi=_DPI, layout="constrained")
+    size = (4.2, 3.6 * rows + 1.2) if narrow else (12, 8)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for i, (x, y) in enumerate(panels):
-        draw_panel(grid[i // columns][i % columns], view, x, y, names=len(panels) == 1)
+        draw_panel(
+            grid[i // columns][i % columns], view, x, y, names=len(panels) == 1 and not narrow
+        )
     for i in range(len(panels), rows * columns):
         grid[i // columns][i % columns].set_axis_off()
-    _title(figure, view)
-    _legend(figure, grid, apart=len(panels) > 1)
+    _title(figure, view, narrow=narrow)
+    _legend(figure, grid, apart=len(panels) > 1 or narrow, columns=2 * columns)
     return figure
 
 
-def _legend(figure: Any, grid: Any, *, apart: bool) -> None:
+def _legend(figure: Any, grid: Any, *, apart: bool, columns: int) -> None:
     """In the panel; with several panels in an empty place of the grid, or below them."""
     handles, labels = grid[0][0].get_legend_handles_labels()
     if not handles:
@@ -60,10 +69,10 @@ def _legend(figure: Any, grid: Any, *, apart: bool) -> None:
     if not apart:
         grid[0][0].legend(loc="upper right", framealpha=0.95)
     elif empty.axison:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
     else:
         empty.legend(handles, labels, loc="upper left", ncols=2, fontsize=9, title_fontsize=9)
-        empty.text(0.02, 0.02, _READING, fontsize=9, va="bottom", color="#444444")
+        empty.text(0.02, 0.02, _READING, fontsize=9, va="bottom", color=SOFT)
 
 
 def check_suffix(path: Path) -> None:
@@ -121,7 +130,7 @@ def _exact(value: float) -> dict[str, Any]:
     return {"search": value, "validated": value, "ci": [value, value]}
 
 
-def _title(figure: Any, view: FrontView) -> None:
+def _title(figure: Any, view: FrontView, *, narrow: bool) -> None:
     samples = view.table.get("samples", {}).get("validated")
     study, model = view.table["study"], view.table["model"]
     text = study if study == model else f"{study} on {model}"
@@ -129,4 +138,5 @@ def _title(figure: Any, view: FrontView) -> None:
         text += f", validated on {samples} fresh samples"
     elif not view.validated:
         text += ", not validated yet"
-    figure.suptitle(text)
+    lines = textwrap.fill(text, 48 if narrow else 120)
+    figure.suptitle(lines, parse_math=False, fontsize=10 if narrow else 12)

@@ -19,6 +19,8 @@ __all__ = ["Gain", "HeadGains", "head_gains", "heads_figure", "plot_heads"]
 _DPI = 100
 _FAMILY = "heads"
 _MISSING = "#d9d9d9"
+# Not quite black and white, which a dark page exchanges: the colours of the cells stay.
+_FRAME, _DOT = "#111111", "#fefefe"
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,10 @@ def _marks(axes: Any, gains: HeadGains, part: Mapping[str, Gain]) -> None:
         for head in range(count):
             name = f"{site}:{head}"
             if name in part and part[name].clear:
-                axes.plot(head, i, "o", mfc="white", mec="black", ms=5)
+                axes.plot(head, i, "o", mfc=_DOT, mec=_FRAME, ms=5)
             if name in gains.chosen:
                 frame = Rectangle(
-                    (head - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor="black", lw=2
+                    (head - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=_FRAME, lw=2
                 )
                 axes.add_patch(frame)
 

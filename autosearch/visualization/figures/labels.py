@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autosearch.study.front_view import Axis, Point
-from autosearch.visualization.figures.markers import OTHER
+from autosearch.visualization.figures.markers import OTHER, SOFT
 
 __all__ = ["label_at_right", "spread"]
 
@@ -23,7 +23,8 @@ def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis
     Args:
         axes: the panel, whose scales are set and data drawn.
         entries: name, point and marker of each.
-        x, y: the objectives that place the points.
+        x: the objective across.
+        y: the objective up.
     """
     axes.margins(x=0.04)
     axes.autoscale_view()
@@ -48,7 +49,7 @@ def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis
                     transform=axes.transAxes,
                     va="center",
                     fontsize=9,
-                    color="#555555",
+                    color=SOFT,
                 )
 
 

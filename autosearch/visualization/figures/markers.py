@@ -4,11 +4,26 @@ from dataclasses import dataclass
 
 from autosearch.study.front_view import FrontView, Point
 
-__all__ = ["FRONT", "OTHER", "REFERENCE", "BaselineGroup", "baseline_family", "families"]
+__all__ = [
+    "FRONT",
+    "INK",
+    "LINE",
+    "ON_MIDDLE",
+    "OTHER",
+    "PAPER",
+    "REFERENCE",
+    "SOFT",
+    "BaselineGroup",
+    "families",
+]
 
 FRONT = "#0b5394"
 OTHER = "#8a8a8a"
 REFERENCE = "#b45f06"
+# Of texts and axes; a page with a dark scheme has other colours in their place.
+INK, SOFT, LINE, PAPER = "#000000", "#555555", "#dddddd", "#ffffff"
+# Of texts on a fill of middle lightness.
+ON_MIDDLE = "#10151a"
 _MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 _BEST = 3
 
@@ -22,11 +37,6 @@ class BaselineGroup:
     points: tuple[Point, ...]
 
 
-def baseline_family(point: Point) -> str:
-    """A baseline's name without its step count."""
-    return (point.baseline or "").partition("@")[0]
-
-
 def families(view: FrontView) -> tuple[list[BaselineGroup], list[Point]]:
     """The best three baselines of each cost by family, and all other baselines.
 
@@ -35,7 +45,8 @@ def families(view: FrontView) -> tuple[list[BaselineGroup], list[Point]]:
     shown = _best_per_cost(view)
     grouped: dict[str, list[Point]] = {}
     for point in view.ordered(list(shown.values())):
-        grouped.setdefault(baseline_family(point), []).append(point)
+        family = (point.baseline or "").partition("@")[0]
+        grouped.setdefault(family, []).append(point)
     found = [
         BaselineGroup(name, _MARKERS[i % len(_MARKERS)], tuple(points))
         for i, (name, points) in enumerate(sorted(grouped.items()))

@@ -11,6 +11,7 @@ from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import (
     FRONT,
+    LINE,
     OTHER,
     REFERENCE,
     BaselineGroup,
@@ -28,7 +29,8 @@ def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = Tr
     Args:
         axes: where to draw.
         view: the table.
-        x, y: the objectives shown.
+        x: the objective across.
+        y: the objective up.
         names: whether families of baselines are named at the right.
     """
     grouped, others = families(view)
@@ -52,9 +54,13 @@ def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = Tr
         for family in grouped:
             _join(axes, family, costs, x, y)
     _reference(axes, view, y)
+    for point in {p.id: p for p in [*view.points, *view.baselines]}.values():
+        # Unseen: where a page says what the point is.
+        place = [point.value(x.name)], [point.value(y.name)]
+        axes.plot(*place, "o", ms=16, alpha=0, zorder=10, gid=f"point-{point.id}")
     axes.set_xlabel(x.label)
     axes.set_ylabel(f"{y.label}, {'higher' if y.direction == 'maximize' else 'lower'} is better")
-    axes.grid(True, which="both", lw=0.4, color="#dddddd")
+    axes.grid(True, which="both", lw=0.4, color=LINE)
     axes.set_axisbelow(True)
     if names and grouped:
         label_at_right(axes, [(f.name, f.points[-1], f.marker) for f in grouped], x, y)

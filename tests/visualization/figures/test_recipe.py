@@ -12,7 +12,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.recipe import Recipe
 from autosearch.visualization.figures import acts, plot_recipe, recipe_figure
 from autosearch.visualization.figures.recipe import COLOURS, cells
@@ -23,11 +23,15 @@ def digits() -> Denoiser:
     return DigitsModel.load().denoiser
 
 
-def plan(digits: Denoiser, name: str, **changes: Any) -> Plan:
+def recipe(digits: Denoiser, name: str, **changes: Any) -> Recipe:
     data = baseline(name, digits).to_dict()
     for place, change in changes.items():
         data["steps"][int(place.removeprefix("step"))].update(change)
-    return compile_recipe(Recipe.from_dict(data), digits)
+    return Recipe.from_dict(data)
+
+
+def plan(digits: Denoiser, name: str, **changes: Any) -> Plan:
+    return compile_recipe(recipe(digits, name, **changes), digits)
 
 
 def kinds(found: Plan, digits: Denoiser) -> dict[str, list[str]]:
@@ -73,10 +77,9 @@ def test_branches_that_do_alike_share_a_panel(digits: Denoiser) -> None:
 
 def test_the_figure_has_a_panel_for_each_and_the_cost_below(digits: Denoiser) -> None:
     guided = {"guidance": [{"rule": "cfg", "scale": 2.0}]}
-    figure = recipe_figure(
-        plan(digits, "ddim+fora:2@4", step1=guided, step3=guided), digits.sites, title="some words"
-    )
-    *panels, costs = figure.axes
+    drawn = recipe(digits, "ddim+fora:2@4", step1=guided, step3=guided)
+    figure = recipe_figure(drawn, compile_recipe(drawn, digits), digits.sites, title="some words")
+    _, *panels, costs = figure.axes
     assert [axes.get_title() for axes in panels] == ["cond", "uncond"]
     assert len(panels[0].get_yticklabels()) == 16
     heights = [bar.get_height() for bar in costs.patches[4:]]
@@ -90,14 +93,16 @@ def test_the_figure_has_a_panel_for_each_and_the_cost_below(digits: Denoiser) ->
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_it_is_written(suffix: str, digits: Denoiser, tmp_path: Path) -> None:
     path = tmp_path / f"recipe{suffix}"
-    plot_recipe(plan(digits, "ddim+taylorseer@20"), digits.sites, path, title="t")
+    drawn = recipe(digits, "ddim+taylorseer@20")
+    found = compile_recipe(drawn, digits)
+    plot_recipe(drawn, found, digits.sites, path, title="t")
     assert path.stat().st_size > 1000
     if suffix == ".png":
         height, width = matplotlib.image.imread(path).shape[:2]
         assert 900 < width < 1400
         assert 500 < height < 900
     with pytest.raises(UserError, match="is no picture format"):
-        plot_recipe(plan(digits, "ddim@3"), digits.sites, tmp_path / "x.jpg", title="t")
+        plot_recipe(drawn, found, digits.sites, tmp_path / "x.jpg", title="t")
 
 
 def test_colours_differ_in_lightness() -> None:

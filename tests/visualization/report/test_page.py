@@ -3,17 +3,27 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from autosearch.errors import UserError
 from autosearch.study.front import front_table
+from autosearch.study.front_view import FrontView
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
-from autosearch.visualization.report import Options, build, recipes, report_html, write_report
+from autosearch.visualization.report import (
+    Options,
+    build,
+    inline,
+    recipes,
+    report_html,
+    write_report,
+)
 
 VOID = {"meta", "img", "br", "hr", "link"}
 # Where a page could load something from.
@@ -64,20 +74,26 @@ def page(two: Path) -> Page:
     return Page(text)
 
 
+@pytest.fixture(scope="module")
+def texts(two: Path, three: Path) -> dict[int, str]:
+    """Pages without samples, by the number of objectives."""
+    return {n: report_html(d, Options(samples=0))[0] for n, d in ((2, two), (3, three))}
+
+
 def test_every_element_is_closed(page: Page) -> None:
     assert page.open == []
     assert len(page.all("h1")) == 1
     assert page.all("html")[0]["lang"] == "en"
 
 
-def test_nothing_is_loaded_and_nothing_runs(two: Path, page: Page) -> None:
+def test_nothing_is_loaded_and_nothing_runs(texts: dict[int, str], page: Page) -> None:
     assert not page.all("script")
     assert not page.all("link")
     for _, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes)
         for name in LOADING:
             assert re.match(r"#|data:", attributes.get(name) or "#"), (name, attributes)
-    text, _ = report_html(two, Options(samples=0))
+    text = texts[2]
     assert "http://" not in text
     assert "https://" not in text
     assert "url(" not in text
@@ -98,7 +114,8 @@ def test_every_colour_has_a_value_in_both_schemes() -> None:
     dark = rest[: rest.index("* {")]
     named = re.compile(r"(--[a-z-]+): ")
     assert set(named.findall(light)) == set(named.findall(dark))
-    assert set(re.findall(r"var\((--[a-z-]+)\)", style)) - {"--under"} <= set(named.findall(light))
+    used = set(re.findall(r"var\((--[a-z-]+)\)", style + "".join(inline._VARIABLES.values())))
+    assert used - {"--under"} <= set(named.findall(light))
 
 
 def test_every_picture_has_words(page: Page) -> None:
@@ -106,11 +123,15 @@ def test_every_picture_has_words(page: Page) -> None:
     assert images
     assert all(len(str(image.get("alt"))) > 10 for image in images)
     assert all(image["src"].startswith("data:image/png;base64,") for image in images)
-    pictures = [svg for svg in page.all("svg") if not svg.get("aria-hidden")]
+    # Those with a place cut off what is inside a picture.
+    pictures = [svg for svg in page.all("svg") if "x" not in svg]
     assert pictures
     for svg in pictures:
         assert svg["role"] == "img"
         assert len(str(svg["aria-label"])) > 10
+    recipes = [str(svg["aria-label"]) for svg in pictures if svg["class"] == "recipe"]
+    assert recipes
+    assert all(re.match(r"\d+ steps at times \d", label) for label in recipes)
 
 
 def test_links_lead_to_places_that_exist(page: Page) -> None:
@@ -123,10 +144,10 @@ def test_links_lead_to_places_that_exist(page: Page) -> None:
 
 @pytest.mark.parametrize("objectives", [2, 3])
 def test_the_tables_say_what_the_front_says(
-    two: Path, three: Path, objectives: int, page: Page
+    two: Path, three: Path, objectives: int, page: Page, texts: dict[int, str]
 ) -> None:
     directory = two if objectives == 2 else three
-    shown = page if objectives == 2 else Page(report_html(directory, Options(samples=0))[0])
+    shown = page if objectives == 2 else Page(texts[3])
     table = front_table(Study.read(directory))
     listed = {entry["id"]: entry for key in ("baselines", "points") for entry in table[key]}
     assert len(table["objectives"]) == objectives
@@ -141,18 +162,41 @@ def test_the_tables_say_what_the_front_says(
         assert row["nfe exact"] == values["nfe"]["validated"]
 
 
-def test_three_objectives_have_a_panel_for_each_pair(three: Path) -> None:
-    shown = Page(report_html(three, Options(samples=0))[0])
-    charts = [svg for svg in shown.all("svg") if svg.get("class") == "chart"]
-    # Each for wide and for narrow pages.
-    assert len(charts) == 6
+def test_three_objectives_have_a_panel_for_each_pair(texts: dict[int, str]) -> None:
+    shown = Page(texts[3])
+    charts = [svg for svg in shown.all("svg") if svg.get("class") == "front"]
+    # For wide and for narrow pages.
+    assert len(charts) == 2
     assert "what looks beaten there is better in another one" in shown.text
     for name in ("fid", "kid", "nfe"):
         assert f"{name}, lower is better" in shown.text or name in shown.text
 
 
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_every_point_says_its_values_in_every_panel(
+    two: Path, three: Path, objectives: int, texts: dict[int, str]
+) -> None:
+    directory = two if objectives == 2 else three
+    view = FrontView(front_table(Study.read(directory)))
+    points = {f"point-{p.id}": p for p in [*view.points, *view.baselines]}
+    pictures = re.findall(
+        r'<div class="on-(?:wide|narrow)">(<svg.*</svg>)</div>', texts[objectives]
+    )
+    assert len(pictures) == 2
+    for picture in pictures:
+        marks = [g for g in ElementTree.fromstring(picture).iter("g") if g.get("class")]
+        panels = 1 if objectives == 2 else 3
+        assert Counter(str(g.get("class")) for g in marks) == dict.fromkeys(points, panels)
+        for mark in marks:
+            point = points[str(mark.get("class"))]
+            said = mark.findtext("title", "")
+            assert said.startswith(f"{point.name}, {point.steps} steps: fid ")
+            assert all(f"{axis.name} " in said for axis in view.axes)
+            assert len(list(mark.iter("use"))) == 1
+
+
 def test_names_of_users_are_escaped(two: Path, tmp_path: Path) -> None:
-    evil = '<img src=x onerror="a()"> & "co"'
+    evil = '<img src=x onerror="a()"> & "co" $\\a$'
     header = {**Study.read(two).header, "name": evil, "model_name": evil}
     with Journal.create(tmp_path / "evil", header) as journal:
         for record in read_journal(two)[1:]:
@@ -220,13 +264,14 @@ def test_a_large_front_is_drawn_as_far_as_the_page_allows(
     assert f"{count - 1} more recipes of this large front are not drawn" in shown.text
 
 
-def test_the_same_study_gives_the_same_page(two: Path) -> None:
-    assert report_html(two, Options(samples=0)) == report_html(two, Options(samples=0))
+def test_the_same_study_gives_the_same_page(two: Path, texts: dict[int, str]) -> None:
+    assert report_html(two, Options(samples=0)) == (texts[2], [])
 
 
 def test_it_does_not_need_a_display(two: Path, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from autosearch.visualization.report import Options, write_report; "
+        "from pathlib import Path; "
+        "from autosearch.visualization.report import Options, write_report; "
         f"write_report(Path({str(two)!r}), Path({str(tmp_path / 'r.html')!r}), Options(samples=0));"
         "import sys; assert 'matplotlib.pyplot' not in sys.modules"
     )

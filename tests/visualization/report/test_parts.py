@@ -1,89 +1,71 @@
 """The parts of a report, each against what it must show."""
 
-import itertools
-import math
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sites.sites import parts
 from autosearch.experiment import load_experiment
-from autosearch.models.digits import DigitsModel
+from autosearch.models.bundled import DigitsModel
 from autosearch.study.study import Study
-from autosearch.visualization.figures.recipe import cells
+from autosearch.visualization.figures.markers import FRONT
+from autosearch.visualization.figures.recipe import WORDS, cells, recipe_figure
 from autosearch.visualization.report.facts import cost_rows, environment_rows, repeat
-from autosearch.visualization.report.marks import mark
-from autosearch.visualization.report.recipe_picture import recipe_picture
+from autosearch.visualization.report.inline import inline_svg
 from autosearch.visualization.report.samples import _shrunk
-from autosearch.visualization.report.scale import fitted, short
-from autosearch.visualization.report.svg import tag
 
 
-def test_elements_escape_texts_and_attributes() -> None:
-    drawn = tag("text", "a < b", x=1.26, class_='"quoted"', data_of=None)
-    assert drawn == '<text x="1.3" class="&#34;quoted&#34;">a &lt; b</text>'
-    assert tag("g", tag("line", x1=0)) == '<g><line x1="0"/></g>'
+def drawn_figure() -> Any:
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    axes.set_xlim(0, 1)
+    axes.plot([0.5, 3.0], [1, 2], "-", color=FRONT, gid="line")
+    axes.plot([0.5], [1], "o", alpha=0, gid="point-1")
+    axes.set_title(EVIL, parse_math=False)
+    return figure
 
 
-VALUES = st.lists(st.floats(-50, 1e6, allow_nan=False), min_size=1, max_size=20)
+EVIL = "<script>a()</script> & $\\foo$ \x1b"
 
 
-@settings(max_examples=150, deadline=None)
-@given(VALUES, st.booleans())
-def test_scales_keep_order_and_stay_in_their_panel(values: list[float], is_cost: bool) -> None:
-    scale = fitted(values, 300.0, 20.0, is_cost=is_cost)
-    places = [scale.at(value) for value in sorted(values)]
-    assert all(20 - 1e-6 <= place <= 300 + 1e-6 for place in places)
-    assert all(b <= a + 1e-6 for a, b in itertools.pairwise(places))
-    ticks = scale.ticks(6)
-    assert len(ticks) <= 14
-    assert all(20 - 1e-6 <= place <= 300 + 1e-6 for place, _ in ticks)
-    assert len({text for _, text in ticks}) == len(ticks)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_a_figure_stands_in_a_page_with_titles_and_the_page_s_colours() -> None:
+    titles = {"line": EVIL, "point-1": "#1: fid 0.5"}
+    drawn = inline_svg(drawn_figure(), name="chart-one", label=EVIL, titles=titles)
+    assert drawn == inline_svg(drawn_figure(), name="chart-one", label=EVIL, titles=titles)
+    root = ElementTree.fromstring(drawn)
+    assert (root.get("role"), root.get("class")) == ("img", "chart")
+    assert (root.get("width"), root.get("height")) == ("288", "192")
+    shown = EVIL.replace("\x1b", "\ufffd")
+    assert root.get("aria-label") == shown
+    parts = {g.get("class"): g for g in root.iter("g") if g.get("class")}
+    assert {name: g.findtext("title") for name, g in parts.items()} == titles | {"line": shown}
+    assert shown in [text.text for text in root.iter("text")]
+    assert "<script" not in drawn
+    assert "http" not in drawn
+    assert "url(" not in drawn
+    assert "var(--front)" in drawn
+    assert FRONT not in drawn
+    # What leaves a panel is cut off at its edge.
+    (inner,) = parts["line"].iter("svg")
+    assert float(inner.get("width", "0")) < 288 * 72 / 96
 
 
-@pytest.mark.parametrize(
-    ("values", "is_cost", "kind"),
-    [
-        ([2, 10], True, "linear"),
-        ([2e9, 9e9], True, "log"),
-        ([0.01, 2.0], False, "log"),
-        ([-0.001, 0.5], False, "symlog"),
-        ([-3.0, -1.0], False, "linear"),
-    ],
-)
-def test_scales_are_those_of_the_plot(values: list[float], is_cost: bool, kind: str) -> None:
-    assert fitted(values, 0, 100, is_cost=is_cost).kind == kind
-
-
-def test_whole_costs_have_whole_ticks() -> None:
-    ticks = fitted([2.0, 3.0, 4.0], 0, 100, is_cost=True).ticks(9)
-    assert [text for _, text in ticks] == ["2", "3", "4"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.02, "0.02"), (15.0, "15"), (5e4, "50k"), (2.5e9, "2.5G"), (0.0, "0")]
-)
-def test_numbers_at_ticks_are_short(value: float, text: str) -> None:
-    assert short(value) == text
-
-
-@pytest.mark.parametrize("shape", list("so^v<>DdphPX*."))
-def test_every_mark_is_centred(shape: str) -> None:
-    drawn = mark(shape, 50.0, 20.0)
-    if "points" in drawn:
-        corners = [
-            tuple(map(float, pair.split(","))) for pair in re.findall(r"[\d.]+,[\d.]+", drawn)
-        ]
-        assert all(math.dist(corner, (50, 20)) < 8 for corner in corners)
-    else:
-        assert 'cx="50"' in drawn
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_pictures_of_a_page_share_no_ids() -> None:
+    ids = [
+        set(re.findall(r' id="([^"]+)"', inline_svg(drawn_figure(), name=n, label="", titles={})))
+        for n in ("chart-one", "chart-two")
+    ]
+    assert ids[0]
+    assert not ids[0] & ids[1]
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +73,25 @@ def digits() -> Any:
     return DigitsModel.load()
 
 
+def parts_of(figure: Any) -> dict[str, ElementTree.Element]:
+    drawn = inline_svg(figure, name="recipe-1", label="a recipe", titles=WORDS)
+    root = ElementTree.fromstring(drawn)
+    return {str(g.get("class")): g for g in root.iter("g") if g.get("class")}
+
+
+def boxes(group: ElementTree.Element) -> int:
+    return sum(str(path.get("d")).count("z") for path in group.iter("path"))
+
+
 @pytest.mark.parametrize("name", ["ddim@5", "dpmpp_2m+fora:3@9", "dpmpp_2m+cgtaylor@8"])
 def test_a_recipe_s_picture_has_a_mark_for_all_that_it_does(digits: Any, name: str) -> None:
     denoiser = digits.denoiser
     recipe = baseline(name, denoiser)
     plan = compile_recipe(recipe, denoiser)
-    drawn = recipe_picture(recipe, plan, denoiser.sites)
+    drawn = parts_of(recipe_figure(recipe, plan, denoiser.sites))
     steps = len(recipe.steps)
-    assert drawn.svg.count('class="dot-time"') == steps
-    assert drawn.svg.count('class="order ') == steps
-    assert f'aria-label="{steps} steps at times' in drawn.svg
+    assert len(list(drawn["times"].iter("use"))) == steps
+    assert sum(boxes(g) for name, g in drawn.items() if name.startswith("order-")) == steps
     expected = [
         cell.kind
         for table in cells(plan, denoiser.sites).values()
@@ -108,21 +99,22 @@ def test_a_recipe_s_picture_has_a_mark_for_all_that_it_does(digits: Any, name: s
         for cell in row
         if cell
     ]
+    shown = {name.removeprefix("kind-") for name in drawn if name.startswith("kind-")}
     if "+" not in name:
-        assert drawn.kinds == ()
+        assert shown == set()
         return
-    assert set(drawn.kinds) == set(expected)
-    for kind in drawn.kinds:
-        (path,) = re.findall(rf'<path d="([^"]+)" class="kind-{kind}"', drawn.svg)
-        assert path.count("z") == expected.count(kind)
+    assert shown == set(expected)
+    for kind in shown:
+        assert boxes(drawn[f"kind-{kind}"]) == expected.count(kind)
+        assert len(drawn[f"kind-{kind}"].findtext("title", "")) > 3
     assert len(parts(denoiser.sites)) > 10
 
 
 def test_a_recipe_can_be_drawn_without_its_model(digits: Any) -> None:
     recipe = baseline("dpmpp_2m+fora:3@40", digits.denoiser)
-    drawn = recipe_picture(recipe, None, ())
-    assert drawn.kinds == ()
-    assert drawn.svg.count('class="dot-time"') == 40
+    drawn = parts_of(recipe_figure(recipe, None, ()))
+    assert not any(name.startswith("kind-") for name in drawn)
+    assert len(list(drawn["times"].iter("use"))) == 40
 
 
 def test_large_pictures_are_shrunk_and_small_ones_kept() -> None:
