@@ -23,6 +23,7 @@ import contextlib
 import datetime
 import importlib.util
 import json
+import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -30,20 +31,24 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
+from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.engine.problem import Problem, excess
 from autosearch.errors import UserError
-from autosearch.export.optuna_storage import open_storage, storage_address
 from autosearch.study.front import front_table, objectives_of
 from autosearch.study.study import Candidate, Study
 
-__all__ = ["export_study", "write_optuna"]
+__all__ = ["export_study", "open_storage", "storage_address", "write_optuna"]
+
+SQLITE = (".db", ".sqlite", ".sqlite3")
+JOURNAL = (".log", ".journal")
 
 
 def export_study(
@@ -59,21 +64,21 @@ def export_study(
     Raises:
         UserError: when there is no study, the storage cannot be opened or has one of this name.
     """
-    found = study if isinstance(study, Study) else Study.read(Path(study))
+    study = study if isinstance(study, Study) else Study.read(Path(study))
     opened = open_storage(str(storage)) if isinstance(storage, str | Path) else storage
     with _quiet():
-        made = _created(found, opened, name or found.header["name"])
+        exported = _create(study, opened, name or study.header["name"])
         try:
-            made.set_metric_names([o.name for o in objectives_of(found)])
-            for key, value in _study_attributes(found).items():
-                made.set_user_attr(key, value)
-            for trial in _trials(found):
-                made.add_trial(trial)
+            exported.set_metric_names([o.name for o in objectives_of(study)])
+            for key, value in _study_attributes(study).items():
+                exported.set_user_attr(key, value)
+            for trial in _trials(study):
+                exported.add_trial(trial)
         except BaseException:
             # A part of a study would look like a whole one, and its name would be taken.
-            optuna.delete_study(study_name=made.study_name, storage=opened)
+            optuna.delete_study(study_name=exported.study_name, storage=opened)
             raise
-    return made
+    return exported
 
 
 def write_optuna(study: Study, place: str, name: str | None) -> str:
@@ -89,7 +94,7 @@ def write_optuna(study: Study, place: str, name: str | None) -> str:
     )
 
 
-def _created(study: Study, storage: BaseStorage, name: str) -> optuna.study.Study:
+def _create(study: Study, storage: BaseStorage, name: str) -> optuna.study.Study:
     try:
         return optuna.create_study(
             study_name=name,
@@ -185,17 +190,17 @@ def _attributes(study: Study, candidate: Candidate, on_front: bool | None) -> di
 
 def _more_values(study: Study, candidate: Candidate) -> dict[str, Any]:
     """Errors of the search's values, values of no objective, measured values on fresh noise."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, estimate in candidate.values.items():
         if name not in study.experiment.objectives:
-            found[name] = estimate.value
+            values[name] = estimate.value
         if estimate.pseudo:
-            found[f"{name}_standard_error"] = estimate.standard_error
+            values[f"{name}_standard_error"] = estimate.standard_error
     for name, estimate in (study.validated(candidate) or {}).items():
         if estimate.pseudo:
-            found[f"{name}_validated"] = estimate.value
-            found[f"{name}_validated_ci"] = list(estimate.interval())
-    return found
+            values[f"{name}_validated"] = estimate.value
+            values[f"{name}_validated_ci"] = list(estimate.interval())
+    return values
 
 
 @contextlib.contextmanager
@@ -209,3 +214,65 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(level)
+
+
+def storage_address(place: str) -> str:
+    """What to give other tools of Optuna: a URL, or the path of a journal.
+
+    Args:
+        place: a URL (it holds ``://``), or a path that ends in .db, .sqlite or .sqlite3 for a
+            database and in .log or .journal for a journal.
+
+    Raises:
+        UserError: for a path with another ending.
+    """
+    if "://" in place or place.endswith(JOURNAL):
+        return place
+    if place.endswith(SQLITE):
+        return str(sqlalchemy.URL.create("sqlite", database=place))
+    endings = ", ".join((*SQLITE, *JOURNAL))
+    raise UserError(
+        f"storage {place}: end it with one of {endings}, or give a URL such as sqlite:///file.db"
+    )
+
+
+def open_storage(place: str) -> BaseStorage:
+    """Open a storage, made anew where there is none.
+
+    Args:
+        place: see :func:`storage_address`.
+
+    Raises:
+        UserError: when it cannot be opened, in one line.
+    """
+    address = storage_address(place)
+    try:
+        if "://" not in place:
+            Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
+        if "://" not in address:
+            return JournalStorage(JournalFileBackend(place))
+        with _loggers_kept():
+            return optuna.storages.get_storage(address)
+    except (ImportError, OSError, ValueError, KeyError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise UserError(f"storage {place}: cannot be opened: {_reason(error)}") from None
+
+
+@contextlib.contextmanager
+def _loggers_kept() -> Iterator[None]:
+    """Undo what Optuna's database does on opening: it switches off all loggers that exist."""
+    loggers = [
+        one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)
+    ]
+    switched_off = [one.disabled for one in loggers]
+    try:
+        yield
+    finally:
+        for one, off in zip(loggers, switched_off, strict=True):
+            one.disabled = off
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong below Optuna."""
+    text = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
+    lines = str(text).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

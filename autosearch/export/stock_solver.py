@@ -5,7 +5,7 @@ to the same steps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from autosearch.diffusion.plan.plan import Plan
@@ -31,15 +31,6 @@ class StockSolver:
     values: Sequence[float]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    scheduler: str
-    settings: Mapping[str, Any]
-    choices: Sequence[Mapping[str, Any]]
-    argument: Literal["timesteps", "sigmas"]
-    reason: str = field(default="", compare=False)
-
-
 def stock_solver(recipe: Recipe, *, scales_start: bool) -> StockSolver | str:
     """Find the scheduler that runs a recipe, or say why there is none.
 
@@ -55,14 +46,15 @@ def stock_solver(recipe: Recipe, *, scales_start: bool) -> StockSolver | str:
     flow = recipe.model.family == "flow"
     times = [step.time for step in plan.steps]
     whole = all(float(time).is_integer() for time in times)
-    for candidate in _flow_candidates(len(times)) if flow else _candidates(len(times)):
-        if candidate.scheduler == _MULTISTEP and not whole:
+    for scheduler, settings, choices in _candidates(len(times), flow=flow):
+        if scheduler == _MULTISTEP and not whole:
             continue
-        if candidate.scheduler == "EulerDiscreteScheduler" and not scales_start:
+        if scheduler == "EulerDiscreteScheduler" and not scales_start:
             continue
-        if _steps(recipe, candidate.choices) == plan.steps:
-            values = _values(candidate, recipe, times)
-            return StockSolver(candidate.scheduler, candidate.settings, candidate.argument, values)
+        if _steps(recipe, choices) == plan.steps:
+            if scheduler == _MULTISTEP:
+                return StockSolver(scheduler, settings, "timesteps", [int(time) for time in times])
+            return StockSolver(scheduler, settings, "sigmas", _sigmas(recipe, times))
     return _no_scheduler(plan, whole=whole, flow=flow)
 
 
@@ -82,49 +74,40 @@ def _beyond_all(recipe: Recipe, plan: Plan) -> str | None:
     return None
 
 
-def _candidates(count: int) -> Iterator[_Candidate]:
-    """For discrete schedules: Euler at any times, DPM-Solver++ at whole ones."""
-    yield _Candidate(
-        "EulerDiscreteScheduler",
-        # This spacing makes the start the marginal's, whatever the sigmas are.
-        {"timestep_spacing": "leading", "use_karras_sigmas": False},
-        [{}] * count,
-        "sigmas",
-    )
+# A scheduler, its settings, and what each step of a recipe chooses that means the same.
+_Candidate = tuple[str, Mapping[str, Any], Sequence[Mapping[str, Any]]]
+
+
+def _candidates(count: int, *, flow: bool) -> Iterator[_Candidate]:
+    """For flows Euler; for discrete schedules Euler at any times, DPM-Solver++ at whole ones."""
+    plain: list[Mapping[str, Any]] = [{}] * count
+    if flow:
+        settings: dict[str, Any] = {"shift": 1.0, "use_dynamic_shifting": False}
+        yield "FlowMatchEulerDiscreteScheduler", settings, plain
+        return
+    # This spacing makes the start the marginal's, whatever the sigmas are.
+    settings = {"timestep_spacing": "leading", "use_karras_sigmas": False}
+    yield "EulerDiscreteScheduler", settings, plain
     for order in (1, 2, 3):
         for kind, form in (("midpoint", "dpmsolver"), ("heun", "taylor")):
             for lowers in (True, False):
-                orders = _orders(count, order, lowers=lowers)
-                yield _Candidate(
-                    _MULTISTEP,
-                    {
-                        "algorithm_type": "dpmsolver++",
-                        "solver_order": order,
-                        "solver_type": kind,
-                        "lower_order_final": lowers,
-                        "euler_at_final": False,
-                        "final_sigmas_type": "zero",
-                        "use_karras_sigmas": False,
-                        "thresholding": False,
-                        "variance_type": None,
-                    },
-                    [{"order": used, "form": _form(used, form)} for used in orders],
-                    "timesteps",
-                )
-
-
-def _flow_candidates(count: int) -> Iterator[_Candidate]:
-    yield _Candidate(
-        "FlowMatchEulerDiscreteScheduler",
-        {"shift": 1.0, "use_dynamic_shifting": False},
-        [{}] * count,
-        "sigmas",
-    )
-
-
-def _form(order: int, form: str) -> str:
-    # Its two types differ at order 2 only.
-    return "dpmsolver" if order == 3 else form
+                settings = {
+                    "algorithm_type": "dpmsolver++",
+                    "solver_order": order,
+                    "solver_type": kind,
+                    "lower_order_final": lowers,
+                    "euler_at_final": False,
+                    "final_sigmas_type": "zero",
+                    "use_karras_sigmas": False,
+                    "thresholding": False,
+                    "variance_type": None,
+                }
+                # Its two types differ at order 2 only.
+                choices = [
+                    {"order": used, "form": "dpmsolver" if used == 3 else form}
+                    for used in _orders(count, order, lowers=lowers)
+                ]
+                yield _MULTISTEP, settings, choices
 
 
 def _orders(count: int, order: int, *, lowers: bool) -> list[int]:
@@ -154,9 +137,7 @@ def _steps(recipe: Recipe, choices: Sequence[Mapping[str, Any]]) -> Any:
         return None
 
 
-def _values(candidate: _Candidate, recipe: Recipe, times: Sequence[float]) -> list[float]:
-    if candidate.argument == "timesteps":
-        return [int(time) for time in times]
+def _sigmas(recipe: Recipe, times: Sequence[float]) -> list[float]:
     schedule = get_schedule(recipe.model.family, recipe.model.schedule)
     if schedule.family == "flow":
         return list(times)

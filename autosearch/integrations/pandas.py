@@ -41,14 +41,14 @@ def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
         import pandas
     except ImportError as error:
         raise missing(error, install="autosearch[frame]", what="study_frame") from None
-    found = study if isinstance(study, Study) else Study.read(Path(study))
-    rows = _rows(found)
-    frame = pandas.DataFrame(rows, columns=_columns(found, rows)).set_index("id")
+    study = study if isinstance(study, Study) else Study.read(Path(study))
+    rows = _rows(study)
+    frame = pandas.DataFrame(rows, columns=_columns(study, rows)).set_index("id")
     frame["overtaken_by"] = frame["overtaken_by"].astype("Int64")
     frame.attrs |= {
-        "study": found.header["name"],
-        "model": found.header["model_name"],
-        "directions": {o.name: o.direction for o in objectives_of(found)},
+        "study": study.header["name"],
+        "model": study.header["model_name"],
+        "directions": {o.name: o.direction for o in objectives_of(study)},
     }
     return frame
 
@@ -96,16 +96,16 @@ def _plain(study: Study, candidate: Candidate) -> dict[str, Any]:
 
 def _values(searched: Estimates, validated: Estimates) -> dict[str, float]:
     """Values of the search with their errors, and those on fresh noise with their intervals."""
-    found = {}
+    columns = {}
     for name, estimate in searched.items():
-        found[name] = estimate.value
+        columns[name] = estimate.value
         if estimate.pseudo:
-            found[f"{name}_error"] = estimate.standard_error
+            columns[f"{name}_error"] = estimate.standard_error
     for name, estimate in validated.items():
         if estimate.pseudo:
-            found[f"{name}_validated"] = estimate.value
-            found[f"{name}_low"], found[f"{name}_high"] = estimate.interval()
-    return found
+            columns[f"{name}_validated"] = estimate.value
+            columns[f"{name}_low"], columns[f"{name}_high"] = estimate.interval()
+    return columns
 
 
 def _columns(study: Study, rows: list[dict[str, Any]]) -> list[str]:

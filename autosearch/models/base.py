@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autosearch._typing import Rows
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, labels
 
-__all__ = ["Model", "as_rgb", "to_uint8"]
-
-Rows = dict[str, NDArray[np.generic]]
+__all__ = ["Model", "Rows", "as_rgb", "to_uint8"]
 
 
 @dataclass
@@ -71,5 +70,5 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 def as_rgb(images: Tensor) -> Tensor:
-    """Grey or colour images [N, 1 or 3, H, W] as [N, 3, H, W]."""
+    """Grey or colour images [N, 1 or 3, H, W] as RGB [N, 3, H, W]."""
     return images.expand(-1, 3, -1, -1)

@@ -85,10 +85,10 @@ class BundledModel(Model):
 
     def rows(self, x: Tensor, needs: frozenset[str]) -> Rows:
         images = to_uint8(x).cpu()
-        rows: Rows = {}
+        rows: dict[str, NDArray[np.generic]] = {}
         if needs & {"features", "logits"}:
-            found = self.features.features(images)
-            rows = {name: found[name].numpy() for name in ("features", "logits") if name in needs}
+            outputs = self.features.features(images)
+            rows = {name: outputs[name].numpy() for name in ("features", "logits") if name in needs}
         if "pixels" in needs:
             # The sample's own channels, on the principal components of the real images.
             flat = images[:, : x.shape[1]].flatten(1).double().numpy() / 255.0

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-import torch
 from torch import Tensor
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
@@ -13,7 +12,7 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
-from autosearch.models.dit import Block, DiT, load_dit
+from autosearch.models.dit import load_dit
 from autosearch.models.weights import read_weights
 
 __all__ = ["dit_denoiser"]
@@ -26,6 +25,7 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
     family, _, name = metadata.get("schedule", "").partition("_")
     prediction = _prediction(path, metadata)
     config = network.config
+    site_macs, elements = network.site_macs(), config.tokens * config.width
     return NetworkDenoiser(
         network,
         schedule=get_schedule(family, name),
@@ -33,8 +33,10 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
         sample_shape=(config.channels, config.image_size, config.image_size),
         classes=config.num_classes,
         null_label=config.num_classes,
-        sites=_sites(network),
-        modules=_modules(network),
+        sites=[_site(name, macs, elements) for name, macs in site_macs.items()],
+        modules={
+            name: network.get_submodule(name.replace("block", "blocks")) for name in site_macs
+        },
         heads={f"block.{i}.attn": config.heads for i in range(config.depth)},
         macs=network.macs(),
         weights=_digest(tensors),
@@ -60,25 +62,8 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return parts.hexdigest()[:16]
 
 
-def _sites(network: DiT) -> list[Site]:
-    macs = network.site_macs()
-    elements = network.config.tokens * network.config.width
-    sites = []
-    for i in range(network.config.depth):
-        block = f"block.{i}"
-        sites.append(Site(block, macs[block], elements, residual=True))
-        sites += [
-            Site(f"{block}.{part}", macs[f"{block}.{part}"], elements, parent=block)
-            for part in ("attn", "mlp")
-        ]
-    return sites
-
-
-def _modules(network: DiT) -> dict[str, torch.nn.Module]:
-    modules: dict[str, torch.nn.Module] = {}
-    for i, block in enumerate(network.blocks):
-        assert isinstance(block, Block)
-        modules[f"block.{i}"] = block
-        modules[f"block.{i}.attn"] = block.attn
-        modules[f"block.{i}.mlp"] = block.mlp
-    return modules
+def _site(name: str, macs: int, elements: int) -> Site:
+    """A block, ``block.3``, or a part of one, ``block.3.attn``."""
+    if name.count(".") == 1:
+        return Site(name, macs, elements, residual=True)
+    return Site(name, macs, elements, parent=name.rpartition(".")[0])

@@ -53,18 +53,18 @@ class Mixture:
 
     @property
     def mean(self) -> Array:
-        """[D] mean of the whole mixture."""
+        """Mean [D] of the whole mixture."""
         return np.asarray(self.weights @ self.means)
 
     @property
     def covariance(self) -> Array:
-        """[D, D] covariance of the whole mixture."""
+        """Covariance [D, D] of the whole mixture."""
         centred = self.means - self.mean
         between = np.einsum("j,ja,jb->ab", self.weights, centred, centred)
         return np.asarray(np.einsum("j,jab->ab", self.weights, self.covariances) + between)
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """[count, D] draws."""
+        """Draw samples [count, D]."""
         which = rng.choice(len(self.weights), size=count, p=self.weights)
         factors = np.linalg.cholesky(self.covariances)
         unit = rng.standard_normal((count, self.dimension))
@@ -80,7 +80,7 @@ class Mixture:
 
 
 class ExactDenoiser(Denoiser):
-    """``E[x_0 | x_t]`` of a mixture under any schedule, said in any prediction type.
+    """``E[x_0 | x_t]`` of a mixture under any schedule, as any type of prediction.
 
     Samples are vectors [N, D]. There are no sites; one forward costs its matrix products.
     """
@@ -118,7 +118,7 @@ class ExactDenoiser(Denoiser):
         branches: Sequence[Branch] = (COND,),
         memory: FeatureMemory | None = None,
     ) -> dict[str, Tensor]:
-        return dict.fromkeys((one.name for one in branches), self._predicted(x, t))
+        return dict.fromkeys((one.name for one in branches), self._predict(x, t))
 
     def differentiable(
         self,
@@ -129,9 +129,9 @@ class ExactDenoiser(Denoiser):
         given: Literal["cond", "uncond"] = "cond",
     ) -> Tensor:
         """The prediction, with gradients where they are recorded; all times are the same."""
-        return self._predicted(x, float(times[0]))
+        return self._predict(x, float(times[0]))
 
-    def _predicted(self, x: Tensor, t: float) -> Tensor:
+    def _predict(self, x: Tensor, t: float) -> Tensor:
         alpha, sigma = self.schedule.alpha_sigma(self.schedule.log_snr(t))
         data = self.posterior_mean(x, alpha, sigma)
         noise = (x - alpha * data) / sigma

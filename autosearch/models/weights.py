@@ -17,7 +17,11 @@ Config = TypeVar("Config")
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, and the metadata, of a safetensors file; UserError when it is none."""
+    """Read a safetensors file: its tensors by name, and its metadata.
+
+    Raises:
+        UserError: when it is missing or none.
+    """
     if not Path(path).is_file():
         raise UserError(f"no weights at {path}: give the path of a safetensors file")
     try:

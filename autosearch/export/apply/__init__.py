@@ -1,4 +1,4 @@
-"""Pipelines of diffusers: models to search, and recipes to run in them.
+"""Running a recipe in a pipeline of diffusers, and taking it out again.
 
 Nothing here is imported before it is used: diffusers is an extra of the package.
 """

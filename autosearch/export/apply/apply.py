@@ -26,6 +26,8 @@ from autosearch.recipe import Recipe
 
 __all__ = ["apply", "remove"]
 
+# What pipelines look up in a scheduler's configuration.
+_LOOKED_UP = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
 # Holds nothing that keeps a pipeline alive.
 _APPLIED: WeakKeyDictionary[Any, "_Applied"] = WeakKeyDictionary()
 
@@ -62,7 +64,9 @@ def apply(
     remove(pipeline)
     read = _recipe(recipe)
     denoiser = _denoiser(network, pipeline.scheduler)
-    scheduler = RecipeScheduler(recipe=read.to_dict(), **_model_settings(pipeline.scheduler))
+    config = pipeline.scheduler.config
+    settings = {name: config[name] for name in _LOOKED_UP if name in config}
+    scheduler = RecipeScheduler(recipe=read.to_dict(), **settings)
     scheduler.use_plan(compile_recipe(read, denoiser))
     scheduler.step_noise = step_noise
     scheduler.attached = True
@@ -122,13 +126,13 @@ class _Applied:
             )
         self._inside = True
         try:
-            return self._answered(
+            return self._evaluate(
                 NetworkCall.of(self._network, self._denoiser.family, args, kwargs)
             )
         finally:
             self._inside = False
 
-    def _answered(self, call: NetworkCall) -> Any:
+    def _evaluate(self, call: NetworkCall) -> Any:
         family = self._denoiser.family
         null = getattr(self._network.config, "num_embeds_ada_norm", None)
         doubled = call.doubled(self._pipeline(), null)
@@ -200,12 +204,6 @@ def _denoiser(network: Any, scheduler: Any) -> PipelineDenoiser:
         conditions=Given({mode: {} for mode in modes}),
         classes=0,
     )
-
-
-def _model_settings(scheduler: Any) -> dict[str, Any]:
-    """What pipelines look up in a scheduler's configuration."""
-    known = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
-    return {name: scheduler.config[name] for name in known if name in scheduler.config}
 
 
 def _check_modes(step: StepPlan, conditions: Given) -> None:

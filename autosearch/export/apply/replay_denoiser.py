@@ -1,4 +1,4 @@
-"""A denoiser that repeats what it was told: the network is somebody else's to run."""
+"""A denoiser that gives a prediction made elsewhere: somebody else runs the network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,29 +16,12 @@ from autosearch.recipe import Recipe
 
 __all__ = ["ReplayDenoiser", "solver_plan"]
 
-# What a scheduler can do; guidance and sites are the pipeline's and the network's.
-_SOLVER_FIELDS = (
-    "time",
-    "log_snr",
-    "evaluate",
-    "order",
-    "prediction",
-    "form",
-    "start_point",
-    "points",
-    "relaxation",
-    "weights",
-    "compensation",
-    "scaling",
-    "corrector",
-    "eta",
-    "clip",
-    "interval",
-)
+# What of a step no scheduler does: guidance is the pipeline's, sites are the network's.
+_NETWORK_FIELDS = ("guidance", "sites", "gate", "rectify")
 
 
 class ReplayDenoiser(Denoiser):
-    """``output`` [N, *sample_shape] is the prediction, whatever is asked."""
+    """Gives ``output`` [N, *sample_shape] as its prediction, whatever is asked."""
 
     output: Tensor
 
@@ -63,9 +46,12 @@ class ReplayDenoiser(Denoiser):
 
 
 def solver_plan(recipe: Recipe) -> Plan:
-    """What a scheduler alone makes of a recipe: times, solver, noise; no guidance and no sites."""
+    """Compile what a scheduler alone does of a recipe: times, solver and noise."""
     data = recipe.to_dict()
-    steps = [{key: step[key] for key in _SOLVER_FIELDS if key in step} for step in data["steps"]]
+    steps = [
+        {key: value for key, value in step.items() if key not in _NETWORK_FIELDS}
+        for step in data["steps"]
+    ]
     whole = ("version", "model", "start", "end")
     kept: dict[str, Any] = {key: data[key] for key in whole if key in data}
     schedule = get_schedule(recipe.model.family, recipe.model.schedule)

@@ -36,14 +36,14 @@ class Watched:
         name: the study's name.
         directory: of the study; a logger may keep files of its own there.
         header: what the study's journal begins with: experiment, model, versions.
-        told: how many candidates the logger was told before; the next one's number.
+        next_candidate: the number of the first candidate that the logger has not been told of.
     """
 
     id: str
     name: str
     directory: Path
     header: Mapping[str, Any]
-    told: int
+    next_candidate: int
 
 
 class Logger:

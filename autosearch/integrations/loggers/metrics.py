@@ -10,7 +10,7 @@ __all__ = ["Tally", "validated_numbers"]
 
 
 class Tally:
-    """Counts up what has been found and spent; given the candidates in the order of numbers."""
+    """Running totals of a search: its front, its cost; candidates come in the order of numbers."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -28,8 +28,8 @@ class Tally:
         self._infeasible += not ok
         if ok:
             own = values_of([candidate], self._objectives)
-            known = np.concatenate([self._front, own])
-            self._front = known[non_dominated(known)]
+            points = np.concatenate([self._front, own])
+            self._front = points[non_dominated(points)]
         return {
             **_estimates(candidate.values),
             "feasible": float(ok),
@@ -44,7 +44,7 @@ class Tally:
         }
 
     def _volume(self, candidate: Candidate) -> dict[str, float]:
-        """None for baselines: with them its axes are fixed, and a resumed run tells the same."""
+        """The hypervolume, but not for baselines: only once all are in are its axes fixed."""
         if self._study.scale is None or candidate.kind == "baseline":
             return {}
         names = [objective.name for objective in self._objectives]
@@ -53,21 +53,21 @@ class Tally:
 
 
 def _estimates(values: Estimates) -> dict[str, float]:
-    found = {}
+    numbers = {}
     for name, estimate in values.items():
-        found[f"search/{name}"] = estimate.value
+        numbers[f"search/{name}"] = estimate.value
         if estimate.pseudo:
-            found[f"search/{name}_error"] = estimate.standard_error
-    return found
+            numbers[f"search/{name}_error"] = estimate.standard_error
+    return numbers
 
 
 def validated_numbers(values: Estimates, noise: Noise) -> Numbers:
     """Values on fresh noise with the ends of their 95% intervals."""
     seed, samples = noise
-    found = {"validated/seed": float(seed), "validated/samples": float(samples)}
+    numbers = {"validated/seed": float(seed), "validated/samples": float(samples)}
     for name, estimate in values.items():
-        found[f"validated/{name}"] = estimate.value
+        numbers[f"validated/{name}"] = estimate.value
         if estimate.pseudo:
             low, high = estimate.interval()
-            found |= {f"validated/{name}_low": low, f"validated/{name}_high": high}
-    return found
+            numbers |= {f"validated/{name}_low": low, f"validated/{name}_high": high}
+    return numbers

@@ -40,7 +40,7 @@ class TensorBoard(Logger):
     def on_start(self, watched: Watched) -> None:
         folder = watched.directory / "tensorboard" if self._folder is None else Path(self._folder)
         # What a killed process wrote and did not know to be written is hidden.
-        again = watched.told or None
+        again = watched.next_candidate or None
         self._writer = self._make(str(folder), purge_step=again)
         if again is None:
             text = json.dumps(watched.header["experiment"], indent=1)

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["ClassLabels", "Conditions", "Given", "Inputs", "Prompts", "joined", "map_rows"]
+__all__ = ["ClassLabels", "Conditions", "Given", "Inputs", "Prompts", "join_inputs", "map_rows"]
 
 Inputs = Mapping[str, Any]
 
 
 class Conditions(ABC):
-    """Gives the inputs of each branch.
+    """The network's inputs for each branch.
 
     Attributes:
         shared: names of the inputs that have no row for each sample.
@@ -55,8 +55,8 @@ class ClassLabels(Conditions):
         assert condition is not None
         if mode == "uncond":
             return {"class_labels": torch.full_like(condition, self.null)}
-        known = torch.as_tensor(self.classes, device=condition.device)
-        return {"class_labels": known[condition]}
+        classes = torch.as_tensor(self.classes, device=condition.device)
+        return {"class_labels": classes[condition]}
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,15 @@ def map_rows(change: Callable[[Tensor], Tensor], inputs: Any, shared: Collection
     return change(inputs) if isinstance(inputs, Tensor) else inputs
 
 
-def joined(parts: Sequence[Inputs], shared: Collection[str] = ()) -> dict[str, Any]:
-    """The inputs of several batches, one after the other."""
+def join_inputs(parts: Sequence[Inputs], shared: Collection[str] = ()) -> dict[str, Any]:
+    """Join the inputs of several batches, one after the other."""
     first = parts[0]
     if len(parts) == 1:
         return dict(first)
     result: dict[str, Any] = {}
     for name, value in first.items():
         if isinstance(value, Mapping):
-            result[name] = joined([part[name] for part in parts])
+            result[name] = join_inputs([part[name] for part in parts])
         elif isinstance(value, Tensor) and name not in shared:
             result[name] = torch.cat([part[name] for part in parts])
         else:

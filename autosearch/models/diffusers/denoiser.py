@@ -12,15 +12,11 @@ from autosearch.diffusion.denoiser import InterceptedDenoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import Branch
+from autosearch.diffusion.sites.interception import swapped
 from autosearch.diffusion.sites.sites import Site
-from autosearch.models.diffusers.conditions import Conditions, joined
+from autosearch.models.diffusers.conditions import Conditions, join_inputs
 from autosearch.models.diffusers.families import PipelineFamily
-from autosearch.models.diffusers.module_adapter import (
-    ModuleAdapter,
-    bridged,
-    is_acting,
-    replaced_forward,
-)
+from autosearch.models.diffusers.module_adapter import ModuleAdapter, bridge, is_acting
 from autosearch.models.diffusers.site_specs import SiteSpec
 
 __all__ = ["PipelineDenoiser", "plain_sites"]
@@ -108,11 +104,11 @@ class PipelineDenoiser(InterceptedDenoiser):
     ) -> Tensor:
         shared = self._conditions.shared
         rows = [self._conditions.rows(one.condition, condition) for one in branches]
-        with self._with_compiled(), bridged(self.modules):
+        with self._with_compiled(), bridge(self.modules):
             output: Tensor = self.network(
                 **{self.family.state: inputs.to(self.network_dtype)},
                 timestep=times * self._time_scale,
-                **joined(rows, shared),
+                **join_inputs(rows, shared),
                 return_dict=False,
             )[0]
         if output.shape[1] != inputs.shape[1]:
@@ -133,7 +129,7 @@ class PipelineDenoiser(InterceptedDenoiser):
             for name, forward in self._compiled.items():
                 if name not in touched:
                     module = self.modules[name].module
-                    stack.enter_context(replaced_forward(module, forward))
+                    stack.enter_context(swapped(module, "forward", forward))
             yield
 
 

@@ -96,7 +96,7 @@ def family_of(network: Mapping[str, Any], *, where: str) -> PipelineFamily:
 
 
 def class_name(network: Mapping[str, Any]) -> str:
-    """Of today; older files name one class for several kinds of transformers."""
+    """The class of a network today; older files name one for several kinds of transformers."""
     kind = str(network.get("_class_name", ""))
     if kind == "Transformer2DModel":
         norms = {"ada_norm_zero": "DiTTransformer2DModel", "ada_norm_single": _PIXART_CLASS}
@@ -155,7 +155,7 @@ def latent_grid(configs: Configs, size: Size) -> tuple[int, int]:
 
 
 def _latents(configs: Configs, size: Size) -> tuple[int, ...]:
-    """Channels, rows and columns."""
+    """The shape of latents: channels, rows and columns."""
     return int(configs.network["in_channels"]), *latent_grid(configs, size)
 
 
@@ -166,14 +166,14 @@ def _downscaling(vae: Mapping[str, Any]) -> int:
 
 
 def _fixed_latents(configs: Configs, size: Size) -> tuple[int, ...]:
-    """Of a pipeline whose size cannot be chosen."""
+    """The shape of latents of a pipeline whose size cannot be chosen."""
     if size.height is not None or size.width is not None:
         raise UserError(f"model: {configs.pipeline} has one size; leave height and width out")
     return _latents(configs, size)
 
 
 def _packed_latents(configs: Configs, size: Size) -> tuple[int, ...]:
-    """Of FLUX: tokens of 2 x 2 latents."""
+    """The shape of FLUX's states: tokens of 2 x 2 latents."""
     rows, columns = latent_grid(configs, size)
     return (rows // 2) * (columns // 2), int(configs.network["in_channels"])
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autosearch.diffusion.sites.branches import COND, Branch
-from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import ClassLabels, Conditions, Given
 from autosearch.models.diffusers.denoiser import PipelineDenoiser
@@ -23,27 +20,35 @@ from autosearch.models.diffusers.families import (
 from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.macs import count
 from autosearch.models.diffusers.optional_import import diffusers_class, quiet
-from autosearch.models.diffusers.prompt_capture import captured_prompts
+from autosearch.models.diffusers.prompt_capture import capture_prompts
 from autosearch.models.diffusers.schedule import model_noise
 
-__all__ = ["LazyDenoiser", "Settings", "Source"]
+__all__ = ["LazyDenoiser", "Source"]
 
 _WHERE = "model.path"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a pipeline is used.
+# States that are decoded at a time.
+_BATCH = 8
+
+
+@dataclass
+class Source:
+    """Where a network, its autoencoder and its conditions come from, and how they are used.
 
     Attributes:
+        folder: the pipeline's.
+        size: of the images and the text.
         dtype: of the network and the autoencoder.
         prompts: of a text model, those of the search before those of its validation.
         classes: of a class model, the labels that samples are of.
         guidance_scale: of classifier-free guidance, which its baselines use; of a
             guidance-distilled network, what is embedded.
+        compiled: whether the network's blocks go through ``torch.compile``.
         call: further arguments of the pipeline's call.
     """
 
+    folder: PipelineFolder
     size: Size
     dtype: torch.dtype = torch.float32
     prompts: Sequence[str] = ()
@@ -52,20 +57,13 @@ class Settings:
     compiled: bool = False
     call: Mapping[str, Any] = field(default_factory=dict)
 
-
-class Source:
-    """Where a network, its autoencoder and its conditions come from."""
-
-    def __init__(self, folder: PipelineFolder, settings: Settings) -> None:
-        self.folder = folder
-        self.settings = settings
-        configs = folder.configs
-        self.configs = configs
-        self.family = self.family_in(folder)
+    def __post_init__(self) -> None:
+        self.configs = self.folder.configs
+        self.family = self.family_in(self.folder)
         self.schedule, self.prediction = model_noise(
-            configs.scheduler, where=f"{_WHERE}: scheduler"
+            self.configs.scheduler, where=f"{_WHERE}: scheduler"
         )
-        self.sample_shape = self.family.sample_shape(configs, settings.size)
+        self.sample_shape = self.family.sample_shape(self.configs, self.size)
         self.vae: Any = None
         self._conditions: Conditions | None = None
 
@@ -77,11 +75,6 @@ class Source:
             UserError: for a kind that is not supported, or a folder that cannot be read.
         """
         return family_of(folder.configs.network, where=_WHERE)
-
-    @cached_property
-    def latent_grid(self) -> tuple[int, int]:
-        """Rows and columns of the latents behind a state."""
-        return latent_grid(self.configs, self.settings.size)
 
     def outline(self) -> nn.Module:
         """The network without weights."""
@@ -96,7 +89,7 @@ class Source:
             return self._conditions
         if self.family.condition == "class":
             null = int(self.configs.network["num_embeds_ada_norm"])
-            return ClassLabels(self.settings.classes, null)
+            return ClassLabels(self.classes, null)
         return Given(
             {mode: {} for mode in (("cond", "uncond") if self.family.guided else ("cond",))}
         )
@@ -107,11 +100,10 @@ class Source:
         Raises:
             UserError: when the files cannot be read, or do not fit the configurations.
         """
-        settings = self.settings
         try:
             with quiet():
                 pipeline = diffusers_class("DiffusionPipeline").from_pretrained(
-                    self.folder.local, torch_dtype=settings.dtype, use_safetensors=True
+                    self.folder.local, torch_dtype=self.dtype, use_safetensors=True
                 )
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
@@ -121,22 +113,50 @@ class Source:
         network: nn.Module = getattr(pipeline, self.configs.component)
         if self.family.condition == "text":
             with quiet():
-                self._conditions = self._encoded(pipeline, network)
+                self._conditions = self._encode(pipeline, network)
         # Text encoders go with the pipeline.
         self.vae = getattr(pipeline, "vae", None)
         return network.eval().requires_grad_(False)
 
-    def _encoded(self, pipeline: Any, network: nn.Module) -> Conditions:
-        settings = self.settings
-        call = dict(settings.call)
-        for name, value in (("height", settings.size.height), ("width", settings.size.width)):
-            if value is not None:
-                call[name] = value
-        if settings.size.text is not None:
-            call["max_sequence_length"] = settings.size.text
-        if not self.family.guided and settings.guidance_scale is not None:
-            call["guidance_scale"] = settings.guidance_scale
-        return captured_prompts(pipeline, network, self.family, settings.prompts, call)
+    def _encode(self, pipeline: Any, network: nn.Module) -> Conditions:
+        size = self.size
+        given: dict[str, float | None]
+        given = {"height": size.height, "width": size.width, "max_sequence_length": size.text}
+        if not self.family.guided:
+            given["guidance_scale"] = self.guidance_scale
+        chosen = {name: value for name, value in given.items() if value is not None}
+        call = {**self.call, **chosen}
+        return capture_prompts(pipeline, network, self.family, self.prompts, call)
+
+    @torch.inference_mode()
+    def decode(self, x: Tensor) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1] of final states [N, *sample_shape]."""
+        vae = self.vae
+        if vae is None:
+            return x.clamp(-1, 1)
+        latents = _unpack(x, *latent_grid(self.configs, self.size)) if self.family.packed else x
+        config = vae.config
+        mean, deviation = config.get("latents_mean"), config.get("latents_std")
+        scaled = latents / config["scaling_factor"]
+        if mean is not None and deviation is not None:
+            shape = (1, -1, *([1] * (latents.dim() - 2)))
+            factors, offsets = (
+                torch.tensor(values, dtype=latents.dtype, device=latents.device).view(shape)
+                for values in (deviation, mean)
+            )
+            scaled = scaled * factors + offsets
+        scaled = scaled + (config.get("shift_factor") or 0.0)
+        parts = [
+            vae.decode(part.to(vae.dtype), return_dict=False)[0].float()
+            for part in torch.split(scaled, _BATCH)
+        ]
+        return torch.cat(parts).clamp(-1, 1)
+
+
+def _unpack(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Latents [N, C, rows, columns] from tokens [N, rows * columns / 4, 4 C] of 2 x 2 latents."""
+    grid = x.view(len(x), rows // 2, columns // 2, -1, 2, 2)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(len(x), -1, rows, columns)
 
 
 class LazyDenoiser(PipelineDenoiser):
@@ -156,7 +176,7 @@ class LazyDenoiser(PipelineDenoiser):
             family,
             site_specs,
             sample_shape=source.sample_shape,
-            inputs=family.inputs(source.configs, source.settings.size),
+            inputs=family.inputs(source.configs, source.size),
         )
         super().__init__(
             network,
@@ -173,7 +193,7 @@ class LazyDenoiser(PipelineDenoiser):
         self.loaded = False
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if family.guided:
-            self.guidance_scale = source.settings.guidance_scale
+            self.guidance_scale = source.guidance_scale
 
     @property
     def weights(self) -> str:  # type: ignore[override]
@@ -198,20 +218,12 @@ class LazyDenoiser(PipelineDenoiser):
         device = self.device
         network = self.source.load(device)
         self.set_network(network, self.family.site_specs(network))
-        if self.source.settings.compiled:
+        if self.source.compiled:
             self.compile()
         self.device = device
         self.set_conditions(self.source.conditions())
         self.loaded = True
 
-    def denoise(
-        self,
-        x: Tensor,
-        t: float,
-        condition: Tensor | None,
-        *,
-        branches: Sequence[Branch] = (COND,),
-        memory: FeatureMemory | None = None,
-    ) -> dict[str, Tensor]:
+    def denoise(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         self.load()
-        return super().denoise(x, t, condition, branches=branches, memory=memory)
+        return super().denoise(*args, **kwargs)

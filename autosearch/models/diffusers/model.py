@@ -9,11 +9,10 @@ from torch import Tensor
 from autosearch.diffusion.noise import Stream
 from autosearch.errors import UserError
 from autosearch.models.base import Model, Rows, to_uint8
-from autosearch.models.diffusers.decoding import decode
 from autosearch.models.diffusers.families import Size
 from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.inception import WIDTHS, Inception
-from autosearch.models.diffusers.loading import LazyDenoiser, Settings, Source
+from autosearch.models.diffusers.loading import LazyDenoiser, Source
 from autosearch.models.diffusers.prompts import read_prompts
 from autosearch.models.diffusers.statistics import ImageFolder
 
@@ -85,7 +84,8 @@ class PipelineModel(Model):
         condition = Source.family_in(folder).condition
         split = read_prompts(prompts, count=prompt_count) if condition == "text" else None
         texts = (*split.search, *split.validation) if split else ()
-        settings = Settings(
+        source = Source(
+            folder,
             size=Size(height=height, width=width, text=max_sequence_length),
             dtype=getattr(torch, dtype),
             prompts=texts,
@@ -94,10 +94,10 @@ class PipelineModel(Model):
             compiled=compile,
             call=call or {},
         )
-        count = len(split.search) if split else len(settings.classes)
+        count = len(split.search) if split else len(source.classes)
         network = Inception(inception)
         model = cls(
-            LazyDenoiser(Source(folder, settings), labels=count),
+            LazyDenoiser(source, labels=count),
             ImageFolder(reference, network),
             block_size=_block(block, count),
         )
@@ -110,14 +110,13 @@ class PipelineModel(Model):
         return WIDTHS if self.inception is not None else {}
 
     def labels(self, indices: Sequence[int], stream: Stream) -> Tensor:
-        found = super().labels(indices, stream)
+        labels = super().labels(indices, stream)
         fresh = bool(self.prompts) and stream in _FRESH
-        return found + self.denoiser.classes if fresh else found
+        return labels + self.denoiser.classes if fresh else labels
 
     def images(self, x: Tensor) -> Tensor:
         self.denoiser.load()
-        source = self.denoiser.source
-        return to_uint8(decode(x, source.vae, source.family, size=source.latent_grid))
+        return to_uint8(self.denoiser.source.decode(x))
 
     def rows(self, x: Tensor, needs: frozenset[str]) -> Rows:
         wanted = needs & WIDTHS.keys()

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from autosearch.diffusion.sites.interception import swapped
 from autosearch.errors import UserError
 
-__all__ = ["ModuleAdapter", "bridged", "is_acting", "replaced_forward"]
+__all__ = ["ModuleAdapter", "bridge", "is_acting"]
 
 _ATTENTION = ("query", "key", "value")
 _OPTIONS = ("attn_mask", "dropout_p", "is_causal")
@@ -67,10 +68,10 @@ class ModuleAdapter:
     def forward(self, hidden: Tensor, **others: Any) -> Tensor:
         """The module's output, its streams one after the other."""
         if self._changed is not None:
-            return self._packed_output(self._original(**others), ())
-        streams = self._unpacked(hidden)
+            return self._pack_output(self._original(**others), ())
+        streams = self._unpack(hidden)
         given = dict(zip(self._inputs, streams, strict=True))
-        return self._packed_output(self._original(**given, **others), streams)
+        return self._pack_output(self._original(**given, **others), streams)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention of each head, [N, heads, tokens, head_dim]."""
@@ -79,29 +80,29 @@ class ModuleAdapter:
     def elements(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> int:
         """Numbers in the output of a call."""
         given = self._named(args, kwargs)
-        return self._packed_output(output, [given[name] for name in self._inputs]).numel()
+        return self._pack_output(output, [given[name] for name in self._inputs]).numel()
 
-    def bridged(self) -> AbstractContextManager[None]:
+    def bridge(self) -> AbstractContextManager[None]:
         """Run the body with calls of the module going through the adapter."""
         self._original = self.module.forward
-        return replaced_forward(self.module, self._bridge)
+        return swapped(self.module, "forward", self._call_through)
 
-    def _bridge(self, *args: Any, **kwargs: Any) -> Any:
+    def _call_through(self, *args: Any, **kwargs: Any) -> Any:
         given = self._named(args, kwargs)
         streams = [given.pop(name) for name in self._inputs]
         self._lengths = [stream.shape[1] for stream in streams]
         if self._changed is not None:
             (stream,) = streams
             given[self._inputs[0]] = stream
-            streams = [_expanded(stream, *self._changed)]
+            streams = [_expand(stream, *self._changed)]
         if "attend" in vars(self):
-            output = self._attending(_packed(streams), given)
+            output = self._attending(_pack(streams), given)
         else:
-            output = self.forward(_packed(streams), **given)
+            output = self.forward(_pack(streams), **given)
         if self._outputs is None:
             return output
         result: list[Tensor | None] = [None] * self._size
-        for place, stream in zip(self._outputs, self._unpacked(output), strict=True):
+        for place, stream in zip(self._outputs, self._unpack(output), strict=True):
             if place is not None:
                 result[place] = stream
         return tuple(result)
@@ -129,19 +130,19 @@ class ModuleAdapter:
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return {**dict(zip(self._names, args, strict=False)), **kwargs}
 
-    def _packed_output(self, output: Any, streams: Sequence[Tensor]) -> Tensor:
+    def _pack_output(self, output: Any, streams: Sequence[Tensor]) -> Tensor:
         """One tensor out of what the module returns, from these inputs."""
         if self._outputs is None:
             tensor: Tensor = output
             return tensor
-        return _packed(
+        return _pack(
             [
                 stream if place is None else output[place]
                 for place, stream in zip(self._outputs, streams, strict=True)
             ]
         )
 
-    def _unpacked(self, hidden: Tensor) -> Sequence[Tensor]:
+    def _unpack(self, hidden: Tensor) -> Sequence[Tensor]:
         if len(self._inputs) == 1:
             return [hidden]
         return torch.split(hidden, self._lengths, dim=1)
@@ -172,33 +173,20 @@ def is_acting(adapter: ModuleAdapter) -> bool:
 
 
 @contextmanager
-def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Run the body with another ``forward`` of a module; what stood there before comes back."""
-    before = vars(module).get("forward")
-    module.forward = forward
-    try:
-        yield
-    finally:
-        del module.forward
-        if before is not None:
-            module.forward = before
-
-
-@contextmanager
-def bridged(adapters: Mapping[str, ModuleAdapter]) -> Iterator[None]:
+def bridge(adapters: Mapping[str, ModuleAdapter]) -> Iterator[None]:
     """Run the body with the modules where something acts called through their adapters."""
     with ExitStack() as stack:
         for adapter in adapters.values():
             if is_acting(adapter):
-                stack.enter_context(adapter.bridged())
+                stack.enter_context(adapter.bridge())
         yield
 
 
-def _packed(streams: Sequence[Tensor]) -> Tensor:
+def _pack(streams: Sequence[Tensor]) -> Tensor:
     return streams[0] if len(streams) == 1 else torch.cat(list(streams), dim=1)
 
 
-def _expanded(stream: Tensor, axis: int, length: int) -> Tensor:
+def _expand(stream: Tensor, axis: int, length: int) -> Tensor:
     """A view of another length along one axis, whose values mean nothing."""
     shape = list(stream.shape)
     shape[axis] = length

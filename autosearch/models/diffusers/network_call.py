@@ -18,7 +18,7 @@ _TIME = "timestep"
 
 @dataclass(frozen=True)
 class NetworkCall:
-    """One call.
+    """One call of a network.
 
     Attributes:
         state: [rows, ...] as given, both halves of a doubled batch.
@@ -39,7 +39,7 @@ class NetworkCall:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> "NetworkCall":
-        """The call with these arguments."""
+        """Take apart a call of the network with these arguments."""
         names = list(inspect.signature(type(network).forward).parameters)[1:]
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         state = given.pop(family.state)
@@ -51,14 +51,14 @@ class NetworkCall:
         """Whether the batch holds each sample twice, for classifier-free guidance.
 
         Pipelines that do not say so are taken to when both halves are the same, and, where they
-        are told classes, one half is told none.
+        give classes, one half is of none.
         """
         rows = len(self.state)
         if not self.family.guided or rows % 2:
             return False
-        said = getattr(pipeline, "do_classifier_free_guidance", None)
-        if isinstance(said, bool):
-            return said
+        guided = getattr(pipeline, "do_classifier_free_guidance", None)
+        if isinstance(guided, bool):
+            return guided
         first, second = self.state.chunk(2)
         labels = self.inputs.get("class_labels")
         if labels is not None and not bool((labels[rows // 2 :] == null).all()):

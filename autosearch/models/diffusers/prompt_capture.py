@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from autosearch.diffusion.sites.interception import swapped
 from autosearch.errors import UserError
-from autosearch.models.diffusers.conditions import Prompts, joined, map_rows
+from autosearch.models.diffusers.conditions import Prompts, join_inputs, map_rows
 from autosearch.models.diffusers.families import PipelineFamily
-from autosearch.models.diffusers.module_adapter import replaced_forward
 from autosearch.models.diffusers.network_call import NetworkCall
 
-__all__ = ["captured_prompts"]
+__all__ = ["capture_prompts"]
 
 # Any scale above 1 makes a pipeline prepare for guidance.
 _SOME_GUIDANCE = 2.0
@@ -23,14 +23,14 @@ _BATCH = 8
 
 
 class _Captured(Exception):
-    """Ends the run, with the network's call."""
+    """Ends a pipeline's run, with the call of its network."""
 
     def __init__(self, call: NetworkCall) -> None:
         super().__init__()
         self.call = call
 
 
-def captured_prompts(
+def capture_prompts(
     pipeline: Any,
     network: Any,
     family: PipelineFamily,
@@ -51,7 +51,7 @@ def captured_prompts(
     """
     scale = {"guidance_scale": _SOME_GUIDANCE} if family.guided else {}
     parts = [
-        _captured(
+        _first_call(
             pipeline, network, family, {**call, "prompt": list(prompts[i : i + _BATCH]), **scale}
         )
         for i in range(0, len(prompts), _BATCH)
@@ -61,14 +61,14 @@ def captured_prompts(
         mode: map_rows(
             # Encoded in inference mode, and used outside of it too.
             torch.clone,
-            joined([one.inputs[mode] for one in given], family.shared),
+            join_inputs([one.inputs[mode] for one in given], family.shared),
         )
         for mode in given[0].modes
     }
     return Prompts(tables, family.shared)
 
 
-def _captured(
+def _first_call(
     pipeline: Any, network: Any, family: PipelineFamily, call: Mapping[str, Any]
 ) -> NetworkCall:
     def stop(*args: Any, **kwargs: Any) -> Any:
@@ -77,7 +77,7 @@ def _captured(
     # Where the state's noise comes from does not matter, but others' random state does.
     generator = torch.Generator().manual_seed(0)
     try:
-        with replaced_forward(network, stop):
+        with swapped(network, "forward", stop):
             pipeline(num_inference_steps=1, generator=generator, output_type="latent", **call)
     except _Captured as captured:
         return captured.call

@@ -28,7 +28,7 @@ _FIXED_TIMES = (
 
 
 def model_noise(config: Mapping[str, Any], *, where: str) -> tuple[NoiseSchedule, Prediction]:
-    """Noise schedule and prediction of the model behind a scheduler.
+    """Read the noise schedule and the prediction of the model behind a scheduler.
 
     Args:
         config: of the scheduler, as saved, with ``_class_name``.
@@ -49,31 +49,32 @@ def model_noise(config: Mapping[str, Any], *, where: str) -> tuple[NoiseSchedule
             f"{where}: holds a recipe for a {known['schedule']} model; give the model with its "
             "own scheduler"
         )
-    said = config.get("prediction_type")
-    if kind in _FLOW or config.get("use_flow_sigmas") or said == "flow_prediction":
+    prediction = config.get("prediction_type")
+    if kind in _FLOW or config.get("use_flow_sigmas") or prediction == "flow_prediction":
         return _flow(config, kind, where)
     if "beta_schedule" not in config:
         raise UserError(
             f"{where}: {kind or 'this scheduler'} has neither betas nor a flow's sigmas, and "
             "only such models are supported"
         )
-    return _variance_preserving(config, where), _prediction(str(said or "epsilon"), where)
+    return _variance_preserving(config, where), _prediction(str(prediction or "epsilon"), where)
 
 
 def _flow(config: Mapping[str, Any], kind: str, where: str) -> tuple[NoiseSchedule, Prediction]:
     if config.get("invert_sigmas"):
         raise UserError(f"{where}: {kind} with inverted sigmas is not supported")
-    said = config.get("prediction_type")
-    # Flow schedulers have no such setting, and take the network to predict the flow.
-    return RectifiedFlow(), "flow" if kind in _FLOW else _prediction(str(said), where)
+    if kind in _FLOW:
+        # These have no setting of the prediction, and take the network to predict the flow.
+        return RectifiedFlow(), "flow"
+    return RectifiedFlow(), _prediction(str(config.get("prediction_type")), where)
 
 
-def _prediction(said: str, where: str) -> Prediction:
-    if said not in _PREDICTIONS:
+def _prediction(name: str, where: str) -> Prediction:
+    if name not in _PREDICTIONS:
         raise UserError(
-            f"{where}: prediction_type {said!r} is not supported; valid: {', '.join(_PREDICTIONS)}"
+            f"{where}: prediction_type {name!r} is not supported; valid: {', '.join(_PREDICTIONS)}"
         )
-    return _PREDICTIONS[said]
+    return _PREDICTIONS[name]
 
 
 def _variance_preserving(config: Mapping[str, Any], where: str) -> NoiseSchedule:

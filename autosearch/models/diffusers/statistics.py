@@ -6,6 +6,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from autosearch.models.diffusers.inception import Inception
 
 __all__ = ["ImageFolder", "folder_statistics", "read_statistics", "save_statistics"]
 
-Array = NDArray[np.generic]
+# Arrays by the names that objectives read.
+Statistics = Mapping[str, NDArray[np.generic]]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _KEYS = ("features", "features_mean", "features_cov")
@@ -27,7 +29,7 @@ _OTHERS = {"mu": "features_mean", "sigma": "features_cov"}
 _LEAST = 2
 
 
-class ImageFolder(Mapping[str, Array]):
+class ImageFolder(Mapping[str, NDArray[np.generic]]):
     """The reference of a model: read, or computed from a folder, when it is first looked at.
 
     Workers never look, so that only the driver pays for it.
@@ -40,30 +42,26 @@ class ImageFolder(Mapping[str, Array]):
     def __init__(self, place: str | None, inception: Inception) -> None:
         self._place = place
         self._inception = inception
-        self._known: dict[str, Array] | None = None if place else {}
 
-    def __getitem__(self, key: str) -> Array:
-        return self._loaded()[key]
+    def __getitem__(self, key: str) -> NDArray[np.generic]:
+        return self._statistics[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._loaded())
+        return iter(self._statistics)
 
     def __len__(self) -> int:
-        return len(self._loaded())
+        return len(self._statistics)
 
-    def _loaded(self) -> dict[str, Array]:
-        if self._known is None:
-            assert self._place is not None
-            path = Path(self._place)
-            folder = path.is_dir()
-            self._known = (
-                folder_statistics(path, self._inception) if folder else read_statistics(path)
-            )
-        return self._known
+    @cached_property
+    def _statistics(self) -> Statistics:
+        if not self._place:
+            return {}
+        path = Path(self._place)
+        return folder_statistics(path, self._inception) if path.is_dir() else read_statistics(path)
 
 
-def folder_statistics(folder: Path, inception: Inception) -> dict[str, Array]:
-    """``features`` [N, 2048] of a folder's images, their mean and covariance.
+def folder_statistics(folder: Path, inception: Inception) -> Statistics:
+    """Compute ``features`` [N, 2048] of a folder's images, their mean and covariance.
 
     Images keep their own size; Inception makes them 299 x 299 itself.
 
@@ -85,8 +83,8 @@ def folder_statistics(folder: Path, inception: Inception) -> dict[str, Array]:
     }
 
 
-def read_statistics(path: Path) -> dict[str, Array]:
-    """Statistics from safetensors (ours) or npz (``mu`` and ``sigma``, as other tools save them).
+def read_statistics(path: Path) -> Statistics:
+    """Read statistics from safetensors, or npz (``mu`` and ``sigma``, as other tools save them).
 
     Raises:
         UserError: for a file that is missing, of another kind, or without them.
@@ -98,21 +96,21 @@ def read_statistics(path: Path) -> dict[str, Array]:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
 
-            found = dict(load_file(path))
+            arrays = dict(load_file(path))
         else:
             with np.load(path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
+                arrays = {name: file[name] for name in file.files}
     except Exception as error:  # of several libraries, for whatever the file holds
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"{where}: cannot read statistics: {reason}") from None
-    known = {_OTHERS.get(name, name): values for name, values in found.items()}
-    kept = {name: known[name] for name in _KEYS if name in known}
-    if not {"features_mean", "features_cov"} <= kept.keys():
+    renamed = {_OTHERS.get(name, name): values for name, values in arrays.items()}
+    statistics = {name: renamed[name] for name in _KEYS if name in renamed}
+    if not {"features_mean", "features_cov"} <= statistics.keys():
         raise UserError(f"{where}: holds no mean and covariance (mu and sigma); save them again")
-    return kept
+    return statistics
 
 
-def save_statistics(statistics: Mapping[str, Array], path: Path) -> None:
+def save_statistics(statistics: Statistics, path: Path) -> None:
     """Write statistics as safetensors."""
     from safetensors.numpy import save_file
 
@@ -121,7 +119,7 @@ def save_statistics(statistics: Mapping[str, Array], path: Path) -> None:
 
 
 def _image(path: Path) -> Tensor:
-    """uint8 RGB [1, 3, H, W]."""
+    """Read an image as uint8 RGB [1, 3, H, W]."""
     from PIL import Image
 
     try:
@@ -140,12 +138,12 @@ def main() -> int:
     parser.add_argument("--inception", help="weights of torch-fidelity's Inception")
     given = parser.parse_args()
     try:
-        found = folder_statistics(given.folder, Inception(given.inception))
-        save_statistics(found, given.output)
+        statistics = folder_statistics(given.folder, Inception(given.inception))
+        save_statistics(statistics, given.output)
     except UserError as error:
         print(f"autosearch: {error}", file=sys.stderr)
         return 2
-    print(f"{given.output}: statistics of {len(found['features'])} images", file=sys.stderr)
+    print(f"{given.output}: statistics of {len(statistics['features'])} images", file=sys.stderr)
     return 0
 
 

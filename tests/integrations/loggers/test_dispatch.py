@@ -30,7 +30,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
             self.fail_at = fail_at
 
         def on_start(self, watched):
-            told.append(("start", watched.id, watched.told))
+            told.append(("start", watched.id, watched.next_candidate))
 
         def on_result(self, candidate, numbers):
             if candidate.id == self.fail_at:
