@@ -84,7 +84,7 @@ class Family(ABC):
         """Write the family's own choices under ``genes``, beside the other families'."""
         genome["genes"] = {**genome.get("genes", {}), self.name: dict(genes)}
 
-    def joined(self, families: Sequence["Family"]) -> None:
+    def join(self, families: Sequence["Family"]) -> None:
         """Learn which families the space holds, this one among them; called once.
 
         Raises:

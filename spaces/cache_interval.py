@@ -82,7 +82,7 @@ class CacheInterval(OwnedSites, GeneFamily):
         return IntervalCache(**genes).steps(count, self.denoiser.sites)
 
     def read_genes(self, genome: Genome) -> Genes:
-        shown = [sites or {} for sites in self.shown(genome)]
+        shown = [sites or {} for sites in self.read_steps(genome)]
         cache = IntervalCache.from_steps(shown, self.denoiser.sites) or IntervalCache(1)
         return self.clip({**asdict(cache), "cached": cache.cached or len(self._blocks)})
 

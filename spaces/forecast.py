@@ -55,7 +55,7 @@ class Forecast(OwnedSites):
     def randomize(self, genome: Genome, rng: Rng) -> None:
         share = rng.random()
         for step in genome["steps"]:
-            self._set(step, self._drawn(rng) if rng.random() < share else None)
+            self._set(step, self._draw_order(rng) if rng.random() < share else None)
         self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
@@ -66,7 +66,7 @@ class Forecast(OwnedSites):
             if rng.random() < rate:
                 computing = self._order(step) is None
                 anew = computing or (len(self.orders) > 1 and rng.random() < 0.5)
-                self._set(step, self._drawn(rng) if anew else None)
+                self._set(step, self._draw_order(rng) if anew else None)
         self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
@@ -110,6 +110,6 @@ class Forecast(OwnedSites):
         if order is not None:
             step["sites"] = dict.fromkeys(self.sites, action_text(order))
 
-    def _drawn(self, rng: Rng) -> int:
+    def _draw_order(self, rng: Rng) -> int:
         order: Any = rng.choice(self.orders)
         return int(order)

@@ -111,7 +111,7 @@ class GateChoice(OwnedSites, GeneFamily):
         return GatedCache(**genes).steps(count, self.denoiser.sites)
 
     def read_genes(self, genome: Genome) -> Genes:
-        cache = GatedCache.from_gates(self.shown(genome), self.denoiser.sites)
+        cache = GatedCache.from_gates(self.read_steps(genome), self.denoiser.sites)
         return self.clip(asdict(cache or GatedCache(threshold=0.0)))
 
     def box(self) -> Sequence[Parameter]:

@@ -153,7 +153,7 @@ class GeneFamily(Family):
         """New genes as operators leave them; repairing does without."""
         return genes
 
-    def shown(self, genome: Genome) -> Sequence[Any]:
+    def read_steps(self, genome: Genome) -> Sequence[Any]:
         """What each step has of the family's field."""
         return [step.get(self.fields[0]) for step in genome["steps"]]
 
@@ -191,8 +191,9 @@ class GeneFamily(Family):
         self.write(genome, self.current(genome))
 
     def encodes(self, genome: Genome) -> bool:
-        values = self.per_step(self.clip(self.current(genome)), len(genome["steps"]))
-        return [value or None for value in values] == [one or None for one in self.shown(genome)]
+        expected = self.per_step(self.clip(self.current(genome)), len(genome["steps"]))
+        shown = self.read_steps(genome)
+        return [value or None for value in expected] == [value or None for value in shown]
 
     def box(self) -> Sequence[Parameter]:
         """A dimension for each gene, but for choices of one value."""

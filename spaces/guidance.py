@@ -76,7 +76,7 @@ class GuidanceChoice(RuleFamily):
         return [[dict(rule)] if i in guided else [] for i in range(count)]
 
     def read_genes(self, genome: Genome) -> Genes:
-        shown = self.shown(genome)
+        shown = self.read_steps(genome)
         count = len(shown)
         guided = [i for i, rules in enumerate(shown) if rules]
         if not guided:

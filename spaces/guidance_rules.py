@@ -47,7 +47,7 @@ class GuidanceFamily(GeneFamily):
     rules: Sequence[str]
     _foreign: frozenset[str] = frozenset()
 
-    def joined(self, families: Sequence[Family]) -> None:
+    def join(self, families: Sequence[Family]) -> None:
         """Leave alone what other families write.
 
         Raises:
@@ -66,7 +66,7 @@ class GuidanceFamily(GeneFamily):
                 )
         self._foreign = frozenset(rule for other in others for rule in other.rules)
 
-    def shown(self, genome: Genome) -> list[list[Rule]]:
+    def read_steps(self, genome: Genome) -> list[list[Rule]]:
         """The rules of each step that are this family's to write."""
         return [
             [rule for rule in step.get("guidance", []) if rule["rule"] not in self._foreign]

@@ -74,7 +74,7 @@ class GuidanceScales(RuleFamily):
         return [[] if scale is None else [self.to_rule(genes, scale)] for scale in scales]
 
     def read_genes(self, genome: Genome) -> Genes:
-        shown = self.shown(genome)
+        shown = self.read_steps(genome)
         scales: list[float | None] = [None] * self.pieces
         genes = self.default()
         for i, rules in reversed(list(enumerate(shown))):

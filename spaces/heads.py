@@ -62,7 +62,7 @@ class HeadSets(GuidanceFamily):
         last: Sequence[float] = (1.0, 1.0),
     ) -> None:
         super().__init__(denoiser)
-        self._all = _chosen(denoiser, heads)
+        self._all = _select_heads(denoiser, heads)
         self._place = {name: i for i, name in enumerate(self._all)}
         if most is not None and most < 1:
             raise UserError(f"space.heads.most: {most} is too few; use at least 1")
@@ -126,7 +126,7 @@ class HeadSets(GuidanceFamily):
             return False
         expected = self.per_step(self.clip(genes), len(genome["steps"]))
         return [_canonical(rules, self.denoiser) for rules in expected] == [
-            _canonical(rules, self.denoiser) for rules in self.shown(genome)
+            _canonical(rules, self.denoiser) for rules in self.read_steps(genome)
         ]
 
     def box(self) -> Sequence[Parameter]:
@@ -187,7 +187,7 @@ class HeadSets(GuidanceFamily):
         ]
 
     def read_genes(self, genome: Genome) -> Genes:
-        shown = self.shown(genome)
+        shown = self.read_steps(genome)
         guided = [i for i, rules in enumerate(shown) if rules]
         if not guided:
             return {"heads": [], **_PUBLISHED}
@@ -201,7 +201,7 @@ class HeadSets(GuidanceFamily):
         }
 
 
-def _chosen(denoiser: Denoiser, heads: Sequence[str] | None) -> list[str]:
+def _select_heads(denoiser: Denoiser, heads: Sequence[str] | None) -> list[str]:
     if not denoiser.heads:
         raise UserError(
             "space.heads: it needs a model with attention heads, and this one has none; leave the "

@@ -81,7 +81,7 @@ class NamedRecipes(Family):
         self._write(genome, self._name(genome))
 
     def encodes(self, genome: Genome) -> bool:
-        return self._shown(genome) is not None
+        return self._match(genome) is not None
 
     def box(self) -> Sequence[Parameter]:
         """Which one, by number of steps."""
@@ -103,9 +103,9 @@ class NamedRecipes(Family):
         known = (self.genes(genome) or {}).get("recipe")
         if known in self._known:
             return str(known)
-        return self._shown(genome) or self._names[0]
+        return self._match(genome) or self._names[0]
 
-    def _shown(self, genome: Genome) -> str | None:
+    def _match(self, genome: Genome) -> str | None:
         """The recipe whose times and solver a genome has."""
         mine = [self._own(step) for step in genome["steps"]]
         for name, fragment in self._known.items():

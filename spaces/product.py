@@ -53,7 +53,7 @@ class Space:
         self._owns_length = bool(owners)
         for family in families:
             family.free_length = self._owns_length
-            family.joined(families)
+            family.join(families)
         if not owners:
             compile_recipe(base, denoiser)
         self._compiled = functools.lru_cache(_PLANS)(self._compile)

@@ -46,7 +46,7 @@ class MaskForm(ABC):
         """The subset of a point of the box."""
         raise TypeError("this form has no box")
 
-    def ordered(self, chosen: Chosen) -> list[str]:
+    def order(self, chosen: Chosen) -> list[str]:
         """The names among a set, in order."""
         return [name for name in self.names if name in chosen]
 
@@ -60,7 +60,7 @@ class AnySubset(MaskForm):
 
     def draw(self, rng: Rng) -> list[str]:
         size = int(rng.integers(self.least, self.most + 1))
-        return self.ordered([self.names[i] for i in rng.permutation(len(self.names))[:size]])
+        return self.order([self.names[i] for i in rng.permutation(len(self.names))[:size]])
 
     def move(self, chosen: Chosen, rng: Rng) -> list[str]:
         """One more, one less, or one for another."""
@@ -70,23 +70,23 @@ class AnySubset(MaskForm):
         drops = bool(moved) and (kind != 0 or not absent or len(moved) >= self.most)
         adds = bool(absent) and (kind != 1 or len(moved) <= self.least)
         if drops:
-            moved.remove(str(rng.choice(self.ordered(moved))))
+            moved.remove(str(rng.choice(self.order(moved))))
         if adds:
             moved.add(str(rng.choice(absent)))
         return self.nearest(moved)
 
     def mix(self, one: Chosen, other: Chosen, rng: Rng) -> list[str]:
         """What both have stays, and half of what one has."""
-        apart = self.ordered(set(one) ^ set(other))
+        apart = self.order(set(one) ^ set(other))
         kept = {name for name in apart if rng.random() < 0.5}
         return self.nearest((set(one) & set(other)) | kept)
 
     def nearest(self, chosen: Chosen) -> list[str]:
         """The last ones too many stay, the last ones too few go as well."""
-        kept = self.ordered(chosen)[: self.most]
+        kept = self.order(chosen)[: self.most]
         absent = [name for name in self.names if name not in kept]
         missing = max(self.least - len(kept), 0)
-        return self.ordered(kept + absent[len(absent) - missing :])
+        return self.order(kept + absent[len(absent) - missing :])
 
     def box(self) -> Sequence[Parameter]:
         """For each name whether it stays, where there are few."""
@@ -120,7 +120,7 @@ class Pattern(MaskForm):
         self.options = list(itertools.combinations(range(group), group - keep))
 
     def draw(self, rng: Rng) -> list[str]:
-        return self._chosen([int(rng.integers(len(self.options))) for _ in self.groups])
+        return self._subset([int(rng.integers(len(self.options))) for _ in self.groups])
 
     def move(self, chosen: Chosen, rng: Rng) -> list[str]:
         """Another option in one group."""
@@ -130,15 +130,15 @@ class Pattern(MaskForm):
             options[at] = (options[at] + int(rng.integers(1, len(self.options)))) % len(
                 self.options
             )
-        return self._chosen(options)
+        return self._subset(options)
 
     def mix(self, one: Chosen, other: Chosen, rng: Rng) -> list[str]:
         """Each group from either."""
         pairs = zip(self._options(one), self._options(other), strict=True)
-        return self._chosen([pair[int(rng.integers(2))] for pair in pairs])
+        return self._subset([pair[int(rng.integers(2))] for pair in pairs])
 
     def nearest(self, chosen: Chosen) -> list[str]:
-        return self._chosen(self._options(chosen))
+        return self._subset(self._options(chosen))
 
     def box(self) -> Sequence[Parameter]:
         """A choice for each group, such as ``1010`` for the first and third of four staying."""
@@ -149,7 +149,7 @@ class Pattern(MaskForm):
 
     def from_box(self, values: Mapping[str, Any]) -> list[str]:
         texts = [self._text(option) for option in self.options]
-        return self._chosen([texts.index(values[f"group{i}"]) for i in range(len(self.groups))])
+        return self._subset([texts.index(values[f"group{i}"]) for i in range(len(self.groups))])
 
     def _text(self, option: Sequence[int]) -> str:
         return "".join("0" if i in option else "1" for i in range(len(self.groups[0])))
@@ -163,10 +163,10 @@ class Pattern(MaskForm):
             found.append(distances.index(min(distances)))
         return found
 
-    def _chosen(self, options: Sequence[int]) -> list[str]:
+    def _subset(self, options: Sequence[int]) -> list[str]:
         pairs = zip(self.groups, options, strict=True)
         gone = {group[i] for group, option in pairs for i in self.options[option]}
-        return self.ordered(gone)
+        return self.order(gone)
 
 
 class Intervals(MaskForm):
@@ -188,29 +188,29 @@ class Intervals(MaskForm):
             (int(rng.integers(len(self.names))), int(rng.integers(1, self.longest + 1)))
             for _ in range(int(rng.integers(1, self.count + 1)))
         ]
-        return self._chosen(runs)
+        return self._subset(runs)
 
     def move(self, chosen: Chosen, rng: Rng) -> list[str]:
         """A run grows, shrinks or shifts by one, comes or goes."""
         runs = self._runs(chosen)
         kind = int(rng.integers(4))
         if not runs or (kind == 0 and len(runs) < self.count):
-            return self._chosen([*runs, (int(rng.integers(len(self.names))), 1)])
+            return self._subset([*runs, (int(rng.integers(len(self.names))), 1)])
         at = int(rng.integers(len(runs)))
         start, length = runs.pop(at)
         if kind == 1:
             length += int(rng.choice([-1, 1]))
         elif kind != 0:
             start += int(rng.choice([-1, 1]))
-        return self._chosen([*runs, (start, length)] if kind else runs)
+        return self._subset([*runs, (start, length)] if kind else runs)
 
     def mix(self, one: Chosen, other: Chosen, rng: Rng) -> list[str]:
         """Some of the runs of both."""
         runs = [run for run in self._runs(one) + self._runs(other) if rng.random() < 0.5]
-        return self._chosen(runs or self._runs(one))
+        return self._subset(runs or self._runs(one))
 
     def nearest(self, chosen: Chosen) -> list[str]:
-        return self._chosen(self._runs(chosen))
+        return self._subset(self._runs(chosen))
 
     def box(self) -> Sequence[Parameter]:
         """Start and length of each run; a length of 0 is none, and runs may meet."""
@@ -226,7 +226,7 @@ class Intervals(MaskForm):
         ]
 
     def from_box(self, values: Mapping[str, Any]) -> list[str]:
-        return self._chosen(
+        return self._subset(
             [(int(values[f"start{i}"]), int(values[f"length{i}"])) for i in range(self.count)]
         )
 
@@ -241,7 +241,7 @@ class Intervals(MaskForm):
             at += length
         return runs
 
-    def _chosen(self, runs: Sequence[tuple[int, int]]) -> list[str]:
+    def _subset(self, runs: Sequence[tuple[int, int]]) -> list[str]:
         """The longest runs, cut to what is allowed; what met is one run, and cut again."""
         total = len(self.names)
         gone: set[int] = set()

@@ -22,7 +22,7 @@ class OwnedSites(Family):
 
     fields: tuple[str, ...] = ("sites",)
 
-    def joined(self, families: Sequence[Family]) -> None:
+    def join(self, families: Sequence[Family]) -> None:
         for other in families:
             shared = sorted(set(self.fields) & set(other.fields))
             if other is not self and shared:

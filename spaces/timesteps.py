@@ -76,7 +76,7 @@ class Timesteps(Family):
         places = np.sort(curve + jitter)
         genome["start"] = {"scale": self._start}
         genome["end"] = "clean"
-        genome["steps"] = [{"time": self._rounded(self._at_log_snr(u))} for u in places.tolist()]
+        genome["steps"] = [{"time": self._round(self._at_log_snr(u))} for u in places.tolist()]
         self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
@@ -141,7 +141,7 @@ class Timesteps(Family):
         genome["start"] = {"scale": self._start}
         genome["end"] = "clean"
         genome["steps"] = [
-            {"time": self._rounded(self._at_log_snr(first + (last - first) * float(u)))}
+            {"time": self._round(self._at_log_snr(first + (last - first) * float(u)))}
             for u in warped
         ]
         self.repair(genome)
@@ -197,7 +197,7 @@ class Timesteps(Family):
         steps.insert(at, neighbour)
 
     def _set_time(self, step: StepGenome, time: float) -> None:
-        rounded = self._rounded(min(max(time, self.last), self.first))
+        rounded = self._round(min(max(time, self.last), self.first))
         if rounded != step["time"]:
             step["time"] = rounded
             step.pop("log_snr", None)
@@ -212,7 +212,7 @@ class Timesteps(Family):
             widest = int(np.argmax([a - b for a, b in pairwise(times)]))
             step = clone(ordered[max(widest - 1, 0)]) if ordered else {}
             step.pop("log_snr", None)
-            step["time"] = self._rounded((times[widest] + times[widest + 1]) / 2)
+            step["time"] = self._round((times[widest] + times[widest + 1]) / 2)
             ordered.insert(widest, step)
         return ordered
 
@@ -225,14 +225,14 @@ class Timesteps(Family):
         result = [min(max(time, self.last), self.first) for time in times]
         for i in range(1, len(result)):
             if not self._apart(result[i - 1], result[i]):
-                result[i] = self._rounded_down(result[i - 1] - gap)
-        lowest = self._rounded(math.ceil(self.last / self.resolution - 1e-9) * self.resolution)
+                result[i] = self._round_down(result[i - 1] - gap)
+        lowest = self._round(math.ceil(self.last / self.resolution - 1e-9) * self.resolution)
         for i in reversed(range(len(result))):
             is_last = i == len(result) - 1
             if result[i] >= self.last if is_last else self._apart(result[i], result[i + 1]):
                 break
             result[i] = lowest
-            lowest = self._rounded(lowest + gap)
+            lowest = self._round(lowest + gap)
         return result
 
     def _apart(self, high: float, low: float) -> bool:
@@ -243,8 +243,8 @@ class Timesteps(Family):
         """
         if high - low >= self.min_gap * (1 - 1e-9):
             return True
-        known = self._rounded(high) != high or high == self.first
-        return known and self._rounded(low) != low and high - low >= self.resolution
+        known = self._round(high) != high or high == self.first
+        return known and self._round(low) != low and high - low >= self.resolution
 
     def _log_snrs_grow(self, genome: Genome) -> bool:
         schedule = self.denoiser.schedule
@@ -258,13 +258,13 @@ class Timesteps(Family):
         within = all(abs(value) <= _LARGEST for value in (*given, end) if value is not None)
         return within and all(b > a for a, b in pairwise(values))
 
-    def _rounded(self, time: float) -> float:
+    def _round(self, time: float) -> float:
         return self.denoiser.schedule.rounded(time)
 
-    def _rounded_down(self, time: float) -> float:
+    def _round_down(self, time: float) -> float:
         """Also where a baseline's time has more digits, the gap to it is kept."""
         scale = 10.0**self._digits
-        return self._rounded(math.floor(time * scale + 1e-6) / scale)
+        return self._round(math.floor(time * scale + 1e-6) / scale)
 
     def _at_log_snr(self, place: float) -> float:
         low, high = self._ends()

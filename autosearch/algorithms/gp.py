@@ -42,11 +42,11 @@ class GP(OptunaBox):
     def sampler(self, seed: int) -> BaseSampler:
         return GPSampler(n_startup_trials=self.startup, seed=seed, warn_independent_sampling=False)
 
-    def _shown(self) -> list[FrozenTrial]:
+    def _visible_trials(self) -> list[FrozenTrial]:
         done = [trial for trial in self._trials if trial.state == TrialState.COMPLETE]
         if not done:
             return []
-        shown = _tempered(np.array([trial.values for trial in done]))
+        shown = _temper(np.array([trial.values for trial in done]))
         return [
             self._trial(trial.params, trial.state, values=values, constraints=trial.constraints)
             for trial, values in zip(done, shown.tolist(), strict=True)
@@ -58,7 +58,7 @@ class GP(OptunaBox):
             return super().ask(rng, pending)
 
 
-def _tempered(values: Array) -> Array:
+def _temper(values: Array) -> Array:
     """[trials, objectives] on the scale on which the model sees them."""
     logarithmic = (values > 0).all(axis=0)
     scaled = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)

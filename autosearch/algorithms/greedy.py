@@ -100,7 +100,7 @@ class Greedy(Algorithm):
         at_least(self, top_k=1, iterations=1)
         self._sets: ElementSets = sets
         self._elements = list(sets.elements())
-        self._chosen = _named(self._elements, self.start)
+        self._chosen = _find_elements(self._elements, self.start)
         self._round = 0
         # First value by identity of everything told: a baseline may be some round's trial.
         self._values: dict[str, float] = {}
@@ -147,7 +147,7 @@ class Greedy(Algorithm):
         return self._values.get(self._queue.identity(self._with(element)), math.inf)
 
 
-def _named(elements: Sequence[Hashable], names: Sequence[str]) -> frozenset[Hashable]:
+def _find_elements(elements: Sequence[Hashable], names: Sequence[str]) -> frozenset[Hashable]:
     known = {str(element): element for element in elements}
     for name in names:
         if name not in known:

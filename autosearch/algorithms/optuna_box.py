@@ -69,7 +69,7 @@ class OptunaBox(Algorithm):
         running = [proposal.point for proposal in pending if proposal.point is not None]
         for turn in range(self.tries + _LAST_RESORT):
             sampled = turn < self.tries
-            point = self._sampled(rng, running) if sampled else self._random(rng)
+            point = self._sample(rng, running) if sampled else self._draw(rng)
             genome = self.space.from_box(point)
             identity = self._identity(genome)
             known = identity in self._known or identity in waiting
@@ -83,32 +83,32 @@ class OptunaBox(Algorithm):
             if result.genome is not None:
                 self._known.add(self._identity(result.genome))
             if result.point is not None:
-                self._trials.append(self._finished(result.point, result))
+                self._trials.append(self._finish(result.point, result))
 
-    def _shown(self) -> Sequence[FrozenTrial]:
+    def _visible_trials(self) -> Sequence[FrozenTrial]:
         """The told trials, as the sampler is to see them."""
         return self._trials
 
-    def _sampled(self, rng: Rng, running: Sequence[BoxPoint]) -> BoxPoint:
+    def _sample(self, rng: Rng, running: Sequence[BoxPoint]) -> BoxPoint:
         """What the sampler says to the results and to what is running."""
         trials = [self._trial(point, TrialState.RUNNING) for point in running]
         seed = int(rng.integers(2**32))
         with _quiet():
             study = optuna.create_study(
-                storage=_Told([*self._shown(), *trials]),
+                storage=_FixedTrials([*self._visible_trials(), *trials]),
                 directions=["minimize"] * self.objectives,
                 sampler=self.sampler(seed),
             )
             found = study.ask(fixed_distributions=self._distributions).params
         return {name: found[name] for name in self._distributions}
 
-    def _random(self, rng: Rng) -> BoxPoint:
+    def _draw(self, rng: Rng) -> BoxPoint:
         return self._box.point(rng.random(self._box.dimension))
 
     def _identity(self, genome: Genome) -> str:
         return self.space.plan(genome).identity
 
-    def _finished(self, point: BoxPoint, result: Result) -> FrozenTrial:
+    def _finish(self, point: BoxPoint, result: Result) -> FrozenTrial:
         values = result.measured if result.broken else result.values
         if values is None:
             return self._trial(point, TrialState.PRUNED)
@@ -132,7 +132,7 @@ class OptunaBox(Algorithm):
         )
 
 
-class _Told(InMemoryStorage):
+class _FixedTrials(InMemoryStorage):
     """A storage that shows given trials beside the one that is being asked for.
 
     Adding them one by one would copy each, at every question.

@@ -61,10 +61,10 @@ class TPE(OptunaBox):
         super().tell(results, pending)
         # Not at each result: ranking hundreds takes a while.
         if len(self._trials) > self.history * 5 // 4:
-            self._trials = _kept(self._trials, self.history)
+            self._trials = _keep_best(self._trials, self.history)
 
 
-def _kept(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
+def _keep_best(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
     """The best, up to half of ``count``, and the latest of the others, in their order."""
     places = [i for i, trial in enumerate(trials) if _feasible(trial)]
     values = np.array([trials[i].values for i in places], dtype=np.float64)

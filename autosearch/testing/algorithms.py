@@ -190,7 +190,7 @@ class AlgorithmContract:
         algorithm = self.make_algorithm()
         count = min(self.many, algorithm.most_candidates or self.many)
         halfway = 0
-        for entry in repeated(algorithm, self.history(), count):
+        for entry in repeat(algorithm, self.history(), count):
             algorithm.tell([entry], [])
             if entry.id == count // 2:
                 halfway = count_objects(algorithm)
@@ -254,15 +254,15 @@ class AlgorithmContract:
             assert space.from_box(proposal.point) == genome, "the point gives another genome"
 
 
-def repeated(algorithm: Algorithm, history: Sequence[Trial], count: int) -> list[Result]:
+def repeat(algorithm: Algorithm, history: Sequence[Trial], count: int) -> list[Result]:
     """So many results along an ever better front, of the genomes of a history."""
-    made = []
+    results = []
     for k in range(count):
         told = history[k % len(history)].result
         place = (k * 0.618) % 1.0
         values = (place - 1e-6 * k, 1.0 - place**2 - 1e-6 * k, place)[: algorithm.objectives]
-        made.append(replace(told, id=k, values=values, measured=values))
-    return made
+        results.append(replace(told, id=k, values=values, measured=values))
+    return results
 
 
 def _rng(*key: int) -> np.random.Generator:
