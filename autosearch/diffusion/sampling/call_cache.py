@@ -120,7 +120,7 @@ class CallCache:
             self._drop(next(iter(self._records)))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all records."""
         self._records.clear()
         self._nbytes = 0
 
