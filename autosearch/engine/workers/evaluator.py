@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autosearch._typing import Rows
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import fitted_recipe
 from autosearch.baselines.fitted.recover import recovered_plan
@@ -20,7 +21,6 @@ from autosearch.diffusion.sampling.sampler import State, last_state
 from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
 from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.errors import Infeasible, UserError
-from autosearch.models.base import Rows
 from autosearch.models.spec import ModelSpec
 
 __all__ = ["ModelEvaluator"]
@@ -163,7 +163,7 @@ class ModelEvaluator(Evaluator):
     def _rows(self, task: Task, run: "_Run") -> Rows:
         x, condition = run.state.x, run.condition
         rewards = self.model.rewards
-        rows = self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys())
+        rows = dict(self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys()))
         rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
         if "labels" in task.needs:
             rows["labels"] = condition.cpu().numpy()
