@@ -39,12 +39,12 @@ class Moments:
 
     @property
     def mean(self) -> Tensor:
-        """[d] mean."""
+        """The mean [d]."""
         return self.total / self.count
 
     @property
     def covariance(self) -> Tensor:
-        """[d, d] covariance with N - 1 in the denominator, singular when N <= d."""
+        """The covariance [d, d] with N - 1 in the denominator, singular when N <= d."""
         return (self.second - torch.outer(self.total, self.mean)) / (self.count - 1)
 
 
@@ -58,14 +58,14 @@ class FrechetReference:
 
     @classmethod
     def of(cls, mean: Array, covariance: Array) -> "FrechetReference":
-        """From the mean [d] and the covariance [d, d], which may be singular."""
+        """Prepare the mean [d] and the covariance [d, d], which may be singular."""
         values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
         # Rounding leaves a singular matrix with slightly negative eigenvalues.
         root = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
         return cls(torch.from_numpy(mean), root, float(np.trace(covariance)))
 
     def distance(self, shift: Tensor, covariance: Tensor) -> float:
-        """To a Gaussian whose mean is ``shift`` [d] from this one's, with a covariance [d, d].
+        """The squared distance to a Gaussian at ``shift`` [d] with a covariance [d, d].
 
         The symmetric product has the eigenvalues of ``S S_r``, but real and without the loss of
         accuracy of a general eigenvalue solver.

@@ -18,7 +18,7 @@ __all__ = ["InceptionScore"]
 
 
 class InceptionScore(Objective):
-    """One split over all samples, between 1 and the number of classes C.
+    """The Inception score of one split, between 1 and the number of classes C.
 
     Equal to torch-fidelity's with one split. Ten splits, the usual choice, only add bias. With one
     the value is too low by at most about (C - 1) / 2N of itself, which is left in: compare at an
@@ -38,7 +38,7 @@ class InceptionScore(Objective):
         return self.samples_per_class * column_count(widths, "logits", objective=self.name)
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        """From logits [N, classes]; the reference is not used."""
+        """The score of ``logits`` [N, classes]; the reference is not used."""
         logits = sample_rows(rows, "logits", objective=self.name)
         log_p = special.log_softmax(logits, axis=1)
         p = np.exp(log_p)
@@ -51,7 +51,7 @@ class InceptionScore(Objective):
 
 
 def _score(shares: Array, certainty: Array, count: int) -> Array:
-    """From sums over ``count`` samples: of p [..., classes] and of p log p [...].
+    """The score from sums over ``count`` samples: of p [..., classes] and of p log p [...].
 
     The mean KL is the entropy of the mean less the mean entropy.
     """

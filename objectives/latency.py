@@ -43,7 +43,7 @@ class Latency(Objective):
         return self._table is not None
 
     def declared(self, plan: "Plan") -> float:
-        """What the table predicts; a bound where gates decide.
+        """The seconds that the table predicts; a bound where gates decide.
 
         Raises:
             TypeError: before the table is known.
@@ -53,7 +53,7 @@ class Latency(Objective):
         return self._table.seconds(plan, self._sites)
 
     def observed(self, plan: "Plan", rows: Rows, blocks: int) -> Estimate:
-        """The mean of what was timed [runs], or the prediction."""
+        """The mean of the timed seconds [runs], or the prediction."""
         if "latency" in rows:
             timed = np.asarray(rows["latency"], dtype=np.float64)
             return mean_estimate(timed, len(timed))

@@ -28,7 +28,7 @@ BOUNDS = "bounds.{name}"
 
 
 class Mmhm(Objective):
-    """Of FID, Inception score, precision and recall.
+    """The harmonic mean of FID, Inception score, precision and recall.
 
     An experiment freezes bounds by ``model: {name: digits, bounds: {fid: [0.3, 0.02]}}``, the worst
     value first. Without, they are the widest there are: FID from that of a single point at the
@@ -45,11 +45,11 @@ class Mmhm(Objective):
     parts: ClassVar[tuple[type[Objective], ...]] = (Fid, InceptionScore, Precision, Recall)
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
-        """What the part that needs most asks for."""
+        """The number of the part that asks for the most."""
         return max(part().min_samples(widths) for part in self.parts)
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        """From the rows of all parts."""
+        """The score from the rows of all parts."""
         found = [part().estimate(rows, reference, blocks) for part in self.parts]
         ends = np.array([self._bounds(part, rows, reference) for part in self.parts])
         values = np.array([one.value for one in found])
@@ -80,7 +80,7 @@ class Mmhm(Objective):
 
 
 class MmhmText(Mmhm):
-    """Of FID, Inception score, CLIP score and PickScore, as published; those two need bounds."""
+    """The published harmonic mean: FID, Inception score, CLIP score, PickScore in given bounds."""
 
     name = "mmhm_text"
     summary = "harmonic mean of fid, is, clip_score and pick_score between frozen bounds"

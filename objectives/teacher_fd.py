@@ -62,7 +62,7 @@ class TeacherFd(Objective):
         self._targets: dict[tuple[int, int], _Target] = {}
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        """From ``final`` and ``teacher`` [N, D]; the reference is not used."""
+        """The distance of ``final`` to ``teacher`` [N, D]; the reference is not used."""
         ends = sample_rows(rows, "final", objective=self.name)
         target = self._target(sample_rows(rows, "teacher", objective=self.name), blocks)
         whole, without = target.distances(ends)

@@ -4,7 +4,7 @@ Multistep: DPM-Solver and DPM-Solver++ (Lu et al. 2022a, 2022b) as published, th
 the same orders, and DEIS (Zhang & Chen 2023) as diffusers runs it, in its logarithmic version.
 
 Singlestep: short runs that start again from their first state. The intermediate points are the
-grid's own, so the ratios r1 and r2 are what the grid makes of them; on log-SNR-uniform grids they
+grid's own, so the ratios r1 and r2 are what the grid makes of them; on grids even in log-SNR they
 are 1/2, and 1/3 and 2/3, as published. The inner step of order 3 takes the second-order update, as
 diffusers does; the authors' code takes the exact one there.
 """

@@ -77,8 +77,8 @@ def test_few_samples_order_recipes_as_many_do_against_the_truth() -> None:
     few, many = Calibrator(denoiser, seed=1), Calibrator(denoiser, seed=2)
     gaps, rng = Gaps(denoiser.schedule), np.random.default_rng(0)
     base = baseline("dpmpp_2m-logsnr@8", denoiser)
-    start = gaps.of([step.time for step in base.steps])
-    recipes = [gaps.applied(base, start + 0.3 * rng.standard_normal(8)) for _ in range(30)]
+    start = gaps.from_times([step.time for step in base.steps])
+    recipes = [gaps.apply(base, start + 0.3 * rng.standard_normal(8)) for _ in range(30)]
 
     def ends(calibrator: Calibrator, recipe: object, samples: int) -> np.ndarray:
         return calibrator.states(recipe, samples)[-1].x.double().numpy()

@@ -1,4 +1,4 @@
-"""One model measured by one method, outside a search: recipes, or a file of statistics."""
+"""Measures a model by one method, outside a search: writes recipes, or a file of statistics."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ CASCADE = "cascade.json"
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What was written, and what measuring cost in forwards of one sample."""
+    """Files that a calibration wrote, and its cost in forwards of one sample."""
 
     files: Sequence[Path]
     forward_equivalents: float

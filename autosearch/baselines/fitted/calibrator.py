@@ -1,4 +1,4 @@
-"""A model on the bench: its samples, and a count of what measuring it costs."""
+"""A model that is measured: its samples, and a count of what measuring it costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,12 +55,12 @@ class Calibrator:
 
     @property
     def forward_equivalents(self) -> float:
-        """What was run, in forwards of one sample."""
+        """The multiply-accumulates run so far, in forwards of one sample."""
         return self.macs / self.denoiser.macs
 
     @property
     def nominal(self) -> float:
-        """What it takes where nothing is at hand: the same on any worker, in any order."""
+        """The forwards where nothing is at hand: the same on any worker, in any order."""
         return (self.macs + self.saved) / self.denoiser.macs
 
     @contextmanager
@@ -116,7 +116,7 @@ class Calibrator:
         return compile_recipe(recipe, self.denoiser)
 
     def states(self, recipe: Recipe, samples: int) -> list[State]:
-        """The start and the state after each step of a recipe."""
+        """The start and the states [N, *sample_shape] after each step of a recipe."""
         with torch.inference_mode():
             return list(
                 trajectory(
@@ -143,7 +143,7 @@ class Calibrator:
     def keep(
         self, method: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
     ) -> Artifact:
-        """Keep tensors as an artifact, also in the denoiser's library; returns its reference."""
+        """Keep tensors as an artifact, also in the artifact store; returns its reference."""
         provenance = Provenance(method, settings, self.denoiser.weights, self.seed)
         artifact, content = pack_artifact(provenance, tensors)
         self.add(artifact, content)

@@ -38,7 +38,7 @@ class Cascade:
 
     @classmethod
     def fit(cls, recipes: Sequence[Recipe], *, model: str) -> "Cascade":
-        """From recipes with fitted ratios.
+        """Fit the numbers to recipes with fitted ratios.
 
         Raises:
             UserError: when none has three steps.
@@ -69,10 +69,10 @@ class Cascade:
             raise UserError(
                 f"{path}: no cascade of DC-Solver; make one: autosearch calibrate"
             ) from None
-        known = data if isinstance(data, Mapping) else {}
-        numbers, model = known.get("coefficients"), known.get("model")
+        fields = data if isinstance(data, Mapping) else {}
+        numbers, model = fields.get("coefficients"), fields.get("model")
         if (
-            known.get("method") != _METHOD
+            fields.get("method") != _METHOD
             or not isinstance(numbers, list)
             or not isinstance(model, str)
             or len(numbers) != len(_POWERS)
@@ -90,14 +90,14 @@ class Cascade:
         return {"method": _METHOD, "model": self.model, "coefficients": list(self.coefficients)}
 
     def ratios(self, steps: int, scale: float = 1.0) -> list[float]:
-        """One for each of so many steps at a guidance scale; 1 is unguided."""
+        """A ratio for each of ``steps`` steps at a guidance scale; scale 1 is unguided."""
         found = [1.0] * min(steps, LEAST_HISTORY - 1)
         for i in range(LEAST_HISTORY - 1, steps):
             value = float(_terms(i, steps, scale) @ np.asarray(self.coefficients))
             found.append(round(min(max(value, -10.0), 10.0), _DIGITS))
         return found
 
-    def applied(self, recipe: Recipe, *, model: str) -> Recipe:
+    def apply(self, recipe: Recipe, *, model: str) -> Recipe:
         """The recipe with predicted ratios.
 
         Raises:

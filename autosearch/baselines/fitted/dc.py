@@ -54,10 +54,10 @@ def fit_compensation(
     if any(step.eta > 0 for step in recipe.steps):
         raise UserError("DC-Solver: ratios are fitted to a trajectory without noise; set eta to 0")
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
-    found = with_steps(recipe, [nothing] * len(recipe.steps), pruned=[])
-    wanted = fine_states(found, calibrator, steps=fine, samples=samples)
+    fitted = with_steps(recipe, [nothing] * len(recipe.steps), pruned=[])
+    wanted = fine_states(fitted, calibrator, steps=fine, samples=samples)
     network = calibrator.network(samples)
-    plan = calibrator.plan(found)
+    plan = calibrator.plan(fitted)
     start = plan.start_scale * calibrator.noise(samples)
     statistics = plan_statistics(plan, calibrator.denoiser)
     stepper = Stepper(plan, calibrator.denoiser.schedule, start, statistics=statistics)
@@ -67,12 +67,12 @@ def fit_compensation(
             ahead = stepper.fork(stepper.plan)
             if ahead.tell(evaluation) and stepper.done + 1 >= LEAST_HISTORY:
                 target = wanted[stepper.done + 1]
-                ratio = _best_ratio(found, calibrator, stepper, evaluation, target)
-                found = _with_ratio(found, stepper.done, ratio)
-                ahead = stepper.fork(calibrator.plan(found))
+                ratio = _best_ratio(fitted, calibrator, stepper, evaluation, target)
+                fitted = _with_ratio(fitted, stepper.done, ratio)
+                ahead = stepper.fork(calibrator.plan(fitted))
                 ahead.tell(evaluation)
             stepper = ahead
-    return with_steps(recipe, [{"compensation": step.compensation} for step in found.steps])
+    return with_steps(recipe, [{"compensation": step.compensation} for step in fitted.steps])
 
 
 def _best_ratio(
@@ -111,7 +111,7 @@ def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
 
 
 def _predicted(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
-    return Cascade.load(Path(file)).applied(recipe, model=calibrator.denoiser.weights)
+    return Cascade.load(Path(file)).apply(recipe, model=calibrator.denoiser.weights)
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, samples: int, fine: int) -> float:

@@ -18,7 +18,7 @@ _GAIN = 0.02
 def descend(
     residuals: Callable[[Array], Array], start: Array, *, rounds: int, tries: int
 ) -> tuple[Array, float]:
-    """Where a sum of squares is least near a start, and that least sum.
+    """Minimise a sum of squares near a start; returns the best numbers [K] and their sum.
 
     Slopes are measured by finite differences once a round, as many evaluations as there are
     numbers; from then on each evaluation corrects them (Broyden 1965). SciPy's trust region

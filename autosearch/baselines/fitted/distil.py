@@ -159,7 +159,7 @@ def _noised(
 
 
 def _time(schedule: NoiseSchedule, share: float) -> float:
-    """Evenly in time; in log-SNR where the time is a noise level without bound."""
+    """The time of a share of the range: even in time, in half log-SNR for noise levels."""
     if schedule.family == "edm":
         first, last = schedule.log_snr(schedule.first), schedule.log_snr(schedule.last)
         return schedule.time(first + share * (last - first))

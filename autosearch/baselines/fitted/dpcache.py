@@ -121,12 +121,12 @@ def _outputs(
     shared = set.intersection(*({branch.name for branch in at.step.branches} for at in states))
     if not shared:
         raise UserError("dpcache: the recipe's steps have no branch in common; guide them all")
-    found = []
+    outputs = []
     for at in states:
         memory = features(at, calibrator, [feature])
         parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
-        found.append(torch.cat(parts))
-    return [at.step.time for at in states], found
+        outputs.append(torch.cat(parts))
+    return [at.step.time for at in states], outputs
 
 
 FITS = {

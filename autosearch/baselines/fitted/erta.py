@@ -49,7 +49,8 @@ def fit_erta(
     chosen, stored = [], None
     for _, x, true in uncached_predictions(recipe, calibrator, samples):
         added = true - x
-        near = stored is not None and _distance(stored, added) < threshold * _size(added)
+        limit = threshold * float(added.abs().mean())
+        near = stored is not None and _distance(stored, added) < limit
         chosen.append({span(every): "reuse"} if near else {})
         stored = stored if near else added
     cached = with_steps(recipe, [{"sites": sites} for sites in chosen])
@@ -120,10 +121,6 @@ def _line(cached: Tensor, true: Tensor) -> list[float] | None:
 
 def _distance(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().mean())
-
-
-def _size(value: Tensor) -> float:
-    return float(value.abs().mean())
 
 
 FITS = {

@@ -1,4 +1,4 @@
-"""Fine trajectories to fit against."""
+"""Fine trajectories of a model, which recipes of few steps are fitted to."""
 
 import math
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ _GRIDS = {"vp": "linspace", "edm": "edm", "flow": "flow"}
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A trajectory with everything on it.
+    """A recorded trajectory: its states, their times and the predictions there.
 
     Attributes:
         recipe: what was run, with every time spelled out.
-        log_snrs: of the states, one more than there are steps.
+        log_snrs: half log-SNR, log(alpha/sigma), of the states, one more than there are steps.
         states: [N, *sample_shape] each, the start first.
-        evaluations: what the network said at each but the last.
+        evaluations: the network's predictions at each but the last.
     """
 
     recipe: Recipe
@@ -83,7 +83,7 @@ def record_trajectory(
 def fine_states(
     recipe: Recipe, calibrator: Calibrator, *, steps: int, samples: int
 ) -> list[Tensor]:
-    """Where a fine trajectory is at the start of each of a recipe's steps, and at its end.
+    """States [N, *sample_shape] of a fine trajectory at the start of each step, and at the end.
 
     DPM-Solver++(2M) of about so many steps, the recipe's times among them.
     """
@@ -108,7 +108,7 @@ def fine_states(
 def _between(
     here: tuple[float, float], there: tuple[float, float], many: int, schedule: NoiseSchedule
 ) -> list[tuple[float, float | None]]:
-    """Points from one on, the other left out; even in log-SNR, in time where that is infinite."""
+    """Points from one on, the other left out; even in half log-SNR, or in time."""
     (time, log_snr), (end, next_log_snr) = here, there
     own = log_snr if math.isfinite(log_snr) else None
     if end >= time:  # the last step of a grid that reaches the model's last time
@@ -126,5 +126,5 @@ def _covering(recipe: Recipe, time: float) -> Step:
 
 
 def mean_square(a: Tensor, b: Tensor) -> float:
-    """The mean square of a difference, in double precision."""
+    """The mean square of the difference of two equal shapes, in double precision."""
     return float(torch.mean((a.double() - b.double()) ** 2))

@@ -24,7 +24,7 @@ _SAMPLES = 100
 
 
 def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) -> dict[str, float]:
-    """One less the cosine between what a block is given and what it gives, by its name.
+    """One less the cosine between a block's input and its output, by the block's name.
 
     Block influence (ShortGPT; Men et al. 2024, equation 1), the mean over tokens, here also over a
     recipe's steps and samples. TinyFusion's baseline takes training images at random times instead,

@@ -75,7 +75,7 @@ def _nearest(
     wanted = ends.wanted[:samples]
 
     def residuals(gaps: Array) -> Array:
-        here = ends.of(gaps, len(wanted))
+        here = ends.reach(gaps, len(wanted))
         found: Array = np.full(wanted.size, _FAR_ENDS) if here is None else (here - wanted).ravel()
         return found
 
@@ -85,7 +85,7 @@ def _nearest(
 def _nearest_forwards(
     recipe: Recipe, *, samples: int = _MATCHED_SAMPLES, rounds: int = _MATCHED_ROUNDS
 ) -> float:
-    """What :func:`_nearest` takes at most."""
+    """The most forwards of one sample that :func:`_nearest` takes."""
     count = len(recipe.steps)
     return float(samples * count * most_evaluations(count, rounds=rounds, tries=_MATCHED_TRIES))
 
@@ -143,7 +143,7 @@ def match_moments(
     distance = MomentsFit(ends.wanted)
 
     def residuals(gaps: Array) -> Array:
-        return distance.residuals(ends.of(gaps, samples))
+        return distance.residuals(ends.reach(gaps, samples))
 
     if len(recipe.steps) > _FEW:
         starts = [_nearest(ends)]
@@ -159,7 +159,9 @@ def _drawn(ends: Ends, *, samples: int, rng: Rng) -> list[Array]:
     own = ends.start
     draws = [rng.normal(0.0, _SPREAD, len(own)) + (own if i % 2 else 0.0) for i in range(_DRAWS)]
     distance = MomentsFit(ends.wanted[:samples])
-    return sorted((own, *draws), key=lambda gaps: distance.distance(ends.of(gaps, samples)))[:_BEST]
+    return sorted((own, *draws), key=lambda gaps: distance.distance(ends.reach(gaps, samples)))[
+        :_BEST
+    ]
 
 
 def _matched_forwards(

@@ -17,7 +17,7 @@ __all__ = ["FittedName", "check_name", "fit_forwards", "fitted_recipe", "is_fitt
 
 
 class FittedName(NamedTuple):
-    """A name cut in two: what is said without the model, and what is fitted after that."""
+    """A name in two parts: that of the unfitted recipe, and the fits with their values."""
 
     unfitted: str
     fits: tuple[tuple[Fit, tuple[Any, ...]], ...]
@@ -25,7 +25,7 @@ class FittedName(NamedTuple):
     @property
     def shared(self) -> tuple[tuple[Fit, tuple[Any, ...]], ...]:
         """The fits whose measurement all names with the same settings share."""
-        return tuple(found for found in self.fits if found[0].shared)
+        return tuple((fit, values) for fit, values in self.fits if fit.shared)
 
 
 def check_name(name: str) -> FittedName:
@@ -41,8 +41,8 @@ def check_name(name: str) -> FittedName:
     plain = [text for text in parts.policies if text.partition(":")[0] not in FITS]
     grid = f"-{parts.grid}" if parts.grid else ""
     unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
-    found = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))
-    return FittedName(unfitted, found)
+    fits = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))
+    return FittedName(unfitted, fits)
 
 
 def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
@@ -52,7 +52,7 @@ def fit_forwards(names: Sequence[str], denoiser: Denoiser) -> float:
         parts = check_name(name)
         recipe = baseline(parts.unfitted, denoiser)
         branches = max(len(step.branches) for step in compile_recipe(recipe, denoiser).steps)
-        todo = [found for found in parts.fits if found not in measured]
+        todo = [fit for fit in parts.fits if fit not in measured]
         total += branches * sum(fit.forwards(recipe, denoiser, *values) for fit, values in todo)
         measured.update(parts.shared)
     return total
@@ -84,5 +84,5 @@ def fitted_recipe(name: str, calibrator: Calibrator) -> Recipe:
 
 
 def named_recipe(name: str, denoiser: Denoiser, *, seed: int = 0) -> Recipe:
-    """:func:`fitted_recipe` on a model at hand; artifacts stay in its library."""
+    """:func:`fitted_recipe` on a model at hand; artifacts stay in its store."""
     return fitted_recipe(name, Calibrator(denoiser, seed=seed))

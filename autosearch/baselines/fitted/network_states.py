@@ -1,4 +1,4 @@
-"""What a network says along a recipe that computes everything."""
+"""States and predictions of a network along a recipe that computes everything."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ __all__ = ["features", "network_states", "predict", "uncached_predictions", "wit
 
 
 def without_caches(recipe: Recipe) -> Recipe:
-    """The same recipe without caches, gates and their corrections."""
+    """A copy of a recipe without caches, gates and their corrections."""
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None}
     return with_steps(recipe, [nothing] * len(recipe.steps))
 
@@ -48,7 +48,7 @@ def uncached_predictions(
 
 
 def predict(network: Network, step: StepPlan, x: Tensor) -> Tensor:
-    """The guided prediction in the model's own type."""
+    """The guided prediction of a step at states [N, *sample_shape], in the model's own type."""
     schedule, kind = network.denoiser.schedule, network.denoiser.prediction
     evaluation = network.evaluate(replace(step, clip=None, classifier=()), x)
     alpha, sigma = schedule.alpha_sigma(step.log_snr)

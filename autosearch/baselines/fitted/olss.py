@@ -51,11 +51,11 @@ class Regression:
 
     def weights(self, state: int, path: Sequence[int], target: int) -> tuple[Array, float]:
         """Weights [1 + P] of a state and of P predictions, and the mean square error."""
-        known = np.column_stack([self._states[:, [state]], self._predictions[:, list(path)]])
-        solution = np.linalg.lstsq(known, self._states[:, target], rcond=None)[0]
-        found: Array = solution.astype(np.float64)
-        left = known @ found - self._states[:, target]
-        return found, float(left @ left) / self._rows
+        basis = np.column_stack([self._states[:, [state]], self._predictions[:, list(path)]])
+        solution = np.linalg.lstsq(basis, self._states[:, target], rcond=None)[0]
+        weights: Array = solution.astype(np.float64)
+        left = basis @ weights - self._states[:, target]
+        return weights, float(left @ left) / self._rows
 
 
 def best_path(regression: Regression, steps: int) -> list[int]:
@@ -63,22 +63,22 @@ def best_path(regression: Regression, steps: int) -> list[int]:
     if steps >= regression.count:
         return list(range(regression.count))
     high = max(regression.weights(0, [0], j)[1] for j in range(1, regression.count + 1))
-    low, found = 0.0, _greedy(regression, steps, high)
-    assert found is not None  # one step may go anywhere
+    low, best = 0.0, _greedy(regression, steps, high)
+    assert best is not None  # one step may go anywhere
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         path = _greedy(regression, steps, middle)
         if path is None:
             low = middle
         else:
-            high, found = middle, path
-    return _filled(found, steps, regression.count)
+            high, best = middle, path
+    return _filled(best, steps, regression.count)
 
 
 def search_subspace(
     recipe: Recipe, calibrator: Calibrator, fine: int = _FINE, samples: int = _SAMPLES
 ) -> Recipe:
-    """As many steps of form ``linear`` as the recipe has, at the best path's times.
+    """Fit as many steps of form ``linear`` as the recipe has, at the best path's times.
 
     Args:
         recipe: deterministic.
@@ -107,8 +107,8 @@ def search_subspace(
     }
     changes = []
     for k, target in enumerate([*path[1:], regression.count]):
-        found, _ = regression.weights(0, path[: k + 1], target)
-        weights = [round_float(weight) for weight in found.tolist()]
+        exact, _ = regression.weights(0, path[: k + 1], target)
+        weights = [round_float(weight) for weight in exact.tolist()]
         changes.append({**plain, "weights": weights})
     return with_steps(move_to_points(recipe, trajectory, path), changes)
 

@@ -35,7 +35,7 @@ _BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True)
 class Recovered:
-    """Where recovered weights are, and what was run to get them there.
+    """Recovered weights as an artifact, and the multiply-accumulates that training them took.
 
     Attributes:
         files: the artifact's content by its key, where it was made now.
@@ -47,7 +47,7 @@ class Recovered:
 
 
 def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
-    """The weights of a training, from the denoiser's library or trained now and kept there.
+    """The weights of a training, from the denoiser's artifact store or trained now and kept there.
 
     They depend on the training and the network alone: one thread, one generator.
     """
@@ -65,7 +65,7 @@ def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
 
 
 def recovered_plan(plan: Plan, denoiser: Denoiser) -> tuple[Plan, Recovered | None]:
-    """The same plan with its weights at hand; it asks for no training any more."""
+    """A plan whose training is done: its weights are an artifact, trained now unless at hand."""
     if plan.training is None:
         return plan, None
     found = recover(denoiser, plan.training)
@@ -74,7 +74,7 @@ def recovered_plan(plan: Plan, denoiser: Denoiser) -> tuple[Plan, Recovered | No
 
 
 def recovered_recipe(recipe: Recipe, denoiser: Denoiser) -> Recipe:
-    """The same recipe with its weights as an artifact, trained now unless they are at hand."""
+    """A recipe whose recovery is done: its weights are an artifact, trained now unless at hand."""
     if recipe.recovery is None:
         return recipe
     plan, _ = recovered_plan(compile_recipe(recipe, denoiser), denoiser)
@@ -104,7 +104,7 @@ def _trained(
 
 
 def _learned(network: nn.Module, settings: Recovery) -> list[nn.Parameter]:
-    """What is trained: everything, or updates."""
+    """The parameters that are trained: all of the network, or low-rank updates."""
     if settings.rank is None:
         return list(network.requires_grad_(True).parameters())
     network.requires_grad_(False)

@@ -75,7 +75,7 @@ class Gates(nn.Module):
 
     @property
     def pruned(self) -> list[str]:
-        """What the likeliest choices leave out."""
+        """Names of the blocks that the likeliest choices leave out."""
         kept = self.options[self.logits.argmax(-1)].flatten().tolist()
         return [name for name, stays in zip(self.names, kept, strict=True) if not stays]
 

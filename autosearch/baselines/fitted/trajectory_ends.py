@@ -1,4 +1,4 @@
-"""Where a recipe ends, and where a fine trajectory does from the same noise."""
+"""Final samples of a recipe as a function of its times, and those of a fine trajectory."""
 
 import math
 from collections.abc import Sequence
@@ -21,10 +21,11 @@ _LEAST = 1e-2
 
 
 class Gaps:
-    """Times by the gaps between them in log-SNR, which add up to the schedule's range.
+    """Times by the gaps between them in half log-SNR, which add up to the schedule's range.
 
-    Both ends of the range have a gap too. Gaps are logarithms, relative to the last one: as many
-    numbers as times, and none of them out of order, whatever they are.
+    The half log-SNR is log(alpha/sigma). Both ends of the range have a gap too. Gaps are
+    logarithms, relative to the last one: as many numbers as times, and none of them out of order,
+    whatever they are.
     """
 
     def __init__(self, schedule: NoiseSchedule) -> None:
@@ -36,22 +37,22 @@ class Gaps:
         self._low, self._high = low, schedule.log_snr(schedule.last)
 
     def times(self, gaps: Array) -> list[float]:
-        """[K] times of [K] numbers."""
+        """The times [K] of gaps [K]."""
         sizes = np.exp(np.append(gaps, 0.0) - max(gaps.max(), 0.0))
         places = np.cumsum(sizes)[:-1] / sizes.sum()
         levels = self._low + (self._high - self._low) * places
         return [self._schedule.rounded(self._schedule.time(level)) for level in levels.tolist()]
 
-    def of(self, times: Sequence[float]) -> Array:
-        """The inverse, but for times too near to one another or to an end."""
+    def from_times(self, times: Sequence[float]) -> Array:
+        """The gaps [K] of times [K]: inverts :meth:`times` unless they are nearly equal."""
         levels = np.array([self._schedule.log_snr(time) for time in times])
         places = np.clip((levels - self._low) / (self._high - self._low), 0.0, 1.0)
         sizes = np.log(np.maximum(np.diff([0.0, *places, 1.0]), _LEAST))
         found: Array = sizes[:-1] - sizes[-1]
         return found
 
-    def applied(self, recipe: Recipe, gaps: Array) -> Recipe:
-        """A recipe at other times, all else as it was; it ends clean."""
+    def apply(self, recipe: Recipe, gaps: Array) -> Recipe:
+        """A copy of a recipe at the times of gaps [K]; it ends clean."""
         changes = [{"time": time, "log_snr": None} for time in self.times(gaps)]
         return with_steps(recipe, changes, end="clean")
 
@@ -88,14 +89,14 @@ class Ends:
         )
         whole = recipe.model_copy(update={"steps": [first, *recipe.steps[1:]]})
         self.wanted = _flat(fine_states(whole, calibrator, steps=fine, samples=samples)[-1])
-        self.start = self._gaps.of([step.time for step in recipe.steps])
+        self.start = self._gaps.from_times([step.time for step in recipe.steps])
 
     def recipe(self, gaps: Array) -> Recipe:
         """The recipe with these gaps between its times."""
-        return self._gaps.applied(self._recipe, gaps)
+        return self._gaps.apply(self._recipe, gaps)
 
-    def of(self, gaps: Array, samples: int) -> Array | None:
-        """[samples, size]; None for gaps that times cannot have, being rounded."""
+    def reach(self, gaps: Array, samples: int) -> Array | None:
+        """Final samples [samples, size]; None for gaps that rounded times cannot have."""
         try:
             return _flat(self._calibrator.states(self.recipe(gaps), samples)[-1].x)
         except UserError:

@@ -49,14 +49,14 @@ _REMEDY = "measure this model: autosearch calibrate"
 def statistics(
     recipe: Recipe, calibrator: Calibrator, *, levels: int = _LEVELS, samples: int = _SAMPLES
 ) -> Artifact:
-    """Measured statistics of a model as a recipe's first step guides it, kept in its library.
+    """Measure statistics of a model as a recipe's first step guides it; keep them in its store.
 
-    What the library has already is not measured again.
+    What the artifact store has already is not measured again.
 
     Args:
         recipe: whose first step says how the model is guided.
         calibrator: the model.
-        levels: how many steps of log-SNR, even; published: 120 to 1200.
+        levels: how many even steps of half log-SNR, log(alpha/sigma); published: 120 to 1200.
         samples: published: 1024 and more.
 
     Raises:
@@ -131,7 +131,7 @@ def statistics_of(log_snrs: Tensor, y: Tensor, noise: Tensor, linear: Tensor) ->
     """The table ``log_snr`` [levels], ``l``, ``s``, ``b`` [levels, *sample_shape].
 
     Args:
-        log_snrs: [levels], even.
+        log_snrs: half log-SNR, log(alpha/sigma) [levels], even.
         y: states over alpha [levels, N, *sample_shape] along trajectories.
         noise: what was predicted there.
         linear: l [levels, *sample_shape].
@@ -219,7 +219,7 @@ def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artif
 
 
 def _fine_recipe(recipe: Recipe, calibrator: Calibrator, levels: int) -> Recipe:
-    """DPM-Solver++(2M) through even log-SNRs over the model's whole range, both ends included."""
+    """DPM-Solver++(2M) through even half log-SNRs over the model's range, both ends included."""
     first = recipe.steps[0]
     if any(rule.rule != "cfg" for rule in first.guidance) or first.clip is not None:
         raise UserError(

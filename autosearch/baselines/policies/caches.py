@@ -51,7 +51,7 @@ class IntervalCache:
     whole: bool = False
 
     def steps(self, count: int, sites: Sequence[Site]) -> list[Sites]:
-        """What each of ``count`` steps does at sites."""
+        """The actions of each of ``count`` steps, by site."""
         every = blocks(sites)
         size = len(every) if self.cached is None else min(self.cached, len(every))
         rear, front = (self._actions(sites, names) for names in (every[-size:], every[:size]))

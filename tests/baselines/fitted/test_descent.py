@@ -57,4 +57,4 @@ def test_gaps_are_times_and_times_gaps(family: tuple[str, str], data: st.DataObj
     assert len(times) == count
     assert times == sorted(times, reverse=True)
     # But for the rounding of times.
-    assert gaps.times(gaps.of(times)) == pytest.approx(times, rel=0.02, abs=1e-3)
+    assert gaps.times(gaps.from_times(times)) == pytest.approx(times, rel=0.02, abs=1e-3)
