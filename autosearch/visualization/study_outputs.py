@@ -95,8 +95,7 @@ def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, qual
         f"{chosen.name}: {quality} {number(chosen.value(quality))}, {most}"
         f"{plan.forward_equivalents:.3g} of {whole} forward equivalents"
     )
-    recipe = chosen.to_recipe()
-    plot_recipe(recipe, plan, problem.denoiser.sites, path, title=title)
+    plot_recipe(chosen.to_recipe(), plan, problem.denoiser.sites, path, title=title)
 
 
 def _know_artifacts(problem: Problem, directory: Path) -> None:
@@ -114,11 +113,11 @@ def _compared(
         # The grid may lack this number of steps.
         with contextlib.suppress(UserError):
             uniform = problem.compile(baseline(name, problem.denoiser))
-            plans[f"{name}, {chosen.steps} steps{_known(study, name, quality)}"] = uniform
+            plans[f"{name}, {chosen.steps} steps{_quality_text(study, name, quality)}"] = uniform
     return plans
 
 
-def _known(study: Study, name: str, quality: str) -> str:
+def _quality_text(study: Study, name: str, quality: str) -> str:
     """The quality of a baseline, validated or else as searched, for a title."""
     for candidate in study.feasible:
         if candidate.name == name:

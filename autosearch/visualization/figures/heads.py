@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.objectives.base import Estimate, compare
 from autosearch.study.front import objectives_of
 from autosearch.study.study import Candidate, Study
@@ -128,7 +128,7 @@ def heads_figure(gains: HeadGains) -> Any:
     return figure
 
 
-def _table(gains: HeadGains, part: Mapping[str, Gain]) -> NDArray[np.float64]:
+def _table(gains: HeadGains, part: Mapping[str, Gain]) -> Array:
     """[layers, heads], not a number where a head was not tried or there is none."""
     table = np.full((len(gains.layers), max(gains.layers.values())), np.nan)
     for i, (site, count) in enumerate(gains.layers.items()):

@@ -147,13 +147,12 @@ def recipe_figure(
     below = _ROW * math.ceil(len({cell.kind for cell in shown}) / columns)
     # Each panel of sites has its branches above it, and the kinds of cells stand below all.
     down = above + sum(heights) + _GAP * len(heights) + _ROW * len(panels) + below
-    size = (across, down)
-    figure = Figure(figsize=size, dpi=_DPI)
+    figure = Figure(figsize=(across, down), dpi=_DPI)
     tops = iter(_tops(heights, above, len(panels)))
 
     def add_axes(height: float) -> Any:
-        place = (left, size[1] - next(tops) - height, width, height)
-        axes = figure.add_axes([v / s for v, s in zip(place, size * 2, strict=True)])
+        bottom = down - next(tops) - height
+        axes = figure.add_axes((left / across, bottom / down, width / across, height / down))
         axes.set_xlim(-0.5, count - 0.5)
         axes.tick_params(which="both", length=0, labelsize=_FONT, pad=7)
         axes.set_xticks([])
@@ -169,7 +168,7 @@ def recipe_figure(
     if plan is not None:
         _draw_costs(add_axes(_BARS), plan, SiteTable(sites))
     if title:
-        figure.suptitle(title, fontsize=11, y=1 - 0.08 / size[1], va="top", parse_math=False)
+        figure.suptitle(title, fontsize=11, y=1 - 0.08 / down, va="top", parse_math=False)
     if panels:
         _legend(figure, shown, columns)
     return figure

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch._typing import Array
 from autosearch.errors import UserError
 from autosearch.visualization.figures.front import save_figure
 
@@ -120,9 +121,7 @@ def plot_scatter(panels: Sequence[Panel], path: Path) -> None:
     save_figure(figure, path)
 
 
-def scatter_picture(
-    points: NDArray[np.float64], *, around: Sequence[NDArray[np.float64]], size: int = 320
-) -> Pixels:
+def scatter_picture(points: Array, *, around: Sequence[Array], size: int = 320) -> Pixels:
     """Points [N, d] by their first two coordinates as a picture [size, size, 3].
 
     Args:

@@ -15,7 +15,7 @@ from autosearch.study.study import Study
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
 
-Rows = list[tuple[str, str]]
+Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def repeat(study: Study) -> Repeat:
     return Repeat(shlex.join(words), None if shipped else f"{name}.yaml", text, url)
 
 
-def cost_rows(table: Mapping[str, Any], study: Study) -> Rows:
+def cost_rows(table: Mapping[str, Any], study: Study) -> Pairs:
     """Candidates and forward equivalents, paid and saved."""
     cost = table["cost"]
     executed, nominal = cost["forward_equivalents"], cost["forward_equivalents_nominal"]
@@ -82,7 +82,7 @@ def cost_rows(table: Mapping[str, Any], study: Study) -> Rows:
     return rows
 
 
-def phase_rows(study: Study) -> Rows:
+def phase_rows(study: Study) -> Pairs:
     """Seconds of each phase, and of proposing."""
     rows = [(name, f"{seconds:,.1f} s") for name, seconds in study.phases.items()]
     if study.proposing:
@@ -90,7 +90,7 @@ def phase_rows(study: Study) -> Rows:
     return rows
 
 
-def seed_rows(table: Mapping[str, Any], study: Study) -> Rows:
+def seed_rows(table: Mapping[str, Any], study: Study) -> Pairs:
     """Seeds and numbers of samples, of the search and of fresh noise."""
     experiment, samples, seeds = study.experiment, table["samples"], table["seed"]
     noise = {"common": "the same for all candidates", "fresh": "each candidate its own"}
@@ -110,7 +110,7 @@ def seed_rows(table: Mapping[str, Any], study: Study) -> Rows:
     return rows
 
 
-def environment_rows(study: Study) -> tuple[str, Rows]:
+def environment_rows(study: Study) -> tuple[str, Pairs]:
     """Of the search where its journal says it, else of this report."""
     recorded = study.header.get("environment")
     if recorded:

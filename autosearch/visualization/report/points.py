@@ -88,7 +88,7 @@ def more_table(view: FrontView, points: Sequence[Point]) -> Table | None:
     names = dict.fromkeys(name for p in points for name in p.values if name not in shown)
     if not names:
         return None
-    rows = [Row(p.name, p.id, None, [_known(p, name) for name in names]) for p in points]
+    rows = [Row(p.name, p.id, None, [_extra_cell(p, name) for name in names]) for p in points]
     return Table([], ["recipe", *names], rows)
 
 
@@ -125,7 +125,7 @@ def _rival(view: FrontView, point: Point) -> list[Cell]:
     return [Cell(rivals[0].name, words=True), Cell(amount_with_error(theirs, half), theirs)]
 
 
-def _known(point: Point, name: str) -> Cell:
+def _extra_cell(point: Point, name: str) -> Cell:
     try:
         value = point.value(name)
     except KeyError:

@@ -99,7 +99,7 @@ def _compared(
     problem: Problem, study: Study, view: FrontView, point: Point
 ) -> list[tuple[str, Plan]]:
     """What stands beside each other, with captions; equal plans once."""
-    found = [(point_text(view, point), _plan(problem, point))]
+    found = [(point_text(view, point), problem.compile(point.to_recipe()))]
     alike = {p.name: p for p in view.baselines if p.steps == point.steps}
     uniform = f"{_UNIFORM}@{point.steps}"
     # The model's grid may lack this number of steps.
@@ -111,15 +111,11 @@ def _compared(
     if alike:
         quality = view.quality
         best = min(alike.values(), key=lambda p: (quality.signed(p.value(quality.name)), p.id))
-        found.append((point_text(view, best), _plan(problem, best)))
+        found.append((point_text(view, best), problem.compile(best.to_recipe())))
     once: dict[str, tuple[str, Plan]] = {}
     for text, plan in found:
         once.setdefault(plan.identity, (text, plan))
     return list(once.values())
-
-
-def _plan(problem: Problem, point: Point) -> Plan:
-    return problem.compile(point.to_recipe())
 
 
 def _searched(study: Study, view: FrontView, name: str) -> str:
