@@ -1,21 +1,21 @@
 """Named recipes of the literature: ``SOLVER[-GRID][+POLICY...]@STEPS``."""
 
 import re
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-from autosearch.baselines.base import Solver
-from autosearch.baselines.rules import apply_policies
+from autosearch.baselines.base import RecipeData, Rule, Setting, Solver
+from autosearch.baselines.policies import POLICIES
 from autosearch.baselines.solvers import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.grids import grid, grid_end, grids_for
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
 
-__all__ = ["BaselineName", "baseline", "baseline_names", "split_name"]
-
+__all__ = ["BaselineName", "baseline", "baseline_names", "check_policies", "split_name", "usage"]
 
 # Where a solver's own grid belongs to another family of models.
 _DEFAULT_GRID = {"edm": "edm", "flow": "flow"}
@@ -77,7 +77,7 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
         "steps": steps,
         "end": grid_end(grid_name, schedule, count),
     }
-    apply_policies(data, parts.policies, denoiser, where=f"baseline {name!r}")
+    _apply_policies(data, parts.policies, denoiser, where=f"baseline {name!r}")
     return Recipe.from_dict(data, where=f"baseline {name}")
 
 
@@ -104,3 +104,86 @@ def _start_scale(
 
 def _own_grid(solver: Solver, schedule: NoiseSchedule) -> str:
     return _DEFAULT_GRID.get(schedule.family, solver.grid)
+
+
+def _apply_policies(
+    data: RecipeData, texts: Sequence[str], denoiser: Denoiser, *, where: str
+) -> None:
+    """Change a recipe's data as policies say, in the order given.
+
+    Raises:
+        UserError: for unknown policies, wrong settings, two that decide the same, or a model that
+            has no blocks.
+    """
+    policies = check_policies(texts, where=where, known=POLICIES)
+    if policies and not blocks(denoiser.sites):
+        raise UserError(f"{where}: this model has no blocks to leave out; leave the policy out")
+    for policy, values in policies:
+        policy.apply(data, denoiser, *values)
+
+
+def check_policies(
+    texts: Sequence[str], *, where: str, known: Mapping[str, Rule]
+) -> list[tuple[Rule, tuple[Any, ...]]]:
+    """The rules of a list and their values.
+
+    Raises:
+        UserError: as :func:`baseline`, but for the model.
+    """
+    rules: list[tuple[Rule, tuple[Any, ...]]] = []
+    owners: dict[str, str] = {}
+    for text in texts:
+        name, *given = text.split(":")
+        if name not in known:
+            raise unknown_name("policy", name, known, where=where)
+        rule = known[name]
+        if rule.owns in owners:
+            raise UserError(
+                f"{where}: {owners[rule.owns]} and {name} decide the same; leave one of them out"
+            )
+        owners[rule.owns] = name
+        rules.append((rule, _values(name, rule, given, where=where)))
+    return rules
+
+
+def usage(name: str, rule: Rule) -> str:
+    """A rule with its settings, as a name gives them: ``fora[:interval=3]``."""
+    if rule.path:
+        return f"{name}:FILE"
+    more = ":..." if rule.repeated else ""
+    return name + "".join(f"[:{s.name}={s.default:g}]" for s in rule.settings) + more
+
+
+def _values(name: str, rule: Rule, given: Sequence[str], *, where: str) -> tuple[Any, ...]:
+    if rule.path:
+        path = ":".join(given)
+        if not path:
+            raise UserError(f"{where}: {name} takes a file; write {usage(name, rule)}")
+        return (path,)
+    settings = rule.settings
+    if rule.repeated and given:
+        settings = (*settings[:-1], *[settings[-1]] * (len(given) - len(settings) + 1))
+    if len(given) > len(settings):
+        raise UserError(
+            f"{where}: {name} takes at most {len(settings)} settings, not {len(given)}; write "
+            f"{usage(name, rule)}"
+        )
+    texts = [*given, *(f"{s.default!r}" for s in settings[len(given) :])]
+    return tuple(
+        _value(name, setting, text, where=where)
+        for setting, text in zip(settings, texts, strict=True)
+    )
+
+
+def _value(name: str, setting: Setting, text: str, *, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not setting.low <= value <= setting.high or (setting.whole and not value.is_integer()):
+        kind = "a whole number" if setting.whole else "a number"
+        raise UserError(
+            f"{where}: {name}'s {setting.name} is {text!r}; expected {kind} from {setting.low:g} "
+            f"to {setting.high:g}"
+        )
+    return int(value) if setting.whole else value

@@ -63,7 +63,7 @@ def _registered(package: str) -> Callable[[], dict[str, str]]:
 def _baselines() -> dict[str, str]:
     from autosearch.baselines import POLICIES, SOLVERS
     from autosearch.baselines.fitted import FITS
-    from autosearch.baselines.rules import usage
+    from autosearch.baselines.names import usage
 
     solvers = {name: f"{one.summary}; own grid {one.grid}" for name, one in SOLVERS.items()}
     rules = {

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from autosearch.baselines import POLICIES, baseline, split_name
 from autosearch.baselines.fitted import FITS, Calibrator, Fit
-from autosearch.baselines.rules import check_policies
+from autosearch.baselines.names import check_policies
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.recovery import WEIGHTS
