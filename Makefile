@@ -28,6 +28,7 @@ $(STAMP): setup.cfg $(CONSTRAINTS)
 	$(PIP) -e '.[dev]'
 	touch $(STAMP)
 
+# With the oldest Python that is supported: newer ones get versions that it cannot take.
 constraints:  ## install the newest of everything apart, and write its versions to constraints.txt
 	rm -rf .venv-newest
 	$(MAKE) install VENV=.venv-newest CONSTRAINTS=
