@@ -18,7 +18,7 @@ def growth_figure(growth: list[Growth], baselines: int) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 2.8), layout="constrained")
-    axes = figure.subplots()
+    axes: Any = figure.subplots()
     counts, volumes = [g.candidates for g in growth], [g.volume for g in growth]
     axes.step(counts, volumes, where="post", color=FRONT, lw=1.8)
     axes.set_xlim(0, counts[-1])

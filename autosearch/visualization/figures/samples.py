@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from autosearch._typing import Array
 from autosearch.errors import UserError
 from autosearch.visualization.figures.front import save_figure
+from autosearch.visualization.figures.markers import FRONT, LINE
 
 __all__ = [
     "Panel",
@@ -109,15 +111,10 @@ def plot_scatter(panels: Sequence[Panel], path: Path) -> None:
     figure = Figure(figsize=(5.2 * len(panels), 5.4), dpi=100, layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for axes, panel in zip(grid, panels, strict=True):
-        if panel.data.shape[1] == 1:
-            axes.hist(panel.data[:, 0], bins=60, density=True, color="#0b5394")
-            axes.set_ylabel("density")
-        else:
-            axes.plot(panel.data[:, 0], panel.data[:, 1], ".", ms=3, alpha=0.5, color="#0b5394")
-            axes.set_ylabel("second coordinate")
+        _draw_points(axes, panel.data)
+        axes.set_ylabel("density" if panel.data.shape[1] == 1 else "second coordinate")
         axes.set_title(panel.title)
         axes.set_xlabel("first coordinate")
-        axes.grid(True, lw=0.4, color="#dddddd")
     save_figure(figure, path)
 
 
@@ -139,12 +136,20 @@ def scatter_picture(points: Array, *, around: Sequence[Array], size: int = 320) 
     low, high = np.quantile(np.concatenate(around), [0.005, 0.995], axis=0)
     room = 0.08 * (high - low)
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
-    if points.shape[1] == 1:
-        axes.hist(points[:, 0], bins=60, range=axes.get_xlim(), density=True, color="#0b5394")
-    else:
+    if points.shape[1] > 1:
         axes.set_ylim(low[1] - room[1], high[1] + room[1])
-        axes.plot(points[:, 0], points[:, 1], ".", ms=3, alpha=0.5, color="#0b5394")
+    _draw_points(axes, points, ends=axes.get_xlim())
     axes.tick_params(labelsize=8)
-    axes.grid(True, lw=0.4, color="#dddddd")
     canvas.draw()
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
+
+
+def _draw_points(
+    axes: Any, points: NDArray[Any], *, ends: tuple[float, float] | None = None
+) -> None:
+    """Draw points [N, d] by their first two coordinates; a single one as a histogram."""
+    if points.shape[1] == 1:
+        axes.hist(points[:, 0], bins=60, range=ends, density=True, color=FRONT)
+    else:
+        axes.plot(points[:, 0], points[:, 1], ".", ms=3, alpha=0.5, color=FRONT)
+    axes.grid(True, lw=0.4, color=LINE)
