@@ -141,7 +141,7 @@ def recipe_figure(
     heights = [_TIMES + _ROW * len(rows), *[_SITE * len(names)] * len(panels)]
     heights += [_BARS] if plan is not None else []
     above = 0.35 if title else 0.1
-    across = max(left + width + 0.15, 3.4)
+    across = max(left + width + 0.15, 3.4, 1.4 * _LETTER * len(title))
     shown = [cell for table in panels.values() for row in table for cell in row if cell is not None]
     columns = int(across / _LEGEND)
     below = _ROW * math.ceil(len({cell.kind for cell in shown}) / columns)
