@@ -100,7 +100,7 @@ class DifferentialEvolution(Algorithm):
         return np.where(taken, mutant, member.place)
 
 
-def _reflect(places: Array) -> Array:
+def _reflect(coordinates: Array) -> Array:
     """[d] coordinates brought back into [0, 1], reflected at the walls as often as needed."""
-    reflected: Array = 1.0 - np.abs(1.0 - places % 2.0)
+    reflected: Array = 1.0 - np.abs(1.0 - coordinates % 2.0)
     return reflected

@@ -25,6 +25,7 @@ class UnitBox:
 
     @property
     def dimension(self) -> int:
+        """Number of coordinates of a point."""
         return len(self.parameters)
 
     def point(self, unit: Array) -> dict[str, Value]:

@@ -18,20 +18,20 @@ _log = logging.getLogger(__name__)
 _WHERE = "init"
 
 
-def load_warm_start(places: Sequence[str], folder: Path | None = None) -> dict[str, Recipe]:
+def load_warm_start(sources: Sequence[str], folder: Path | None = None) -> dict[str, Recipe]:
     """The recipes of studies' fronts, ``front.json`` files and recipes' files, by name.
 
     Args:
-        places: paths of any of these.
+        sources: paths of any of these.
         folder: of the study that starts from them; their artifacts are copied there. Without it
-            the places are only checked.
+            the sources are only checked.
 
     Raises:
         UserError: for a place that holds none of these.
     """
     recipes: dict[str, Recipe] = {}
-    for place in places:
-        path = Path(place)
+    for source in sources:
+        path = Path(source)
         for name, recipe in _recipes(path).items():
             if folder is not None:
                 carry_artifacts(recipe, path if path.is_dir() else path.parent, folder)

@@ -62,9 +62,11 @@ class FeaturesConfig:
 
     @property
     def pixels(self) -> int:
+        """Numbers of one image: channels * image_size ** 2."""
         return self.channels * self.image_size**2
 
     def to_json(self) -> str:
+        """The sizes as JSON, as the weights' metadata keeps them."""
         return json.dumps(asdict(self))
 
 

@@ -52,17 +52,21 @@ class DiTConfig:
 
     @property
     def tokens(self) -> int:
+        """Number of patches of one image."""
         return (self.image_size // self.patch) ** 2
 
     @property
     def patch_values(self) -> int:
+        """Numbers of one patch: channels * patch ** 2."""
         return self.channels * self.patch**2
 
     @property
     def hidden(self) -> int:
+        """Width of the hidden layer of each MLP."""
         return int(self.mlp_ratio * self.width)
 
     def to_json(self) -> str:
+        """The sizes as JSON, as the weights' metadata keeps them."""
         return json.dumps(dataclasses.asdict(self))
 
 

@@ -49,6 +49,7 @@ class Mixture:
 
     @property
     def dimension(self) -> int:
+        """Number of coordinates of a sample."""
         return int(self.means.shape[1])
 
     @property

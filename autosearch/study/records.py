@@ -97,7 +97,7 @@ class _Timing(TypedDict):
     forward_equivalents: Amount
 
 
-class _Starts(TypedDict):
+class _WarmStart(TypedDict):
     recipes: dict[str, dict[str, Any]]
 
 
@@ -157,7 +157,7 @@ _KINDS: Mapping[str, TypeAdapter[Any]] = {
         "resume": _Resume,
         "latency_table": _LatencyTable,
         "timing": _Timing,
-        "starts": _Starts,
+        "starts": _WarmStart,
         "fit": _Fit,
         "reference": _Reference,
         "cost": _Cost,
