@@ -104,7 +104,7 @@ def test_no_module_imports_itself_through_others() -> None:
     "line",
     [
         "import autosearch.cli",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from autosearch.engine import run",
+        "import typing\nif typing.TYPE_CHECKING:\n    from autosearch.engine import run",
         "def late():\n    from autosearch.export import apply",
     ],
 )
