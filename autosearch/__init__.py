@@ -22,4 +22,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "RecipeScheduler":  # without diffusers, one line that says what to install
+        import_module("autosearch.models.diffusers.optional_import").diffusers()
     return getattr(import_module(_LAZY[name]), name)

@@ -38,17 +38,19 @@ class Registry:
         Raises:
             UserError: when it does.
         """
-        classes = {cls.name: cls for cls in self.builtin}
+        own = {cls.name: cls for cls in self.builtin}
+        others: dict[str, type[Any]] = {}
         for group in self._groups:
             for entry in _entry_points(group, tuple(sys.path)):
-                if entry.name in classes:
+                if entry.name in own:
                     raise UserError(
                         f"{self.kind} {entry.name!r} of package "
                         f"{entry.dist.name if entry.dist else '?'} has the name of a built-in "
                         "one; rename it"
                     )
-                classes[entry.name] = entry.load()
-        return classes
+                if entry.name not in others:  # a package may stand in a group and in its alias
+                    others[entry.name] = entry.load()
+        return own | others
 
     def find(self, name: str, *, where: str = "") -> type[Any]:
         """The class of a name.

@@ -110,6 +110,12 @@ def test_every_public_method_says_what_it_does():
     assert silent == []
 
 
+def test_without_diffusers_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(autosearch.UserError, match=r"pip install 'autosearch\[diffusers\]'"):
+        _ = autosearch.RecipeScheduler
+
+
 def test_the_version_is_the_installed_one():
     from importlib.metadata import version
 

@@ -10,6 +10,8 @@ from typing import Any
 __all__ = ["FOLDER", "ProgressFile"]
 
 FOLDER = "loggers"
+# Where studies of earlier versions have them.
+_EARLIER = "callbacks"
 
 
 @dataclass
@@ -35,7 +37,9 @@ class ProgressFile:
         """Read the progress of an earlier process; none where the file is missing or damaged."""
         progress = cls(directory / FOLDER / f"{name}.json", settings)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            data = json.loads(progress.path.read_text(encoding="utf-8"))
+            earlier = directory / _EARLIER / progress.path.name
+            source = progress.path if progress.path.exists() else earlier
+            data = json.loads(source.read_text(encoding="utf-8"))
             if data["settings"] == settings:
                 results, ended = int(data["results"]), data["ended"]
                 progress.validations = set(map(str, data["validations"]))

@@ -235,11 +235,21 @@ def test_bare_names_are_short_for_mappings_and_in_the_schema() -> None:
     assert items["anyOf"][0] == {"enum": ["tensorboard", "wandb", "mlflow"]}
 
 
-def test_the_old_group_of_entry_points_is_still_found(tmp_path, monkeypatch) -> None:
+def test_what_an_earlier_version_kept_beside_a_study_still_counts(run, heard, tmp_path) -> None:
+    run(["notes"])
+    heard.clear()
+    (tmp_path / "study" / "loggers").rename(tmp_path / "study" / "callbacks")
+    run(["notes"], resume=True)
+    assert [entry for entry in heard if entry[0] == "result"] == []
+
+
+@pytest.mark.parametrize("groups", [["callbacks"], ["callbacks", "loggers"]])
+def test_the_old_group_of_entry_points_is_still_found(tmp_path, monkeypatch, groups) -> None:
     info = tmp_path / "older-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: older\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[autosearch.callbacks]\nplain = older_logger:Plain\n")
+    lines = [f"[autosearch.{group}]\nplain = older_logger:Plain\n" for group in groups]
+    (info / "entry_points.txt").write_text("".join(lines))
     (tmp_path / "older_logger.py").write_text(
         "from autosearch.integrations.loggers import Logger\n"
         "class Plain(Logger):\n    name, summary = 'plain', 'says nothing'\n"
