@@ -66,6 +66,27 @@ def test_help_is_quick_to_import_and_leaves_the_heavy_libraries_out():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([], "--constraint constraints.txt"),
+        (["PIP_ARGS=--find-links wheels"], "--constraint constraints.txt --find-links wheels"),
+        (
+            ["CONSTRAINTS=", "PIP_ARGS=--index-url https://example.org"],
+            "--index-url https://example.org",
+        ),
+    ],
+)
+def test_every_install_takes_the_constraints_and_the_users_place(settings, expected):
+    command = ["make", "--dry-run", "install", "VENV=.venv-none", *settings]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    installs = [line for line in done.stdout.splitlines() if "/pip install" in line]
+    assert len(installs) == 2
+    for line in installs:
+        options = line.partition("--disable-pip-version-check ")[2].lstrip()
+        assert options.startswith(f"{expected} ")
+
+
 # Words that meant something only here, and the field's for them: docs/glossary.md.
 PRIVATE_WORDS = {
     "answer", "foreseen", "gallery", "lab", "ladder", "liveness", "march", "pace", "places",
