@@ -5,7 +5,9 @@ import logging
 import math
 import os
 import secrets
+import shlex
 import socket
+import sys
 import time
 from typing import Any, Literal
 
@@ -129,6 +131,11 @@ def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
 
 
 def _begin(options: dict[str, Any]) -> None:
+    # Where workers get an environment of their own, as Tune's do, Ray starts them by a line for the
+    # shell and forgets to quote the interpreter, whose path may hold a space.
+    interpreter = shlex.quote(sys.executable)
+    if interpreter != sys.executable:
+        options = {"runtime_env": {"py_executable": interpreter}, **options}
     try:
         ray.init(address="local", include_dashboard=False, **options)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
