@@ -52,6 +52,8 @@ class WeightsAndBiases(Logger):
         self._run: wandb.Run
 
     def on_start(self, watched: Watched) -> None:
+        # What it prepares for sending lies beside the run: a home may not be writable.
+        os.environ.setdefault("WANDB_DATA_DIR", str(watched.directory / "wandb"))
         self._run = self._library.init(
             id=watched.id,
             name=watched.name,
