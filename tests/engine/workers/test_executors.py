@@ -109,7 +109,7 @@ def task(k: int, time_: float = 1.0) -> Task:
 
 def drained(executor: Executor, count: int) -> dict[int, Outcome]:
     """All outcomes by id; fails rather than hangs."""
-    end, outcomes = time.monotonic() + 60, []
+    end, outcomes = time.monotonic() + 120, []
     while len(outcomes) < count and time.monotonic() < end:
         got = executor.wait(10)
         outcomes += got
@@ -131,7 +131,7 @@ def pool(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Two workers that most tests share, so that each also runs after one that killed some."""
     folder = tmp_path_factory.mktemp("pool")
     factory = functools.partial(Fake, str(folder))
-    with RayExecutor(factory, count=2, max_retries=1, time_limit=2) as executor:
+    with RayExecutor(factory, count=2, max_retries=1, time_limit=4) as executor:
         yield executor
 
 
@@ -339,7 +339,7 @@ def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_p
         env={**left, "HOME": "/proc/1/not-writable"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert result.returncode == 0, result.stderr
