@@ -97,12 +97,11 @@ def table() -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def loggers_as_found() -> Iterator[None]:
+def clean_logger() -> None:
     """A command that ran in this process leaves its handler: pytest would no longer see logs."""
     logger = logging.getLogger("autosearch")
-    handlers, propagate = list(logger.handlers), logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")
