@@ -229,7 +229,7 @@ def test_what_always_dies_or_hangs_becomes_infeasible(pool, capsys):
     assert outcomes[0].reason.startswith("worker died: ")
     assert outcomes[0].reason.endswith("(2 times)")
     assert "\n" not in outcomes[0].reason
-    assert outcomes[1].reason == "ran for longer than 2 s (2 times)"
+    assert outcomes[1].reason == "ran for longer than 4 s (2 times)"
     assert outcomes[0].forward_equivalents == outcomes[1].forward_equivalents == 7.5
     assert outcomes[2].reason is None
     assert capsys.readouterr().out == ""  # standard output belongs to --json
