@@ -33,7 +33,7 @@ def study_problem(directory: Path, study: Study | None = None) -> Problem:
         study: the study, where it was read already.
     """
     known = Study.read(directory) if study is None else study
-    problem = Problem(known.experiment)
+    problem = Problem.of(known.experiment)
     _know_artifacts(problem, directory)
     return problem
 
