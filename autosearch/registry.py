@@ -85,21 +85,16 @@ def construct(
     Raises:
         UserError: naming the key, and the nearest valid one or what is wrong with the value.
     """
-    parameters = _settings_of(function, given)
+    parameters = {
+        name: parameter.annotation
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in given
+    }
     for key, value in settings.items():
         if key not in parameters:
             raise unknown_name("key", key, parameters, where=where)
         _check_type(value, parameters[key], f"{where}.{key}")
     return function(*args, **given, **settings)
-
-
-def _settings_of(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    signature = inspect.signature(function)
-    return {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in given
-    }
 
 
 def _check_type(value: Any, annotation: Any, where: str) -> None:

@@ -46,10 +46,7 @@ _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 def amount(value: float) -> str:
     """A value for people, with a suffix from a million on: 0.0369, 4, 103M."""
-    for size, suffix in _SUFFIXES:
-        if abs(value) >= size:
-            return f"{value / size:.4g}{suffix}"
-    return number(value)
+    return amount_with_error(value, 0.0)
 
 
 def amount_with_error(value: float, half: float) -> str:

@@ -18,44 +18,15 @@ from autosearch.algorithms.usf import USF
 from autosearch.registry import Registry
 
 __all__ = [
-    "BUILTIN",
-    "CMAES",
-    "ECAD",
-    "GP",
-    "NSGA2",
-    "NSGA3",
-    "REGISTRY",
-    "SMSEMOA",
-    "TPE",
-    "USF",
-    "Algorithm",
-    "AutoDiffusion",
-    "DifferentialEvolution",
-    "Exhaustive",
-    "Greedy",
-    "Proposal",
-    "RandomSearch",
-    "Result",
-    "Screened",
-    "find",
-]
+    "BUILTIN", "CMAES", "ECAD", "GP", "NSGA2", "NSGA3", "REGISTRY", "SMSEMOA", "TPE", "USF",
+    "Algorithm", "AutoDiffusion", "DifferentialEvolution", "Exhaustive", "Greedy", "Proposal",
+    "RandomSearch", "Result", "Screened", "find",
+]  # fmt: skip
 
 BUILTIN: tuple[type[Algorithm], ...] = (
-    RandomSearch,
-    NSGA2,
-    SMSEMOA,
-    Screened,
-    NSGA3,
-    TPE,
-    GP,
-    CMAES,
-    DifferentialEvolution,
-    AutoDiffusion,
-    USF,
-    ECAD,
-    Greedy,
-    Exhaustive,
-)
+    RandomSearch, NSGA2, SMSEMOA, Screened, NSGA3, TPE, GP, CMAES, DifferentialEvolution,
+    AutoDiffusion, USF, ECAD, Greedy, Exhaustive,
+)  # fmt: skip
 
 REGISTRY = Registry("algorithm", BUILTIN)
 find = REGISTRY.find

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least, shares
-from autosearch.algorithms.elite import Best, Ranked
-from autosearch.algorithms.generations import Generations
+from autosearch.algorithms.generations import Best, Generations
 from autosearch.algorithms.step_times import StepTimes
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome
@@ -62,9 +60,9 @@ class AutoDiffusion(Algorithm):
     timesteps_only_generations: int = 5
 
     def __post_init__(self) -> None:
-        at_least(self, population=2, mutants=0, crossovers=0, parents=2)
-        at_least(self, generations=1, tries=1, timesteps_only_generations=0)
-        shares(self, "mutation", "initial_mutation")
+        self._require_least(population=2, mutants=0, crossovers=0, parents=2)
+        self._require_least(generations=1, tries=1, timesteps_only_generations=0)
+        self._require_shares("mutation", "initial_mutation")
         bred = self.mutants + self.crossovers
         if bred > self.population:
             raise UserError(
@@ -76,7 +74,7 @@ class AutoDiffusion(Algorithm):
         self._clock = Generations(1, self.population - 1, self.population)
         self._best = Best(self.parents)
         # Those of the last generation's end: what is told meanwhile must not show.
-        self._parents: list[Ranked] = []
+        self._parents = Best(self.parents)
         self._seen: set[str] = set()
 
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
@@ -96,7 +94,8 @@ class AutoDiffusion(Algorithm):
                 self._seen.add(self._identity(result.genome))
             self._best.add(result)
             if self._clock.tell(pending):
-                self._parents = list(self._best.members) or self._parents
+                if self._best.members:
+                    self._parents.members = list(self._best.members)
                 if not self.cumulative_parents:
                     self._best = Best(self.parents)
 
@@ -129,16 +128,9 @@ class AutoDiffusion(Algorithm):
         return self._view.mutate_others(child, rng) if self._joint else child
 
     def _crossover(self, rng: Rng) -> Genome:
-        if len(self._parents) < 2:
+        if len(self._parents.members) < 2:
             return self._random(rng)
-        one, two = rng.choice(len(self._parents), size=2, replace=False).tolist()
-        a, b = self._parents[one].genome, self._parents[two].genome
-        return self._view.mix(a, b, rng, others=self._joint)
+        return self._view.mix(*self._parents.two(rng), rng, others=self._joint)
 
     def _parent(self, rng: Rng) -> Genome | None:
-        if not self._parents:
-            return None
-        return self._parents[int(rng.integers(len(self._parents)))].genome
-
-    def _identity(self, genome: Genome) -> str:
-        return self.space.plan(genome).identity
+        return self._parents.one(rng) if self._parents.members else None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from autosearch._typing import Rng
+from autosearch.errors import UserError
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 
@@ -66,10 +67,6 @@ class Result:
         return sum(max(violation, 0.0) for violation in self.violations)
 
 
-def _permit_all(genome: Genome) -> bool:
-    return True
-
-
 @dataclass(kw_only=True, eq=False)
 class Algorithm(ABC):
     """Proposes genomes of a space.
@@ -99,7 +96,9 @@ class Algorithm(ABC):
 
     space: Space = field(kw_only=False)
     objectives: int
-    permits: Callable[[Genome], bool] = field(init=False, default_factory=lambda: _permit_all)
+    permits: Callable[[Genome], bool] = field(
+        init=False, default_factory=lambda: lambda genome: True
+    )
 
     @abstractmethod
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | Proposal | None:
@@ -108,3 +107,37 @@ class Algorithm(ABC):
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         """Learn finished results; ``pending`` are proposed and not yet told."""
         return
+
+    def _require_least(self, **least: int) -> None:
+        """Refuse settings that are smaller than the value given for their name."""
+        for key, limit in least.items():
+            value = getattr(self, key)
+            if value < limit:
+                raise UserError(f"algorithm.{key}: {value} is too small; use at least {limit}")
+
+    def _require_shares(self, *keys: str) -> None:
+        """Refuse settings that are not from 0 to 1."""
+        for key in keys:
+            value = getattr(self, key)
+            if not 0 <= value <= 1:
+                raise UserError(f"algorithm.{key}: {value:g} is no share; use 0 to 1")
+
+    def _require_one_objective(self) -> None:
+        """Refuse more than one objective, for algorithms that would be silent about the others."""
+        if self.objectives != 1:
+            raise UserError(
+                f"algorithm: {self.name} searches one objective and the experiment has "
+                f"{self.objectives}; name one and make the others constraints, or use nsga2"
+            )
+
+    def _require_several_objectives(self) -> None:
+        """Refuse a single objective, for algorithms that are about trade-offs alone."""
+        if self.objectives < 2:
+            raise UserError(
+                f"algorithm: {self.name} trades objectives off and the experiment has "
+                f"{self.objectives}; add one, or use nsga2"
+            )
+
+    def _identity(self, genome: Genome) -> str:
+        """The identity of a genome's plan."""
+        return self.space.plan(genome).identity

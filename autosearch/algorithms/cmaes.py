@@ -8,7 +8,6 @@ import numpy as np
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least, one_objective
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
 from autosearch.spaces.base import Parameter
@@ -44,7 +43,7 @@ class CMAES(Algorithm):
     width: float = 0.25
 
     def __post_init__(self) -> None:
-        one_objective(self)
+        self._require_one_objective()
         if not 0 < self.width <= 1:
             raise UserError(
                 f"algorithm.width: {self.width:g} is no share of the box; use 0.05 to 0.5"
@@ -56,7 +55,7 @@ class CMAES(Algorithm):
             raise UserError("algorithm: cmaes has nothing to vary in this space; widen the space")
         if self.population is None:
             self.population = 4 + int(3 * np.log(self._box.dimension))
-        at_least(self, population=4)
+        self._require_least(population=4)
         self._told: list[tuple[Array, tuple[int, float]]] = []
         self._seen = 0
         self._begin(np.full(self._box.dimension, 0.5), size=self.population, seed=0)

@@ -8,7 +8,6 @@ import numpy as np
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least, one_objective, shares
 from autosearch.algorithms.unit_box import UnitBox
 from autosearch.errors import UserError
 
@@ -51,11 +50,11 @@ class DifferentialEvolution(Algorithm):
     strategy: Literal["rand", "best"] = "rand"
 
     def __post_init__(self) -> None:
-        one_objective(self)
-        at_least(self, population=4)
+        self._require_one_objective()
+        self._require_least(population=4)
         if not 0 < self.weight <= 2:
             raise UserError(f"algorithm.weight: {self.weight:g} is out of range; use above 0, to 2")
-        shares(self, "crossover")
+        self._require_shares("crossover")
         self._box = UnitBox(self.space.box())
         self._members: list[_Member | None] = [None] * self.population
         self._told = 0

@@ -11,7 +11,6 @@ from pymoo.core.problem import Problem
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.generations import Generations
 from autosearch.spaces.base import Genome
 
@@ -62,8 +61,8 @@ class Evolution(Algorithm):
     _survival: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        at_least(self, population=4, tournament=1, initial=0)
-        shares(self, "crossover", "fresh", "mutation")
+        self._require_least(population=4, tournament=1, initial=0)
+        self._require_shares("crossover", "fresh", "mutation")
         self._generations = Generations(self.population) if self.generational else None
         self._problem = Problem(n_var=1, n_obj=self.objectives)
         self._alive: Population = Population()

@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.genome_queue import GenomeQueue
 from autosearch.algorithms.unit_box import levels
 from autosearch.errors import UserError
@@ -49,7 +48,7 @@ class Exhaustive(Algorithm):
     limit: int = 10_000
 
     def __post_init__(self) -> None:
-        at_least(self, grid=2, limit=1)
+        self._require_least(grid=2, limit=1)
         if not isinstance(self.space, Enumerable):
             self._axes = {p.name: levels(p, self.grid) for p in self.space.box()}
             self._check(math.prod(len(values) for values in self._axes.values()))
@@ -59,11 +58,11 @@ class Exhaustive(Algorithm):
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         genomes = [result.genome for result in results if result.genome is not None]
-        self._queue.drop({self._queue.identity(genome) for genome in genomes})
+        self._queue.drop({self._identity(genome) for genome in genomes})
 
     @cached_property
     def _queue(self) -> GenomeQueue:
-        return GenomeQueue(self.space, self._genomes(), self.permits)
+        return GenomeQueue(self._genomes(), self._identity, self.permits)
 
     def _genomes(self) -> Iterator[Genome]:
         if isinstance(self.space, Enumerable):

@@ -1,8 +1,13 @@
-"""A barrier between generations that follows from the tells alone."""
+"""What evolution keeps of the tells: a barrier between generations, and the best results."""
 
+import bisect
 from collections.abc import Sequence
 
-__all__ = ["Generations"]
+from autosearch._typing import Rng
+from autosearch.algorithms.base import Result
+from autosearch.spaces.base import Genome
+
+__all__ = ["Best", "Generations"]
 
 
 class Generations:
@@ -44,3 +49,31 @@ class Generations:
     @property
     def _size(self) -> int:
         return self._sizes[min(self.number, len(self._sizes) - 1)]
+
+
+class Best:
+    """At most ``limit`` feasible results with the smallest first values, best first.
+
+    Attributes:
+        members: first value, number and genome of each.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.members: list[tuple[float, int, Genome]] = []
+
+    def add(self, result: Result) -> None:
+        """Take in a result; infeasible ones and those without a genome are left out."""
+        if result.values is not None and result.genome is not None:
+            newcomer = (result.values[0], result.id, result.genome)
+            bisect.insort(self.members, newcomer, key=lambda member: member[:2])
+            del self.members[self._limit :]
+
+    def one(self, rng: Rng) -> Genome:
+        """A random member's genome."""
+        return self.members[int(rng.integers(len(self.members)))][2]
+
+    def two(self, rng: Rng) -> tuple[Genome, Genome]:
+        """The genomes of two different members."""
+        one, two = rng.choice(len(self.members), size=2, replace=False).tolist()
+        return self.members[one][2], self.members[two][2]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 from autosearch.algorithms.base import Proposal
 from autosearch.spaces.base import Genome, clone
-from autosearch.spaces.product import Space
 
 __all__ = ["GenomeQueue"]
 
@@ -13,8 +12,8 @@ class GenomeQueue:
     """What is left of a list of genomes.
 
     Args:
-        space: tells which of them are the same plan.
         genomes: in the order of trying.
+        identity: of a genome's plan: which of them are the same.
         permits: what may be tried at all; the rest would be asked for again and again.
 
     Attributes:
@@ -22,21 +21,19 @@ class GenomeQueue:
     """
 
     def __init__(
-        self, space: Space, genomes: Iterable[Genome], permits: Callable[[Genome], bool]
+        self,
+        genomes: Iterable[Genome],
+        identity: Callable[[Genome], str],
+        permits: Callable[[Genome], bool],
     ) -> None:
-        self._space = space
+        self._identity = identity
         self.left: dict[str, Genome] = {}
-        for genome in genomes:
-            if permits(genome):
-                self.left.setdefault(self.identity(genome), genome)
-
-    def identity(self, genome: Genome) -> str:
-        """The identity of a genome's plan."""
-        return self._space.plan(genome).identity
+        for genome in filter(permits, genomes):
+            self.left.setdefault(identity(genome), genome)
 
     def next(self, pending: Sequence[Proposal]) -> Genome | None:
         """The first that is neither told nor pending."""
-        waiting = {self.identity(proposal.genome) for proposal in pending}
+        waiting = {self._identity(proposal.genome) for proposal in pending}
         for identity, genome in self.left.items():
             if identity not in waiting:
                 return clone(genome)

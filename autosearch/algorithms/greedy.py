@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.genome_queue import GenomeQueue
 from autosearch.errors import UserError, unknown_name
 from autosearch.spaces.base import Genome
@@ -97,7 +96,7 @@ class Greedy(Algorithm):
                 "algorithm: greedy selects elements of a set, such as attention heads, and the "
                 "space has none; use nsga2"
             )
-        at_least(self, top_k=1, iterations=1)
+        self._require_least(top_k=1, iterations=1)
         self._sets: ElementSets = sets
         self._elements = list(sets.elements())
         self._chosen = _find_elements(self._elements, self.start)
@@ -111,7 +110,7 @@ class Greedy(Algorithm):
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
             if result.genome is not None:
-                identity = self._queue.identity(result.genome)
+                identity = self._identity(result.genome)
                 self._values[identity] = math.inf if result.values is None else result.values[0]
                 self._queue.drop(self._values.keys())
                 self._advance()
@@ -122,7 +121,7 @@ class Greedy(Algorithm):
         trials = [self._sets.with_elements(self._chosen)]
         if self._round < self.iterations:
             trials += [self._with(element) for element in self._missing]
-        queue = GenomeQueue(self.space, trials, self.permits)
+        queue = GenomeQueue(trials, self._identity, self.permits)
         queue.drop(self._values.keys())
         return queue
 
@@ -144,7 +143,7 @@ class Greedy(Algorithm):
         return self._sets.with_elements(self._chosen | {element})
 
     def _value(self, element: Hashable) -> float:
-        return self._values.get(self._queue.identity(self._with(element)), math.inf)
+        return self._values.get(self._identity(self._with(element)), math.inf)
 
 
 def _find_elements(elements: Sequence[Hashable], names: Sequence[str]) -> frozenset[Hashable]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.util.ref_dirs import get_reference_directions
 
-from autosearch.algorithms.checks import at_least, several_objectives
 from autosearch.algorithms.evolution import Evolution
 from autosearch.errors import UserError
 
@@ -47,10 +46,10 @@ class NSGA3(Evolution):
     tournament: int = 1
 
     def __post_init__(self) -> None:
-        several_objectives(self)
+        self._require_several_objectives()
         if self.partitions is None:
             self.partitions = fitting_partitions(self.objectives, self.population)
-        at_least(self, partitions=1)
+        self._require_least(partitions=1)
         count = directions(self.objectives, self.partitions)
         if self.population is None:
             self.population = max(count, 4)

@@ -26,9 +26,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, BoxPoint, Proposal, Result
-from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.unit_box import UnitBox
-from autosearch.spaces.base import Genome, Parameter
+from autosearch.spaces.base import Parameter
 
 __all__ = ["OptunaBox", "distribution"]
 
@@ -54,7 +53,7 @@ class OptunaBox(Algorithm):
     startup: int = 16
 
     def __post_init__(self) -> None:
-        at_least(self, startup=1)
+        self._require_least(startup=1)
         self._box = UnitBox(self.space.box())
         self._distributions = {p.name: distribution(p) for p in self._box.parameters}
         self._trials: list[FrozenTrial] = []
@@ -104,9 +103,6 @@ class OptunaBox(Algorithm):
 
     def _draw(self, rng: Rng) -> BoxPoint:
         return self._box.point(rng.random(self._box.dimension))
-
-    def _identity(self, genome: Genome) -> str:
-        return self.space.plan(genome).identity
 
     def _finish(self, point: BoxPoint, result: Result) -> FrozenTrial:
         values = result.measured if result.broken else result.values

@@ -7,7 +7,6 @@ import numpy as np
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Proposal, Result
-from autosearch.algorithms.checks import at_least, shares
 from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.algorithms.smsemoa import SMSEMOA
@@ -51,8 +50,8 @@ class Screened(SMSEMOA):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, screen=1, rounds=1)
-        shares(self, "agreement", "blind")
+        self._require_least(screen=1, rounds=1)
+        self._require_shares("agreement", "blind")
         self._models = [RankModel() for _ in range(self.objectives)]
         # For each objective what plans may declare it to be; none left: it is measured.
         self._declared: list[set[str]] = [set(COSTS) for _ in range(self.objectives)]
@@ -63,7 +62,7 @@ class Screened(SMSEMOA):
         first = super().ask(rng, pending)
         if first is None or not self.pays or rng.random() < self.blind:
             return first
-        asked = {self.space.plan(one.genome).identity for one in pending}
+        asked = {self._identity(one.genome) for one in pending}
         limits = self._costs(self.space.plan(first))
         best, least = first, np.inf
         for number in range(self.rounds):

@@ -6,7 +6,6 @@ from typing import Any
 
 from pymoo.algorithms.moo.sms import LeastHypervolumeContributionSurvival
 
-from autosearch.algorithms.checks import several_objectives
 from autosearch.algorithms.evolution import Evolution
 
 __all__ = ["SMSEMOA"]
@@ -33,7 +32,7 @@ class SMSEMOA(Evolution):
     summary = "steady-state SMS-EMOA: survival by contribution to the hypervolume"
 
     def __post_init__(self) -> None:
-        several_objectives(self)
+        self._require_several_objectives()
         super().__post_init__()
         self._survival = LeastHypervolumeContributionSurvival()
 

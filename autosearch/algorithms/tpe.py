@@ -9,7 +9,6 @@ from optuna.trial import FrozenTrial, TrialState
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from autosearch.algorithms.base import Proposal, Result
-from autosearch.algorithms.checks import at_least
 from autosearch.algorithms.optuna_box import OptunaBox
 from autosearch.errors import UserError
 
@@ -41,7 +40,7 @@ class TPE(OptunaBox):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, candidates=1)
+        self._require_least(candidates=1)
         if self.history < self.startup:
             raise UserError(
                 f"algorithm.history: {self.history} is below startup, {self.startup}; the "

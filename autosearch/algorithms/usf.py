@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.checks import at_least, shares
-from autosearch.algorithms.elite import Best, Ranked
+from autosearch.algorithms.generations import Best
 from autosearch.spaces.base import Genome
 
 __all__ = ["USF"]
@@ -47,8 +46,8 @@ class USF(Algorithm):
     crossover: float = 0.3
 
     def __post_init__(self) -> None:
-        at_least(self, rank_bar=_FEWEST)
-        shares(self, "crossover")
+        self._require_least(rank_bar=_FEWEST)
+        self._require_shares("crossover")
         ranges = [family.steps for family in self.space.families if family.steps is not None]
         self._buckets: dict[int, Best] = {
             count: Best(self.rank_bar) for low, high in ranges for count in range(low, high + 1)
@@ -58,10 +57,10 @@ class USF(Algorithm):
         if not self._buckets:
             return self.space.sample(rng)
         count = int(rng.choice(sorted(self._buckets)))
-        members = self._buckets[count].members
-        if len(members) < _FEWEST:
+        bucket = self._buckets[count]
+        if len(bucket.members) < _FEWEST:
             return self._random(count, rng)
-        return self.space.mutate(self._breed(members, rng), rng)
+        return self.space.mutate(self._breed(bucket, rng), rng)
 
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
@@ -77,13 +76,12 @@ class USF(Algorithm):
                 break
         return genome
 
-    def _breed(self, members: Sequence[Ranked], rng: Rng) -> Genome:
+    def _breed(self, bucket: Best, rng: Rng) -> Genome:
         """A copy of one member of a bucket, or a crossover of two."""
         if rng.random() >= self.crossover:
-            return members[int(rng.integers(len(members)))].genome
+            return bucket.one(rng)
         for _ in range(_PAIRS):
-            one, two = rng.choice(len(members), size=2, replace=False).tolist()
-            a, b = members[one].genome, members[two].genome
+            a, b = bucket.two(rng)
             if len(a["steps"]) == len(b["steps"]):
                 break
         return self.space.crossover(a, b, rng)

@@ -1,6 +1,7 @@
-"""What an experiment would take, from one measured candidate; writes nothing."""
+"""What an experiment would cost and take, from one measured candidate; writes nothing."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -12,20 +13,21 @@ import numpy as np
 import torch
 
 from autosearch._typing import Rows
+from autosearch.algorithms.base import Proposal, Result
+from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.cost_estimate import Costs, estimate_costs, proposal_seconds, setup_advice
 from autosearch.engine.measure import Measure
-from autosearch.engine.prepared import fitted_names
+from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
+from autosearch.engine.reference import TEACHER, setup_advice, setup_cost
 from autosearch.engine.session import STORE_BYTES
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
-from autosearch.spaces.base import Family
 
 __all__ = ["dry_run"]
 
@@ -36,6 +38,28 @@ _RAY = 12.0
 # Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
 _JOURNAL_BASE = 2500
 _JOURNAL_STEP = 90
+# Random recipes whose mean cost stands for the search's.
+_DRAWS = 100
+# Of each cost, validation measures the front, the next two and up to three baselines.
+_SEARCHED_PER_COST = 3
+_BASELINES_PER_COST = 3
+# No candidate takes less than this, in seconds.
+_SHORTEST = 1e-4
+# How long, in seconds, and how often the algorithm proposes on made-up values.
+_MOST_SECONDS = 2.0
+_MOST_PROPOSALS = 100
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Counts, and costs in forward equivalents; what reuse and races may save is not estimated."""
+
+    plans: dict[str, Plan]  # the baselines' by name; of those to be fitted the plans before that
+    baselines: float  # of measuring them all
+    mean: float  # of a candidate
+    setup: float  # what counts against the budget before the first candidate, fits included
+    validated: int  # how many recipes are measured again
+    validation: float  # what that costs
 
 
 @dataclass(frozen=True)
@@ -67,18 +91,20 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     """
     # Latencies are predicted from a table in no time.
     problem = Problem.of(experiment).with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
-    costs = estimate_costs(problem)
+    costs = _estimate_costs(problem)
     timing = _time_baseline(problem, costs.plans)
     workers = _workers(experiment)
     sampling = timing.seconds_per_unit * costs.mean
     each = _elapsed(sampling, timing.scoring, workers)
-    candidates = costs.candidates(experiment.budget, seconds=each)
+    candidates = _candidates(problem, costs, seconds=each)
     asked = candidates - len(costs.plans)
-    proposing = proposal_seconds(problem, most=asked)
+    searching = costs.baselines + asked * costs.mean
+    proposing = _proposal_seconds(problem, most=asked)
     scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
     # What no measurement scales with.
     overhead = _WRITING + (0.0 if experiment.workers.executor == "inprocess" else _RAY)
-    whole = _elapsed(timing.seconds_per_unit * costs.whole(candidates), scoring, workers)
+    spent = costs.setup + searching + costs.validation
+    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers)
     return {
         "model": _model(problem),
         "space": _space(problem),
@@ -87,7 +113,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             "forward_equivalents": costs.baselines,
             "fitted": len(fitted_names(problem)),
             # What their fits take, which is part of the setup.
-            "fits": costs.fits,
+            "fits": fit_forwards(fitted_names(problem), problem.denoiser),
         },
         "advice": setup_advice(problem),
         "candidate": {
@@ -100,7 +126,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
         "validated": costs.validated,
         "forward_equivalents": {
             "setup": costs.setup,
-            "search": costs.search(candidates),
+            "search": searching,
             "validation": costs.validation,
         },
         "workers": workers,
@@ -112,6 +138,93 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
         },
         "disk_bytes": round(_disk(experiment, timing, costs, candidates)),
     }
+
+
+def _estimate_costs(problem: Problem) -> _Costs:
+    plans = {one.name: one.plan for one in make_baselines(problem, {})}
+    for name in fitted_names(problem):
+        plans[name] = problem.named_plan(check_name(name).unfitted)
+    if not plans:
+        raise UserError("baselines: none can be encoded by the space and keeps the constraints")
+    samples = problem.experiment.samples if problem.measure.needs else 0
+    rng = np.random.default_rng(0)
+    drawn = [problem.space.plan(problem.space.sample(rng)) for _ in range(_DRAWS)]
+    kept = [plan for plan in drawn if problem.violation(plan) is None]
+    validated, validation = _validation(problem, plans)
+    return _Costs(
+        plans=plans,
+        baselines=sum(plan.cost(samples) for plan in plans.values()),
+        mean=fmean(plan.cost(samples) for plan in kept or drawn),
+        setup=setup_cost(problem),
+        validated=validated,
+        validation=validation,
+    )
+
+
+def _validation(problem: Problem, plans: Mapping[str, Plan]) -> tuple[int, float]:
+    """How many recipes are measured again, and what that costs."""
+    if not problem.report_measure.needs:
+        return 0, 0.0
+    groups: dict[int, int] = {}
+    for plan in plans.values():
+        groups[plan.nfe] = groups.get(plan.nfe, 0) + 1
+    chosen = {n: _SEARCHED_PER_COST + min(_BASELINES_PER_COST, k) for n, k in groups.items()}
+    cost = float(sum(nfe * count for nfe, count in chosen.items()))
+    if problem.report_measure.needs_teacher:
+        cost += problem.named_plan(TEACHER).forward_equivalents
+    return sum(chosen.values()), cost * problem.experiment.validation.samples
+
+
+def _candidates(problem: Problem, costs: _Costs, *, seconds: float) -> int:
+    """Distinct plans that the budget pays for, baselines included, of so many seconds each."""
+    budget, most = problem.experiment.budget, problem.make_algorithm().most_candidates
+    counts = [float(count) for count in (most, budget.candidates) if count is not None]
+    if budget.forward_equivalents is not None and costs.mean > 0:
+        left = budget.forward_equivalents - costs.setup - costs.baselines
+        counts.append(len(costs.plans) + max(0.0, left / costs.mean))
+    if budget.hours is not None:
+        counts.append(3600 * budget.hours / max(seconds, _SHORTEST))
+    return math.floor(min(counts, default=0.0))
+
+
+def _proposal_seconds(problem: Problem, *, most: int) -> float:
+    """Processor time of a proposal, its plan included; 0 where there is none.
+
+    The algorithm is told made-up values that are smooth in the times, as a quality is: of the
+    baselines, then of what it proposes. The mean is over the second half of the proposals.
+    """
+    algorithm = problem.make_algorithm()
+    algorithm.permits = problem.permits
+    given = [one for one in make_baselines(problem, {}) if not one.foreign]
+
+    def tell(number: int, proposal: Proposal, plan: Plan) -> None:
+        genome, point, values = proposal.genome, proposal.point, _made_up(problem, plan)
+        first = number < len(given)
+        algorithm.tell(
+            [Result(number, genome, values, cost=plan.nfe, baseline=first, point=point)], []
+        )
+
+    for number, one in enumerate(given):
+        tell(number, Proposal(one.genome), one.plan)
+    seconds: list[float] = []
+    while len(seconds) < min(most, _MOST_PROPOSALS) and sum(seconds) <= _MOST_SECONDS:
+        number = len(seconds)
+        start = time.process_time()
+        asked = algorithm.ask(np.random.default_rng([0, number]), [])
+        if asked is None:
+            break
+        proposal = asked if isinstance(asked, Proposal) else Proposal(asked)
+        plan = problem.space.plan(proposal.genome)
+        seconds.append(time.process_time() - start)
+        tell(len(given) + number, proposal, plan)
+    return fmean(seconds[len(seconds) // 2 :]) if seconds else 0.0
+
+
+def _made_up(problem: Problem, plan: Plan) -> tuple[float, ...]:
+    """Made-up objective values: one that even gaps between times make least, and costs."""
+    times = np.array([step.time for step in plan.steps]) / problem.denoiser.schedule.unit
+    gaps = float((np.diff(np.append(times, 0.0)) ** 2).sum())
+    return (gaps, *[float(plan.macs)] * (len(problem.objectives) - 1))
 
 
 def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
@@ -172,7 +285,7 @@ def _elapsed(sampling: float, scoring: float, workers: int) -> float:
     return max(sampling / workers, scoring, (sampling + scoring) / processors)
 
 
-def _disk(experiment: Experiment, timing: _Timing, costs: Costs, candidates: int) -> float:
+def _disk(experiment: Experiment, timing: _Timing, costs: _Costs, candidates: int) -> float:
     rows = timing.row_bytes * (
         candidates * experiment.samples + costs.validated * experiment.validation.samples
     )
@@ -196,16 +309,14 @@ def _model(problem: Problem) -> dict[str, Any]:
 
 
 def _space(problem: Problem) -> dict[str, Any]:
-    families = [_family(family) for family in problem.space.families]
+    families = [
+        {
+            "name": family.name,
+            "summary": family.summary,
+            "fields": list(family.fields),
+            "dimensions": len(family.box() or ()) or None,
+        }
+        for family in problem.space.families
+    ]
     sizes = [family["dimensions"] for family in families]
     return {"families": families, "dimensions": None if None in sizes else sum(sizes)}
-
-
-def _family(family: Family) -> dict[str, Any]:
-    box = family.box()
-    return {
-        "name": family.name,
-        "summary": family.summary,
-        "fields": list(family.fields),
-        "dimensions": len(box) if box else None,
-    }

@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import plain_copy, third_party
 from autosearch.engine.prepared import Prepared
@@ -47,10 +46,6 @@ class Assignment:
     candidate: Candidate
     plan: Plan
     task: SampleTask
-
-
-def _ignore(event: Event) -> None:
-    """The default for whoever keeps no journal."""
 
 
 class Engine:
@@ -87,7 +82,7 @@ class Engine:
         *,
         algorithm: Algorithm | None = None,
         history: Iterable[Event] | Study | None = None,
-        record: Callable[[Event], None] = _ignore,
+        record: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         events = prepared.events if history is None else history
@@ -204,7 +199,7 @@ class Engine:
                 self._barren = self._reason is None
             elif self._unfinished:
                 return
-            elif not self._tell_rest():
+            elif not (self._fixed and self._tell_until(number)):
                 self._reason = "space exhausted"
 
     def _may_ask(self, number: int) -> bool:
@@ -218,23 +213,19 @@ class Engine:
         self._tell_until(end)
         return True
 
-    def _tell_until(self, end: int) -> None:
-        """Tell finished results up to id ``end``, which is left out, in id order."""
+    def _tell_until(self, end: int) -> bool:
+        """Tell results up to id ``end``, which is left out, in id order; whether there are any."""
+        before = self._next_untold
         while self._next_untold < end:
             self._next_untold += 1
             self._tell(self.study.candidates[self._next_untold - 1])
-
-    def _tell_rest(self) -> bool:
-        """Tell all that is left in id order; whether there was anything."""
-        before = self._next_untold
-        if self._fixed:
-            self._tell_until(len(self.study.candidates))
         return self._next_untold > before
 
     def _ask(self, number: int) -> bool:
         """Whether there is a candidate of this number now."""
         if number < len(self._given):
-            return self._ask_given(number)
+            given = self._given[number]
+            return self._accept(number, given.plan, Proposal(given.genome))
         rng = np.random.default_rng([self._experiment.seed, _ASK, number])
         duplicates = 0
         started = self._clock()
@@ -252,39 +243,19 @@ class Engine:
                 return self._accept(number, plan, proposal, duplicates=duplicates)
         return False
 
-    def _ask_given(self, number: int) -> bool:
-        """The next baseline, or the next of what the search starts from besides."""
-        given = self._given[number]
-        return self._accept(
-            number,
-            given.plan,
-            Proposal(given.genome),
-            kind="baseline" if number < self._baselines else "init",
-            name=given.name,
-            foreign=given.foreign,
-        )
-
-    def _accept(
-        self,
-        number: int,
-        plan: Plan,
-        proposal: Proposal,
-        *,
-        kind: Literal["baseline", "init", "search"] = "search",
-        name: str | None = None,
-        foreign: bool = False,
-        duplicates: int = 0,
-    ) -> bool:
+    def _accept(self, number: int, plan: Plan, proposal: Proposal, *, duplicates: int = 0) -> bool:
         """Take a candidate in, unless the budget is used up."""
         nominal = plan.cost(self._halving.top)
         self._reason = self._used_up(nominal)
         if self._reason is not None:
             return False
+        given = self._given[number] if number < len(self._given) else None
+        own: Literal["init", "search"] = "search" if given is None else "init"
         self._emit(
             Asked(
                 id=number,
-                kind=kind,
-                name=name,
+                kind="baseline" if number < self._baselines else own,
+                name=None if given is None else given.name,
                 genome=proposal.genome,
                 identity=plan.identity,
                 nominal=nominal,
@@ -292,7 +263,7 @@ class Engine:
                 told=self._next_untold,
                 point=None if proposal.point is None else dict(proposal.point),
                 once=plan.cost(0),
-                foreign=foreign,
+                foreign=given is not None and given.foreign,
             )
         )
         self._note_untold(self.study.candidates[number])
@@ -301,38 +272,28 @@ class Engine:
         return True
 
     def _used_up(self, nominal: float) -> str | None:
-        """Why nothing more can be asked for, if so."""
-        if self._over_budget(nominal):
+        """Why nothing more can be asked for, if so.
+
+        All but ``hours`` depends on what was asked alone, never on timing.
+        """
+        budget, study, most = self._experiment.budget, self.study, self._algorithm.most_candidates
+        count, limit = len(study.candidates), budget.forward_equivalents
+        if budget.candidates is not None and count >= budget.candidates:
             return "budget"
-        most = self._algorithm.most_candidates
-        if most is not None and len(self.study.candidates) >= most:
+        if limit is not None and study.planned - self._unspent + nominal > limit:
+            return "budget"
+        elapsed = self._clock() - self._started + study.phases.get("search", 0.0)
+        if budget.hours is not None and elapsed > 3600 * budget.hours:
+            return "budget"
+        if most is not None and count >= most:
             return f"{self._algorithm.name} takes at most {most} candidates"
         return None
-
-    def _over_budget(self, nominal: float) -> bool:
-        """All but ``hours`` depend on what was asked alone, never on timing."""
-        budget, study = self._experiment.budget, self.study
-        if budget.candidates is not None and len(study.candidates) >= budget.candidates:
-            return True
-        limit = budget.forward_equivalents
-        if limit is not None and study.planned - self._unspent + nominal > limit:
-            return True
-        elapsed = self._clock() - self._started + study.phases.get("search", 0.0)
-        return budget.hours is not None and elapsed > 3600 * budget.hours
 
     def _assign(self, number: int) -> Assignment:
         candidate = self.study.candidates[number]
         plan = self._plan(candidate)
         start, end = self._halving.samples(candidate)
-        task = SampleTask(
-            id=number,
-            plan=plan,
-            seed=self._experiment.seed,
-            stream=Stream.SEARCH,
-            blocks=self._blocks(number, start, end),
-            block_size=self._problem.seed_block,
-            needs=self._problem.measure.needs,
-        )
+        task = self._problem.search_task(number, plan, self._blocks(number, start, end))
         own = replace(candidate, genome=plain_copy(Proposal(candidate.genome)).genome)
         return Assignment(number, own, plan, task)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from autosearch._version import __version__
 from autosearch.baselines.fitted.names import check_name
-from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
@@ -78,10 +77,7 @@ def prepare(
     baselines = make_baselines(problem, _fits(problem, recorder))
     warm_start = make_warm_start(problem, _warm_start(problem, recorder, folder), baselines)
     reference = _reference(problem, recorder)
-    seed, samples = problem.experiment.seed, problem.experiment.samples
-    teacher = sample_teacher(
-        problem, recorder, problem.measure, stream=Stream.SEARCH, seed=seed, samples=samples
-    )
+    teacher = sample_teacher(problem, recorder)
     return Prepared(problem, baselines, warm_start, reference, teacher, tuple(events))
 
 

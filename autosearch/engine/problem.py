@@ -11,11 +11,12 @@ from autosearch import algorithms, spaces
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.workers.base import Outcome
+from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Bounds, Experiment
 from autosearch.models.base import Model
@@ -108,6 +109,11 @@ class Problem:
         """The seed blocks of so many samples."""
         return tuple(range(samples // self.seed_block))
 
+    def search_task(self, number: int, plan: Plan, blocks: tuple[int, ...]) -> SampleTask:
+        """What an executor does for a candidate of the search: sample its plan on seed blocks."""
+        seed, needs = self.experiment.seed, self.measure.needs
+        return SampleTask(number, plan, seed, Stream.SEARCH, blocks, self.seed_block, needs)
+
     def compile(self, recipe: Recipe) -> Plan:
         """The plan of a recipe for this model.
 
@@ -115,6 +121,14 @@ class Problem:
             UserError: when the model cannot run it.
         """
         return compile_recipe(recipe, self.denoiser)
+
+    def named_plan(self, name: str) -> Plan:
+        """The plan of a baseline by its name, which is not a fitted one.
+
+        Raises:
+            UserError: when there is no such baseline, or the model cannot run it.
+        """
+        return self.compile(baseline(name, self.denoiser))
 
     def make_algorithm(self) -> Algorithm:
         """The experiment's algorithm, knowing nothing yet."""
@@ -127,12 +141,9 @@ class Problem:
                 f"budget.candidates: {wanted} is above the {most} that algorithm {name!r} can "
                 f"bear; use at most {most}, or another algorithm"
             )
+        count = len(self.objectives)
         algorithm: Algorithm = construct(
-            kind,
-            settings,
-            self.space,
-            where="algorithm",
-            objectives=len(self.objectives),
+            kind, settings, self.space, where="algorithm", objectives=count
         )
         return algorithm
 

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from autosearch.engine.workers.base import Executor
 from autosearch.study.events import Event, PhaseBegun, PhaseEnded
@@ -11,31 +12,25 @@ from autosearch.study.study import Study
 __all__ = ["Recorder"]
 
 
+@dataclass(eq=False)
 class Recorder:
     """An executor that measures, and a study that learns what came of it.
 
-    Args:
+    Attributes:
         executor: who measures.
         study: what happened so far.
         record: called with each new event before it counts, such as a journal's ``append``.
         interrupted: says that nothing more is to be begun.
     """
 
-    def __init__(
-        self,
-        executor: Executor,
-        study: Study,
-        record: Callable[[Event], object],
-        interrupted: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.executor = executor
-        self.study = study
-        self.interrupted = interrupted
-        self._record = record
+    executor: Executor
+    study: Study
+    record: Callable[[Event], None]
+    interrupted: Callable[[], bool] = lambda: False
 
     def write(self, event: Event) -> None:
         """Take in an event."""
-        self._record(event)
+        self.record(event)
         self.study.apply(event)
 
     @contextlib.contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from autosearch.baselines import baseline
+from autosearch.baselines.fitted.names import fit_forwards
 from autosearch.diffusion.noise import Stream
-from autosearch.engine.measure import Measure
+from autosearch.engine.prepared import fitted_names
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
 from autosearch.engine.workers.base import Executor, Outcome
@@ -18,13 +18,13 @@ from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
     "REFERENCES",
-    "SETUP_SHARE",
     "TEACHER",
     "check_references",
     "measure_reference",
     "reference_samples",
-    "sample_reference",
     "sample_teacher",
+    "setup_advice",
+    "setup_cost",
     "shipped_reference",
 ]
 
@@ -32,7 +32,7 @@ __all__ = [
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
 TEACHER = REFERENCES[1]
 # The share of a budget that setting up takes at most, where that leaves enough samples.
-SETUP_SHARE = 0.2
+_SETUP_SHARE = 0.2
 
 
 def check_references(problem: Problem) -> None:
@@ -43,7 +43,7 @@ def check_references(problem: Problem) -> None:
     """
     for name in REFERENCES if problem.report_measure.needs else ():
         try:
-            problem.compile(baseline(name, problem.denoiser))
+            problem.named_plan(name)
         except UserError as error:
             raise UserError(f"reference {name}: {error}") from None
 
@@ -71,14 +71,13 @@ def measure_reference(
     """
     measure = problem.report_measure
     samples = problem.experiment.validation.samples if samples is None else samples
-    seed = problem.experiment.seed
     parts = {
-        name: sample_reference(
+        name: _sample(
             problem,
             executor,
             name,
             stream=Stream.REFERENCE,
-            seed=seed,
+            seed=problem.experiment.seed,
             samples=samples,
             needs=measure.needs,
             stopping=stopping,
@@ -88,7 +87,7 @@ def measure_reference(
     teacher = parts[TEACHER].rows.get("final")
     values = {}
     for name, part in parts.items():
-        plan = problem.compile(baseline(name, problem.denoiser))
+        plan = problem.named_plan(name)
         try:
             values[name] = measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
         except Infeasible as error:
@@ -130,11 +129,8 @@ def reference_samples(problem: Problem, *, others: float) -> int:
     budget = problem.experiment.budget.forward_equivalents
     if budget is None or not problem.report_measure.needs:
         return wanted
-    each = sum(
-        problem.compile(baseline(name, problem.denoiser)).forward_equivalents for name in REFERENCES
-    )
     size = problem.seed_block
-    room = int((SETUP_SHARE * budget - others) / each) // size * size
+    room = int((_SETUP_SHARE * budget - others) / _each(problem)) // size * size
     if room >= wanted:
         return wanted
     for samples in range(max(room, size), wanted, size):
@@ -146,29 +142,63 @@ def reference_samples(problem: Problem, *, others: float) -> int:
     return wanted
 
 
+def setup_cost(problem: Problem) -> float:
+    """Forward equivalents that count against the budget before the first candidate.
+
+    Fits, the search's teacher where one is needed, and the reference where none is shipped.
+    """
+    cost = fit_forwards(fitted_names(problem), problem.denoiser)
+    if problem.measure.needs_teacher:
+        cost += problem.experiment.samples * problem.named_plan(TEACHER).forward_equivalents
+    if "reference" not in problem.model.figures and problem.report_measure.needs:
+        cost += reference_samples(problem, others=cost) * _each(problem)
+    return cost
+
+
+def setup_advice(problem: Problem) -> str | None:
+    """What to change where setting up takes more of the budget than it should, in one line."""
+    budget = problem.experiment.budget.forward_equivalents
+    if budget is None or (cost := setup_cost(problem)) <= _SETUP_SHARE * budget:
+        return None
+    return (
+        f"setup takes about {cost:,.0f} of {budget:,.0f} forward equivalents, before the first "
+        f"candidate; use budget.forward_equivalents={cost / _SETUP_SHARE:.0f}, fewer samples, or "
+        "fewer fitted baselines"
+    )
+
+
 def sample_teacher(
     problem: Problem,
     recorder: Recorder,
-    measure: Measure,
     *,
-    stream: Stream,
-    seed: int,
-    samples: int,
+    stream: Stream = Stream.SEARCH,
+    seed: int | None = None,
+    samples: int | None = None,
 ) -> NDArray[np.generic] | None:
     """Ends [samples, d] of the fine trajectory on a stream's noise, where an objective asks.
 
     What it cost is recorded; as for candidates, validation is no part of the search's budget.
+
+    Args:
+        problem: whose objectives ask for it.
+        recorder: samples, and takes the cost in.
+        stream: of the search, or of validation, which may report more.
+        seed: of the noise; the experiment's by default.
+        samples: how many; as many as a candidate of the search has by default.
     """
-    if not measure.needs_teacher:
+    validating = stream is Stream.VALIDATION
+    if not (problem.report_measure if validating else problem.measure).needs_teacher:
         return None
     what = f"teacher ({stream.name.lower()})"
     recorder.write(PhaseBegun(name=what))
-    outcome = sample_reference(
+    outcome = _sample(
         problem,
         recorder.executor,
+        TEACHER,
         stream=stream,
-        seed=seed,
-        samples=samples,
+        seed=problem.experiment.seed if seed is None else seed,
+        samples=problem.experiment.samples if samples is None else samples,
+        needs=frozenset({"final"}),
         stopping=recorder.interrupted,
     )
     if outcome.forward_equivalents or what not in recorder.study.overheads:
@@ -176,33 +206,33 @@ def sample_teacher(
             Spent(
                 what=what,
                 forward_equivalents=outcome.forward_equivalents,
-                budgeted=0.0 if stream is Stream.VALIDATION else outcome.nominal,
+                budgeted=0.0 if validating else outcome.nominal,
                 nominal=outcome.nominal,
             )
         )
     return outcome.rows["final"]
 
 
-def sample_reference(
+def _each(problem: Problem) -> float:
+    """Forward equivalents of a sample of each reference recipe."""
+    return sum(problem.named_plan(name).forward_equivalents for name in REFERENCES)
+
+
+def _sample(
     problem: Problem,
     executor: Executor,
-    name: str = TEACHER,
+    name: str,
     *,
     stream: Stream,
     seed: int,
     samples: int,
-    needs: frozenset[str] = frozenset({"final"}),
-    stopping: Callable[[], bool] = lambda: False,
+    needs: frozenset[str],
+    stopping: Callable[[], bool],
 ) -> Outcome:
-    """Rows of a reference recipe; by default ``final`` [samples, d], the teacher's ends.
-
-    Raises:
-        UserError: when the model cannot run it.
-        Stopped: when ``stopping`` says so before everything was begun.
-    """
+    """Rows of a named recipe, by ``needs``."""
     rows = collect(
         executor,
-        problem.compile(baseline(name, problem.denoiser)),
+        problem.named_plan(name),
         seed=seed,
         stream=stream,
         blocks=problem.blocks(samples),

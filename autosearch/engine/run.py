@@ -8,13 +8,12 @@ from pathlib import Path
 from types import FrameType
 
 from autosearch.diffusion.plan.plan import model_key
-from autosearch.engine.cost_estimate import setup_advice
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
 from autosearch.engine.prepared import Prepared, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import check_references
-from autosearch.engine.session import MakeLoggers, Session, open_session
+from autosearch.engine.reference import check_references, setup_advice
+from autosearch.engine.session import MakeLoggers, Session, no_loggers, open_session
 from autosearch.engine.validation import validate
 from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers.base import Executor
@@ -39,7 +38,7 @@ def run_study(
     resume: bool,
     progress: Progress,
     overrides: Sequence[str] = (),
-    loggers: MakeLoggers | None = None,
+    loggers: MakeLoggers = no_loggers,
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -58,7 +57,7 @@ def run_study(
     # Made before anything is written: a wrong name among them is the user's mistake.
     make_baselines(problem, {})
     problem.make_algorithm()
-    chosen = None if loggers is None else loggers(experiment.loggers)
+    chosen = loggers(experiment.loggers)
     check_references(problem)
     if resume:
         journal, study = _resume_journal(out, problem, overrides)
@@ -70,9 +69,8 @@ def run_study(
     if advice is not None:
         progress.message(advice)
     with journal, _watch_interrupts(progress) as interrupted:
-        with open_session(
-            problem, journal, study, progress, interrupted, loggers=chosen
-        ) as session:
+        opened = open_session(problem, journal, study, progress, interrupted, loggers=chosen)
+        with opened as session:
             try:
                 prepared = prepare(problem, session.executor, recorder=session, folder=out)
                 ended = _search(prepared, session)
@@ -91,14 +89,14 @@ def validate_study(
     samples: int | None,
     seed: int | None,
     progress: Progress,
-    loggers: MakeLoggers | None = None,
+    loggers: MakeLoggers = no_loggers,
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
     with Journal.open(directory) as journal, _watch_interrupts(progress) as interrupted:
         study = Study.of(journal.history)
         problem = Problem.of(study.experiment)
         _check_weights(directory, study, problem)
-        chosen = None if loggers is None else loggers(study.experiment.loggers)
+        chosen = loggers(study.experiment.loggers)
         with (
             open_session(problem, journal, study, progress, interrupted, loggers=chosen) as session,
             contextlib.suppress(Stopped),
@@ -110,7 +108,7 @@ def validate_study(
 def _search(prepared: Prepared, session: Session) -> str:
     """Drive the search with the session's workers; returns why it ended."""
     with session.phase("search"):
-        engine = Engine(prepared, history=session.study, record=session.journal.append)
+        engine = Engine(prepared, history=session.study, record=session.record)
         drive(engine, session.executor, told=session.changed, stopping=session.interrupted)
         session.changed(show=True)
     assert engine.ended is not None

@@ -4,8 +4,10 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.threads import one_thread
@@ -24,8 +26,8 @@ __all__ = [
     "Loggers",
     "MakeLoggers",
     "Session",
-    "Watchers",
     "make_workers",
+    "no_loggers",
     "open_session",
 ]
 
@@ -34,59 +36,30 @@ STORE_BYTES = 256 * 2**20
 _SHOW_EVERY = 0.5
 _SHOW_SHARE = 20
 
-
-class Watchers(Protocol):
-    """The loggers of one run: open while it lasts, told from time to time to look at its study."""
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *exc: Any) -> None: ...
-
-    def look(self) -> None:
-        """Pass on what is new; never waits."""
-
-
-class Loggers(Protocol):
-    """Loggers that an experiment chose, before there is a run."""
-
-    def attached(self, study: Study, *, directory: Path, key: str) -> Watchers:
-        """Loggers that watch a study in a directory; ``key`` identifies it over resumes."""
-
-
+# Loggers that an experiment chose. Given a study, its directory and its id over resumes, they watch
+# while the context lasts; what it gives is called when there may be news, and never waits.
+Loggers = Callable[[Study, Path, str], AbstractContextManager[Callable[[], None]]]
 # Makes loggers of an experiment's ``loggers``: name and settings of each.
 MakeLoggers = Callable[[Sequence[Mapping[str, Any]]], Loggers]
 
 
+@dataclass(eq=False, kw_only=True)
 class Session(Recorder):
-    """The resources of one run: open journal, executor, progress listeners."""
+    """A recorder that shows progress and tells loggers, made by :func:`open_session`."""
 
-    def __init__(
-        self,
-        executor: Executor,
-        study: Study,
-        journal: Journal,
-        interrupted: Callable[[], bool],
-        *,
-        progress: Progress,
-        watchers: Watchers | None,
-    ) -> None:
-        """Use ``open_session`` instead."""
-        super().__init__(executor, study, journal.append, interrupted)
-        self.journal = journal
-        self._progress = progress
-        self._watchers = watchers
-        self._started = time.monotonic()
-        self._next_show = 0.0
+    progress: Progress
+    look: Callable[[], None]
+    _started: float = field(init=False, default_factory=time.monotonic)
+    _next_show: float = field(init=False, default=0.0)
 
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""
-        if self._watchers is not None:
-            self._watchers.look()
+        self.look()
         start = time.monotonic()
         if start < self._next_show and not show:
             return
         elapsed = start - self._started
-        self._progress.update(snapshot(self.study, elapsed, validating=validating))
+        self.progress.update(snapshot(self.study, elapsed, validating=validating))
         end = time.monotonic()
         self._next_show = end + max(_SHOW_EVERY, (end - start) * _SHOW_SHARE)
 
@@ -99,7 +72,7 @@ def open_session(
     progress: Progress,
     interrupted: Callable[[], bool],
     *,
-    loggers: Loggers | None = None,
+    loggers: Loggers,
 ) -> Iterator[Session]:
     """Workers, loggers and progress display of a run, for as long as the body lasts.
 
@@ -114,21 +87,22 @@ def open_session(
     directory = journal.directory
     artifacts = problem.denoiser.artifact_store
     artifacts.folders = [directory / FOLDER]
-    watchers = None
-    if loggers is not None:
-        watchers = loggers.attached(study, directory=directory, key=journal.study)
     with contextlib.ExitStack() as stack:
         # The driver's own arithmetic is small; its threads would take the workers' cores.
         stack.enter_context(one_thread())
         # Before the workers, so that these are free while loggers come to their end.
-        if watchers is not None:
-            stack.enter_context(watchers)
+        look = stack.enter_context(loggers(study, directory, journal.study))
         workers = make_workers(problem, directory / FOLDER)
         store = BlockStore(directory / "blocks", STORE_BYTES)
         executor = stack.enter_context(StoredExecutor(workers, store, artifacts))
         stack.callback(progress.stop)
         progress.start()
-        yield Session(executor, study, journal, interrupted, progress=progress, watchers=watchers)
+        yield Session(executor, study, journal.append, interrupted, progress=progress, look=look)
+
+
+def no_loggers(chosen: Sequence[Mapping[str, Any]]) -> Loggers:
+    """Makes none, whatever an experiment chose."""
+    return lambda study, directory, key: contextlib.nullcontext(lambda: None)
 
 
 def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:

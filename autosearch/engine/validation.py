@@ -35,20 +35,20 @@ def validate(
         UserError: for a number that is not possible.
         Stopped: when the user asked to stop before everything was begun.
     """
-    experiment = problem.experiment
-    count = experiment.validation.samples if samples is None else samples
-    number = experiment.seed if seed is None else seed
     if not problem.report_measure.needs:
         return
+    samples = problem.experiment.validation.samples if samples is None else samples
+    seed = problem.experiment.seed if seed is None else seed
     problem = predict_latencies(problem, session)
-    problem.report_measure.check_samples(count, where="samples")
-    if number < 0:
-        raise UserError(f"seed: {number} is below 0; use 0 or more")
-    measure, stream = problem.report_measure, Stream.VALIDATION
-    teacher = sample_teacher(problem, session, measure, stream=stream, seed=number, samples=count)
+    measure = problem.report_measure
+    measure.check_samples(samples, where="samples")
+    if seed < 0:
+        raise UserError(f"seed: {seed} is below 0; use 0 or more")
+    stream = Stream.VALIDATION
+    teacher = sample_teacher(problem, session, stream=stream, seed=seed, samples=samples)
     with session.phase("validation"):
-        _measure(problem, session, count, number, teacher)
-    if problem.report_measure.needs_latency_table and not session.interrupted():
+        _measure(problem, session, samples, seed, teacher)
+    if measure.needs_latency_table and not session.interrupted():
         with session.phase("timing"):
             _time_selection(problem, session)
 
@@ -56,44 +56,33 @@ def validate(
 def _measure(
     problem: Problem,
     session: Session,
-    count: int,
+    samples: int,
     seed: int,
     teacher: NDArray[np.generic] | None,
 ) -> None:
-    measure = problem.report_measure
-    chosen = {c.id: c for c in selection(session.study)}
-    done_before = session.study.validations.get((seed, count), {})
-    todo = [c for c in chosen.values() if c.identity not in done_before]
-    plans = {c.id: problem.compile(session.study.recipe(c)) for c in todo}
+    measure, blocks, size = problem.report_measure, problem.blocks(samples), problem.seed_block
+    done_before = session.study.validations.get((seed, samples), {})
+    todo = {c.id: c for c in selection(session.study) if c.identity not in done_before}
+    plans = {c.id: problem.compile(session.study.recipe(c)) for c in todo.values()}
     tasks = [
-        SampleTask(
-            id=number,
-            plan=plan,
-            seed=seed,
-            stream=Stream.VALIDATION,
-            blocks=problem.blocks(count),
-            block_size=problem.seed_block,
-            needs=measure.needs,
-        )
+        SampleTask(number, plan, seed, Stream.VALIDATION, blocks, size, measure.needs)
         for number, plan in plans.items()
     ]
     outcomes = run_tasks(session.executor, tasks, stopping=session.interrupted)
     for done, outcome in enumerate(outcomes, start=1):
-        values = {}
+        plan, values = plans[outcome.id], {}
         if outcome.reason is None:
             with contextlib.suppress(Infeasible):
-                values = measure.estimates(
-                    plans[outcome.id], outcome.rows, samples=count, teacher=teacher
-                )
+                values = measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
         session.write(
             Validated(
                 id=outcome.id,
-                identity=chosen[outcome.id].identity,
+                identity=todo[outcome.id].identity,
                 seed=seed,
-                samples=count,
+                samples=samples,
                 values=values,
                 forward_equivalents=outcome.forward_equivalents,
-                nominal=plans[outcome.id].cost(count),
+                nominal=plan.cost(samples),
             )
         )
         session.changed(validating=(done, len(todo)), show=done == len(todo))

@@ -4,22 +4,18 @@ import functools
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.prepare import make_header, predict_latencies
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
 from autosearch.engine.reference import sample_teacher
-from autosearch.engine.workers.base import SampleTask
+from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import Experiment
 from autosearch.spaces.base import Genome
 from autosearch.study.events import Evaluated
-from autosearch.study.study import Study
+from autosearch.study.study import Candidate, Study
 
 __all__ = ["CandidateEvaluator"]
 
@@ -45,16 +41,19 @@ class CandidateEvaluator:
     ) -> None:
         with one_thread():
             problem = Problem.of(experiment)
-        self._name = name
-        make = functools.partial(
-            ModelEvaluator, problem.spec, device=device, call_cache=experiment.workers.call_cache
-        )
-        self._executor = InProcessExecutor(make)
-        study = Study(make_header(problem, name))
-        self._recorder = Recorder(self._executor, study, lambda event: None)
-        self.problem = predict_latencies(problem, self._recorder)
-        self._samples = experiment.samples if self.problem.measure.needs else 0
-        self._teacher: NDArray[np.generic] | None = None
+            make = functools.partial(
+                ModelEvaluator,
+                problem.spec,
+                device=device,
+                call_cache=experiment.workers.call_cache,
+            )
+            self._name = name
+            self._executor = InProcessExecutor(make)
+            study = Study(make_header(problem, name))
+            recorder = Recorder(self._executor, study, lambda event: None)
+            self.problem = predict_latencies(problem, recorder)
+            teacher = sample_teacher(self.problem, recorder)
+        self._halving = SuccessiveHalving(self.problem, teacher=teacher)
 
     def measure(self, genome: Genome, *, first_block: int = 0) -> Evaluated:
         """The result of a candidate; its number, 0, is the caller's to set.
@@ -64,42 +63,12 @@ class CandidateEvaluator:
             first_block: where its seed blocks begin: 0 unless each candidate has its own noise.
         """
         plan = self.problem.space.plan(genome)
-        self._executor.submit(
-            SampleTask(
-                id=0,
-                plan=plan,
-                seed=self.problem.experiment.seed,
-                stream=Stream.SEARCH,
-                blocks=tuple(first_block + block for block in self.problem.blocks(self._samples)),
-                block_size=self.problem.seed_block,
-                needs=self.problem.measure.needs,
-            )
-        )
+        blocks = tuple(first_block + block for block in self.problem.blocks(self._halving.top))
+        self._executor.submit(self.problem.search_task(0, plan, blocks))
         outcome = replace(self._executor.wait()[0], worker=self._name)
+        # As a baseline, which no race stops.
+        candidate = Candidate(0, "baseline", self._name, genome, plan.identity, 0.0)
         with one_thread():
-            status, reason, values = self.problem.judge(
-                plan, outcome, samples=self._samples, teacher=self._ends()
-            )
-        return Evaluated(
-            id=0,
-            status=status,
-            reason=reason,
-            values=values,
-            samples=self._samples,
-            forward_equivalents=outcome.forward_equivalents,
-            seconds=outcome.seconds,
-            worker=outcome.worker,
-        )
-
-    def _ends(self) -> NDArray[np.generic] | None:
-        """Ends of the teacher's trajectory on the search's noise, where an objective asks."""
-        if self._teacher is None:
-            self._teacher = sample_teacher(
-                self.problem,
-                self._recorder,
-                self.problem.measure,
-                stream=Stream.SEARCH,
-                seed=self.problem.experiment.seed,
-                samples=self._samples,
-            )
-        return self._teacher
+            result = self._halving.take(candidate, plan, outcome)
+        assert result is not None
+        return result

@@ -25,29 +25,10 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.objectives.base import Estimate
 
 __all__ = [
-    "Asked",
-    "Axis",
-    "Ended",
-    "Estimates",
-    "Evaluated",
-    "Event",
-    "Fitted",
-    "Header",
-    "LatencyMeasured",
-    "PhaseBegun",
-    "PhaseEnded",
-    "ReferenceMeasured",
-    "Resumed",
-    "ScaleFixed",
-    "Spent",
-    "Status",
-    "Timed",
-    "Validated",
-    "WarmStarted",
-    "event_type",
-    "fault",
-    "parse_event",
-]
+    "Asked", "Axis", "Ended", "Estimates", "Evaluated", "Event", "Fitted", "Header",
+    "LatencyMeasured", "PhaseBegun", "PhaseEnded", "ReferenceMeasured", "Resumed", "ScaleFixed",
+    "Spent", "Status", "Timed", "Validated", "WarmStarted", "event_type", "fault", "parse_event",
+]  # fmt: skip
 
 # Squares and sums of what is measured stay finite.
 _LARGEST = 1e150

@@ -9,7 +9,7 @@ from autosearch.engine.prepare import make_header, prepare
 from autosearch.engine.prepared import Given
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import drive
-from autosearch.engine.session import Session, open_session
+from autosearch.engine.session import Session, no_loggers, open_session
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
@@ -43,7 +43,9 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
     header = make_header(problem, directory.name)
     journal = Journal.create(directory, header) if fresh else Journal.open(directory)
     study = Study.of(journal.history)
-    with journal, open_session(problem, journal, study, Progress(), lambda: False) as session:
+    loggers = no_loggers([])
+    opened = open_session(problem, journal, study, Progress(), lambda: False, loggers=loggers)
+    with journal, opened as session:
         executor = Merged(session.executor) if small(experiment) else session.executor
         if not experiment.baselines:
             _without_reference(session)

@@ -104,7 +104,7 @@ def test_later_generations_are_mutants_crossovers_and_random_ones(fixed):
     algorithm = small(fixed, mutation=0.2)
     asked = searched(algorithm, baselines=1, most=11)
     parents = sorted([fixed.sample(np.random.default_rng([9, 0])), *asked], key=score)[:3]
-    assert [member.genome for member in algorithm._parents] == parents
+    assert [genome for *_, genome in algorithm._parents.members] == parents
     known = [set(times(genome)) for genome in parents]
     for place, genome in enumerate(searched_on(algorithm, 12, 12)):
         own = set(times(genome))
@@ -133,7 +133,7 @@ def test_parents_are_the_best_of_all_or_of_the_last_generation(fixed, cumulative
     asked = searched(algorithm)
     pool = asked if cumulative else asked[-12:]
     best = sorted(pool, key=score)[:3]
-    assert [member.genome for member in algorithm._parents] == best
+    assert [genome for *_, genome in algorithm._parents.members] == best
 
 
 def test_before_the_joint_generations_only_times_change(fixed):

@@ -58,7 +58,7 @@ class BlockStore:
         path = self._path(key)
         try:
             rows = _read(path, key)
-            size = _touch(path)
+            self._use(path)
         except FileNotFoundError:
             self._sizes.pop(path.name, None)
             return None
@@ -69,8 +69,6 @@ class BlockStore:
             _log.warning("%s: damaged, deleted: %s", path, error)
             self._delete(path.name)
             return None
-        self._sizes[path.name] = size
-        self._sizes.move_to_end(path.name)
         return rows
 
     def put(self, task: SampleTask, rows: Rows) -> None:
@@ -83,16 +81,21 @@ class BlockStore:
             return
         try:
             replace_file(path, data)
-            size = _touch(path)
+            self._use(path)
         except OSError as error:
             self._warn(path, error)
             return
-        self._sizes[path.name] = size
-        self._sizes.move_to_end(path.name)
         self._evict()
 
     def _path(self, key: str) -> Path:
         return self._directory / (hashlib.sha256(key.encode()).hexdigest()[:32] + _SUFFIX)
+
+    def _use(self, path: Path) -> None:
+        """Mark a file as used now. Its time is ours: the kernel's clock is too coarse."""
+        now = time.time_ns()
+        os.utime(path, ns=(now, now))
+        self._sizes[path.name] = path.stat().st_size
+        self._sizes.move_to_end(path.name)
 
     def _evict(self) -> None:
         while self._sizes and self.total_bytes > self._max_bytes:
@@ -208,13 +211,3 @@ def _read(path: Path, key: str) -> dict[str, NDArray[np.generic]]:
     if metadata.get("crc32") != _checksum(rows):
         raise ValueError("the checksum does not match")
     return rows
-
-
-def _touch(path: Path) -> int:
-    """Mark a file as used now and return its size in bytes.
-
-    The time is ours, to the nanosecond: the kernel's clock is too coarse to tell an order.
-    """
-    now = time.time_ns()
-    os.utime(path, ns=(now, now))
-    return path.stat().st_size

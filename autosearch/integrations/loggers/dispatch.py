@@ -1,13 +1,14 @@
 """From an experiment's ``loggers`` to loggers, and what they are told while a run goes on."""
 
 import copy
+import functools
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from autosearch.engine.session import Loggers
 from autosearch.errors import UserError
 from autosearch.integrations.loggers import find
 from autosearch.integrations.loggers.base import Logger, Watched
@@ -19,7 +20,7 @@ from autosearch.registry import construct
 from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
 
-__all__ = ["Loggers", "Watchers", "make_loggers"]
+__all__ = ["make_loggers"]
 
 _log = logging.getLogger(__name__)
 
@@ -27,16 +28,7 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 120.0
 _HURRY = 5.0
 
-
-@dataclass(frozen=True)
-class Loggers:
-    """Loggers, each with the settings that made it, to be attached to a run."""
-
-    chosen: Sequence[tuple[Logger, Mapping[str, Any]]]
-
-    def attached(self, study: Study, *, directory: Path, key: str) -> "Watchers":
-        """Loggers that watch a study; see :class:`autosearch.engine.session.Loggers`."""
-        return Watchers(self, study, directory=directory, key=key)
+_Chosen = Sequence[tuple[Logger, Mapping[str, Any]]]
 
 
 def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -> Loggers:
@@ -60,49 +52,46 @@ def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -
             if strict:
                 raise
             _log.warning("%s; goes on without it", error)
-    return Loggers(chosen)
+    return functools.partial(_watch, chosen)
 
 
-class Watchers:
-    """All loggers of a run; looks at the study and passes on what is new."""
+@contextmanager
+def _watch(
+    chosen: _Chosen, study: Study, directory: Path, key: str
+) -> Iterator[Callable[[], None]]:
+    """Tell loggers of a study while the body lasts; gives what passes on news."""
+    header = study.header.to_record()
+    threads = []
+    for logger, settings in chosen:
+        progress = ProgressFile.load(directory, logger.name, settings)
+        watched = Watched(key, header["name"], directory, header, progress.results)
+        threads.append(LoggerThread(logger, watched, progress))
+    watcher = _Watcher(study, threads)
+    clean = False
+    try:
+        yield watcher.look
+        clean = True
+        watcher.look()
+        ending = FinalFront(study, directory)
+        for thread in threads:
+            thread.end(ending)
+    finally:
+        finished = clean and unfinished(study) is None
+        for thread in threads:
+            thread.close(finished=finished, hurry=not clean)
+        for thread in threads:
+            thread.wait(_PATIENCE if clean else _HURRY)
 
-    def __init__(self, loggers: Loggers, study: Study, *, directory: Path, key: str) -> None:
-        self._loggers = loggers
+
+class _Watcher:
+    """Looks at a study and passes on what is new to loggers."""
+
+    def __init__(self, study: Study, threads: Sequence[LoggerThread]) -> None:
         self._study = study
-        self._directory = directory
-        self._key = key
-        self._threads: list[LoggerThread] = []
+        self._threads = threads
+        self._tally = Tally(study)
         self._next = 0
         self._validated: set[str] = set()
-
-    def __enter__(self) -> "Watchers":
-        self._tally = Tally(self._study)
-        for logger, settings in self._loggers.chosen:
-            progress = ProgressFile.load(self._directory, logger.name, settings)
-            header = self._study.header.to_record()
-            watched = Watched(self._key, header["name"], self._directory, header, progress.results)
-            self._threads.append(LoggerThread(logger, watched, progress))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not self._threads:
-            return
-        clean = kind is None
-        if clean:
-            self.look()
-            ending = FinalFront(self._study, self._directory)
-            for thread in self._threads:
-                thread.end(ending)
-        finished = clean and unfinished(self._study) is None
-        for thread in self._threads:
-            thread.close(finished=finished, hurry=not clean)
-        for thread in self._threads:
-            thread.wait(_PATIENCE if clean else _HURRY)
 
     def look(self) -> None:
         """Pass on results in the order of their numbers, and validations; never waits."""

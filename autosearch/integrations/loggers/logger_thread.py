@@ -23,7 +23,7 @@ class LoggerThread:
         self._watched = watched
         # The thread's own once it runs.
         self._progress = progress
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Callable[[ProgressFile], None] | None] = queue.SimpleQueue()
         self._hurry = self._finished = False
         # A thread that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"log-{logger.name}", daemon=True)
@@ -32,36 +32,35 @@ class LoggerThread:
     def result(self, candidate: Candidate, numbers: Numbers) -> None:
         """Pass a result on, unless an earlier process did."""
 
-        def run() -> None:
-            if candidate.id >= self._progress.results:
+        def tell(progress: ProgressFile) -> None:
+            if candidate.id >= progress.results:
                 self._logger.on_result(candidate, numbers)
-                self._progress.results = candidate.id + 1
-                self._progress.save()
+                progress.results = candidate.id + 1
+                progress.save()
 
-        self._calls.put(run)
+        self._calls.put(tell)
 
     def validation(self, key: str, candidate: Candidate, numbers: Numbers) -> None:
         """Pass on what was measured on fresh noise, unless an earlier process did."""
 
-        def run() -> None:
-            if key not in self._progress.validations:
+        def tell(progress: ProgressFile) -> None:
+            if key not in progress.validations:
                 self._logger.on_validation(candidate, numbers)
-                self._progress.validations.add(key)
-                self._progress.save()
+                progress.validations.add(key)
+                progress.save()
 
-        self._calls.put(run)
+        self._calls.put(tell)
 
     def end(self, ending: FinalFront) -> None:
         """Pass on the front, if there is news since it was passed on last."""
 
-        def run() -> None:
-            news = (self._progress.results, len(self._progress.validations))
-            if news != self._progress.ended:
+        def tell(progress: ProgressFile) -> None:
+            if progress.ended != (news := (progress.results, len(progress.validations))):
                 self._logger.on_end(ending)
-                self._progress.ended = news
-                self._progress.save()
+                progress.ended = news
+                progress.save()
 
-        self._calls.put(run)
+        self._calls.put(tell)
 
     def close(self, *, finished: bool, hurry: bool) -> None:
         """Ask the logger to let go, in a hurry without telling it the rest."""
@@ -82,7 +81,7 @@ class LoggerThread:
             self._logger.on_start(self._watched)
             while (call := self._calls.get()) is not None:
                 if not self._hurry:
-                    call()
+                    call(self._progress)
             self._logger.close(finished=self._finished)
         except Exception as error:
             text = " ".join(f"{type(error).__name__}: {error}".split())

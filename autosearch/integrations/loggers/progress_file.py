@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autosearch.text import replace_file
+
 __all__ = ["FOLDER", "ProgressFile"]
 
 FOLDER = "loggers"
@@ -55,7 +57,4 @@ class ProgressFile:
             "validations": sorted(self.validations),
             "ended": self.ended,
         }
-        self.path.parent.mkdir(exist_ok=True)
-        fresh = self.path.with_suffix(".tmp")
-        fresh.write_text(json.dumps(data) + "\n", encoding="utf-8")
-        fresh.replace(self.path)
+        replace_file(self.path, (json.dumps(data) + "\n").encode())
