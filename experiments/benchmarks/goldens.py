@@ -98,7 +98,11 @@ def journal(experiment: Path, folder: Path) -> list[str]:
     subprocess.run([*_COMMAND, "run", str(experiment), *settings], check=True)
     lines = (out / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line)["record"] for line in lines]
-    return [json.dumps(_stable(record), sort_keys=True) for record in records if record["type"] != "begin"]
+    return [
+        json.dumps(_stable(record), sort_keys=True)
+        for record in records
+        if record["type"] != "begin"
+    ]
 
 
 def _stable(value: Any) -> Any:
