@@ -14,6 +14,7 @@ __all__ = [
     "UserError",
     "missing",
     "nearest",
+    "one_line",
     "shortened",
     "unknown_name",
     "validated",
@@ -152,6 +153,11 @@ def shortened(value: object) -> str:
     """``repr(value)`` in at most 60 characters, for messages."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def one_line(error: object) -> str:
+    """An error's text, or another, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
 
 
 class Infeasible(Exception):

@@ -38,12 +38,10 @@ class FrechetObjective(Objective):
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The distance and its jackknife, in squared units of the rows."""
         values = sample_rows(rows, self.source, objective=self.name)
-        columns = values.shape[1]
-        mean = reference_rows(
-            reference, f"{self.source}_mean", objective=self.name, columns=columns
-        )
-        covariance = reference_rows(
-            reference, f"{self.source}_cov", objective=self.name, columns=columns
+        columns, source = values.shape[1], self.source
+        mean, covariance = (
+            reference_rows(reference, f"{source}_{of}", objective=self.name, columns=columns)
+            for of in ("mean", "cov")
         )
         target = FrechetReference.of(mean, covariance)
         theta, without = leave_one_out(values, blocks, target)

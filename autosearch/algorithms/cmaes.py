@@ -8,7 +8,7 @@ import numpy as np
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
-from autosearch.algorithms.unit_box import UnitBox
+from autosearch.algorithms.unit_box import UnitBox, levels
 from autosearch.errors import UserError
 from autosearch.spaces.base import Parameter
 
@@ -49,7 +49,7 @@ class CMAES(Algorithm):
                 f"algorithm.width: {self.width:g} is no share of the box; use 0.05 to 0.5"
             )
         box = self.space.box()
-        self._fixed = {p.name: _only_value(p) for p in box if not _varies(p)}
+        self._fixed = {p.name: levels(p)[0] for p in box if not _varies(p)}
         self._box = UnitBox([p for p in box if _varies(p)])
         if not self._box.dimension:
             raise UserError("algorithm: cmaes has nothing to vary in this space; widen the space")
@@ -129,12 +129,6 @@ def _varies(parameter: Parameter) -> bool:
             "choice; leave one value, or use tpe"
         )
     return False
-
-
-def _only_value(parameter: Parameter) -> float | int | str:
-    if parameter.kind == "choice":
-        return parameter.choices[0]
-    return int(parameter.low) if parameter.kind == "int" else parameter.low
 
 
 def _least(parameter: Parameter) -> float:

@@ -67,22 +67,15 @@ class DifferentialEvolution(Algorithm):
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
             self._told += 1
-            if result.measured is None and result.values is None:
+            values = result.values or result.measured
+            if values is None or result.point is None:
                 continue
-            if result.point is not None:
-                self._challenge(result.id % self.population, self._member(result))
-
-    def _member(self, result: Result) -> _Member:
-        assert result.point is not None
-        values = result.values or result.measured
-        assert values is not None
-        broken = 0.0 if result.values else result.broken
-        return _Member(self._box.unit(result.point), (broken, values[0]))
-
-    def _challenge(self, place: int, newcomer: _Member) -> None:
-        member = self._members[place]
-        if member is None or newcomer.key <= member.key:
-            self._members[place] = newcomer
+            broken = 0.0 if result.values else result.broken
+            newcomer = _Member(self._box.unit(result.point), (broken, values[0]))
+            place = result.id % self.population
+            member = self._members[place]
+            if member is None or newcomer.key <= member.key:
+                self._members[place] = newcomer
 
     def _trial(self, target: int, rng: Rng) -> Array:
         """[d] point of the unit cube that challenges a member."""
@@ -101,5 +94,4 @@ class DifferentialEvolution(Algorithm):
 
 def _reflect(coordinates: Array) -> Array:
     """[d] coordinates brought back into [0, 1], reflected at the walls as often as needed."""
-    reflected: Array = 1.0 - np.abs(1.0 - coordinates % 2.0)
-    return reflected
+    return np.asarray(1.0 - np.abs(1.0 - coordinates % 2.0))

@@ -67,8 +67,11 @@ class OptunaBox(Algorithm):
         waiting = {self._identity(proposal.genome) for proposal in pending}
         running = [proposal.point for proposal in pending if proposal.point is not None]
         for turn in range(self.tries + _LAST_RESORT):
-            sampled = turn < self.tries
-            point = self._sample(rng, running) if sampled else self._draw(rng)
+            point: BoxPoint
+            if turn < self.tries:
+                point = self._sample(rng, running)
+            else:
+                point = self._box.point(rng.random(self._box.dimension))
             genome = self.space.from_box(point)
             identity = self._identity(genome)
             known = identity in self._known or identity in waiting
@@ -100,9 +103,6 @@ class OptunaBox(Algorithm):
             )
             found = study.ask(fixed_distributions=self._distributions).params
         return {name: found[name] for name in self._distributions}
-
-    def _draw(self, rng: Rng) -> BoxPoint:
-        return self._box.point(rng.random(self._box.dimension))
 
     def _finish(self, point: BoxPoint, result: Result) -> FrozenTrial:
         values = result.measured if result.broken else result.values

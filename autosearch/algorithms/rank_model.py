@@ -96,8 +96,7 @@ class _Fit:
 
     def scores(self, x: Array) -> Array:
         square = _squares((x - self._middle) / self._scale, self._inputs)
-        found: Array = np.exp(-square / self._width) @ self._weights
-        return found
+        return np.asarray(np.exp(-square / self._width) @ self._weights)
 
     def _score(self, values: Array) -> Array:
         """[N] normal scores; equal values have equal ones."""
@@ -106,11 +105,10 @@ class _Fit:
         last = len(self._sorted) - 1
         low = self._places[np.minimum(left, last)]
         high = self._places[np.minimum(right, last)]
-        middle: Array = (low + high) / 2
-        return middle
+        return np.asarray((low + high) / 2)
 
 
 def _squares(a: Array, b: Array) -> Array:
     """[N, M] squared distances."""
-    found: Array = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
-    return found
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(np.maximum(squares, 0.0))

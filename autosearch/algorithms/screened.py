@@ -125,5 +125,4 @@ class Screened(SMSEMOA):
     def _expected(self, plans: Sequence[Plan]) -> Array:
         """[N] the sum of what is expected of the measured objectives, as normal scores."""
         vectors = np.array([descriptor(plan) for plan in plans])
-        found: Array = np.sum([self._models[i].scores(vectors) for i in self._measured], axis=0)
-        return found
+        return np.asarray(sum(self._models[i].scores(vectors) for i in self._measured))

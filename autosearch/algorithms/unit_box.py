@@ -38,14 +38,10 @@ class UnitBox:
         return np.array([_place(parameter, point[parameter.name]) for parameter in self.parameters])
 
 
-def levels(parameter: Parameter, grid: int) -> list[Value]:
+def levels(parameter: Parameter, grid: int = 1) -> list[Value]:
     """All values of a parameter; of a float, so many evenly spaced ones with both ends."""
     if parameter.kind == "float":
         return [float(value) for value in np.linspace(parameter.low, parameter.high, grid)]
-    return _values(parameter)
-
-
-def _values(parameter: Parameter) -> list[Value]:
     if parameter.kind == "int":
         return list(range(int(parameter.low), int(parameter.high) + 1))
     return list(parameter.choices)
@@ -54,7 +50,7 @@ def _values(parameter: Parameter) -> list[Value]:
 def _value(parameter: Parameter, place: float) -> Value:
     if parameter.kind == "float":
         return parameter.low + place * (parameter.high - parameter.low)
-    values = _values(parameter)
+    values = levels(parameter)
     return values[min(int(place * len(values)), len(values) - 1)]
 
 
@@ -62,5 +58,5 @@ def _place(parameter: Parameter, value: Value) -> float:
     if parameter.kind == "float":
         span = parameter.high - parameter.low
         return (float(value) - parameter.low) / span if span else 0.5
-    values = _values(parameter)
+    values = levels(parameter)
     return (values.index(value) + 0.5) / len(values)

@@ -170,6 +170,5 @@ def _make_baseline(
 
 def _given(problem: Problem, name: str, recipe: Recipe, plan: Plan) -> Given:
     genome = problem.space.encode(recipe)
-    if genome is not None:
-        return Given(name, recipe, plan, genome)
-    return Given(name, recipe, plan, fragment(recipe), foreign=True)
+    foreign = genome is None
+    return Given(name, recipe, plan, fragment(recipe) if genome is None else genome, foreign)

@@ -25,9 +25,9 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.objectives.base import Estimate
 
 __all__ = [
-    "Asked", "Axis", "Ended", "Estimates", "Evaluated", "Event", "Fitted", "Header",
+    "KINDS", "Asked", "Axis", "Ended", "Estimates", "Evaluated", "Event", "Fitted", "Header",
     "LatencyMeasured", "PhaseBegun", "PhaseEnded", "ReferenceMeasured", "Resumed", "ScaleFixed",
-    "Spent", "Status", "Timed", "Validated", "WarmStarted", "event_type", "fault", "parse_event",
+    "Spent", "Status", "Timed", "Validated", "WarmStarted", "fault", "parse_event",
 ]  # fmt: skip
 
 # Squares and sums of what is measured stay finite.
@@ -344,12 +344,8 @@ class Ended(Event):
     reason: str
 
 
-_KINDS: Mapping[str, type[Event]] = {kind.type: kind for kind in Event.__subclasses__()}
-
-
-def event_type(name: str) -> type[Event] | None:
-    """The class of events that a journal calls by a name; None for one of another release."""
-    return _KINDS.get(name)
+# Classes of events by what a journal calls them; other releases may have others.
+KINDS: Mapping[str, type[Event]] = {kind.type: kind for kind in Event.__subclasses__()}
 
 
 def parse_event(record: Mapping[str, Any]) -> Event:
@@ -359,9 +355,8 @@ def parse_event(record: Mapping[str, Any]) -> Event:
         UserError: for what is none.
     """
     name = str(record.get("type"))
-    kind = event_type(name)
-    if kind is None:
-        raise unknown_name("event", name, _KINDS)
+    if (kind := KINDS.get(name)) is None:
+        raise unknown_name("event", name, KINDS)
     try:
         return kind.model_validate_json(json.dumps(record))
     except ValidationError as error:

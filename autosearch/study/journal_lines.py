@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from autosearch.errors import UserError
-from autosearch.study.events import Event, Header, event_type, fault
+from autosearch.study.events import KINDS, Event, Header, fault
 
 __all__ = ["VERSION", "Contents", "encode", "load", "no_collection", "refusal"]
 
@@ -143,7 +143,7 @@ def _take(contents: Contents, line: bytes, number: int) -> None:
         raise ValueError(f"numbered {due} where {number} is due: lines lost, moved or added")
     if number and name == Header.type:
         raise ValueError("a second header")
-    kind = event_type(name)
+    kind = KINDS.get(name)
     if kind is not None:
         try:
             contents.events.append(kind.model_validate_json(record))

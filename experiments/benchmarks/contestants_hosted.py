@@ -161,7 +161,7 @@ class Hosted(Algorithm):
             if self._next is None:
                 self.ask(np.random.default_rng(0), [])
             assert self._loop is not None
-            self._known[self._identity(result)] = result.values
+            self._known[self._identity(result.genome)] = result.values
             self._advance(self._loop.send(result.values))
 
     def _advance(self, point: Any) -> None:
@@ -175,10 +175,6 @@ class Hosted(Algorithm):
                 return
             point = self._loop.send(self._known[identity])
         self._next = None
-
-    def _identity(self, result: Result) -> str:
-        assert result.genome is not None
-        return self.space.plan(result.genome).identity
 
 
 class Boxed(Hosted):

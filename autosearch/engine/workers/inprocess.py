@@ -10,7 +10,7 @@ import torch
 
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.workers.base import Evaluator, EvaluatorFactory, Executor, Outcome, Task
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, UserError, one_line
 
 __all__ = ["InProcessExecutor", "Runner"]
 
@@ -57,10 +57,10 @@ class Runner:
             with one_thread():
                 outcome = evaluator.run(task)
         except Infeasible as error:
-            reason = _one_line(error) or "infeasible"
+            reason = one_line(error) or "infeasible"
             outcome = _without_rows(task, reason, error.forward_equivalents)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            outcome = _without_rows(task, f"out of memory: {_one_line(error)}")
+            outcome = _without_rows(task, f"out of memory: {one_line(error)}")
             full = True
         seconds = time.perf_counter() - start
         if full:  # only here: while the exception is alive, its frames hold on to the memory
@@ -107,7 +107,3 @@ class InProcessExecutor(Executor):
 def _without_rows(task: Task, reason: str, executed: float | None = None) -> Outcome:
     cost = task.nominal if executed is None else executed
     return Outcome(id=task.id, reason=reason, forward_equivalents=cost)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -16,7 +16,7 @@ import ray._private.worker
 import ray.util
 from ray.util.placement_group import PlacementGroup
 
-from autosearch.errors import ClusterLost, UserError
+from autosearch.errors import ClusterLost, UserError, one_line
 
 __all__ = [
     "Arrivals",
@@ -57,10 +57,19 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
     if address == "local" and not _AUTHENTICATION & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
-    if address == "local":
-        _begin(quiet)
-    else:
-        _join(address, quiet)
+    try:
+        if address == "local":
+            _begin(quiet)
+        else:
+            _join(address, quiet)
+    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
+        raise UserError(
+            f"workers: Ray cannot start on this machine ({one_line(error)}); use "
+            "workers.executor=inprocess, or set RAY_TMPDIR to a short path that can be written"
+            if address == "local"
+            else f"workers: no Ray cluster answers at address {address!r} ({one_line(error)}); "
+            "start one with `ray start --head`, or leave the address out to run on this machine"
+        ) from None
     # Ray prints a worker's death on standard output, which belongs to --json; the reason is in
     # the outcome. Where this private switch is missing, setting it does nothing.
     ray._private.worker._worker_logs_enabled = False
@@ -78,7 +87,7 @@ def worker_count(
     _check_request(count, cpus, gpus)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     room = room_on(nodes, cpus=cpus, gpus=gpus)
-    cpu_total, gpu_total = _total(nodes, "CPU"), _total(nodes, "GPU")
+    cpu_total, gpu_total = (sum(n.get(name, 0.0) for n in nodes) for name in ("CPU", "GPU"))
     there = f"this cluster has {cpu_total:g} CPUs and {gpu_total:g} GPUs"
     if gpus and not gpu_total:
         raise UserError(f"workers: {gpus:g} GPUs per worker, but {there}; set workers.gpus to 0")
@@ -136,29 +145,15 @@ def _begin(options: dict[str, Any]) -> None:
     interpreter = shlex.quote(sys.executable)
     if interpreter != sys.executable:
         options = {"runtime_env": {"py_executable": interpreter}, **options}
-    try:
-        ray.init(address="local", include_dashboard=False, **options)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"workers: Ray cannot start on this machine ({reason}); use workers.executor=inprocess,"
-            " or set RAY_TMPDIR to a short path that can be written"
-        ) from None
+    ray.init(address="local", include_dashboard=False, **options)
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
-    try:
-        if ":" in address:
-            # Where nobody listens, Ray itself tries for many minutes and cannot be interrupted.
-            host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
-            socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
-        ray.init(address=address, **options)
-    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"workers: no Ray cluster answers at address {address!r} ({reason}); start one with "
-            "`ray start --head`, or leave the address out to run on this machine"
-        ) from None
+    if ":" in address:
+        # Where nobody listens, Ray itself tries for many minutes and cannot be interrupted.
+        host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
+        socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
+    ray.init(address=address, **options)
 
 
 def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> None:
@@ -188,10 +183,6 @@ def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
 
 def _fits(there: float, each: float) -> int:
     return math.floor(there / each + 1e-6)  # 1 / 0.1 and its like
-
-
-def _total(nodes: list[dict[str, float]], name: str) -> float:
-    return sum(node.get(name, 0.0) for node in nodes)
 
 
 class Pulse:

@@ -32,7 +32,7 @@ from autosearch.engine.workers.ray_cluster import (
     room_on,
     worker_count,
 )
-from autosearch.errors import ClusterLost, UserError
+from autosearch.errors import ClusterLost, UserError, one_line
 
 __all__ = ["RayExecutor"]
 
@@ -86,7 +86,7 @@ class RayExecutor(Executor):
             UserError: when Ray has no room for the workers, or does not answer.
         """
         self._factory = factory
-        self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
+        self._share = {"cpus": num_cpus, "gpus": num_gpus}
         self._max_retries = max_retries
         self._time_limit = time_limit
         self._queue: deque[_Queued] = deque()
@@ -101,7 +101,7 @@ class RayExecutor(Executor):
         self._closed = False
         self._owns_ray = connect(address=address)
         try:
-            size = worker_count(count, cpus=num_cpus, gpus=num_gpus, most=most)
+            size = worker_count(count, **self._share, most=most)
             self._pulse, self._arrivals = Pulse(), Arrivals()
             self._add(size)
         except BaseException:
@@ -160,8 +160,7 @@ class RayExecutor(Executor):
 
     def _add(self, count: int) -> None:
         """More workers, in a group of their own."""
-        resources = self._resources
-        group = reserve(count, cpus=resources["num_cpus"], gpus=resources["num_gpus"])
+        group = reserve(count, **self._share)
         self._groups.append(group)
         for bundle in range(count):
             slot = _Slot(len(self._slots), group=group, bundle=bundle)
@@ -175,8 +174,7 @@ class RayExecutor(Executor):
         self._require_ray()
         new = self._arrivals.take() if self._grows else []
         if new:
-            cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
-            room = min(room_on(new, cpus=cpus, gpus=gpus), free_room(cpus=cpus, gpus=gpus))
+            room = min(room_on(new, **self._share), free_room(**self._share))
             more = int(min(room, self._most - len(self._slots)))
             if more > 0:
                 with contextlib.suppress(UserError):  # others were faster
@@ -195,11 +193,11 @@ class RayExecutor(Executor):
         """Start a worker afresh; until its model is built, the slot is busy without a job."""
         slot.kill()
         strategy = PlacementGroupSchedulingStrategy(slot.group, slot.bundle)
+        cpus, gpus = self._share["cpus"], self._share["gpus"]
         actor = ray.remote(_Worker).options(
-            max_restarts=0, scheduling_strategy=strategy, **self._resources
+            max_restarts=0, scheduling_strategy=strategy, num_cpus=cpus, num_gpus=gpus
         )
-        device = self._resources["num_gpus"] > 0
-        slot.actor = actor.remote(self._factory, slot.name, device)
+        slot.actor = actor.remote(self._factory, slot.name, gpus > 0)
         slot.begin(slot.actor.prepare.remote(), job=None, limit=None)
 
     def _dispatch(self) -> None:
@@ -364,6 +362,5 @@ def _machine_left(error: Exception) -> bool:
 
 def _exit_detail(error: Exception) -> str:
     """The sentence of Ray's long message that says how the worker ended."""
-    text = " ".join(str(error).split())
-    found = re.search(r"Worker exit detail: (.*?)\. ", text)
-    return (found.group(1) if found else text)[:200]
+    found = re.search(r"Worker exit detail: (.*?)\.\s", str(error), re.DOTALL)
+    return one_line(found.group(1) if found else error)

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 
+from autosearch.errors import one_line
 from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.integrations.loggers.final_front import FinalFront
 from autosearch.integrations.loggers.progress_file import ProgressFile
@@ -84,5 +85,5 @@ class LoggerThread:
                     call(self._progress)
             self._logger.close(finished=self._finished)
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            text = one_line(f"{type(error).__name__}: {error}")
             _log.warning("logger %s: switched off: %s", self._logger.name, text)
