@@ -93,13 +93,10 @@ def construct(
     for key, value in settings.items():
         if key not in parameters:
             raise unknown_name("key", key, parameters, where=where)
-        _check_type(value, parameters[key], f"{where}.{key}")
+        try:
+            TypeAdapter(parameters[key]).validate_python(value)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            reason = f"{message[:1].lower()}{message[1:]}, got {value!r}"
+            raise UserError(f"{where}.{key}: {reason}") from None
     return function(*args, **given, **settings)
-
-
-def _check_type(value: Any, annotation: Any, where: str) -> None:
-    try:
-        TypeAdapter(annotation).validate_python(value)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise UserError(f"{where}: {message[:1].lower()}{message[1:]}, got {value!r}") from None

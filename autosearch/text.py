@@ -8,15 +8,9 @@ from pathlib import Path
 from autosearch.errors import UserError
 
 __all__ = [
-    "align",
-    "amount",
-    "amount_with_error",
-    "column_widths",
-    "number",
-    "replace_file",
-    "with_error",
+    "align", "amount", "amount_with_error", "column_widths", "number", "replace_file", "with_error",
     "write_text",
-]
+]  # fmt: skip
 
 
 def number(value: float) -> str:

@@ -92,15 +92,12 @@ class _Target:
     def distances(self, ends: Array) -> tuple[float, Array]:
         """Squared distances of samples [N, D]: of all, and [blocks] without each block."""
         pairs = zip(self._moments(ends), self._references, strict=True)
-        distances = [_distance(*pair) for pair in pairs]
+        found = [there.distance(here.mean - there.mean, here.covariance) for here, there in pairs]
+        # Rounding makes the distance of equal samples slightly negative.
+        distances = [max(distance, 0.0) for distance in found]
         return distances[0], np.array(distances[1:])
 
     def _moments(self, rows: Array) -> Iterator[Moments]:
         """Moments of rows [N, D] on the components: of all, then without each block."""
         cuts = cut((rows - self._middle) @ self._axes, self._blocks)
         return leave_one_out_moments(torch.from_numpy(cuts))
-
-
-def _distance(here: Moments, there: FrechetReference) -> float:
-    # Rounding makes the distance of equal samples slightly negative.
-    return max(there.distance(here.mean - there.mean, here.covariance), 0.0)

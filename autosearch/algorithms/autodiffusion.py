@@ -112,8 +112,8 @@ class AutoDiffusion(Algorithm):
             return self._random(rng) if place < half else self._mutant(self.initial_mutation, rng)
         if place < self.mutants:
             return self._mutant(self.mutation, rng)
-        if place < self.mutants + self.crossovers:
-            return self._crossover(rng)
+        if place < self.mutants + self.crossovers and len(self._parents.members) > 1:
+            return self._view.mix(*self._parents.two(rng), rng, others=self._joint)
         return self._random(rng)
 
     def _random(self, rng: Rng) -> Genome:
@@ -126,11 +126,6 @@ class AutoDiffusion(Algorithm):
             return self._random(rng)
         child = self._view.mutate(parent, share, rng)
         return self._view.mutate_others(child, rng) if self._joint else child
-
-    def _crossover(self, rng: Rng) -> Genome:
-        if len(self._parents.members) < 2:
-            return self._random(rng)
-        return self._view.mix(*self._parents.two(rng), rng, others=self._joint)
 
     def _parent(self, rng: Rng) -> Genome | None:
         return self._parents.one(rng) if self._parents.members else None

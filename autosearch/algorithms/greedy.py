@@ -128,7 +128,8 @@ class Greedy(Algorithm):
     def _advance(self) -> None:
         """Go on to the next round, as often as everything in one is told already."""
         while not self._queue.left and self._round < self.iterations:
-            values = {e: self._value(e) for e in self._missing}
+            keys = {element: self._identity(self._with(element)) for element in self._missing}
+            values = {element: self._values.get(key, math.inf) for element, key in keys.items()}
             ranked = sorted((e for e in values if values[e] < math.inf), key=values.__getitem__)
             self._chosen |= frozenset(ranked[: self.top_k])
             # A round that adds nothing would only be repeated.
@@ -141,9 +142,6 @@ class Greedy(Algorithm):
 
     def _with(self, element: Hashable) -> Genome:
         return self._sets.with_elements(self._chosen | {element})
-
-    def _value(self, element: Hashable) -> float:
-        return self._values.get(self._identity(self._with(element)), math.inf)
 
 
 def _find_elements(elements: Sequence[Hashable], names: Sequence[str]) -> frozenset[Hashable]:

@@ -25,11 +25,11 @@ def descriptor(plan: Plan) -> Array:
 
     Recipes of any length are read at the same places, in between by interpolation.
     """
-    levels = np.array([_level(step.log_snr) for step in plan.steps])
-    end = _level(plan.steps[-1].next_log_snr)
+    ways = [step.log_snr for step in plan.steps] + [plan.steps[-1].next_log_snr]
+    visited = np.clip(ways, -_FURTHEST, _FURTHEST)
+    levels, gaps = visited[:-1], np.diff(visited)
     places = np.linspace(0.0, 1.0, len(levels)) if len(levels) > 1 else np.array([0.0])
     orders = np.array([float(step.order) for step in plan.steps])
-    gaps = np.diff([*levels, end])
     return np.concatenate(
         [
             np.interp(_LEVELS, places, levels),
@@ -43,10 +43,6 @@ def descriptor(plan: Plan) -> Array:
             [math.log1p(max(float(getattr(plan, cost)), 0.0)) for cost in COSTS],
         ]
     )
-
-
-def _level(log_snr: float) -> float:
-    return min(max(log_snr, -_FURTHEST), _FURTHEST)
 
 
 def _share(plan: Plan, holds: Callable[[StepPlan], bool]) -> float:

@@ -103,18 +103,16 @@ class StepTimes:
         if like is not None:
             sources = like["steps"]
             steps = [
-                self._own(step) | self._foreign(sources[min(i, len(sources) - 1)])
+                self._part(step, True) | self._part(sources[min(i, len(sources) - 1)], False)
                 for i, step in enumerate(child["steps"])
             ]
             ends = {key: child[key] for key in ("start", "end")}
             child = clone({**like, **ends, "steps": steps})
         return self._with_times(child, times)
 
-    def _own(self, step: StepGenome) -> StepGenome:
-        return {field: value for field, value in step.items() if field in self._fields}
-
-    def _foreign(self, step: StepGenome) -> StepGenome:
-        return {field: value for field, value in step.items() if field not in self._fields}
+    def _part(self, step: StepGenome, own: bool) -> StepGenome:
+        """The fields of a step that the family of times owns, or the others."""
+        return {field: value for field, value in step.items() if (field in self._fields) == own}
 
     def _with_times(self, genome: Genome, times: Sequence[float]) -> Genome:
         """Sorted times over the steps as they stand; a new time has the schedule's half log-SNR."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch import algorithms, spaces
+from autosearch._typing import Rows
 from autosearch.algorithms.base import Algorithm
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
@@ -16,7 +17,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.workers.base import Outcome, SampleTask
+from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Bounds, Experiment
 from autosearch.models.base import Model
@@ -175,18 +176,11 @@ class Problem:
         return tuple(self.experiment.rungs) or (samples,)
 
     def judge(
-        self,
-        plan: Plan,
-        outcome: Outcome,
-        *,
-        samples: int,
-        teacher: NDArray[np.generic] | None = None,
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
     ) -> tuple[Status, str | None, dict[str, Estimate]]:
-        """Status, reason and values of an outcome; ``teacher`` is [samples, d] where needed."""
-        if outcome.reason is not None:
-            return "infeasible", outcome.reason, {}
+        """Status, reason and values of rows; ``teacher`` is [samples, d] where needed."""
         try:
-            values = self.measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
+            values = self.measure.estimates(plan, rows, samples=samples, teacher=teacher)
         except Infeasible as error:
             return "infeasible", str(error), {}
         reason = self.measured_violation({name: e.value for name, e in values.items()})

@@ -17,16 +17,9 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
-    "REFERENCES",
-    "TEACHER",
-    "check_references",
-    "measure_reference",
-    "reference_samples",
-    "sample_teacher",
-    "setup_advice",
-    "setup_cost",
-    "shipped_reference",
-]
+    "REFERENCES", "TEACHER", "check_references", "measure_reference", "reference_samples",
+    "sample_teacher", "setup_advice", "setup_cost", "shipped_reference",
+]  # fmt: skip
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")

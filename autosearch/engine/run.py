@@ -10,10 +10,10 @@ from types import FrameType
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
-from autosearch.engine.prepared import Prepared, make_baselines
+from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import check_references, setup_advice
-from autosearch.engine.session import MakeLoggers, Session, no_loggers, open_session
+from autosearch.engine.session import MakeLoggers, no_loggers, open_session
 from autosearch.engine.validation import validate
 from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers.base import Executor
@@ -73,10 +73,14 @@ def run_study(
         with opened as session:
             try:
                 prepared = prepare(problem, session.executor, recorder=session, folder=out)
-                ended = _search(prepared, session)
+                with session.phase("search"):
+                    engine = Engine(prepared, history=study, record=session.record)
+                    drive(engine, session.executor, told=session.changed, stopping=interrupted)
+                    session.changed(show=True)
                 if not interrupted():
                     validate(prepared.problem, session)
-                elif ended != "interrupted":  # asked too late to stop the search, but not this
+                # Where it was asked too late to stop the search, it still stops this.
+                elif engine.ended != "interrupted":
                     raise Stopped
             except Stopped:
                 session.write(Ended(reason="interrupted"))
@@ -103,16 +107,6 @@ def validate_study(
         ):
             validate(problem, session, samples=samples, seed=seed)
         return study
-
-
-def _search(prepared: Prepared, session: Session) -> str:
-    """Drive the search with the session's workers; returns why it ended."""
-    with session.phase("search"):
-        engine = Engine(prepared, history=session.study, record=session.record)
-        drive(engine, session.executor, told=session.changed, stopping=session.interrupted)
-        session.changed(show=True)
-    assert engine.ended is not None
-    return engine.ended
 
 
 def drive(

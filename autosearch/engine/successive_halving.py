@@ -1,6 +1,6 @@
 """Successive halving: which samples of a candidate to evaluate next, and its final result."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class SuccessiveHalving:
         for rung in self.rungs[len(partial.rungs) :]:
             if outcome.reason is not None or rung > partial.samples:
                 break
-            status, reason, values = self._judge(plan, outcome, partial, rung)
+            status, reason, values = self._judge(plan, partial, rung)
             if status != "ok":
                 break
             partial.rungs.append(values)
@@ -107,11 +107,9 @@ class SuccessiveHalving:
         return next((rung for rung in self.rungs if rung > start), self.top)
 
     def _judge(
-        self, plan: Plan, outcome: Outcome, partial: _Partial, samples: int
+        self, plan: Plan, partial: _Partial, samples: int
     ) -> tuple[Status, str | None, Estimates]:
         """Status, reason and values of the first samples."""
         rows = {name: rows[:samples] for name, rows in partial.rows.items()}
         teacher = None if self._teacher is None else self._teacher[:samples]
-        return self._problem.judge(
-            plan, replace(outcome, rows=rows), samples=samples, teacher=teacher
-        )
+        return self._problem.judge(plan, rows, samples=samples, teacher=teacher)

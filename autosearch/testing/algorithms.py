@@ -28,8 +28,6 @@ from autosearch.testing.histories import (
 
 __all__ = ["AlgorithmContract"]
 
-_PLENTY = 10_000
-
 _HISTORIES: dict[type, list[Trial]] = {}
 
 
@@ -56,7 +54,7 @@ class AlgorithmContract:
     results: ClassVar[int] = 40
     asks: ClassVar[int] = 5
     seeded: ClassVar[bool] = True
-    many: ClassVar[int] = _PLENTY
+    many: ClassVar[int] = 10_000
     bounded: ClassVar[bool] = True
     seconds: ClassVar[float] = 0.05
 

@@ -27,18 +27,9 @@ from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 
 __all__ = [
-    "Trial",
-    "count_objects",
-    "make_problem",
-    "make_result",
-    "propose",
-    "read_records",
-    "rebuild",
-    "run_in_parallel",
-    "run_journaled",
-    "run_search",
-    "to_json",
-]
+    "Trial", "count_objects", "make_problem", "make_result", "propose", "rebuild",
+    "run_in_parallel", "run_journaled", "run_search", "to_json",
+]  # fmt: skip
 
 _OBJECTIVES = ("fid", "nfe", "memory")
 _MODEL = {"name": "mixture", "dimension": 2, "components": 2}
@@ -170,11 +161,6 @@ class _Cheap(Evaluator):
             for need in sorted(task.needs)
         }
         return Outcome(task.id, rows=rows, forward_equivalents=task.nominal)
-
-
-def read_records(directory: Path) -> list[dict[str, Any]]:
-    """The events of a study as plain data, as the lines of its journal hold them."""
-    return [event.to_record() for event in read_journal(directory)]
 
 
 def run_journaled(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from ray import cloudpickle
+from support.records import read_records
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
@@ -20,7 +21,6 @@ from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
-from autosearch.testing.histories import read_records
 
 # Workers cannot import this file: what is defined here travels with its code.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.records import read_records
 
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
-from autosearch.testing.histories import read_records
 
 KEYS: dict[str, Any] = {
     "model": "digits",

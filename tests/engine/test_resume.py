@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.records import read_records
 
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
-from autosearch.testing.histories import read_records
 
 # Everything that a journal can hold: a reference, teachers, a scale, validation.
 KEYS = {

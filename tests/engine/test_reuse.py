@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.records import read_records
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
@@ -17,7 +18,6 @@ from autosearch.experiment import Experiment, experiment_from_dict, load_experim
 from autosearch.study.journal_lines import encode
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
-from autosearch.testing.histories import read_records
 
 # What may differ: how much was executed, by whom, and how long it took.
 VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from support.records import read_records
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
@@ -19,7 +20,6 @@ from autosearch.models.spec import ModelSpec
 from autosearch.study.front import front_table
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
-from autosearch.testing.histories import read_records
 
 
 class Recorder(Progress):

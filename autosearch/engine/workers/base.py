@@ -13,16 +13,9 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible
 
 __all__ = [
-    "DelegatingExecutor",
-    "Evaluator",
-    "EvaluatorFactory",
-    "Executor",
-    "FitTask",
-    "Outcome",
-    "SampleTask",
-    "Task",
-    "TimingTask",
-]
+    "DelegatingExecutor", "Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Outcome",
+    "SampleTask", "Task", "TimingTask",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,19 +127,11 @@ class Evaluator(ABC):
         """
 
     def time(self, task: TimingTask) -> Outcome:
-        """Time a plan.
-
-        Raises:
-            Infeasible: when that cannot be done; what there is to evaluate may take no time.
-        """
+        """Time a plan; by default what is evaluated takes no time that could be told."""
         raise Infeasible("what is evaluated here cannot be timed")
 
     def fit(self, task: FitTask) -> Outcome:
-        """Fit a recipe to the model.
-
-        Raises:
-            Infeasible: when that cannot be done; what there is to evaluate may have no model.
-        """
+        """Fit a recipe to the model; by default there is none to fit to."""
         raise Infeasible("nothing can be fitted to what is evaluated here")
 
 

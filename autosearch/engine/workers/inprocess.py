@@ -65,14 +65,10 @@ class Runner:
         seconds = time.perf_counter() - start
         if full:  # only here: while the exception is alive, its frames hold on to the memory
             del evaluator
-            self._release()
+            self._evaluator = None  # the next task builds it again
+            gc.collect()
+            torch.cuda.empty_cache()  # does nothing where no device is in use
         return dataclasses.replace(outcome, seconds=seconds, worker=self._name)
-
-    def _release(self) -> None:
-        """Drop the evaluator and its memory; the next task builds it again."""
-        self._evaluator = None
-        gc.collect()
-        torch.cuda.empty_cache()  # does nothing where no device is in use
 
 
 class InProcessExecutor(Executor):

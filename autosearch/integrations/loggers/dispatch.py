@@ -104,9 +104,6 @@ class _Watcher:
                 # A copy: what a logger does to it is no concern of the search.
                 thread.result(copy.deepcopy(candidate), dict(numbers))
             self._next += 1
-        self._look_at_validations()
-
-    def _look_at_validations(self) -> None:
         validations = self._study.validations
         if sum(map(len, validations.values())) == len(self._validated):
             return

@@ -47,8 +47,7 @@ class WeightsAndBiases(Logger):
         except ImportError as error:
             raise missing(error, install="autosearch[loggers]", what="loggers.wandb") from None
         self._library = wandb
-        self._project, self._mode = project, mode
-        self._entity, self._group = entity, group
+        self._settings = {"project": project, "mode": mode, "entity": entity, "group": group}
         self._run: wandb.Run
 
     def on_start(self, watched: Watched) -> None:
@@ -58,11 +57,8 @@ class WeightsAndBiases(Logger):
             id=watched.id,
             name=watched.name,
             dir=str(watched.directory),
-            project=self._project,
-            entity=self._entity,
-            group=self._group,
-            mode=self._mode,
-            resume="allow" if self._mode == "online" else None,
+            **self._settings,
+            resume="allow" if self._settings["mode"] == "online" else None,
             config={key: watched.header[key] for key in ("experiment", "model_name", "version")},
             # Standard output is the command's, and a run of the caller's own stays as it is.
             settings=self._library.Settings(
