@@ -1,7 +1,7 @@
 """Weights & Biases: one run for each study, offline unless told otherwise."""
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autosearch.errors import missing
 from autosearch.integrations.loggers.base import Logger, Numbers, Watched
@@ -47,7 +47,8 @@ class WeightsAndBiases(Logger):
         except ImportError as error:
             raise missing(error, install="autosearch[loggers]", what="loggers.wandb") from None
         self._library = wandb
-        self._settings = {"project": project, "mode": mode, "entity": entity, "group": group}
+        given = {"project": project, "mode": mode, "entity": entity, "group": group}
+        self._settings: dict[str, Any] = given
         self._run: wandb.Run
 
     def on_start(self, watched: Watched) -> None:
