@@ -105,7 +105,7 @@ def test_a_worker_that_starts_again_has_lost_its_store_alone():
     runner = Runner(factory, name="here")
     asked = task(plan(ModelEvaluator(SPEC), *TIMES))
     first, again = runner.run(asked), runner.run(asked)
-    runner._release()
+    runner._evaluator = None
     after = runner.run(asked)
     assert len(made) == 2
     assert [o.forward_equivalents for o in (first, again, after)] == [

@@ -181,10 +181,10 @@ def test_one_that_hangs_is_left_behind(run, heard, caplog, monkeypatch) -> None:
 def test_an_error_of_the_run_closes_loggers_at_once(run, heard, monkeypatch) -> None:
     from autosearch.engine import run as run_module
 
-    def stop(prepared, session):
+    def stop(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "_search", stop)
+    monkeypatch.setattr(run_module, "drive", stop)
     with pytest.raises(KeyboardInterrupt):
         run(["notes"])
     assert kinds(heard) == ["start", "close"]
