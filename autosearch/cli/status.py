@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
-from autosearch.study.front import selection
 from autosearch.study.front_text import spent_text
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
+from autosearch.study.selection import selection
 from autosearch.study.study import Record, Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text", "watch"]

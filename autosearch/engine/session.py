@@ -21,7 +21,7 @@ from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.store import BlockStore, StoredExecutor
-from autosearch.study.front import make_scale
+from autosearch.study.hypervolume import make_scale
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress, snapshot
 from autosearch.study.study import Record, Study

@@ -13,7 +13,7 @@ from autosearch.engine.workers.base import Task
 from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.timing import time_plan
 from autosearch.errors import Infeasible, UserError
-from autosearch.study.front import selection
+from autosearch.study.selection import selection
 from autosearch.study.study import estimates_to_record
 
 __all__ = ["validate"]

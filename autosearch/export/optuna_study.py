@@ -42,7 +42,8 @@ from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.engine.problem import Problem, excess
 from autosearch.errors import UserError
-from autosearch.study.front import front_table, objectives_of
+from autosearch.study.front import Front
+from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
 
 __all__ = ["export_study", "open_storage", "storage_address", "write_optuna"]
@@ -121,7 +122,7 @@ def _study_attributes(study: Study) -> dict[str, Any]:
 
 def _trials(study: Study) -> Iterator[FrozenTrial]:
     distributions = _distributions(study)
-    shown = {point["id"]: point["on_front"] for point in front_table(study)["points"]}
+    shown = {point.id: point.on_front for point in Front.of(study).points}
     for _, candidate in sorted(study.candidates.items()):
         if candidate.finished:
             yield _trial(study, candidate, distributions, shown.get(candidate.id))

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autosearch.errors import missing
-from autosearch.study.front import front_table, non_dominated, objectives_of, values_of
+from autosearch.study.front import Front
+from autosearch.study.ranking import Ranking, objectives_of
+from autosearch.study.selection import selection
 from autosearch.study.study import Candidate, Estimates, Study
 
 if TYPE_CHECKING:
@@ -54,22 +56,22 @@ def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
 
 
 def _rows(study: Study) -> list[dict[str, Any]]:
-    table = front_table(study)
-    points = {point["id"]: point for point in table["points"]}
-    feasible = study.feasible
-    best = non_dominated(values_of(feasible, objectives_of(study))) if feasible else []
-    searched = {feasible[i].id for i in best}
-    seed, samples = table["seed"]["validated"], table["samples"]["validated"]
+    front = Front.of(study)
+    points = {point.id: point for point in [*front.baselines, *front.points]}
+    searched = Ranking.of(study.feasible, objectives_of(study))
+    search_front = {searched.candidates[i].id for i in searched.front()}
+    fresh = front.validated_on
+    chosen = {c.id for c in selection(study)}
     rows = []
-    for _, candidate in sorted(study.candidates.items()):
-        validated = None if seed is None else study.validated(candidate, (seed, samples))
-        point = points.get(candidate.id, {})
+    for number, candidate in sorted(study.candidates.items()):
+        validated = study.validated(candidate, fresh) if fresh and number in chosen else None
+        point = points.get(number)
         rows.append(
             {
                 **_plain(study, candidate),
-                "on_front": bool(point.get("on_front", False)),
-                "search_front": candidate.id in searched,
-                "overtaken_by": point.get("overtaken_by"),
+                "on_front": point is not None and point.on_front,
+                "search_front": number in search_front,
+                "overtaken_by": None if point is None else point.overtaken_by,
                 **_values(candidate.values, validated or {}),
             }
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.recipe.describe import step_table
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front, Point
 from autosearch.study.pick import Speed, choose
 from autosearch.text import align, with_error
 
@@ -47,53 +47,51 @@ class Recommendation:
         return [(role, point) for role, point in rows if point is not None]
 
 
-def recommend(view: FrontView, choice: str) -> Recommendation:
+def recommend(front: Front, choice: str) -> Recommendation:
     """The point that a choice names (see :func:`autosearch.study.pick.choose`), and its neighbours.
 
     Raises:
         UserError: when nothing answers to the choice.
     """
-    chosen = choose(view, choice)
-    at = view.front.index(chosen.point)
-    rivals = view.same_cost(chosen.point)
+    chosen = choose(front, choice)
+    at = front.front.index(chosen.point)
     return Recommendation(
         choice,
         chosen.point,
-        view.front[at - 1] if at else None,
-        view.front[at + 1] if at + 1 < len(view.front) else None,
-        rivals[0] if rivals else None,
+        front.front[at - 1] if at else None,
+        front.front[at + 1] if at + 1 < len(front.front) else None,
+        front.rival(chosen.point),
         chosen.speed,
     )
 
 
-def recommendation_text(view: FrontView, recommendation: Recommendation, *, directory: str) -> str:
+def recommendation_text(front: Front, recommendation: Recommendation, *, directory: str) -> str:
     """A recommendation for people: points side by side, the recipe's steps, how to export it."""
     point, speed = recommendation.point, recommendation.speed
-    lines = [f"{view.table['study']}: {recommendation.choice} is {point.name}"]
+    lines = [f"{front.study}: {recommendation.choice} is {point.name}"]
     if speed is not None:
         lines.append(f"{point.name} is {speed.text(point)}")
-    if not view.validated:
+    if front.validated_on is None:
         lines.append("not validated yet: values are the search's, and flatter the winners")
-    headings, steps = step_table(point.to_recipe())
-    lines += ["", *align(_point_rows(view, recommendation), _is_left), _NOTE]
+    headings, steps = step_table(point.recipe)
+    lines += ["", *align(_point_rows(front, recommendation), _is_left), _NOTE]
     lines += ["", *align([headings, *steps], _is_left), ""]
     lines.append(f"take it: autosearch export {directory} --pick {point.id} -o recipe.json")
     return "\n".join(lines)
 
 
-def recommendation_data(view: FrontView, recommendation: Recommendation) -> dict[str, Any]:
+def recommendation_data(front: Front, recommendation: Recommendation) -> dict[str, Any]:
     """A recommendation as plain data: points as in ``front --json``, with their speed-up."""
-    entries = {point["id"]: point for key in ("baselines", "points") for point in view.table[key]}
     speed = recommendation.speed
 
     def entry(point: Point | None) -> dict[str, Any] | None:
         if point is None:
             return None
         speedup = None if speed is None else speed.of(point)
-        return {**entries[point.id], "speedup": speedup}
+        return {**front.point_data(point), "speedup": speedup}
 
     return {
-        "study": view.table["study"],
+        "study": front.study,
         "pick": recommendation.choice,
         "point": entry(recommendation.point),
         "neighbours": {
@@ -107,14 +105,14 @@ def recommendation_data(view: FrontView, recommendation: Recommendation) -> dict
     }
 
 
-def _point_rows(view: FrontView, recommendation: Recommendation) -> list[list[str]]:
-    headings = ["", "recipe", "steps", *(axis.name for axis in view.axes)]
+def _point_rows(front: Front, recommendation: Recommendation) -> list[list[str]]:
+    headings = ["", "recipe", "steps", *(axis.name for axis in front.axes)]
     if recommendation.speed is not None:
         headings.append("speed-up")
     rows = [headings]
     for role, point in recommendation.rows:
         cells = [role, point.name, str(point.steps)]
-        cells += [with_error(point.value(a.name), point.half_width(a.name)) for a in view.axes]
+        cells += [with_error(point.value(a.name), point.half_width(a.name)) for a in front.axes]
         if recommendation.speed is not None:
             cells.append(f"{recommendation.speed.of(point):.2f}x")
         rows.append(cells)

@@ -20,7 +20,7 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.objectives import Estimate
-from autosearch.study.front import make_scale
+from autosearch.study.hypervolume import make_scale
 from autosearch.study.study import Candidate, Study, estimates_from_record, estimates_to_record
 
 __all__ = ["Validator"]

@@ -13,8 +13,9 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment
-from autosearch.study.front import hypervolume, values_of
+from autosearch.study.hypervolume import hypervolume
 from autosearch.study.journal import Journal
+from autosearch.study.ranking import values_of
 from autosearch.study.study import Study
 
 

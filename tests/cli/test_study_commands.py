@@ -10,9 +10,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.problem import Problem
 from autosearch.export import FORMATS
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView
-from autosearch.study.pick import knee
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 
@@ -21,7 +19,7 @@ def test_front_as_text_and_as_json(cli, study: Path) -> None:
     assert text.code == 0
     assert text.out == (study / "front.txt").read_text()
     data = cli("front", study, "--json").data
-    assert data == front_table(Study.read(study))
+    assert data == Front.of(Study.read(study)).to_dict()
     assert {"study", "model", "objectives", "reference", "hypervolume", "points"} <= set(data)
 
 
@@ -51,7 +49,8 @@ def test_an_exported_recipe_compiles_to_the_plan_that_was_measured(
     path = tmp_path / "recipe.json"
     assert cli("export", study, "--pick", "knee", "-o", path).code == 0
     found = Study.read(study)
-    point = knee(FrontView(front_table(found)))
+    point = Front.of(found).knee
+    assert point is not None
     plan = compile_recipe(Recipe.load(path), Problem(found.experiment).denoiser)
     assert plan.identity == found.candidates[point.id].identity
 

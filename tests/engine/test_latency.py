@@ -18,7 +18,7 @@ from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Latency
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -123,7 +123,7 @@ def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     assert 0 < found.sites["block.0.attn"] < found.evaluation
     assert set(found.features) == {0, 1, 2, 3, 4}
     assert study.overheads["latency table"] > 0
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     for point in table["points"]:
         value = point["values"]["latency"]
         assert value["measured"] is True

@@ -6,7 +6,7 @@ import pytest
 
 from autosearch.algorithms import Algorithm, Proposal, RandomSearch
 from autosearch.algorithms.unit_box import UnitBox
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 
 NUMBERS = {
@@ -195,7 +195,7 @@ def test_the_time_of_proposals_is_kept_and_shown(runner):
     assert all(seconds[k] == 0 for k in range(len(run.problem.baselines)))
     assert run.study.proposing == pytest.approx(sum(seconds))
     assert 0.01 < run.study.proposing < 60
-    table = front_table(run.study)
+    table = Front.of(run.study).to_dict()
     assert table["cost"]["seconds_proposing"] == round(run.study.proposing, 3)
     shown = {**table["cost"], "seconds_proposing": 1234.5}
     assert "1,234 s of proposing" in front_text({**table, "cost": shown})
@@ -227,7 +227,7 @@ def test_fresh_noise_is_each_candidates_own_and_common_noise_everybodys(runner, 
         used = [block for blocks in seen[0].blocks.values() for block in blocks]
         assert all(len(blocks) == 3 for blocks in seen[0].blocks.values())
         assert len(set(used)) == (3 if noise == "common" else 3 * 40)
-        table = front_table(first.study)
+        table = Front.of(first.study).to_dict()
         assert table["noise"] == noise
         assert ("each on its own noise" in front_text(table)) == (noise == "fresh")
     common, fresh = runs["common"][0], runs["fresh"][0]

@@ -16,7 +16,7 @@ from autosearch.engine.workers.base import Evaluator, Outcome, Task
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -107,7 +107,7 @@ def summary(directory: Path) -> dict[str, Any]:
     validated = [record for record in records if record["type"] == "validation"]
     assert len({record["id"] for record in results}) == len(results)
     assert len({record["identity"] for record in validated}) == len(validated)
-    table = front_table(Study.read(directory))
+    table = Front.of(Study.read(directory)).to_dict()
     kept = {key: value for key, value in table.items() if key not in ("cost", "study")}
     return {
         "front": kept,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.study import Study
 
@@ -41,7 +41,7 @@ def summary(directory: Path) -> dict[str, Any]:
     records = read_journal(directory)
     results = [record["id"] for record in records if record["type"] == "result"]
     assert len(set(results)) == len(results)
-    table = front_table(Study.read(directory))
+    table = Front.of(Study.read(directory)).to_dict()
     return {
         "front": {key: value for key, value in table.items() if key not in ("cost", "study")},
         "asks": [record for record in records if record["type"] == "ask"],

@@ -1,5 +1,6 @@
 """Fronts of studies made by hand, where the right answer is known."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -11,16 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.objectives import Estimate
-from autosearch.study.front import (
-    cost_groups,
-    front_table,
-    hypervolume,
-    make_scale,
-    non_dominated,
-    objectives_of,
-    selection,
-)
+from autosearch.study.front import Front
+from autosearch.study.hypervolume import hypervolume, make_scale
 from autosearch.study.progress import front_entries
+from autosearch.study.ranking import Ranking, non_dominated, objectives_of
+from autosearch.study.selection import selection
 from autosearch.study.study import Study
 
 Values = dict[str, float]
@@ -101,7 +97,7 @@ def study_of(objectives: Sequence[str], *records: Any, **keys: Any) -> Study:
 
 
 def points(study: Study) -> dict[int, dict[str, Any]]:
-    return {point["id"]: point for point in front_table(study)["points"]}
+    return {point["id"]: point for point in Front.of(study).to_dict()["points"]}
 
 
 def on_front(study: Study) -> set[int]:
@@ -159,11 +155,11 @@ def test_infeasible_only_and_nothing_at_all():
         study_of(["fid", "nfe"], candidate(0, None, reason="x"), candidate(1, None)),
         study_of(["fid", "nfe"]),
     ):
-        table = front_table(study)
+        table = Front.of(study).to_dict()
         assert table["points"] == table["baselines"] == []
         assert table["hypervolume"] == {"search": None, "validated": None}
         assert selection(study) == []
-        assert front_entries(study) == ()
+        assert front_entries(Front.of(study)) == ()
 
 
 @settings(max_examples=60, deadline=None)
@@ -203,7 +199,7 @@ def test_validation_decides_again_and_names_who_overtook():
     expected = Estimate(1.8, (1.8, 1.8 * 1.1)).interval()
     assert found[2]["values"]["fid"]["ci"] == pytest.approx(expected)
     assert found[2]["values"]["nfe"]["ci"] == [4.0, 4.0]
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     assert table["samples"]["validated"] == 800
     assert {b["id"] for b in table["baselines"]} == {0, 1}
 
@@ -227,7 +223,7 @@ def test_a_validation_that_is_not_complete_decides_nothing():
     begun = [validation(2, {"fid": 100.0, "nfe": 4.0}), validation(0, {"fid": 8.0, "nfe": 2.0})]
     study = study_of(["fid", "nfe"], *FOUR, *begun)
     assert on_front(study) == {0, 2, 3}
-    assert front_table(study)["samples"]["validated"] is None
+    assert Front.of(study).to_dict()["samples"]["validated"] is None
     done = [validation(k, {"fid": 5.0, "nfe": 4.0}) for k in (1, 3, 4)]
     assert on_front(study_of(["fid", "nfe"], *FOUR, *begun, *done)) == {0, 1, 3, 4}
 
@@ -268,7 +264,7 @@ def test_reported_values_stand_beside_the_objectives():
 def test_selection_is_the_front_two_more_and_three_baselines_of_each_cost():
     records = [candidate(k, {"fid": 10.0 + k, "nfe": 4.0}, name=f"b{k}@4") for k in range(5)]
     records += [candidate(5 + k, {"fid": 1.0 + k, "nfe": 4.0}) for k in range(5)]
-    records += [candidate(10 + k, {"fid": 20.0 + k, "nfe": 3.0}) for k in range(5)]
+    records += [candidate(10 + k, {"fid": 12.0 + k, "nfe": 3.0}) for k in range(5)]
     records += [candidate(15, None, reason="non-finite"), candidate(16, None)]
     chosen = {c.id for c in selection(study_of(["fid", "nfe"], *records))}
     assert chosen == {5, 6, 7, 0, 1, 2, 10, 11, 12}
@@ -287,21 +283,25 @@ def test_selection_ranks_by_all_measured_objectives():
     assert {c.id for c in selection(study)} == {0, 2, 1, 4}
 
 
+def cost_groups(study: Study) -> list[int]:
+    return Ranking.of(study.feasible, objectives_of(study)).cost_groups().tolist()
+
+
 def test_many_costs_are_put_into_bins():
     study = study_of(
         ["fid", "macs"],
         *[candidate(k, {"fid": 1.0 + k, "macs": float(10 + k)}) for k in range(50)],
     )
-    groups = cost_groups(study.feasible, objectives_of(study))
+    groups = cost_groups(study)
     assert groups == sorted(groups)
     assert len(set(groups)) == 10
     zero = study_of(
         ["fid", "memory"],
         *[candidate(k, {"fid": 1.0 + k, "memory": float(k)}) for k in range(50)],
     )
-    assert len(set(cost_groups(zero.feasible, objectives_of(zero)))) == 10
+    assert len(set(cost_groups(zero))) == 10
     alone = study_of(["fid"], *[candidate(k, {"fid": 1.0}) for k in range(3)])
-    assert cost_groups(alone.feasible, objectives_of(alone)) == [0, 0, 0]
+    assert cost_groups(alone) == [0, 0, 0]
 
 
 # -- hypervolume -------------------------------------------------------------------------------
@@ -323,9 +323,9 @@ def test_hypervolume_on_log_axes_in_closed_form():
     # Two boxes that overlap in 0.25 * 0.5: 0.75 * 0.5 + 0.25 * 1 - 0.25 * 0.5.
     assert volume((10**0.5, 4.0), (10**1.5, 2.0)) == pytest.approx(0.75 * 0.5 + 0.25 * 0.5)
     assert volume((1.0, 8.0), (100.0, 2.0), (500.0, 1000.0)) == 0
-    # Better than the reference counts, and what touches zero counts as a thousandth of it.
-    assert volume((0.1, 2.0)) == pytest.approx(1.5)
-    assert volume((0.0, 2.0)) == volume((-3.0, 2.0)) == pytest.approx(2.5)
+    # Better than the reference, or cheaper than the cheapest baseline, counts as they do.
+    assert volume((0.1, 2.0)) == volume((0.0, 1.0)) == volume((-3.0, 2.0)) == pytest.approx(1)
+    assert volume((0.1, 4.0)) == volume((-3.0, 4.0)) == pytest.approx(0.5)
 
 
 def test_hypervolume_on_linear_axes_and_upwards():
@@ -387,20 +387,46 @@ def test_the_scale_of_a_reference_that_is_perfect_or_worse():
     axis = scale_of(exact, *pair, objectives=["teacher_mse", "nfe"])["teacher_mse"]
     assert axis == {"zero": pytest.approx(1e-4), "one": 0.4, "log": True}
     worse = scale_of(reference(fid=20.0), *FOUR)["fid"]
-    assert (worse["zero"], worse["one"], worse["log"]) == (2.0, 8.0, True)
-    one = [candidate(0, {"fid": 2.0, "nfe": 4.0}, name="ddim@4")]
-    axes = scale_of(*one)
-    assert axes["fid"] == {"zero": 2.0, "one": 4.0, "log": True}
-    assert axes["nfe"] == {"zero": 4.0, "one": 8.0, "log": True}
+    assert (worse["zero"], worse["one"], worse["log"]) == (0.2, 8.0, True)
 
 
-def test_values_below_the_reference_s_error_count_as_that():
-    axes = {**AXES, "fid": {"zero": 1.0, "one": 10.0, "log": True, "floor": 0.1}}
-    names = ["fid", "nfe"]
-    at, below, above = (
-        hypervolume(axes, names, np.array([[fid, 2.0]])) for fid in (0.1, -0.3, 0.2)
-    )
-    assert at == below > above
+def test_baselines_that_span_no_axis_leave_room_for_better_points_on_both_sides():
+    one = candidate(0, {"fid": 2.0, "nfe": 4.0}, name="ddim@4")
+    axes = scale_of(one)
+    assert axes["fid"] == {"zero": 0.2, "one": 2.0, "log": True}
+    assert axes["nfe"] == {"zero": 0.4, "one": 40.0, "log": True}
+    close = candidate(1, {"fid": 1.0, "nfe": 6.0}, name="dpmpp_2m@6")
+    axes = scale_of(reference(fid=0.5), one, close)
+    assert axes["nfe"] == {"zero": 0.4, "one": 60.0, "log": True}
+    # Of useful points, fewer steps or a better value always add.
+    grows = [volume((1.9, 5.0), axes=axes)]
+    for point in ((1.5, 5.0), (1.5, 3.0), (0.6, 7.0), (0.6, 2.0)):
+        grows.append(volume((1.9, 5.0), point, axes=axes))
+    assert 0 < grows[0] < grows[1] < grows[2] < grows[4] < 1
+    assert grows[3] > grows[0]
+    zero = candidate(0, {"fid": 2.0, "memory": 0.0}, name="ddim@4")
+    axis = scale_of(zero, objectives=["fid", "memory"])["memory"]
+    assert axis == {"zero": -1.0, "one": 1.0, "log": False}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 300), st.floats(-1, 30)), min_size=1, max_size=12))
+def test_a_hypervolume_is_never_above_1_and_never_falls(rows):
+    grows = [volume(*rows[: i + 1]) for i in range(len(rows))]
+    assert all(0 <= value <= 1 for value in grows)
+    assert all(b >= a - 1e-12 for a, b in itertools.pairwise(grows))
+
+
+def test_many_points_of_many_objectives_have_no_hypervolume():
+    names = [f"o{i}" for i in range(7)]
+    axes = {name: {"zero": 0.0, "one": 1.0, "log": False} for name in names}
+    rows = np.random.default_rng(0).random((300, 7))
+    rows /= rows.sum(axis=1, keepdims=True)
+    assert hypervolume(axes, names, rows) is None
+    assert 0 < hypervolume(axes, names, rows[:40]) < 1
+    # Dominated ones do not count, nor does their number where objectives are few.
+    assert hypervolume(axes, names, np.tile(rows[:40], (50, 1))) is not None
+    assert hypervolume(axes, names[:3], np.random.default_rng(0).random((5000, 3))) is not None
 
 
 def test_the_scale_of_what_is_maximised():
@@ -413,13 +439,13 @@ def test_the_scale_of_what_is_maximised():
     assert axis == {"zero": 0.8, "one": 0.2, "log": True}
     assert scale_of(*pair, objectives=wanted)["precision"]["zero"] == 0.5
     axis = scale_of(pair[0], objectives=wanted)["precision"]
-    assert axis == {"zero": 0.2, "one": 0.1, "log": True}
+    assert axis == {"zero": 2.0, "one": 0.2, "log": True}
 
 
 def test_the_table_has_hypervolumes_on_the_study_s_own_axes():
     scale = {"type": "scale", "axes": AXES}
     rows = [validation(k, {"fid": 10.0, "nfe": 4.0}) for k in range(5)]
-    table = front_table(study_of(["fid", "nfe"], *FOUR, scale, *rows))
+    table = Front.of(study_of(["fid", "nfe"], *FOUR, scale, *rows)).to_dict()
     best = [(8.0, 2.0), (3.0, 3.0), (1.0, 4.0)]
     assert table["hypervolume"]["search"] == pytest.approx(volume(*best))
     assert table["hypervolume"]["validated"] == pytest.approx(0.25)
@@ -441,7 +467,7 @@ def test_the_keys_of_the_table():
         {"type": "something new", "x": 1},
         {"type": "stop", "reason": "budget"},
     )
-    table = json.loads(json.dumps(front_table(study), allow_nan=False))
+    table = json.loads(json.dumps(Front.of(study).to_dict(), allow_nan=False))
     assert {"study", "model", "objectives", "reference", "hypervolume"} <= set(table)
     assert {"points", "baselines", "cost"} <= set(table)
     assert (table["study"], table["model"], table["stopped"]) == ("hand-made", "mixture", "budget")
@@ -485,7 +511,7 @@ def test_the_best_of_a_cost_is_listed_also_where_a_cheaper_one_is_better():
 
 def test_progress_shows_the_front_and_the_best_baseline_of_each_cost():
     study = study_of(["fid", "nfe"], *FOUR)
-    assert front_entries(study) == (
+    assert front_entries(Front.of(study)) == (
         (2.0, 8.0, "ddim@2", True),
         (3.0, 3.0, "3", False),
         (4.0, 1.0, "2", False),

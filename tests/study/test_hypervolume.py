@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autosearch.study.front import Growth, front_table, hypervolume, volumes
+from autosearch.study.front import Front
+from autosearch.study.hypervolume import Growth, hypervolume, volumes
 from autosearch.study.study import Study
 
 AXES = {
@@ -81,7 +82,7 @@ def test_it_never_falls_and_ends_at_that_of_the_whole() -> None:
     assert found[-1].candidates == 60
     assert [g.volume for g in found] == sorted(g.volume for g in found)
     assert found[-1].volume == pytest.approx(hypervolume(AXES, ["fid", "nfe"], values))
-    assert found[-1].volume == pytest.approx(front_table(study)["hypervolume"]["search"])
+    assert found[-1].volume == pytest.approx(Front.of(study).to_dict()["hypervolume"]["search"])
 
 
 def test_without_axes_or_results_there_is_none() -> None:

@@ -3,18 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Array
 from autosearch.objectives.base import Estimate, compare
-from autosearch.study.front import objectives_of
+from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
-from autosearch.visualization.figures.front import check_suffix, save_figure
 
-__all__ = ["Gain", "HeadGains", "head_gains", "heads_figure", "plot_heads"]
+__all__ = ["Gain", "HeadGains", "head_gains", "heads_figure"]
 
 _DPI = 100
 _FAMILY = "heads"
@@ -85,16 +83,6 @@ def head_gains(study: Study) -> HeadGains | None:
         return None
     names = {name for heads in tried for name in heads}
     return HeadGains(objective.name, _layers(names), chosen, alone, added)
-
-
-def plot_heads(gains: HeadGains, path: Path) -> None:
-    """Write the picture.
-
-    Raises:
-        UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
-    """
-    check_suffix(path)
-    save_figure(heads_figure(gains), path)
 
 
 def heads_figure(gains: HeadGains) -> Any:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front, Point
 
 __all__ = [
     "FRONT",
@@ -37,37 +37,37 @@ class BaselineGroup:
     points: tuple[Point, ...]
 
 
-def families(view: FrontView) -> tuple[list[BaselineGroup], list[Point]]:
+def families(front: Front) -> tuple[list[BaselineGroup], list[Point]]:
     """The best three baselines of each cost by family, and all other baselines.
 
     With several qualities, the best three in any of them; so a family wears one mark in all panels.
     """
-    shown = _best_per_cost(view)
+    shown = _best_per_cost(front)
     grouped: dict[str, list[Point]] = {}
-    for point in view.ordered(list(shown.values())):
+    for point in front.ordered(list(shown.values())):
         family = (point.baseline or "").partition("@")[0]
         grouped.setdefault(family, []).append(point)
     found = [
         BaselineGroup(name, _MARKERS[i % len(_MARKERS)], tuple(points))
         for i, (name, points) in enumerate(sorted(grouped.items()))
     ]
-    return found, [point for point in view.baselines if point.id not in shown]
+    return found, [point for point in front.baselines if point.id not in shown]
 
 
-def _best_per_cost(view: FrontView) -> dict[int, Point]:
+def _best_per_cost(front: Front) -> dict[int, Point]:
     best = {}
-    qualities = [axis for axis in view.axes if axis != view.cost] or view.axes
-    for points in _by_cost(view).values():
+    qualities = [axis for axis in front.axes if axis != front.cost] or front.axes
+    for points in _by_cost(front).values():
         for axis in qualities:
             ranked = sorted(points, key=lambda p: (axis.signed(p.value(axis.name)), p.id))
             best.update({point.id: point for point in ranked[:_BEST]})
     return best
 
 
-def _by_cost(view: FrontView) -> dict[float, list[Point]]:
+def _by_cost(front: Front) -> dict[float, list[Point]]:
     """Baselines by cost; by their number of steps where no objective is a cost."""
     groups: dict[float, list[Point]] = {}
-    for point in view.baselines:
-        cost = point.value(view.cost.name) if view.cost is not None else float(point.steps)
+    for point in front.baselines:
+        cost = point.value(front.cost.name) if front.cost is not None else float(point.steps)
         groups.setdefault(cost, []).append(point)
     return groups

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.study.front import Axis, Front, Point
 from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import (
@@ -23,38 +23,34 @@ __all__ = ["draw_panel"]
 _MOST_NUMBERS = 20
 
 
-def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = True) -> None:
+def draw_panel(axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True) -> None:
     """Draw on matplotlib axes.
 
     Args:
         axes: where to draw.
-        view: the table.
+        front: of a study.
         x: the objective across.
         y: the objective up.
         names: whether families of baselines are named at the right.
     """
-    grouped, others = families(view)
+    grouped, others = families(front)
     shown = [point for family in grouped for point in family.points]
-    set_scales(
-        axes,
-        [*view.points, *shown, *others],
-        x,
-        y,
-        cost=view.cost,
-        reference=view.reference_value(y.name),
-    )
-    _front(axes, view, x, y)
-    _overtaken(axes, view.overtaken, x, y)
+    set_scales(axes, front.shown, x, y, cost=front.cost, reference=front.reference_value(y.name))
+    _front(axes, front, x, y)
+    _overtaken(axes, front.overtaken, x, y)
+    if front.knee is not None:
+        ring = {"mfc": "none", "mec": REFERENCE, "mew": 1.6, "ls": "none"}
+        axes.plot(*_xy([front.knee], x, y), "o", ms=15, zorder=4.5, label="knee", **ring)
     if others:
         axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
     for family in grouped:
         _family(axes, family, x, y, None if names else family.name)
-    if view.cost == x:
+    if front.cost == x:
         costs = sorted({point.value(x.name) for point in [*shown, *others]})
         for family in grouped:
             _join(axes, family, costs, x, y)
-    _reference(axes, view, y)
-    for point in {p.id: p for p in [*view.points, *view.baselines]}.values():
+    _reference(axes, front, y)
+    for point in front.shown:
         # Unseen: where a page says what the point is.
         place = [point.value(x.name)], [point.value(y.name)]
         axes.plot(*place, "o", ms=16, alpha=0, zorder=10, gid=f"point-{point.id}")
@@ -85,16 +81,16 @@ def _xy(points: Sequence[Point], x: Axis, y: Axis) -> tuple[list[float], list[fl
     return [p.value(x.name) for p in points], [p.value(y.name) for p in points]
 
 
-def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
-    points = sorted(view.front, key=lambda point: (point.value(x.name), point.value(y.name)))
+def _front(axes: Any, front: Front, x: Axis, y: Axis) -> None:
+    points = sorted(front.front, key=lambda point: (point.value(x.name), point.value(y.name)))
     if not points:
         return
     xs, ys = _xy(points, x, y)
-    if view.cost == x and len(view.axes) == 2:
+    if front.cost == x and len(front.axes) == 2:
         # Between two points, and beyond the last, the cheaper one is the best there is: a step.
-        end = max(point.value(x.name) for point in [*view.points, *view.baselines])
+        end = max(point.value(x.name) for point in front.shown)
         axes.step([*xs, end], [*ys, ys[-1]], where="post", color=FRONT, lw=1.8, zorder=3)
-    several = len(view.axes) > 2
+    several = len(front.axes) > 2
     if several:
         _numbers(axes, points, x, y)
     axes.errorbar(
@@ -110,7 +106,7 @@ def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
         # Points of a front of three stand close: their bars must not hide their neighbours.
         elinewidth=0.7 if several else 1.2,
         zorder=4,
-        label="front, 95% interval" if view.validated else "front (search values)",
+        label="front (search values)" if front.validated_on is None else "front, 95% interval",
     )
 
 
@@ -137,12 +133,12 @@ def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
         )
 
 
-def _reference(axes: Any, view: FrontView, y: Axis) -> None:
+def _reference(axes: Any, front: Front, y: Axis) -> None:
     """A dashed line with its label; only the label where a log axis cannot show the value."""
-    level = view.reference_value(y.name)
-    if level is None:
+    level = front.reference_value(y.name)
+    if level is None or front.reference is None:
         return
-    text = f"reference {view.table['reference']['recipe']}: {level:.3g}"
+    text = f"reference {front.reference.recipe}: {level:.3g}"
     place: tuple[float, float] = (0.01, level)
     coordinates: Any = ("axes fraction", "data")
     if axes.get_yscale() == "log" and level <= 0:

@@ -1,6 +1,6 @@
 """A study as one HTML page that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +12,7 @@ from markupsafe import Markup
 from autosearch._version import __version__
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front, Point
 from autosearch.study.pick import choose
 from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
@@ -69,55 +68,52 @@ def write_report(directory: Path, path: Path, options: Options) -> list[str]:
 def report_html(directory: Path, options: Options) -> tuple[str, list[str]]:
     """The page, and what is missing on it."""
     study = Study.read(directory)
-    table = front_table(study)
-    view = FrontView(table)
-    chosen = choices(view, [choose(view, choice) for choice in options.picks])
+    front = Front.of(study)
+    chosen = choices(front, [choose(front, choice) for choice in options.picks])
     problem, missing = _problem(directory, study, wanted=options.samples != 0)
     rows = []
-    if problem is not None and view.front:
+    if problem is not None and front.front:
         count = options.samples or sample_count(problem.denoiser.sample_shape)
         try:
-            rows = sample_rows(problem, study, view, chosen, count=count)
+            rows = sample_rows(problem, study, front, chosen, count=count)
         except UserError as error:
             missing.append(f"no pictures of samples: {error}")
-    context = {**_context(directory, study, view, problem, chosen), "samples": rows}
+    context = {**_context(directory, study, front, problem, chosen), "samples": rows}
     return _page(context | {"missing": missing}), missing
 
 
 def _context(
     directory: Path,
     study: Study,
-    view: FrontView,
+    front: Front,
     problem: Problem | None,
     chosen: Sequence[tuple[str, Point]],
 ) -> dict[str, Any]:
     """Everything that the page shows, samples excepted."""
-    table = view.table
-    speed = choose(view, "knee").speed if view.front else None
-    cards = recipe_cards(view, problem, chosen)
+    speed = choose(front, "knee").speed if front.front else None
+    cards = recipe_cards(front, problem, chosen)
     drawn = [card.id for card in cards]
-    ids = {point.id for point in view.points}
-    others = [point for point in view.ordered(view.baselines) if point.id not in ids]
+    ids = {point.id for point in front.points}
+    others = [point for point in front.ordered(front.baselines) if point.id not in ids]
     environment_title, environment = environment_rows(study)
     return {
-        "title": _title(table),
-        "objectives": [axis.label for axis in view.axes],
-        "headline": headline(view, study, chosen, speed),
+        "title": _title(front),
+        "objectives": [axis.label for axis in front.axes],
+        "headline": headline(front, study, chosen, speed),
         "todo": unfinished(study),
-        "view": view,
-        "three": len(view.axes) > 2,
-        "charts": front_pictures(view),
-        "front": point_table(view, view.front, speed, drawn=drawn),
-        "overtaken": point_table(view, view.overtaken, speed),
-        "baselines": point_table(view, others, speed),
-        "more": more_table(view, view.front),
+        "three": len(front.axes) > 2,
+        "charts": front_pictures(front),
+        "front": point_table(front, front.front, speed, drawn=drawn),
+        "overtaken": point_table(front, front.overtaken, speed),
+        "baselines": point_table(front, others, speed),
+        "more": more_table(front, front.front),
         "cards": cards,
-        "undrawn": len(view.front) - len(cards),
+        "undrawn": len(front.front) - len(cards),
         "heads": heads_picture(study),
         "growth": growth_picture(study),
-        "costs": cost_rows(table, study),
+        "costs": cost_rows(front, study),
         "phases": phase_rows(study),
-        "seeds": seed_rows(table, study),
+        "seeds": seed_rows(front, study),
         "environment_title": environment_title,
         "environment": environment,
         "repeat": repeat(study),
@@ -126,9 +122,8 @@ def _context(
     }
 
 
-def _title(table: Mapping[str, Any]) -> str:
-    study, model = table["study"], table["model"]
-    return str(study) if study == model else f"{study} on {model}"
+def _title(front: Front) -> str:
+    return front.study if front.study == front.model else f"{front.study} on {front.model}"
 
 
 def _problem(directory: Path, study: Study, *, wanted: bool) -> tuple[Problem | None, list[str]]:

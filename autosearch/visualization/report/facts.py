@@ -2,15 +2,14 @@
 
 import base64
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from autosearch.errors import UserError
 from autosearch.experiment import load_experiment, shipped_experiments
 from autosearch.study.environment import environment
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
@@ -48,9 +47,9 @@ def repeat(study: Study) -> Repeat:
     return Repeat(shlex.join(words), None if shipped else f"{name}.yaml", text, url)
 
 
-def cost_rows(table: Mapping[str, Any], study: Study) -> Pairs:
+def cost_rows(front: Front, study: Study) -> Pairs:
     """Candidates and forward equivalents, paid and saved."""
-    cost = table["cost"]
+    cost = front.spending
     executed, nominal = cost["forward_equivalents"], cost["forward_equivalents_nominal"]
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
@@ -69,8 +68,7 @@ def cost_rows(table: Mapping[str, Any], study: Study) -> Pairs:
         for what, spent in study.overheads.items()
         if spent
     ]
-    if "latency" in table:
-        latency = table["latency"]
+    if latency := front.latency:
         rows.append(
             (
                 "predicted latencies",
@@ -90,23 +88,24 @@ def phase_rows(study: Study) -> Pairs:
     return rows
 
 
-def seed_rows(table: Mapping[str, Any], study: Study) -> Pairs:
+def seed_rows(front: Front, study: Study) -> Pairs:
     """Seeds and numbers of samples, of the search and of fresh noise."""
-    experiment, samples, seeds = study.experiment, table["samples"], table["seed"]
+    experiment, (seed, samples) = study.experiment, front.searched_on
     noise = {"common": "the same for all candidates", "fresh": "each candidate its own"}
     rows = [
-        ("search", f"{samples['search']:,} samples, seed {seeds['search']}"),
+        ("search", f"{samples:,} samples, seed {seed}"),
         ("its noise", noise[experiment.noise]),
     ]
-    if seeds["validated"] is None:
+    if front.validated_on is None:
         rows.append(("fresh noise", "not validated yet"))
     else:
-        fresh = f"{samples['validated']:,} samples, seed {seeds['validated']}"
+        seed, samples = front.validated_on
+        fresh = f"{samples:,} samples, seed {seed}"
         rows.append(("fresh noise", f"{fresh}; its stream never meets the search's"))
     rows.append(("algorithm", str(experiment.algorithm["name"])))
     rows.append(("order", experiment.order))
-    if table["stopped"]:
-        rows.append(("ended by", str(table["stopped"])))
+    if front.stopped:
+        rows.append(("ended by", front.stopped))
     return rows
 
 

@@ -18,7 +18,7 @@ from autosearch.experiment import experiment_from_dict
 from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import MEASURED_NOTE, front_text
 from autosearch.study.progress import Progress
 
@@ -91,7 +91,7 @@ def test_a_front_marks_what_was_measured(tmp_path) -> None:
         where="test",
     )
     study = run_study(experiment, tmp_path / "study", resume=False, progress=Progress())
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     named = {point["baseline"]: point for point in table["baselines"]}
     gated, plain = named["ddim+fbc:0.2@6"]["values"]["macs"], named["ddim@6"]["values"]["macs"]
     assert gated["measured"] is True

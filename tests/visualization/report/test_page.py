@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView
+from autosearch.study.front import Front
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 from autosearch.visualization.report import (
@@ -148,8 +147,11 @@ def test_the_tables_say_what_the_front_says(
 ) -> None:
     directory = two if objectives == 2 else three
     shown = page if objectives == 2 else Page(texts[3])
-    table = front_table(Study.read(directory))
+    front = Front.of(Study.read(directory))
+    table = front.to_dict()
+    hidden = {point.id for point in front.folded}
     listed = {entry["id"]: entry for key in ("baselines", "points") for entry in table[key]}
+    listed = {number: entry for number, entry in listed.items() if number not in hidden}
     assert len(table["objectives"]) == objectives
     assert set(shown.rows) == {f"point-{number}" for number in listed}
     for number, entry in listed.items():
@@ -177,8 +179,8 @@ def test_every_point_says_its_values_in_every_panel(
     two: Path, three: Path, objectives: int, texts: dict[int, str]
 ) -> None:
     directory = two if objectives == 2 else three
-    view = FrontView(front_table(Study.read(directory)))
-    points = {f"point-{p.id}": p for p in [*view.points, *view.baselines]}
+    front = Front.of(Study.read(directory))
+    points = {f"point-{p.id}": p for p in front.shown}
     pictures = re.findall(
         r'<div class="on-(?:wide|narrow)">(<svg.*</svg>)</div>', texts[objectives]
     )
@@ -191,7 +193,7 @@ def test_every_point_says_its_values_in_every_panel(
             point = points[str(mark.get("class"))]
             said = mark.findtext("title", "")
             assert said.startswith(f"{point.name}, {point.steps} steps: fid ")
-            assert all(f"{axis.name} " in said for axis in view.axes)
+            assert all(f"{axis.name} " in said for axis in front.axes)
             assert len(list(mark.iter("use"))) == 1
 
 
@@ -259,7 +261,7 @@ def test_a_large_front_is_drawn_as_far_as_the_page_allows(
 ) -> None:
     monkeypatch.setattr(recipes, "_MOST_BYTES", 1)
     shown = Page(report_html(two, Options(samples=0))[0])
-    count = sum(p["on_front"] for p in front_table(Study.read(two))["points"])
+    count = sum(p["on_front"] for p in Front.of(Study.read(two)).to_dict()["points"])
     assert len([svg for svg in shown.all("svg") if svg.get("class") == "recipe"]) == 1
     assert f"{count - 1} more recipes of this large front are not drawn" in shown.text
 
