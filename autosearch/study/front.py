@@ -310,7 +310,7 @@ class Front:
             return points
         axes = [self.quality if self.cost is None else self.cost, self.quality]
         places, quality = (_scaled(points, axis) for axis in axes)
-        kept = [0, len(points) - 1, points.index(self.knee)]
+        kept = [points.index(self.knee), 0, len(points) - 1][:most]
         far = np.abs(places[:, None] - places[kept]).min(axis=1)
         while len(set(kept)) < most:
             far[kept] = -1.0
@@ -342,9 +342,10 @@ class Front:
     def is_best_baseline(self, point: Point) -> bool:
         """Whether a point is itself a baseline that no other at its cost is better than."""
         rival, name = self.rival(point), self.quality.name
-        return point.baseline is not None and (
-            rival is None or not self.quality.better(rival.value(name), point.value(name))
-        )
+        if point.baseline is None or rival is None:
+            return point.baseline is not None
+        apart = self.cost and rival.value(self.cost.name) != point.value(self.cost.name)
+        return bool(apart) or not self.quality.better(rival.value(name), point.value(name))
 
     def versus(self, point: Point) -> Versus | None:
         """A point beside :meth:`rival`, in the front's quality; None without baselines."""

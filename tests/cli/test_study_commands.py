@@ -23,6 +23,16 @@ def test_front_as_text_and_as_json(cli, study: Path) -> None:
     assert {"study", "model", "objectives", "reference", "hypervolume", "points"} <= set(data)
 
 
+def test_a_long_front_is_shown_whole_on_request(cli, study: Path, monkeypatch) -> None:
+    monkeypatch.setattr("autosearch.study.front_text.MOST_ROWS", 2)
+    count = len(Front.of(Study.read(study)).front)
+    assert count > 2
+    short, whole = cli("front", study).out, cli("front", study, "--all").out
+    assert f"{count - 2} more on the front: autosearch front DIR --all" in short
+    assert "more on the front" not in whole
+    assert len(whole.splitlines()) == len(short.splitlines()) + count - 3
+
+
 def test_validate_measures_again_on_other_noise(cli, study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "small")
     before = cli("front", copy, "--json").data

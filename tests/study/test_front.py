@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.objectives import Estimate
+from autosearch.objectives import Estimate, compare
 from autosearch.study.front import Front
+from autosearch.study.front_text import front_text
 from autosearch.study.hypervolume import hypervolume, make_scale
 from autosearch.study.progress import front_entries
 from autosearch.study.ranking import Ranking, non_dominated, objectives_of
@@ -302,6 +303,121 @@ def test_many_costs_are_put_into_bins():
     assert len(set(cost_groups(zero))) == 10
     alone = study_of(["fid"], *[candidate(k, {"fid": 1.0}) for k in range(3)])
     assert cost_groups(alone) == [0, 0, 0]
+
+
+# -- where a front ends ------------------------------------------------------------------------
+
+
+def test_points_worse_than_every_named_baseline_are_folded_and_not_validated():
+    far = [candidate(5 + k, {"fid": 484.0 + k, "nfe": 1.0 - k / 10}) for k in range(3)]
+    study = study_of(["fid", "nfe"], *FOUR, *far)
+    front = Front.of(study)
+    # Each of the three is cheaper than all others, and worse than ddim@2.
+    assert [point.id for point in front.folded] == [5, 6, 7]
+    assert [point.id for point in front.front] == [0, 3, 2]
+    assert not {5, 6, 7} & {point.id for point in front.shown}
+    assert not {5, 6, 7} & {c.id for c in selection(study)}
+    assert front.folded_below == ("ddim@2",)
+    listed = points(study)
+    assert [listed[k]["folded"] for k in (5, 6, 7)] == [True] * 3
+    assert [listed[k]["on_front"] for k in (5, 6, 7)] == [False] * 3
+    assert not any(listed[k]["folded"] for k in (0, 2, 3))
+    assert "3 more, worse than ddim@2" in front_text(front).splitlines()
+    # They stay folded once the rest is validated.
+    rows = [validation(k, {"fid": 5.0, "nfe": 4.0}) for k in range(5)]
+    after = Front.of(study_of(["fid", "nfe"], *FOUR, *far, *rows))
+    assert [point.id for point in after.folded] == [5, 6, 7]
+    assert [point.id for point in after.front] == [0, 1, 2, 3, 4]
+
+
+def test_what_is_better_in_one_measured_objective_is_not_folded():
+    named = [
+        candidate(0, {"fid": 4.0, "precision": 0.5, "nfe": 4.0}, name="ddim@4"),
+        candidate(1, {"fid": 2.0, "precision": 0.3, "nfe": 4.0}, name="euler@4"),
+    ]
+    front = Front.of(
+        study_of(
+            ["fid", "precision", "nfe"],
+            *named,
+            candidate(2, {"fid": 9.0, "precision": 0.4, "nfe": 3.0}),  # more precise than euler@4
+            candidate(3, {"fid": 9.5, "precision": 0.2, "nfe": 2.0}),  # worse than both in both
+            candidate(4, {"fid": 3.5, "precision": 0.1, "nfe": 2.0}),  # a lower fid than ddim@4
+        )
+    )
+    assert [point.id for point in front.folded] == [3]
+    assert front.folded_below == ("ddim@4", "euler@4")
+    assert {2, 4} <= {point.id for point in front.front}
+
+
+def test_without_named_baselines_or_measured_objectives_nothing_is_folded():
+    alone = [candidate(k, {"fid": 9.0 - k, "nfe": 2.0 + k}) for k in range(3)]
+    assert Front.of(study_of(["fid", "nfe"], *alone)).folded == []
+    named = candidate(0, {"nfe": 2.0}, name="ddim@2")
+    assert Front.of(study_of(["nfe"], named, candidate(1, {"nfe": 3.0}))).folded == []
+
+
+def test_each_point_has_its_paired_difference_to_the_best_baseline_at_its_cost():
+    study = study_of(["fid", "nfe"], *FOUR)
+    front = Front.of(study)
+    versus = points(study)[2]["versus"]
+    difference, interval = compare(
+        study.candidates[2].values["fid"], study.candidates[1].values["fid"]
+    )
+    assert versus == {
+        "baseline": "ddim@4",
+        "objective": "fid",
+        "difference": difference,
+        "ci": list(interval),
+    }
+    # At a cost without baselines, the nearest; of a baseline, the best other one.
+    assert points(study)[3]["versus"]["baseline"] == "ddim@2"
+    assert points(study)[0]["versus"]["baseline"] == "ddim@4"
+    assert front.is_best_baseline(front.front[0]) is True
+    assert front.is_best_baseline(front.front[1]) is False
+    # On fresh noise, from the values there.
+    rows = [validation(k, {"fid": 5.0 - k, "nfe": 4.0}) for k in range(5)]
+    fresh = points(study_of(["fid", "nfe"], *FOUR, *rows))[2]["versus"]
+    assert (fresh["baseline"], fresh["difference"]) == ("ddim@4", -1.0)
+    # Where each candidate has its own noise, a difference has no paired interval.
+    unpaired = study_of(["fid", "nfe"], *FOUR, noise="fresh")
+    assert points(unpaired)[2]["versus"]["ci"] is None
+
+
+def test_the_knee_is_marked_once_in_table_and_data():
+    study = study_of(["fid", "nfe"], *FOUR)
+    front = Front.of(study)
+    marked = [number for number, point in points(study).items() if point["knee"]]
+    assert marked == [front.knee.id]
+    rows = [line for line in front_text(front).splitlines() if " * " in line]
+    assert len(rows) == 1
+    assert front.knee.name in rows[0]
+
+
+def test_a_long_front_shows_its_ends_its_knee_and_an_even_spread():
+    named = [candidate(0, {"fid": 900.0, "nfe": 2.0}, name="ddim@2")]
+    long = [candidate(k, {"fid": 800.0 / k, "nfe": 2.0 + k}) for k in range(1, 41)]
+    front = Front.of(study_of(["fid", "nfe"], *named, *long))
+    assert len(front.front) == 41
+    shown = front.spread(12)
+    assert len(shown) == 12
+    assert shown == front.ordered(shown)
+    assert {front.front[0].id, front.front[-1].id, front.knee.id} <= {p.id for p in shown}
+    # No two neighbours are farther apart in log cost than a third of the whole.
+    costs = np.log([point.value("nfe") for point in shown])
+    assert np.diff(costs).max() < (costs[-1] - costs[0]) / 3
+    assert front.spread(41) == front.spread(100) == front.front
+    text = front_text(front)
+    assert "29 more on the front: autosearch front DIR --all" in text
+    whole = front_text(front, most=None)
+    assert "more on the front" not in whole
+    assert len(whole.splitlines()) == len(text.splitlines()) + 29 - 1
+
+
+def test_a_front_of_many_points_of_one_cost_shows_the_better_ones():
+    flat = [candidate(k, {"fid": 1.0 + k, "kid": 30.0 - k, "nfe": 4.0}) for k in range(20)]
+    front = Front.of(study_of(["fid", "kid", "nfe"], *flat))
+    assert len(front.spread(5)) == 5
+    assert [p.id for p in front.spread(5)][:2] == [0, 1]
 
 
 # -- hypervolume -------------------------------------------------------------------------------
