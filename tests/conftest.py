@@ -26,7 +26,8 @@ from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
-from autosearch.study.front import Axis, Front, Point, Reference
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point, Reference
 
 torch.set_num_threads(1)
 

@@ -1,6 +1,5 @@
 """``front``: the table, and which settings answer to a target."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,40 +36,18 @@ def front(
     if pick is None:
         print_front(shown, as_json=as_json, show_all=show_all)
         return
-    recommendation = recommend(shown, pick)
+    chosen = recommend(shown, pick)
     if as_json:
-        print_json(recommendation_data(shown, recommendation))
+        print_json(recommendation_data(shown, chosen))
     else:
-        print_text(recommendation_text(shown, recommendation, directory=str(directory)))
+        print_text(recommendation_text(shown, chosen, directory=str(directory)))
 
 
 def print_front(front: "Front", *, as_json: bool = False, show_all: bool = False) -> None:
-    """The front as JSON where that is asked for, a rich table on a terminal, else plain text."""
-    from autosearch.study.front_text import (
-        MOST_ROWS,
-        columns,
-        front_text,
-        rows,
-        summary_lines,
-        title,
-    )
+    """The front as JSON, or as a table of at most a dozen points unless all are asked for."""
+    from autosearch.study.front_text import MOST_ROWS, front_text
 
-    most = None if show_all else MOST_ROWS
     if as_json:
         print_json(front.to_dict())
-        return
-    if not sys.stdout.isatty():
-        print_text(front_text(front, most=most))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title(front), title_justify="left")
-    for name in columns(front):
-        left = name in ("recipe", "baseline")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
-    for row in rows(front, most=most):
-        table.add_row(*row)
-    console = Console()
-    console.print(table, markup=False)
-    console.print("\n".join(summary_lines(front, most=most)), markup=False, highlight=False)
+    else:
+        print_text(front_text(front, most=None if show_all else MOST_ROWS))

@@ -8,7 +8,7 @@ import typer
 
 from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
 from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, check_output, note, print_json, print_text, warn
+from autosearch.cli.output import check_least, check_output, note, print_result, warn
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,11 +34,8 @@ def status(
         return
     from autosearch.cli.status import read_status, status_data, status_text
 
-    status_now = read_status(directory)
-    if as_json:
-        print_json(status_data(status_now))
-    else:
-        print_text(status_text(status_now))
+    standing = read_status(directory)
+    print_result(status_data(standing) if as_json else standing, status_text, as_json=as_json)
 
 
 def validate(

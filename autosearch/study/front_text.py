@@ -2,19 +2,11 @@
 
 import textwrap
 
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
-__all__ = [
-    "MOST_ROWS",
-    "columns",
-    "front_text",
-    "point_text",
-    "rows",
-    "spent_text",
-    "summary_lines",
-    "title",
-]
+__all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
 
 WIDTH = 100
 MOST_ROWS = 12
@@ -33,48 +25,33 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
 
     Args:
         front: what to show.
-        most: how many points at most; None for all.
+        most: how many points at most: the ends, the knee, and an even spread over cost; None for
+            all.
     """
-    names = columns(front)
+    shown = front.front if most is None else front.spread(most)
     for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
-        body = rows(front, most=most, room=room)
-        widths = column_widths([names, *body])
-        if sum(widths) + 2 * (len(names) - 1) <= WIDTH:
+        table = [_headings(front), *(_row(front, point, room) for point in shown)]
+        widths = column_widths(table)
+        if sum(widths) + 2 * (len(widths) - 1) <= WIDTH:
             break
-    table = align([names, ["-" * width for width in widths], *body], _is_name)
-    lines = [title(front), "", *table, "", *summary_lines(front, most=most)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    table.insert(1, ["-" * width for width in widths])
+    lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
+    return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
 
 
-def columns(front: Front) -> list[str]:
-    """The headings of the table's columns."""
-    names = ["steps"]
-    if (cost := _cost_column(front)) is not None:
-        names.append(cost.name)
+def _headings(front: Front) -> list[str]:
+    cost = _cost_column(front)
+    names = ["steps", *([] if cost is None else [cost.name])]
     names += ["recipe", "search", f"{front.quality.name} (95%)"]
     return [*names, *(axis.name for axis in _others(front)), "baseline", "its value", "gap (95%)"]
 
 
-def rows(front: Front, *, most: int | None = MOST_ROWS, room: int = _NAME_WIDTH) -> list[list[str]]:
-    """A row for each point of the front, cheapest first.
-
-    Args:
-        front: what to show.
-        most: how many points at most: the ends, the knee, and an even spread over cost; None for
-            all.
-        room: characters for a name.
-    """
-    return [_row(front, point, room) for point in _shown(front, most)]
-
-
-def summary_lines(front: Front, *, most: int | None = MOST_ROWS) -> list[str]:
+def _notes(front: Front, shown: list[Point]) -> list[str]:
     """What stands below the table: other points, reference, hypervolume, cost."""
-    shown = _shown(front, most)
-    lines = _reported(front, shown)
-    if not front.front:
-        lines.append("nothing on the front: no candidate has a result yet")
+    if front.front:
+        lines = [_GAP_NOTE, _KNEE_NOTE]
     else:
-        lines += [_GAP_NOTE, _KNEE_NOTE]
+        lines = ["nothing on the front: no candidate has a result yet"]
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
     if more := len(front.front) - len(shown):
@@ -109,7 +86,7 @@ def summary_lines(front: Front, *, most: int | None = MOST_ROWS) -> list[str]:
     return [*lines, _cost_line(front)]
 
 
-def title(front: Front) -> str:
+def _title(front: Front) -> str:
     """A line that says what was searched on which model, and how it was checked."""
     text = f"{front.study}: front of {', '.join(a.name for a in front.axes)} on {front.model}"
     if front.validated_on is not None:
@@ -130,10 +107,6 @@ def spent_text(spent: float, nominal: float) -> str:
     """What was executed, beside what it would be if nothing were reused or cut short."""
     text = f"{spent:,.0f} forward equivalents"
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
-
-
-def _shown(front: Front, most: int | None) -> list[Point]:
-    return front.front if most is None else front.spread(most)
 
 
 def _reported(front: Front, shown: list[Point]) -> list[str]:
@@ -187,10 +160,9 @@ def _cost_column(front: Front) -> Axis | None:
 def _gap(difference: float, half: float, theirs: float) -> str:
     """The difference in per cent of a baseline's value, or as it is where that means nothing."""
     if theirs > _LEAST_RATIO and -difference < theirs:
-        text, error = f"{100 * difference / theirs:+.0f}%", f"{100 * half / theirs:.0f}%"
-    else:
-        text, error = f"{difference:+.2g}", f"{half:.1g}"
-    return f"{text} ± {error}" if half > 0 else text
+        text, error = f"{100 * difference / theirs:+.0f}%", f" ± {100 * half / theirs:.0f}%"
+        return text + error * (half > 0)
+    return "+" * (difference >= 0) + with_error(difference, half)
 
 
 def _others(front: Front) -> list[Axis]:

@@ -98,7 +98,7 @@ def volumes(study: Study, *, most: int = 200) -> list[Growth]:
     By search values, in the order of the candidates' numbers; infeasible ones count as candidates
     and add nothing. Empty where :func:`study_hypervolume` has none.
     """
-    finished = [c for _, c in sorted(study.candidates.items()) if c.finished]
+    finished = [c for c in study.candidates.values() if c.finished]
     objectives = objectives_of(study)
     # Always at the end; before it, evenly.
     count = min(most, len(finished))

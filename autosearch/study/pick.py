@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autosearch.errors import UserError, unknown_name
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 from autosearch.text import number
 
 __all__ = ["Choice", "Speed", "choose", "pick", "speed"]

@@ -7,8 +7,9 @@ terminals.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.hypervolume import volumes
+from autosearch.study.point import Point
 from autosearch.study.ranking import objectives_of
 from autosearch.study.selection import SearchFront
 from autosearch.study.study import Study

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.recipe.describe import step_table
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import Speed, choose
+from autosearch.study.point import Point
 from autosearch.text import align, with_error
 
 __all__ = ["Recommendation", "recommend", "recommendation_data", "recommendation_text"]

@@ -77,7 +77,8 @@ def _worst_baselines(study: Study, objectives: list[Objective]) -> tuple[Array, 
         [measured objectives] values, and names; no names where there is no such objective or
         baseline.
     """
-    baselines = Ranking.of([c for c in study.feasible if c.kind == "baseline"], objectives)
+    named = (c for c in study.candidates.values() if c.kind == "baseline")
+    baselines = Ranking.of([c for c in named if c.status == "ok"], objectives)
     values = baselines.values[:, baselines.measured]
     if not values.size:
         return np.zeros(values.shape[1]), ()

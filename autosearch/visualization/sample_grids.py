@@ -16,8 +16,9 @@ from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.models.base import Model
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.front_text import point_text
+from autosearch.study.point import Point
 from autosearch.study.study import Study
 from autosearch.text import amount
 from autosearch.visualization.figures.samples import (

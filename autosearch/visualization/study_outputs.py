@@ -8,8 +8,9 @@ from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.problem import Problem
 from autosearch.export.recipe_json import write_recipe
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
+from autosearch.study.point import Point
 from autosearch.study.study import Study
 from autosearch.text import number, write_text
 from autosearch.visualization.figures import (

@@ -8,8 +8,9 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import pick
+from autosearch.study.point import Axis, Point
 
 Make = Callable[[dict[str, Any]], Front]
 

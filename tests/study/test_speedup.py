@@ -6,8 +6,9 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import choose, pick, speed
+from autosearch.study.point import Axis, Point
 
 
 def point(number: int, steps: int, name: str | None = None, **values: float) -> Point:

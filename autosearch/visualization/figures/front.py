@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.study.front import STEPS, Axis, Front
+from autosearch.study.front import Front
+from autosearch.study.point import STEPS, Axis
 from autosearch.visualization.figures.markers import SOFT
 from autosearch.visualization.figures.panel import draw_panel
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Point
 
 __all__ = [
     "FRONT",

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import (

@@ -12,8 +12,9 @@ from markupsafe import Markup
 from autosearch._version import __version__
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import choose
+from autosearch.study.point import Point
 from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
 from autosearch.text import write_text

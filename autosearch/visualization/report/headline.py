@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import Choice, Speed
+from autosearch.study.point import Point
 from autosearch.study.study import Study
 from autosearch.text import amount, amount_with_error
 
@@ -63,8 +64,7 @@ def headline(
         if volume["validated"] is not None:
             text += f", {volume['validated']:.4f} by validated ones"
         lines.append(
-            f"{text} (0 nothing, 1 the reference's quality at no cost; axes fixed before "
-            "the search)."
+            f"{text} (from 0 to 1, the reference's quality at the least cost of a baseline)."
         )
     return lines
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autosearch.study.front import Axis, Front, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import Speed
+from autosearch.study.point import Axis, Point
 from autosearch.text import amount, amount_with_error
 
 __all__ = ["Cell", "Row", "Table", "more_table", "point_table"]

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.recipe.describe import step_table, summary
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
 from autosearch.study.front_text import point_text
+from autosearch.study.point import Point
 from autosearch.visualization.figures import recipe_figure
 from autosearch.visualization.figures.recipe import WORDS
 from autosearch.visualization.report.inline import inline_svg

@@ -12,7 +12,8 @@ from PIL import Image
 
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.study.front import Front, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Point
 from autosearch.study.study import Study
 from autosearch.visualization.figures import scatter_picture
 from autosearch.visualization.sample_grids import compared_plans, sample_panels

@@ -91,14 +91,15 @@ def test_a_front_marks_what_was_measured(tmp_path) -> None:
         where="test",
     )
     study = run_study(experiment, tmp_path / "study", resume=False, progress=Progress())
-    table = Front.of(study).to_dict()
+    front = Front.of(study)
+    table = front.to_dict()
     named = {point["baseline"]: point for point in table["baselines"]}
     gated, plain = named["ddim+fbc:0.2@6"]["values"]["macs"], named["ddim@6"]["values"]["macs"]
     assert gated["measured"] is True
     assert gated["ci"][0] < gated["validated"] < gated["ci"][1]
     assert gated["validated"] < plain["validated"]
     assert "measured" not in plain
-    text = front_text(table)
+    text = front_text(front)
     assert MEASURED_NOTE in text
     assert "~  " in text
     # The budget counts bounds, and what was executed is less.
