@@ -16,7 +16,7 @@ _LEAST_NAME = 8
 _LEAST_RATIO = 1e-9
 
 MEASURED_NOTE = "~: measured, where each sample decides what it computes; the plan gives a bound"
-_GAP_NOTE = "gap: to the best baseline at the same or nearest cost; interval from the same noise"
+_BASELINE_NOTE = "baseline: the best at the same or nearest cost; intervals from the same noise"
 _KNEE_NOTE = "*: the knee; beyond it, little of one objective costs much of another"
 
 
@@ -43,13 +43,19 @@ def _headings(front: Front) -> list[str]:
     cost = _cost_column(front)
     names = ["steps", *([] if cost is None else [cost.name])]
     names += ["recipe", "search", f"{front.quality.name} (95%)"]
-    return [*names, *(axis.name for axis in _others(front)), "baseline", "its value", "gap (95%)"]
+    return [
+        *names,
+        *(axis.name for axis in _others(front)),
+        "baseline",
+        "its value",
+        "against it (95%)",
+    ]
 
 
 def _notes(front: Front, shown: list[Point]) -> list[str]:
     """What stands below the table: other points, reference, hypervolume, cost."""
     if front.front:
-        lines = [_GAP_NOTE, _KNEE_NOTE]
+        lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
         lines = ["nothing on the front: no candidate has a result yet"]
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
@@ -142,8 +148,8 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
     low, high = versus.interval or (0.0, 0.0)
-    gap = _gap(versus.difference, (high - low) / 2, theirs)
-    return [*cells, _cut(versus.baseline.name, room), number(theirs), gap]
+    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
 
 
 def _exact(point: Point, name: str) -> str:
@@ -157,7 +163,7 @@ def _cost_column(front: Front) -> Axis | None:
     return None if steps and all(p.value("nfe") == p.steps for p in front.front) else cost
 
 
-def _gap(difference: float, half: float, theirs: float) -> str:
+def _relative(difference: float, half: float, theirs: float) -> str:
     """The difference in per cent of a baseline's value, or as it is where that means nothing."""
     if theirs > _LEAST_RATIO and -difference < theirs:
         text, error = f"{100 * difference / theirs:+.0f}%", f" ± {100 * half / theirs:.0f}%"

@@ -232,19 +232,15 @@ def _pick_named(front: Front, choice: str) -> Point:
 
 
 def _pick_id(front: Front, number: int) -> Point:
-    for point in front.points:
-        if point.id == number:
-            if point.on_front:
-                return point
-            if point.folded:
-                below = ", ".join(front.folded_below)
-                raise UserError(f"--pick {number}: not on the front, worse than {below}")
-            if point.overtaken_by is None:
-                raise UserError(f"--pick {number}: not on the front any more; pick another")
-            raise UserError(
-                f"--pick {number}: not on the front any more, overtaken by "
-                f"{point.overtaken_by}; pick {point.overtaken_by}"
-            )
+    point = next((point for point in front.points if point.id == number), None)
+    if point is not None and point.on_front:
+        return point
+    if point is not None:
+        off, other = "not on the front any more", point.overtaken_by
+        if point.folded:
+            off, other = f"worse than {', '.join(front.folded_below)}", None
+        by = "; pick another" if other is None else f", overtaken by {other}; pick {other}"
+        raise UserError(f"--pick {number}: {off}{by}")
     ids = [point.id for point in front.front]
     close = min(ids, key=lambda other: abs(other - number))
     listed = ", ".join(map(str, ids[:12])) + (", ..." if len(ids) > 12 else "")

@@ -38,10 +38,13 @@ def draw_panel(axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True)
     shown = [point for family in grouped for point in family.points]
     set_scales(axes, front.shown, x, y, cost=front.cost, reference=front.reference_value(y.name))
     _front(axes, front, x, y)
-    _overtaken(axes, front.overtaken, x, y)
+    rings: dict[str, Any] = {"mfc": "none", "ls": "none"}
+    if front.overtaken:
+        rings |= {"mec": FRONT, "ms": 8, "label": "overtaken"}
+        axes.plot(*_xy(front.overtaken, x, y), "o", zorder=3, **rings)
     if front.knee is not None:
-        ring = {"mfc": "none", "mec": REFERENCE, "mew": 1.6, "ls": "none"}
-        axes.plot(*_xy([front.knee], x, y), "o", ms=15, zorder=4.5, label="knee", **ring)
+        rings |= {"mec": REFERENCE, "ms": 15, "label": "knee"}
+        axes.plot(*_xy([front.knee], x, y), "o", zorder=4.5, **rings)
     if others:
         axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
     for family in grouped:
@@ -120,46 +123,22 @@ def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
         axes.annotate(point.name, place, **offset, fontsize=8, color=FRONT, zorder=6)
 
 
-def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
-    if points:
-        axes.plot(
-            *_xy(points, x, y),
-            "o",
-            mfc="none",
-            mec=FRONT,
-            ms=8,
-            ls="none",
-            zorder=3,
-            label="overtaken",
-        )
-
-
 def _reference(axes: Any, front: Front, y: Axis) -> None:
     """A dashed line with its label; only the label where a log axis cannot show the value."""
     level = front.reference_value(y.name)
     if level is None or front.reference is None:
         return
     text = f"reference {front.reference.recipe}: {level:.3g}"
-    place: tuple[float, float] = (0.01, level)
-    coordinates: Any = ("axes fraction", "data")
+    place, y_place = (0.01, level), "data"
     if axes.get_yscale() == "log" and level <= 0:
-        text, place, coordinates = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
+        text, place, y_place = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
     else:
         axes.axhline(level, color=REFERENCE, ls="--", lw=1.2, zorder=1)
-    axes.annotate(
-        text,
-        place,
-        xycoords=coordinates,
-        xytext=(0, 3),
-        textcoords="offset points",
-        color=REFERENCE,
-        fontsize=9,
-    )
+    style = {"xytext": (0, 3), "textcoords": "offset points", "color": REFERENCE, "fontsize": 9}
+    axes.annotate(text, place, xycoords=("axes fraction", y_place), **style)
 
 
 def _errors(points: Sequence[Point], axis: Axis) -> Any:
     """[2, N] distances to the ends of the intervals, none for exact values."""
-    lows = [point.value(axis.name) - point.interval(axis.name)[0] for point in points]
-    highs = [point.interval(axis.name)[1] - point.value(axis.name) for point in points]
-    errors = np.maximum(np.array([lows, highs]), 0.0)
-    return errors if errors.any() else None
+    halves = np.array([point.half_width(axis.name) for point in points])
+    return np.stack([halves, halves]) if halves.any() else None

@@ -51,32 +51,25 @@ def cost_rows(front: Front, study: Study) -> Pairs:
     """Candidates and forward equivalents, paid and saved."""
     cost = front.spending
     executed, nominal = cost["forward_equivalents"], cost["forward_equivalents_nominal"]
+    saved, avoided = nominal - executed, cost["duplicates_avoided"]
+    average = study.nominal / max(1, len(study.candidates))
+    worth = f", about {avoided * average:,.0f} forward equivalents more" if avoided else ""
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
         ("candidates with a result", f"{cost['candidates']:,}, {baselines:,} of them baselines"),
         ("infeasible", f"{cost['infeasible']:,}, {cost['failed']:,} of them failed evaluations"),
         ("forward equivalents executed", f"{executed:,.0f}"),
         ("the same without any reuse", f"{nominal:,.0f}"),
-        ("saved by reuse", _share(nominal - executed, nominal)),
+        ("saved by reuse", f"{saved:,.0f} ({100 * saved / nominal:.0f}%)" if nominal else "0"),
+        ("duplicates avoided", f"{avoided:,}{worth}"),
     ]
-    avoided = cost["duplicates_avoided"]
-    average = study.nominal / max(1, len(study.candidates))
-    worth = f", about {avoided * average:,.0f} forward equivalents more" if avoided else ""
-    rows.append(("duplicates avoided", f"{avoided:,}{worth}"))
-    rows += [
-        (f"of these for: {what}", f"{spent:,.0f} of the budget")
-        for what, spent in study.overheads.items()
-        if spent
-    ]
+    for what, spent in study.overheads.items():
+        if spent:
+            rows.append((f"of these for: {what}", f"{spent:,.0f} of the budget"))
     if latency := front.latency:
-        rows.append(
-            (
-                "predicted latencies",
-                f"off by {100 * latency['median_error']:.0f}% in the median, "
-                f"{100 * latency['largest_error']:.0f}% at most "
-                f"({latency['measured']} measured alone)",
-            )
-        )
+        median, largest = (100 * latency[f"{kind}_error"] for kind in ("median", "largest"))
+        text = f"off by {median:.0f}% in the median, {largest:.0f}% at most"
+        rows.append(("predicted latencies", f"{text} ({latency['measured']} measured alone)"))
     return rows
 
 
@@ -92,21 +85,18 @@ def seed_rows(front: Front, study: Study) -> Pairs:
     """Seeds and numbers of samples, of the search and of fresh noise."""
     experiment, (seed, samples) = study.experiment, front.searched_on
     noise = {"common": "the same for all candidates", "fresh": "each candidate its own"}
-    rows = [
-        ("search", f"{samples:,} samples, seed {seed}"),
-        ("its noise", noise[experiment.noise]),
-    ]
-    if front.validated_on is None:
-        rows.append(("fresh noise", "not validated yet"))
-    else:
+    searched, fresh = f"{samples:,} samples, seed {seed}", "not validated yet"
+    if front.validated_on is not None:
         seed, samples = front.validated_on
-        fresh = f"{samples:,} samples, seed {seed}"
-        rows.append(("fresh noise", f"{fresh}; its stream never meets the search's"))
-    rows.append(("algorithm", str(experiment.algorithm["name"])))
-    rows.append(("order", experiment.order))
-    if front.stopped:
-        rows.append(("ended by", front.stopped))
-    return rows
+        fresh = f"{samples:,} samples, seed {seed}; its stream never meets the search's"
+    rows = [
+        ("search", searched),
+        ("its noise", noise[experiment.noise]),
+        ("fresh noise", fresh),
+        ("algorithm", str(experiment.algorithm["name"])),
+        ("order", experiment.order),
+    ]
+    return [*rows, ("ended by", front.stopped)] if front.stopped else rows
 
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
@@ -128,7 +118,3 @@ def _shipped(study: Study, overrides: list[str]) -> str | None:
         except UserError:  # overrides that another experiment has no place for
             continue
     return None
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part:,.0f} ({100 * part / whole:.0f}%)" if whole else "0"

@@ -40,8 +40,9 @@ def headline(
         return ["Nothing is on the front yet: no candidate has a result."]
     count = len(front.front)
     named = sum(point.baseline is not None for point in front.front)
+    words = f"{named} named baseline{'s' if named > 1 else ''}"
     made = {0: "all found by the search", count: "all of them named baselines"}.get(
-        named, f"{count - named} of them found by the search, {named} named {_plural(named)}"
+        named, f"{count - named} of them found by the search, {words}"
     )
     lines = [f"{count} recipes on the front of {names}, {made}."]
     if front.validated_on is not None:
@@ -67,10 +68,6 @@ def headline(
             f"{text} (from 0 to 1, the reference's quality at the least cost of a baseline)."
         )
     return lines
-
-
-def _plural(count: int) -> str:
-    return "baseline" if count == 1 else "baselines"
 
 
 def _knee(front: Front, point: Point, speed: Speed | None) -> str:
