@@ -38,9 +38,9 @@ def front(
         return
     chosen = recommend(shown, pick)
     if as_json:
-        print_json(recommendation_data(shown, chosen))
+        print_json(recommendation_data(chosen))
     else:
-        print_text(recommendation_text(shown, chosen, directory=str(directory)))
+        print_text(recommendation_text(chosen, directory=str(directory)))
 
 
 def print_front(front: "Front", *, as_json: bool = False, show_all: bool = False) -> None:

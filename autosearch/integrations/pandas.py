@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from autosearch.errors import missing
 from autosearch.study.front import Front
 from autosearch.study.ranking import Ranking, objectives_of
-from autosearch.study.selection import selection
-from autosearch.study.study import Candidate, Estimates, Study
+from autosearch.study.study import Estimates, Study
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
 __all__ = ["study_frame"]
+
+# Columns that a candidate has under the same names.
+_OWN = ("id", "kind", "name", "status", "reason", "nominal", "seconds", "duplicates")
 
 
 def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
@@ -60,40 +62,22 @@ def _rows(study: Study) -> list[dict[str, Any]]:
     points = {point.id: point for point in [*front.baselines, *front.points]}
     searched = Ranking.of(study.feasible, objectives_of(study))
     search_front = {searched.candidates[i].id for i in searched.front()}
-    fresh = front.validated_on
-    chosen = {c.id for c in selection(study)}
     rows = []
     for number, candidate in sorted(study.candidates.items()):
-        validated = study.validated(candidate, fresh) if fresh and number in chosen else None
-        point = points.get(number)
+        point, recipe = points.get(number), study.recipe(candidate)
         rows.append(
             {
-                **_plain(study, candidate),
+                **{name: getattr(candidate, name) for name in _OWN},
+                "steps": len(recipe.steps),
+                "forward_equivalents": candidate.executed,
+                "recipe": json.dumps(recipe.to_dict()),
                 "on_front": point is not None and point.on_front,
                 "search_front": number in search_front,
                 "overtaken_by": None if point is None else point.overtaken_by,
-                **_values(candidate.values, validated or {}),
+                **_values(candidate.values, front.fresh.get(number, {})),
             }
         )
     return rows
-
-
-def _plain(study: Study, candidate: Candidate) -> dict[str, Any]:
-    """What a candidate is and what it cost."""
-    recipe = study.recipe(candidate)
-    return {
-        "id": candidate.id,
-        "kind": candidate.kind,
-        "name": candidate.name,
-        "status": candidate.status,
-        "reason": candidate.reason,
-        "steps": len(recipe.steps),
-        "forward_equivalents": candidate.executed,
-        "nominal": candidate.nominal,
-        "seconds": candidate.seconds,
-        "duplicates": candidate.duplicates,
-        "recipe": json.dumps(recipe.to_dict()),
-    }
 
 
 def _values(searched: Estimates, validated: Estimates) -> dict[str, float]:

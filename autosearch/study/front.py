@@ -36,6 +36,7 @@ class Front:
         searched_on: seed and samples of the search.
         validated_on: seed and samples of the validation that counts; None before.
         noise: ``common`` where all candidates of the search saw the same, else ``fresh``.
+        fresh: estimates on fresh noise of all candidates that are validated together, by number.
         spending: what the study spent, by name.
         latency: how far predicted latencies are from measured ones; empty where none were.
         stopped: why the search ended.
@@ -53,6 +54,7 @@ class Front:
     searched_on: Noise = (0, 0)
     validated_on: Noise | None = None
     noise: str = "common"
+    fresh: Mapping[int, Estimates] = field(default_factory=dict)
     spending: Mapping[str, Any] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     stopped: str | None = None
@@ -118,6 +120,7 @@ class Front:
             searched_on=(experiment.seed, experiment.samples),
             validated_on=noise,
             noise=experiment.noise,
+            fresh=fresh,
             spending=_spending(study),
             latency=_latency(study, searched.selection if study.timings else ()),
             stopped=study.stops[-1] if study.stops else None,

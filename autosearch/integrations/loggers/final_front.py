@@ -1,4 +1,4 @@
-"""The front that a run left, for loggers: made when the first of them asks."""
+"""The front that a run left, for loggers; drawn when the first of them asks."""
 
 import threading
 from pathlib import Path
@@ -16,23 +16,16 @@ class FinalFront:
     """Table, text, numbers and picture of a front; safe to ask from several threads.
 
     Attributes:
+        front: the front itself.
         step: the number of the last candidate.
     """
 
     def __init__(self, study: Study, directory: Path) -> None:
+        self.front = Front.of(study)
         self.step = max(study.candidates, default=0)
-        self._study = study
         self._path = directory / "front.png"
-        self._lock = threading.RLock()
-        self._front: Front | None = None
+        self._lock = threading.Lock()
         self._drawn = False
-
-    @property
-    def front(self) -> Front:
-        """The front itself."""
-        with self._lock:
-            self._front = self._front or Front.of(self._study)
-            return self._front
 
     @property
     def table(self) -> dict[str, Any]:
@@ -47,13 +40,13 @@ class FinalFront:
     @property
     def picture(self) -> Path | None:
         """The study's ``front.png``; None where nothing is on the front."""
+        if not self.front.front:
+            return None
         with self._lock:
-            if not self.front.front:
-                return None
             if not self._drawn:
                 save_figure(front_figure(self.front), self._path)
                 self._drawn = True
-            return self._path
+        return self._path
 
     @property
     def columns(self) -> list[str]:
