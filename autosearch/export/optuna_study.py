@@ -171,13 +171,13 @@ def _constraints(study: Study, candidate: Candidate) -> list[float]:
 def _attributes(study: Study, candidate: Candidate, front: Front) -> dict[str, Any]:
     """Whatever else there is to know, as the dashboard shows it."""
     recipe = study.recipe(candidate)
-    on_front = {point.id: point.on_front for point in front.points}
+    point = front.by_number.get(candidate.id)
     attributes: dict[str, Any] = {
         "name": candidate.name or f"#{candidate.id}",
         "candidate": candidate.id,
         "baseline": candidate.name,
         "reason": candidate.reason,
-        "on_front": on_front.get(candidate.id),
+        "on_front": None if point is None else point.on_front,
         "steps": len(recipe.steps),
         "times": " ".join(f"{step.time:g}" for step in recipe.steps),
         "orders": " ".join(str(step.order) for step in recipe.steps),

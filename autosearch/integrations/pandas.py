@@ -59,12 +59,11 @@ def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
 
 def _rows(study: Study) -> list[dict[str, Any]]:
     front = Front.of(study)
-    points = {point.id: point for point in [*front.baselines, *front.points]}
     searched = Ranking.of(study.feasible, objectives_of(study))
     search_front = {searched.candidates[i].id for i in searched.front()}
     rows = []
     for number, candidate in sorted(study.candidates.items()):
-        point, recipe = points.get(number), study.recipe(candidate)
+        point, recipe = front.by_number.get(number), study.recipe(candidate)
         rows.append(
             {
                 **{name: getattr(candidate, name) for name in _OWN},

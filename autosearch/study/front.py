@@ -127,6 +127,16 @@ class Front:
         )
 
     @property
+    def title(self) -> str:
+        """What was searched, on which model."""
+        return self.study if self.study == self.model else f"{self.study} on {self.model}"
+
+    @cached_property
+    def by_number(self) -> dict[int, Point]:
+        """:attr:`points` by their numbers."""
+        return {point.id: point for point in self.points}
+
+    @property
     def cost(self) -> Axis | None:
         """The first objective that a plan declares."""
         declared = (a for a in self.axes if a.name == STEPS or not objective(a.name).needs)

@@ -232,7 +232,7 @@ def _pick_named(front: Front, choice: str) -> Point:
 
 
 def _pick_id(front: Front, number: int) -> Point:
-    point = next((point for point in front.points if point.id == number), None)
+    point = front.by_number.get(number)
     if point is not None and point.on_front:
         return point
     if point is not None:

@@ -22,7 +22,7 @@ _READING = (
 )
 
 
-def front_figure(front: Front, *, narrow: bool = False) -> Any:
+def front_figure(front: Front, *, narrow: bool = False, hover: bool = False) -> Any:
     """A matplotlib figure, 1200 x 800 pixels: a panel for each pair of objectives.
 
     One objective gives a strip by number of steps, two one panel, three or more all pairs.
@@ -30,6 +30,7 @@ def front_figure(front: Front, *, narrow: bool = False) -> Any:
     Args:
         front: of a study.
         narrow: whether panels stand below each other in a picture that is 420 pixels wide.
+        hover: whether unseen marks, ``point-ID``, stand where a page says what a point is.
     """
     from matplotlib.figure import Figure
 
@@ -41,14 +42,14 @@ def front_figure(front: Front, *, narrow: bool = False) -> Any:
     size = (4.2, 3.6 * rows + 1.2) if narrow else (12, 8)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for i, (x, y) in enumerate(panels):
-        draw_panel(
-            grid[i // columns][i % columns], front, x, y, names=len(panels) == 1 and not narrow
-        )
-    for i in range(len(panels), rows * columns):
-        grid[i // columns][i % columns].set_axis_off()
+    names = len(panels) == 1 and not narrow
+    for axes, pair in itertools.zip_longest(grid.flat, panels):
+        if pair is None:
+            axes.set_axis_off()
+        else:
+            draw_panel(axes, front, *pair, names=names, hover=hover)
     _title(figure, front, narrow=narrow)
-    _legend(figure, grid, apart=len(panels) > 1 or narrow, columns=2 * columns)
+    _legend(figure, grid, apart=not names, columns=2 * columns)
     return figure
 
 
@@ -102,10 +103,8 @@ def pairs(front: Front) -> list[tuple[Axis, Axis]]:
 
 
 def _title(figure: Any, front: Front, *, narrow: bool) -> None:
-    text = front.study if front.study == front.model else f"{front.study} on {front.model}"
-    if front.validated_on is None:
-        text += ", not validated yet"
-    else:
-        text += f", validated on {front.validated_on[1]} fresh samples"
+    text = f"{front.title}, not validated yet"
+    if front.validated_on is not None:
+        text = f"{front.title}, validated on {front.validated_on[1]} fresh samples"
     lines = textwrap.fill(text, 48 if narrow else 120)
     figure.suptitle(lines, parse_math=False, fontsize=10 if narrow else 12)

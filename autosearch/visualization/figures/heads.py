@@ -1,7 +1,7 @@
 """The picture of attention heads: layers by heads, coloured by how much each helps."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,27 +119,27 @@ def heads_figure(gains: HeadGains) -> Any:
 def _table(gains: HeadGains, part: Mapping[str, Gain]) -> Array:
     """[layers, heads], not a number where a head was not tried or there is none."""
     table = np.full((len(gains.layers), max(gains.layers.values())), np.nan)
-    for i, (site, count) in enumerate(gains.layers.items()):
-        for head in range(count):
-            found = part.get(f"{site}:{head}")
-            if found is not None:
-                table[i, head] = found.value
+    for i, head, name in _heads(gains):
+        if name in part:
+            table[i, head] = part[name].value
     return table
 
 
 def _marks(axes: Any, gains: HeadGains, part: Mapping[str, Gain]) -> None:
     from matplotlib.patches import Rectangle
 
+    for i, head, name in _heads(gains):
+        if name in part and part[name].clear:
+            axes.plot(head, i, "o", mfc=_DOT, mec=_FRAME, ms=5)
+        if name in gains.chosen:
+            corner = (head - 0.46, i - 0.46)
+            axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=_FRAME, lw=2))
+
+
+def _heads(gains: HeadGains) -> Iterator[tuple[int, int, str]]:
+    """The row of each head's layer, its number in it, and its name."""
     for i, (site, count) in enumerate(gains.layers.items()):
-        for head in range(count):
-            name = f"{site}:{head}"
-            if name in part and part[name].clear:
-                axes.plot(head, i, "o", mfc=_DOT, mec=_FRAME, ms=5)
-            if name in gains.chosen:
-                frame = Rectangle(
-                    (head - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=_FRAME, lw=2
-                )
-                axes.add_patch(frame)
+        yield from ((i, head, f"{site}:{head}") for head in range(count))
 
 
 def _layers(names: Iterable[str]) -> dict[str, int]:

@@ -24,7 +24,9 @@ __all__ = ["draw_panel"]
 _MOST_NUMBERS = 20
 
 
-def draw_panel(axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True) -> None:
+def draw_panel(
+    axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True, hover: bool = False
+) -> None:
     """Draw on matplotlib axes.
 
     Args:
@@ -33,6 +35,7 @@ def draw_panel(axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True)
         x: the objective across.
         y: the objective up.
         names: whether families of baselines are named at the right.
+        hover: whether unseen marks stand where a page says what a point is.
     """
     grouped, others = families(front)
     shown = [point for family in grouped for point in family.points]
@@ -54,8 +57,7 @@ def draw_panel(axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True)
         for family in grouped:
             _join(axes, family, costs, x, y)
     _reference(axes, front, y)
-    for point in front.shown:
-        # Unseen: where a page says what the point is.
+    for point in front.shown if hover else ():
         place = [point.value(x.name)], [point.value(y.name)]
         axes.plot(*place, "o", ms=16, alpha=0, zorder=10, gid=f"point-{point.id}")
     axes.set_xlabel(x.label)

@@ -98,7 +98,7 @@ def _context(
     others = [point for point in front.ordered(front.baselines) if point.id not in ids]
     environment_title, environment = environment_rows(study)
     return {
-        "title": _title(front),
+        "title": front.title,
         "objectives": [axis.label for axis in front.axes],
         "headline": headline(front, study, chosen, speed),
         "todo": unfinished(study),
@@ -121,10 +121,6 @@ def _context(
         "directory": str(directory),
         "version": __version__,
     }
-
-
-def _title(front: Front) -> str:
-    return front.study if front.study == front.model else f"{front.study} on {front.model}"
 
 
 def _problem(directory: Path, study: Study, *, wanted: bool) -> tuple[Problem | None, list[str]]:

@@ -23,7 +23,7 @@ def front_pictures(front: Front) -> dict[str, Markup]:
     )
     return {
         width: inline_svg(
-            front_figure(front, narrow=width == "narrow"),
+            front_figure(front, narrow=width == "narrow", hover=True),
             name=f"front-{width}",
             label=label,
             titles=titles,
