@@ -9,6 +9,7 @@ from typing import Any
 from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.point import STEPS, Axis
+from autosearch.text import writing
 from autosearch.visualization.figures.markers import SOFT
 from autosearch.visualization.figures.panel import draw_panel
 
@@ -86,12 +87,8 @@ def save_figure(figure: Any, path: Path) -> None:
         UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
     """
     check_suffix(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         figure.savefig(path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot write: {reason}; give another path") from None
 
 
 def pairs(front: Front) -> list[tuple[Axis, Axis]]:
