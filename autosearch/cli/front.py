@@ -44,7 +44,7 @@ def front(
 
 
 def print_front(front: "Front", *, as_json: bool = False, show_all: bool = False) -> None:
-    """The front as JSON, or as a table of at most a dozen points unless all are asked for."""
+    """Print a front as JSON, or as a table of a dozen points unless all are asked for."""
     from autosearch.study.front_text import MOST_ROWS, front_text
 
     if as_json:

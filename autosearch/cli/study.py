@@ -111,7 +111,7 @@ def plot(
 
 
 def _plan_figure(directory: Path, study: "Study", front: "Front", choice: str) -> Any:
-    """Steps across, sites down: what the chosen recipe does at each."""
+    """The picture of the recipe that a choice names: steps across, sites down."""
     from autosearch.study.pick import pick
     from autosearch.visualization.study_outputs import plan_figure, study_problem
 

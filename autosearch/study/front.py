@@ -74,9 +74,9 @@ class Front:
             pool = searched.ranking
         else:
             values = ((c, study.validated(c, noise)) for c in searched.selection)
-            fresh = {c.id: found for c, found in values if found}
-            known = [c for c in searched.selection if c.id in fresh]
-            pool = Ranking.of(known, objectives_of(study), lambda c: fresh[c.id])
+            fresh = {c.id: estimates for c, estimates in values if estimates}
+            validated = [c for c in searched.selection if c.id in fresh]
+            pool = Ranking.of(validated, objectives_of(study), lambda c: fresh[c.id])
         best = {pool.candidates[members[0]].id for members in pool.per_cost()}
         on_front = {pool.candidates[i].id for i in pool.front()}
         shown = {searched.ranking.candidates[i].id for i in searched.ranking.front()}
@@ -252,8 +252,8 @@ class Front:
 
     def reference_value(self, name: str) -> float | None:
         """The reference's value of an objective, where it was measured."""
-        found = None if self.reference is None else self.reference.values.get(name)
-        return None if found is None else found.value
+        estimate = None if self.reference is None else self.reference.values.get(name)
+        return None if estimate is None else estimate.value
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as ``autosearch front --json`` prints it and ``front.json`` holds it."""
@@ -316,10 +316,11 @@ def _estimate_data(estimate: Estimate) -> dict[str, Any]:
 
 
 def _reference(study: Study) -> Reference | None:
-    if (known := study.reference) is None:
+    record = study.reference
+    if record is None:
         return None
-    values = estimates_from_record(known["values"])
-    return Reference(known["recipe"], known["source"], known["samples"], values)
+    values = estimates_from_record(record["values"])
+    return Reference(record["recipe"], record["source"], record["samples"], values)
 
 
 def _latency(study: Study, candidates: Sequence[Candidate]) -> dict[str, float]:

@@ -118,8 +118,8 @@ def spent_text(spent: float, nominal: float) -> str:
 def _reported(front: Front, shown: list[Point]) -> list[str]:
     """What was measured besides the objectives, side by side: one quality alone may mislead."""
     objectives = {axis.name for axis in front.axes}
-    known = dict.fromkeys(name for point in shown for name in point.names)
-    names = [name for name in known if name not in objectives]
+    everything = dict.fromkeys(name for point in shown for name in point.names)
+    names = [name for name in everything if name not in objectives]
     if not names:
         return []
     cells = [

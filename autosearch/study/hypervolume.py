@@ -27,10 +27,10 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, dict[
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
     largest declared cost of a baseline), on a log axis where both are positive. Where the
-    baselines do not span an axis (costs within a factor of two; a reference no better than
-    ``ddim``), it goes on for a factor of ten beyond them, so that better points still count.
-    ``floor`` is the reference's standard error. Fixed before the first search candidate. Needs a
-    feasible baseline.
+    baselines do not span an axis (one or two costs within a factor of two; a reference no better
+    than ``ddim``), it goes on for a factor of ten beyond them, so that better points still count.
+    ``floor``, the reference's standard error, stands in the record for its readers. Fixed before
+    the first search candidate. Needs a feasible baseline.
     """
     baselines = [c for c in study.feasible if c.kind == "baseline"]
     reference = _reference_estimates(study)
@@ -42,10 +42,9 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, dict[
             worst, best = _declared_ends(objective, baselines)
         log = min(worst, best) > 0
         axes[objective.name] = {"zero": best, "one": worst, "log": log}
-        known = reference.get(objective.name) if objective.needs else None
-        error = 0.0 if known is None else known.standard_error
-        if log and error and objective.direction == "minimize":
-            axes[objective.name]["floor"] = error
+        if log and objective.needs and objective.direction == "minimize":
+            error = reference[objective.name].standard_error if objective.name in reference else 0.0
+            axes[objective.name] |= {"floor": error} if error else {}
     return axes
 
 
@@ -126,7 +125,7 @@ def _declared_ends(objective: Objective, baselines: Sequence[Candidate]) -> tupl
     values = [c.values[objective.name].value for c in baselines]
     worst, best = _ends(objective, values)
     low, high = min(values), max(values)
-    if high >= 2 * low if low > 0 else high > low:
+    if len(set(values)) > 2 or (high >= 2 * low if low > 0 else high > low):
         return worst, best
     up = objective.direction == "maximize"
     return _beyond(worst, best, larger=not up), _beyond(best, worst, larger=up)

@@ -26,8 +26,7 @@ class Axis:
     @classmethod
     def of(cls, name: str) -> "Axis":
         """The axis of an objective by its name."""
-        found = objective(name)
-        return cls(name, found.direction, found.unit)
+        return cls(name, objective(name).direction, objective(name).unit)
 
     @property
     def label(self) -> str:

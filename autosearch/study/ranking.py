@@ -35,8 +35,8 @@ def non_dominated(points: Array) -> list[int]:
 @functools.cache
 def objective(name: str) -> Objective:
     """An objective by its name; looked up once, since installed packages take milliseconds."""
-    found: Objective = find(name)()
-    return found
+    one: Objective = find(name)()
+    return one
 
 
 def objectives_of(study: Study) -> list[Objective]:
@@ -116,7 +116,7 @@ class Ranking:
         groups = self.cost_groups()
         columns = self.measured or list(range(len(self.objectives)))
         ids = np.array([c.id for c in self.candidates])
-        found = []
+        members = []
         for group in np.unique(groups):
             rows = np.flatnonzero(groups == group)
             values = self.values[rows][:, columns]
@@ -125,8 +125,8 @@ class Ranking:
                 for rank, front in enumerate(NonDominatedSorting().do(values)):
                     ranks[front] = rank
             order = np.lexsort((ids[rows], *values.T[::-1], ranks))
-            found.append([int(i) for i in rows[order]])
-        return found
+            members.append([int(i) for i in rows[order]])
+        return members
 
     def dominator(self, row: int) -> int | None:
         """The number of the candidate that dominates one: the best in the first objective."""

@@ -143,7 +143,7 @@ def _search_text(study: Study, front: Front, name: str) -> str:
 
 
 def _reference(model: Model) -> list[Panel]:
-    """The reference's rows where they are samples themselves."""
+    """A panel of the reference's samples, for models whose features are samples themselves."""
     rows = model.reference.get("features")
     if rows is None or rows.shape[1:] != model.denoiser.sample_shape:
         return []

@@ -55,7 +55,7 @@ def front_figure(front: Front, *, narrow: bool = False, hover: bool = False) -> 
 
 
 def _legend(figure: Any, grid: Any, *, apart: bool, columns: int) -> None:
-    """In the panel; with several panels in an empty place of the grid, or below them."""
+    """Put the legend into a single panel; of several, into an empty place or below them."""
     handles, labels = grid[0][0].get_legend_handles_labels()
     if not handles:
         return
@@ -70,7 +70,7 @@ def _legend(figure: Any, grid: Any, *, apart: bool, columns: int) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse what matplotlib would guess at.
+    """Refuse a suffix that names none of the formats that pictures are written in.
 
     Raises:
         UserError: naming the three suffixes.
@@ -92,7 +92,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def pairs(front: Front) -> list[tuple[Axis, Axis]]:
-    """(x, y) of each panel of a picture: cost across, quality up."""
+    """The objectives (x, y) of each panel of a picture: a cost stands across, a quality up."""
     order = [axis for axis in front.axes if axis != front.cost]
     if front.cost is not None:
         order.append(front.cost)

@@ -117,7 +117,7 @@ def heads_figure(gains: HeadGains) -> Any:
 
 
 def _table(gains: HeadGains, part: Mapping[str, Gain]) -> Array:
-    """[layers, heads], not a number where a head was not tried or there is none."""
+    """Gains as an array [layers, heads], not a number where a head was not tried."""
     table = np.full((len(gains.layers), max(gains.layers.values())), np.nan)
     for i, head, name in _heads(gains):
         if name in part:
@@ -144,28 +144,28 @@ def _heads(gains: HeadGains) -> Iterator[tuple[int, int, str]]:
 
 def _layers(names: Iterable[str]) -> dict[str, int]:
     """Sites in their own order, ``block.10`` after ``block.9``, and the heads up to the last."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in names:
         site, _, head = name.rpartition(":")
-        found[site] = max(found.get(site, 0), int(head) + 1)
+        counts[site] = max(counts.get(site, 0), int(head) + 1)
 
     def order(site: str) -> list[tuple[int, str]]:
         parts = re.split(r"(\d+)", site)
         return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
-    return {site: found[site] for site in sorted(found, key=order)}
+    return {site: counts[site] for site in sorted(counts, key=order)}
 
 
 def _alike(candidates: Sequence[Candidate], best: Candidate) -> dict[frozenset[str], Candidate]:
     """By their heads, the candidates that are like the best in all else."""
     outer, own, _ = _parts(best)
-    found = {}
+    alike = {}
     for candidate in candidates:
         mine, numbers, heads = _parts(candidate)
         # Without heads, their scale and strength mean nothing.
         if mine == outer and (numbers == own or not heads):
-            found[heads] = candidate
-    return found
+            alike[heads] = candidate
+    return alike
 
 
 def _parts(candidate: Candidate) -> tuple[Any, Any, frozenset[str]]:

@@ -50,11 +50,11 @@ def families(front: Front) -> tuple[list[BaselineGroup], list[Point]]:
     for point in front.ordered(list(shown.values())):
         family = (point.baseline or "").partition("@")[0]
         grouped.setdefault(family, []).append(point)
-    found = [
+    groups = [
         BaselineGroup(name, _MARKERS[i % len(_MARKERS)], tuple(points))
         for i, (name, points) in enumerate(sorted(grouped.items()))
     ]
-    return found, [point for point in front.baselines if point.id not in shown]
+    return groups, [point for point in front.baselines if point.id not in shown]
 
 
 def _best_per_cost(front: Front) -> Iterator[Point]:

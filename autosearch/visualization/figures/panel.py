@@ -27,7 +27,7 @@ _MOST_NUMBERS = 20
 def draw_panel(
     axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True, hover: bool = False
 ) -> None:
-    """Draw on matplotlib axes.
+    """Draw the front, the baselines and the reference on two objectives.
 
     Args:
         axes: where to draw.
@@ -126,7 +126,7 @@ def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
 
 
 def _reference(axes: Any, front: Front, y: Axis) -> None:
-    """A dashed line with its label; only the label where a log axis cannot show the value."""
+    """Draw the reference as a dashed line with a label; alone where a log axis lacks its value."""
     level = front.reference_value(y.name)
     if level is None or front.reference is None:
         return

@@ -83,17 +83,18 @@ def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[ActionCell |
     """
     table = SiteTable(sites)
     names = parts(sites)
-    found: dict[str, list[list[ActionCell | None]]] = {}
+    tables: dict[str, list[list[ActionCell | None]]] = {}
     for branch in dict.fromkeys(b.name for step in plan.steps for b in step.branches):
         columns = [_column(step, branch, names, table) for step in plan.steps]
         rows = [list(row) for row in zip(*columns, strict=True)]
-        alike = next((name for name, known in found.items() if _agree(known, rows)), None)
+        alike = next(
+            (name for name, table_rows in tables.items() if _agree(table_rows, rows)), None
+        )
         if alike is None:
-            found[branch] = rows
+            tables[branch] = rows
         else:
-            known = found.pop(alike)
-            found[f"{alike}, {branch}"] = _merged(known, rows)
-    return found
+            tables[f"{alike}, {branch}"] = _merged(tables.pop(alike), rows)
+    return tables
 
 
 def recipe_figure(

@@ -112,6 +112,7 @@ def _context(
         "undrawn": len(front.front) - len(cards),
         "heads": heads_picture(study),
         "growth": growth_picture(study),
+        "left_out": front.hypervolume_left_out,
         "costs": cost_rows(front, study),
         "phases": phase_rows(study),
         "seeds": seed_rows(front, study),

@@ -35,7 +35,7 @@ class Repeat:
 
 
 def repeat(study: Study) -> Repeat:
-    """The command: of a shipped experiment where one fits, else of the file that is given."""
+    """How to make a study again: from a shipped experiment where one fits, else from a file."""
     name, overrides = str(study.header["name"]), list(study.header["overrides"])
     text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
@@ -74,7 +74,7 @@ def cost_rows(front: Front, study: Study) -> Pairs:
 
 
 def phase_rows(study: Study) -> Pairs:
-    """Seconds of each phase, and of proposing."""
+    """How many seconds each phase of a study took, and proposing in all of them."""
     rows = [(name, f"{seconds:,.1f} s") for name, seconds in study.phases.items()]
     if study.proposing:
         rows.append(("of these proposing", f"{study.proposing:,.1f} s"))
@@ -100,7 +100,7 @@ def seed_rows(front: Front, study: Study) -> Pairs:
 
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
-    """Of the search where its journal says it, else of this report."""
+    """What the search ran on where its journal says it, else what this report is made on."""
     recorded = study.header.get("environment")
     if recorded:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]

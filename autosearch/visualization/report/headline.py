@@ -16,14 +16,14 @@ def choices(front: Front, picks: Sequence[Choice]) -> list[tuple[str, Point]]:
     if front.knee is None:
         return []
     quality, cost = front.quality, front.cost
-    found = [("knee", front.knee)]
+    reasons = [("knee", front.knee)]
     if cost is not None:
-        found.append((f"least {cost.name}", front.front[0]))
+        reasons.append((f"least {cost.name}", front.front[0]))
     best = min(front.front, key=lambda p: (quality.signed(p.value(quality.name)), p.id))
-    found.append((f"best {quality.name}", best))
-    found += [("picked", pick.point) for pick in picks]
+    reasons.append((f"best {quality.name}", best))
+    reasons += [("picked", pick.point) for pick in picks]
     merged: dict[int, tuple[list[str], Point]] = {}
-    for why, point in found:
+    for why, point in reasons:
         merged.setdefault(point.id, ([], point))[0].append(why)
     return [(", ".join(dict.fromkeys(whys)), point) for whys, point in merged.values()]
 
@@ -34,17 +34,17 @@ def headline(
     chosen: Sequence[tuple[str, Point]],
     speed: Speed | None,
 ) -> list[str]:
-    """A few sentences."""
+    """The sentences with which a report begins, such as how many recipes are on the front."""
     names = ", ".join(axis.name for axis in front.axes)
     if not front.front:
         return ["Nothing is on the front yet: no candidate has a result."]
     count = len(front.front)
     named = sum(point.baseline is not None for point in front.front)
     words = f"{named} named baseline{'s' if named > 1 else ''}"
-    made = {0: "all found by the search", count: "all of them named baselines"}.get(
+    origin = {0: "all found by the search", count: "all of them named baselines"}.get(
         named, f"{count - named} of them found by the search, {words}"
     )
-    lines = [f"{count} recipes on the front of {names}, {made}."]
+    lines = [f"{count} recipes on the front of {names}, {origin}."]
     if front.validated_on is not None:
         _, fresh = front.validated_on
         lost = sum(p.overtaken_by is not None for p in front.overtaken)

@@ -91,7 +91,7 @@ def _is_measured(front: Front, axis: Axis) -> bool:
 
 def _values(point: Point, axis: Axis, *, measured: bool) -> list[Cell]:
     name = axis.name
-    both = (known.get(name) for known in (point.search, point.validated))
+    both = (estimates.get(name) for estimates in (point.search, point.validated))
     searched, validated = (None if one is None else one.value for one in both)
     if not measured:
         return [Cell(amount(point.value(name)), point.value(name), f"{name} exact")]

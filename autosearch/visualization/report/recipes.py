@@ -26,7 +26,7 @@ _HALF = 5.75
 
 @dataclass(frozen=True)
 class Card:
-    """One recipe.
+    """What a report shows of one recipe.
 
     Attributes:
         why: what it was chosen for; empty for others, which are folded.

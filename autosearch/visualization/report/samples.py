@@ -90,7 +90,7 @@ def sample_rows(
 
 
 def _shrunk(picture: Pixels, pixels: int) -> Pixels:
-    """At most so many pixels, by averaging."""
+    """A picture [H, W, 3] averaged down to at most so many pixels."""
     height, width = picture.shape[:2]
     factor = math.sqrt(pixels / (height * width))
     if factor >= 1:
@@ -100,7 +100,7 @@ def _shrunk(picture: Pixels, pixels: int) -> Pixels:
 
 
 def _url(picture: Pixels) -> str:
-    """A PNG; pictures without colour take a third of the bytes."""
+    """A picture as the data URL of a PNG; one without colour takes a third of the bytes."""
     grey = bool((picture == picture[:, :, :1]).all())
     image = Image.fromarray(picture[:, :, 0] if grey else picture)
     file = io.BytesIO()
