@@ -120,7 +120,6 @@ def front_of() -> Callable[[dict[str, Any]], Front]:
         )
         return Point(
             **{key: data[key] for key in ("id", "baseline", "on_front", "overtaken_by")},
-            steps=len(data["recipe"]["steps"]),
             folded=data.get("folded", False),
             search=search,
             validated=validated,

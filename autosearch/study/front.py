@@ -91,7 +91,6 @@ class Front:
             return Point(
                 id=number,
                 baseline=candidate.name if candidate.kind == "baseline" else None,
-                steps=len(candidate.genome["steps"]),
                 on_front=number in on_front,
                 overtaken_by=pool.dominator(rows[number]) if beaten else None,
                 folded=number in folded,

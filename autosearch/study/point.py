@@ -49,7 +49,6 @@ class Point:
     Attributes:
         id: the candidate's number.
         baseline: the baseline's name; None for others.
-        steps: of the recipe.
         on_front: whether it is on the front.
         overtaken_by: the point on the front that beats it on fresh noise, or at a lower cost.
         folded: whether it is worse than every named baseline, and so is not shown.
@@ -61,7 +60,6 @@ class Point:
 
     id: int
     baseline: str | None
-    steps: int
     on_front: bool
     overtaken_by: int | None
     folded: bool
@@ -79,6 +77,11 @@ class Point:
     def recipe(self) -> Recipe:
         """The recipe; read and checked when it is first asked for."""
         return self.load()
+
+    @property
+    def steps(self) -> int:
+        """The number of the recipe's steps."""
+        return len(self.recipe.steps)
 
     @property
     def names(self) -> list[str]:

@@ -21,7 +21,6 @@ def made(*rows: tuple[float, ...], names: tuple[str, ...] = ("fid", "nfe")) -> F
         Point(
             id=i,
             baseline=None,
-            steps=1,
             on_front=True,
             overtaken_by=None,
             folded=False,

@@ -6,23 +6,27 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate
+from autosearch.recipe import Recipe
 from autosearch.study.front import Front
 from autosearch.study.pick import choose, pick, speed
 from autosearch.study.point import Axis, Point
+
+MODEL = {"family": "vp", "schedule": "linear", "prediction": "noise"}
 
 
 def point(number: int, steps: int, name: str | None = None, **values: float) -> Point:
     return Point(
         id=number,
         baseline=name,
-        steps=steps,
         on_front=name is None,
         overtaken_by=None,
         folded=False,
         search={},
         validated={k: Estimate(v) for k, v in values.items()},
         samples=1,
-        load=lambda: pytest.fail("no recipe is needed"),
+        load=lambda: Recipe.from_dict(
+            {"version": 1, "model": MODEL, "steps": [{"time": 900 - i} for i in range(steps)]}
+        ),
     )
 
 
