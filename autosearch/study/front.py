@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autosearch._typing import Array
-from autosearch.objectives.base import Estimate, compare
+from autosearch.objectives.base import compare
 from autosearch.study.hypervolume import study_hypervolume
 from autosearch.study.point import STEPS, Axis, Point, Reference, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
@@ -68,20 +68,17 @@ class Front:
         best recipe of each cost is listed too, also where a cheaper one is better.
         """
         searched = SearchFront.of(study)
-        noise = searched.validation()
-        if noise is None:
-            fresh: dict[int, Estimates] = {}
-            pool = searched.ranking
-        else:
+        pool, noise, fresh = searched.ranking, searched.validation(), {}
+        if noise is not None:
             values = ((c, study.validated(c, noise)) for c in searched.selection)
             fresh = {c.id: estimates for c, estimates in values if estimates}
             validated = [c for c in searched.selection if c.id in fresh]
             pool = Ranking.of(validated, objectives_of(study), lambda c: fresh[c.id])
-        best = {pool.candidates[members[0]].id for members in pool.per_cost()}
         on_front = {pool.candidates[i].id for i in pool.front()}
-        shown = {searched.ranking.candidates[i].id for i in searched.ranking.front()}
         folded = {c.id for c in searched.folded}
-        shown |= on_front | best | folded
+        shown = {searched.ranking.candidates[i].id for i in searched.ranking.front()}
+        shown |= {pool.candidates[members[0]].id for members in pool.per_cost()}
+        shown |= on_front | folded
         baselines = [c.id for c in pool.candidates if c.kind == "baseline"]
         rows = {c.id: row for row, c in enumerate(pool.candidates)}
 
@@ -258,7 +255,10 @@ class Front:
         """Plain data, as ``autosearch front --json`` prints it and ``front.json`` holds it."""
         reference: dict[str, Any] = {}
         if self.reference is not None:
-            values = {name: _estimate_data(one) for name, one in self.reference.values.items()}
+            values = {
+                name: {"value": estimate.value, "ci": list(estimate.interval())}
+                for name, estimate in self.reference.values.items()
+            }
             reference = {**vars(self.reference), "values": values}
         validated_on = self.validated_on or (None, None)
         return {
@@ -308,10 +308,6 @@ def _scaled(points: Sequence[Point], axis: Axis) -> Array:
         values = np.log10(values)
     signed = -values if axis.direction == "maximize" else values
     return np.asarray((signed - signed.min()) / (float(np.ptp(signed)) or 1.0))
-
-
-def _estimate_data(estimate: Estimate) -> dict[str, Any]:
-    return {"value": estimate.value, "ci": list(estimate.interval())}
 
 
 def _reference(study: Study) -> Reference | None:

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.errors import UserError
 from autosearch.objectives import Estimate, compare
 from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 from autosearch.study.hypervolume import hypervolume, make_scale
+from autosearch.study.pick import pick
 from autosearch.study.progress import front_entries
 from autosearch.study.ranking import Ranking, non_dominated, objectives_of
 from autosearch.study.selection import selection
@@ -323,6 +325,10 @@ def test_points_worse_than_every_named_baseline_are_folded_and_not_validated():
     assert [listed[k]["on_front"] for k in (5, 6, 7)] == [False] * 3
     assert not any(listed[k]["folded"] for k in (0, 2, 3))
     assert "3 more, worse than ddim@2" in front_text(front).splitlines()
+    assert front.to_dict()["folded"] == {"count": 3, "below": ["ddim@2"]}
+    assert Front.of(study).knee.id not in {5, 6, 7}
+    with pytest.raises(UserError, match="--pick 6: worse than ddim@2; pick another"):
+        pick(front, "6")
     # They stay folded once the rest is validated.
     rows = [validation(k, {"fid": 5.0, "nfe": 4.0}) for k in range(5)]
     after = Front.of(study_of(["fid", "nfe"], *FOUR, *far, *rows))

@@ -161,6 +161,25 @@ def test_values_that_hardly_differ_need_no_logarithm(table: dict[str, Any], fron
     assert axes.get_yscale() == "linear"
 
 
+def test_folded_points_are_not_drawn_and_the_knee_has_a_ring(
+    table: dict[str, Any], front_of: Make
+) -> None:
+    changed = copy.deepcopy(table)
+    far = copy.deepcopy(changed["points"][0])
+    far |= {"id": 900, "baseline": None, "on_front": False, "folded": True}
+    far["values"]["fid"] |= {"search": 484.0, "validated": None, "ci": [480.0, 488.0]}
+    changed["points"].append(far)
+    front = front_of(changed)
+    (axes,) = front_figure(front, hover=True).axes
+    assert 484.0 not in {float(y) for line in axes.lines for y in line.get_ydata()}
+    assert "point-900" not in {line.get_gid() for line in axes.lines}
+    assert axes.get_ylim()[1] < 100
+    ring = next(line for line in axes.lines if line.get_label() == "knee")
+    assert front.knee is not None
+    place = (front.knee.value("nfe"), front.knee.value("fid"))
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == place
+
+
 @pytest.mark.parametrize("name", ["front.jpg", "front", "front.png.txt"])
 def test_other_suffixes_are_refused(
     table: dict[str, Any], front_of: Make, tmp_path: Path, name: str
