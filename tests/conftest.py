@@ -26,8 +26,9 @@ from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
+from autosearch.study.events import ReferenceMeasured
 from autosearch.study.front import Front
-from autosearch.study.point import Axis, Point, Reference
+from autosearch.study.point import Axis, Point
 
 torch.set_num_threads(1)
 
@@ -138,8 +139,10 @@ def front_of() -> Callable[[dict[str, Any]], Front]:
             points=points,
             baselines=baselines,
             folded_below=table.get("folded", {}).get("below", ()),
-            reference=Reference(
+            reference=ReferenceMeasured(
                 **{key: known[key] for key in ("recipe", "source", "samples")},
+                forward_equivalents=0.0,
+                budgeted=0.0,
                 values={name: estimate(v["value"], v) for name, v in known["values"].items()},
             ),
             hypervolume=table["hypervolume"],

@@ -62,7 +62,7 @@ def run(
         from autosearch.study.study import Study
 
         # What was changed at the first run stays changed.
-        changes = [*Study.read(directory).header["overrides"], *changes]
+        changes = [*Study.read(directory).header.overrides, *changes]
     from autosearch.experiment import load_experiment
 
     loaded = load_experiment(experiment, changes)

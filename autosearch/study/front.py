@@ -9,13 +9,17 @@ import numpy as np
 
 from autosearch._typing import Array
 from autosearch.objectives.base import compare
+from autosearch.study.events import ReferenceMeasured
 from autosearch.study.hypervolume import study_hypervolume
-from autosearch.study.point import STEPS, Axis, Point, Reference, Versus
+from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
 from autosearch.study.selection import SearchFront
-from autosearch.study.study import Candidate, Estimates, Noise, Study, estimates_from_record
+from autosearch.study.study import Candidate, Estimates, Noise, Study
 
 __all__ = ["Front"]
+
+# Of a reference, what is shown besides its values.
+_REFERENCE = ("recipe", "source", "samples")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class Front:
     points: Sequence[Point]
     baselines: Sequence[Point]
     folded_below: Sequence[str] = ()
-    reference: Reference | None = None
+    reference: ReferenceMeasured | None = None
     hypervolume: Mapping[str, float | None] = field(default_factory=dict)
     hypervolume_left_out: bool = False
     searched_on: Noise = (0, 0)
@@ -101,13 +105,13 @@ class Front:
         experiment = study.experiment
         volume = study_hypervolume(study, searched.ranking.values)
         return cls(
-            study=study.header["name"],
-            model=study.header["model_name"],
+            study=study.header.name,
+            model=study.header.model_name,
             axes=tuple(Axis.of(name) for name in experiment.objectives),
             points=tuple(points[i] for i in sorted(shown)),
             baselines=tuple(points[i] for i in baselines),
             folded_below=searched.worst,
-            reference=_reference(study),
+            reference=study.reference,
             hypervolume={
                 "search": volume,
                 "validated": None if noise is None else study_hypervolume(study, pool.values),
@@ -259,7 +263,8 @@ class Front:
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
                 for name, estimate in self.reference.values.items()
             }
-            reference = {**vars(self.reference), "values": values}
+            reference = {name: getattr(self.reference, name) for name in _REFERENCE}
+            reference["values"] = values
         validated_on = self.validated_on or (None, None)
         return {
             "study": self.study,
@@ -308,14 +313,6 @@ def _scaled(points: Sequence[Point], axis: Axis) -> Array:
         values = np.log10(values)
     signed = -values if axis.direction == "maximize" else values
     return np.asarray((signed - signed.min()) / (float(np.ptp(signed)) or 1.0))
-
-
-def _reference(study: Study) -> Reference | None:
-    record = study.reference
-    if record is None:
-        return None
-    values = estimates_from_record(record["values"])
-    return Reference(record["recipe"], record["source"], record["samples"], values)
 
 
 def _latency(study: Study, candidates: Sequence[Candidate]) -> dict[str, float]:

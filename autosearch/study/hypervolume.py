@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pymoo.indicators.hv import HV
 
 from autosearch._typing import Array
 from autosearch.objectives.base import Estimate, Objective
+from autosearch.study.events import ScaleAxis
 from autosearch.study.ranking import non_dominated, objectives_of, signs, values_of
-from autosearch.study.study import Candidate, Study, estimates_from_record
+from autosearch.study.study import Candidate, Study
 
 __all__ = ["Growth", "hypervolume", "make_scale", "study_hypervolume", "volumes"]
 
@@ -22,7 +23,7 @@ _MOST_POINTS_BEYOND = 20
 _DECADE = 10.0
 
 
-def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, dict[str, Any]]:
+def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, ScaleAxis]:
     """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
@@ -33,22 +34,22 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, dict[
     the first search candidate. Needs a feasible baseline.
     """
     baselines = [c for c in study.feasible if c.kind == "baseline"]
-    reference = _reference_estimates(study)
-    axes: dict[str, dict[str, Any]] = {}
+    reference = {} if study.reference is None else study.reference.values
+    axes = {}
     for objective in objectives:
         if objective.needs:
             worst, best = _measured_ends(objective, baselines, reference.get(objective.name))
         else:
             worst, best = _declared_ends(objective, baselines)
         log = min(worst, best) > 0
-        axes[objective.name] = {"zero": best, "one": worst, "log": log}
-        if log and objective.needs and objective.direction == "minimize":
-            error = reference[objective.name].standard_error if objective.name in reference else 0.0
-            axes[objective.name] |= {"floor": error} if error else {}
+        floor = None
+        if log and objective.name in reference and objective.direction == "minimize":
+            floor = reference[objective.name].standard_error or None
+        axes[objective.name] = ScaleAxis(zero=best, one=worst, log=log, floor=floor)
     return axes
 
 
-def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) -> float | None:
+def hypervolume(axes: Mapping[str, ScaleAxis], names: Sequence[str], values: Array) -> float | None:
     """The share of the box between the axes' ends that [N, objectives] raw values dominate.
 
     Between 0 and 1: what is better than an axis's 0 counts as 0. None where so many points of so
@@ -56,8 +57,8 @@ def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) ->
     """
     columns = []
     for column, name in zip(values.T, names, strict=True):
-        zero, one = axes[name]["zero"], axes[name]["one"]
-        if axes[name]["log"]:
+        zero, one = axes[name].zero, axes[name].one
+        if axes[name].log:
             column = np.log10(np.maximum(column, min(zero, one) * 1e-9))  # noqa: PLW2901
             zero, one = math.log10(zero), math.log10(one)
         columns.append((column - zero) / (one - zero))
@@ -81,7 +82,7 @@ def study_hypervolume(study: Study, values: Array) -> float | None:
         return None
     objectives = objectives_of(study)
     raw = signs(objectives) * values
-    return hypervolume(study.scale["axes"], [o.name for o in objectives], raw)
+    return hypervolume(study.scale.axes, [o.name for o in objectives], raw)
 
 
 class Growth(NamedTuple):
@@ -114,10 +115,6 @@ def volumes(study: Study, *, most: int = 200) -> list[Growth]:
         growth.append(Growth(end, volume))
         start = end
     return growth
-
-
-def _reference_estimates(study: Study) -> dict[str, Estimate]:
-    return {} if study.reference is None else estimates_from_record(study.reference["values"])
 
 
 def _declared_ends(objective: Objective, baselines: Sequence[Candidate]) -> tuple[float, float]:

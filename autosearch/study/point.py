@@ -9,7 +9,7 @@ from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
 from autosearch.study.ranking import objective
 
-__all__ = ["STEPS", "Axis", "Point", "Reference", "Versus"]
+__all__ = ["STEPS", "Axis", "Point", "Versus"]
 
 # Stands for the cost where a front of one objective is drawn.
 STEPS = "steps"
@@ -136,13 +136,3 @@ class Versus:
     baseline: Point
     difference: float
     interval: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The recipe whose quality counts as that of full sampling: its name, samples and values."""
-
-    recipe: str
-    source: str
-    samples: int
-    values: Mapping[str, Estimate]

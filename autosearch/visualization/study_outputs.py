@@ -33,7 +33,7 @@ def study_problem(directory: Path, study: Study) -> Problem:
         directory: of the study.
         study: the study.
     """
-    problem = Problem(study.experiment)
+    problem = Problem.of(study.experiment)
     problem.denoiser.artifact_store.folders = [directory / FOLDER]
     return problem
 

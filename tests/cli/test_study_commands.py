@@ -61,7 +61,7 @@ def test_an_exported_recipe_compiles_to_the_plan_that_was_measured(
     found = Study.read(study)
     point = Front.of(found).knee
     assert point is not None
-    plan = compile_recipe(Recipe.load(path), Problem(found.experiment).denoiser)
+    plan = compile_recipe(Recipe.load(path), Problem.of(found.experiment).denoiser)
     assert plan.identity == found.candidates[point.id].identity
 
 

@@ -36,7 +36,7 @@ class Repeat:
 
 def repeat(study: Study) -> Repeat:
     """How to make a study again: from a shipped experiment where one fits, else from a file."""
-    name, overrides = str(study.header["name"]), list(study.header["overrides"])
+    name, overrides = str(study.header.name), list(study.header.overrides)
     text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
     shipped = _shipped(study, overrides)
@@ -101,10 +101,10 @@ def seed_rows(front: Front, study: Study) -> Pairs:
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
     """What the search ran on where its journal says it, else what this report is made on."""
-    recorded = study.header.get("environment")
+    recorded = study.header.environment
     if recorded:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]
-    rows = [("autosearch of the search", str(study.header["version"])), *environment().items()]
+    rows = [("autosearch of the search", str(study.header.version)), *environment().items()]
     return "the search's own was not recorded; this report was made on", rows
 
 
