@@ -14,6 +14,8 @@ from autosearch.objectives import Estimate, Objective
 
 __all__ = ["check_rows", "checked_estimate", "plain_copy", "third_party"]
 
+_SIMPLE = {int, str, bool, type(None)}
+
 
 @contextmanager
 def third_party(kind: str, part: object) -> Iterator[None]:
@@ -75,24 +77,23 @@ def plain_copy(proposal: Proposal) -> Proposal:
     Raises:
         UserError: for what a journal cannot hold, with its place.
     """
-    return Proposal(
-        _plain(proposal.genome, "genome"),
-        None if proposal.point is None else _plain(proposal.point, "point"),
-    )
+    point = None if proposal.point is None else _plain(proposal.point, ("point",))
+    return Proposal(_plain(proposal.genome, ("genome",)), point)
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: Any, place: tuple[object, ...]) -> Any:
     kind = type(value)
-    if kind is float:
-        if not math.isfinite(value):
-            raise UserError(f"a proposal's {where} is {value}; numbers have to be finite")
+    if (kind is float and math.isfinite(value)) or kind in _SIMPLE:
         return value
-    if kind in (int, str, bool) or value is None:
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner, f"{where}.{key}") for key, inner in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(inner, f"{where}.{i}") for i, inner in enumerate(value)]
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): _plain(inner, (place, key)) for key, inner in value.items()}
+    if kind is list or isinstance(value, (tuple, np.ndarray)):
+        return [_plain(inner, (place, i)) for i, inner in enumerate(value)]
     if isinstance(value, np.generic):
-        return _plain(value.item(), where)
-    raise UserError(f"a proposal's {where} is of type {kind.__name__}; use plain data")
+        return _plain(value.item(), place)
+    what = f"{value}; numbers have to be finite" if kind is float else f"of type {kind.__name__}"
+    raise UserError(f"a proposal's {_dotted(place)} is {what}")
+
+
+def _dotted(place: object) -> str:
+    return ".".join(map(_dotted, place)) if isinstance(place, tuple) else str(place)

@@ -5,11 +5,12 @@ search is a function of its settings for any number of workers. Arrival order: r
 they come; the order of events lets that be replayed.
 """
 
+import marshal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,6 +52,14 @@ class Assignment:
 
 def _ignore(event: Event) -> None:
     """The default for whoever keeps no journal."""
+
+
+def _copied(candidate: Candidate) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A candidate's genome and point for others to keep; plain data, copied in microseconds."""
+    copy: tuple[dict[str, Any], dict[str, Any] | None] = marshal.loads(
+        marshal.dumps((candidate.genome, candidate.point))
+    )
+    return copy
 
 
 class Engine:
@@ -333,7 +342,8 @@ class Engine:
             block_size=self._problem.seed_block,
             needs=self._problem.measure.needs,
         )
-        own = replace(candidate, genome=plain_copy(Proposal(candidate.genome)).genome)
+        # Who evaluates it may do with it what they like.
+        own = replace(candidate, genome=_copied(candidate)[0])
         return Assignment(number, own, plan, task)
 
     def _blocks(self, number: int, start: int, end: int) -> tuple[int, ...]:
@@ -384,14 +394,14 @@ class Engine:
     def _result(self, candidate: Candidate) -> Result:
         values = {name: estimate.value for name, estimate in candidate.values.items()}
         measured = self._problem.signed(values) if values else None
-        told = plain_copy(Proposal(candidate.genome, candidate.point))
+        genome, point = _copied(candidate)
         return Result(
             candidate.id,
-            None if candidate.foreign else told.genome,
+            None if candidate.foreign else genome,
             measured if candidate.status == "ok" else None,
             cost=self._cost(candidate),
             baseline=candidate.kind != "search",
-            point=told.point,
+            point=point,
             measured=measured,
             violations=self._problem.violations(values) if values else (),
         )
@@ -422,7 +432,8 @@ class Engine:
     def _note_untold(self, candidate: Candidate) -> None:
         """Keep what an algorithm may look at while a candidate has no result."""
         if not candidate.foreign:
-            self._untold[candidate.id] = plain_copy(Proposal(candidate.genome, candidate.point))
+            genome, point = _copied(candidate)
+            self._untold[candidate.id] = Proposal(genome, point)
 
     def _fix_scale(self) -> None:
         """Settle the hypervolume's axes once the last baseline has a result, if there is one."""

@@ -174,7 +174,7 @@ class Study:
         """Take in one event; the same for a live search and for reading."""
         match event:
             case Asked():
-                self.candidates[event.id] = Candidate(**dict(event))
+                self.candidates[event.id] = Candidate(**event.__dict__)
                 self.order.append(event.id)
                 self.nominal += event.nominal
                 self.duplicates += event.duplicates
