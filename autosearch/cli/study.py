@@ -147,9 +147,9 @@ def report(
     check_output(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"-o {path}: a report is written as .html; use that suffix")
-    from autosearch.visualization.report import Options, write_report
+    from autosearch.visualization.report import write_report
 
-    missing = write_report(directory, path, Options(tuple(picks or ()), samples))
+    missing = write_report(directory, path, picks=picks or (), samples=samples)
     for line in missing:
         warn(line)
     size = path.stat().st_size

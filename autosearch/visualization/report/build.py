@@ -1,7 +1,6 @@
 """A study as one HTML page that needs nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,44 +36,41 @@ from autosearch.visualization.report.samples import sample_rows
 from autosearch.visualization.sample_grids import sample_count
 from autosearch.visualization.study_outputs import study_problem
 
-__all__ = ["Options", "report_html", "write_report"]
+__all__ = ["report_html", "write_report"]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a report shows besides what every report does.
+def write_report(
+    directory: Path, path: Path, *, picks: Sequence[str] = (), samples: int | None = None
+) -> list[str]:
+    """Write a study's report; returns what it had to leave out, one line each.
 
-    Attributes:
+    Args:
+        directory: of the study.
+        path: where the page goes.
         picks: further points with samples and an open recipe, as ``--pick`` names them.
         samples: in each picture; None for as many as suit the model, 0 for no pictures. Without
             them the model is not needed.
-    """
-
-    picks: Sequence[str] = ()
-    samples: int | None = None
-
-
-def write_report(directory: Path, path: Path, options: Options) -> list[str]:
-    """Write a study's report; returns what it had to leave out, one line each.
 
     Raises:
         UserError: when the directory holds no study, a choice names no point or the place cannot
             be written.
     """
-    text, missing = report_html(directory, options)
+    text, missing = report_html(directory, picks=picks, samples=samples)
     write_text(path, text)
     return missing
 
 
-def report_html(directory: Path, options: Options) -> tuple[str, list[str]]:
-    """The page, and what is missing on it."""
+def report_html(
+    directory: Path, *, picks: Sequence[str] = (), samples: int | None = None
+) -> tuple[str, list[str]]:
+    """The page, and what is missing on it; see :func:`write_report`."""
     study = Study.read(directory)
     front = Front.of(study)
-    chosen = choices(front, [choose(front, choice) for choice in options.picks])
-    problem, missing = _problem(directory, study, wanted=options.samples != 0)
+    chosen = choices(front, [choose(front, choice) for choice in picks])
+    problem, missing = _problem(directory, study, wanted=samples != 0)
     rows = []
     if problem is not None and front.front:
-        count = options.samples or sample_count(problem.denoiser.sample_shape)
+        count = samples or sample_count(problem.denoiser.sample_shape)
         try:
             rows = sample_rows(problem, study, front, chosen, count=count)
         except UserError as error:
