@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from typing_extensions import TypedDict
 
@@ -300,7 +301,7 @@ class ScaleAxis(BaseModel):
         zero: the value that counts as 0.
         one: the value that counts as 1.
         log: whether the axis is logarithmic between them.
-        floor: on a logarithmic axis, the least value that is told from a smaller one.
+        floor: the reference's standard error, below which values cannot be told apart.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -309,6 +310,12 @@ class ScaleAxis(BaseModel):
     one: Number
     log: bool
     floor: Positive | None = None
+
+    @model_validator(mode="after")
+    def _has_length(self) -> "ScaleAxis":
+        if self.zero == self.one or (self.log and min(self.zero, self.one) <= 0):
+            raise ValueError(f"from {self.zero} to {self.one} there is no axis")
+        return self
 
 
 class ScaleFixed(Event):

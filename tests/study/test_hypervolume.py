@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autosearch.errors import UserError
 from autosearch.study.events import parse_event
 from autosearch.study.front import Front
 from autosearch.study.hypervolume import Growth, hypervolume, volumes
@@ -90,3 +91,12 @@ def test_it_never_falls_and_ends_at_that_of_the_whole() -> None:
 def test_without_axes_or_results_there_is_none() -> None:
     assert volumes(study_of((0.1, 10.0), scale=False)) == []
     assert volumes(study_of()) == []
+
+
+@pytest.mark.parametrize("changes", [{"one": 0.01}, {"zero": -1.0}, {"one": 0.0}])
+def test_axes_without_a_length_are_refused_when_a_journal_is_read(
+    changes: dict[str, float],
+) -> None:
+    axes = {**AXES, "fid": {**AXES["fid"], **changes}}
+    with pytest.raises(UserError, match="there is no axis"):
+        parse_event({"type": "scale", "axes": axes})
