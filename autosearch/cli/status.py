@@ -10,10 +10,10 @@ from typing import Any, Literal
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
-from autosearch.study.front import selection
 from autosearch.study.front_text import spent_text
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
+from autosearch.study.selection import selection
 from autosearch.study.study import Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
@@ -60,8 +60,7 @@ class Status:
         """What is searched, and whether somebody is at it."""
         state = _WORDS[self.state]
         if self.state != "finished":
-            setup = self.study.setup
-            state = f"{state}, {f'setup: {setup}' if setup else self.snapshot.phase}"
+            state = f"{state}, {self.snapshot.phase}"
         return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
 
 
@@ -93,7 +92,6 @@ def status_data(status: Status) -> dict[str, Any]:
         "model": study.header.model_name,
         "state": status.state,
         "phase": shown.phase,
-        "setup": study.setup,
         "done": shown.done,
         "pending": shown.running,
         "failed": shown.failed,
@@ -178,26 +176,18 @@ def watch(directory: Path) -> None:
     On a terminal one picture, drawn over and over; elsewhere a line every ten seconds. Both end
     with the text that ``status`` prints.
     """
-    shows = _redrawn if sys.stdout.isatty() else _lines
-    print_text(status_text(shows(directory)))
-
-
-def _redrawn(directory: Path) -> Status:
-    from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(), auto_refresh=False, transient=True) as live:
-        for status in _statuses(directory, _SECONDS):
-            live.update(render(status.snapshot, status.left, head=status.head), refresh=True)
-    return status
-
-
-def _lines(directory: Path) -> Status:
-    for status in _statuses(directory, _PLAIN_SECONDS):
-        if status.state == "running":
-            print_text(plain_line(status.snapshot, status.left))
-            sys.stdout.flush()
-    return status
+    if sys.stdout.isatty():
+        with Live(auto_refresh=False, transient=True) as live:
+            for status in _statuses(directory, _SECONDS):
+                live.update(render(status.snapshot, status.left, head=status.head), refresh=True)
+    else:
+        for status in _statuses(directory, _PLAIN_SECONDS):
+            if status.state == "running":
+                print_text(plain_line(status.snapshot, status.left))
+                sys.stdout.flush()
+    print_text(status_text(status))
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:

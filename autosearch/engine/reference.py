@@ -17,15 +17,15 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
-    "REFERENCES", "TEACHER", "check_references", "measure_reference", "reference_samples",
-    "sample_teacher", "setup_advice", "setup_cost", "shipped_reference",
+    "REFERENCES", "SETUP_SHARE", "TEACHER", "check_references", "measure_reference",
+    "reference_samples", "sample_teacher", "setup_advice", "setup_cost", "shipped_reference",
 ]  # fmt: skip
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
 TEACHER = REFERENCES[1]
 # The share of a budget that setting up takes at most, where that leaves enough samples.
-_SETUP_SHARE = 0.2
+SETUP_SHARE = 0.2
 
 
 def check_references(problem: Problem) -> None:
@@ -116,14 +116,15 @@ def reference_samples(problem: Problem, *, others: float) -> int:
 
     Args:
         problem: whose reference.
-        others: forward equivalents that setting up takes besides.
+        others: forward equivalents that setting up takes besides, the teacher's apart.
     """
     wanted = problem.experiment.validation.samples
     budget = problem.experiment.budget.forward_equivalents
     if budget is None or not problem.report_measure.needs:
         return wanted
+    left = SETUP_SHARE * budget - others - _teacher_cost(problem)
     size = problem.seed_block
-    room = int((_SETUP_SHARE * budget - others) / _each(problem)) // size * size
+    room = int(left / _reference_cost(problem)) // size * size
     if room >= wanted:
         return wanted
     for samples in range(max(room, size), wanted, size):
@@ -140,22 +141,21 @@ def setup_cost(problem: Problem) -> float:
 
     Fits, the search's teacher where one is needed, and the reference where none is shipped.
     """
-    cost = fit_forwards(fitted_names(problem), problem.denoiser)
-    if problem.measure.needs_teacher:
-        cost += problem.experiment.samples * problem.named_plan(TEACHER).forward_equivalents
-    if "reference" not in problem.model.figures and problem.report_measure.needs:
-        cost += reference_samples(problem, others=cost) * _each(problem)
+    fits = fit_forwards(fitted_names(problem), problem.denoiser)
+    cost = fits + _teacher_cost(problem)
+    if shipped_reference(problem) is None and problem.report_measure.needs:
+        cost += reference_samples(problem, others=fits) * _reference_cost(problem)
     return cost
 
 
 def setup_advice(problem: Problem) -> str | None:
     """What to change where setting up takes more of the budget than it should, in one line."""
     budget = problem.experiment.budget.forward_equivalents
-    if budget is None or (cost := setup_cost(problem)) <= _SETUP_SHARE * budget:
+    if budget is None or (cost := setup_cost(problem)) <= SETUP_SHARE * budget:
         return None
     return (
         f"setup takes about {cost:,.0f} of {budget:,.0f} forward equivalents, before the first "
-        f"candidate; use budget.forward_equivalents={cost / _SETUP_SHARE:.0f}, fewer samples, or "
+        f"candidate; use budget.forward_equivalents={cost / SETUP_SHARE:.0f}, fewer samples, or "
         "fewer fitted baselines"
     )
 
@@ -206,9 +206,16 @@ def sample_teacher(
     return outcome.rows["final"]
 
 
-def _each(problem: Problem) -> float:
-    """Forward equivalents of a sample of each reference recipe."""
+def _reference_cost(problem: Problem) -> float:
+    """Forward equivalents of one sample of each reference recipe."""
     return sum(problem.named_plan(name).forward_equivalents for name in REFERENCES)
+
+
+def _teacher_cost(problem: Problem) -> float:
+    """Forward equivalents of the teacher on the search's noise; 0 where no objective asks."""
+    if not problem.measure.needs_teacher:
+        return 0.0
+    return problem.named_plan(TEACHER).cost(problem.experiment.samples)
 
 
 def _sample(

@@ -17,6 +17,7 @@ from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.store import BlockStore, StoredExecutor
+from autosearch.study.events import Event
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress, snapshot
 from autosearch.study.study import Study
@@ -50,7 +51,15 @@ class Session(Recorder):
     progress: Progress
     look: Callable[[], None]
     _started: float = field(init=False, default_factory=time.monotonic)
-    _next_show: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self._next_show = self._started + _SHOW_EVERY
+
+    def write(self, event: Event) -> None:
+        """Take in an event, and show what is being set up."""
+        super().write(event)
+        if self.study.setup is not None:
+            self.changed()
 
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""
