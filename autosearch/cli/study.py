@@ -52,10 +52,13 @@ def validate(
     from autosearch.engine.run import validate_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
+    from autosearch.study.study import Study
     from autosearch.visualization.study_outputs import study_problem, write_artifacts
 
+    problem = study_problem(directory, Study.read(directory))
     study = validate_study(
         directory,
+        problem=problem,
         samples=samples,
         seed=seed,
         progress=make_progress(),
@@ -63,7 +66,7 @@ def validate(
         loggers=partial(make_loggers, strict=False),
     )
     front = Front.of(study)
-    write_artifacts(directory, study_problem(directory, study), study, front)
+    write_artifacts(directory, problem, study, front)
     print_front(front, as_json=as_json, show_all=show_all)
 
 
