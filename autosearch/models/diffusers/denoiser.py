@@ -12,8 +12,8 @@ from autosearch.diffusion.denoiser import InterceptedDenoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.interception import swapped
 from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.models.diffusers.conditions import Conditions, join_inputs
 from autosearch.models.diffusers.families import PipelineFamily
 from autosearch.models.diffusers.module_adapter import ModuleAdapter, bridge, is_acting

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from autosearch.diffusion.sites.interception import swapped
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.errors import UserError
 
 __all__ = ["ModuleAdapter", "bridge", "is_acting"]
