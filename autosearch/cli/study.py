@@ -203,7 +203,7 @@ def export(
 
 def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> None:
     """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
-    from autosearch.diffusion.artifact_store import carry_artifacts
+    from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
     from autosearch.study.front_view import FrontView
     from autosearch.study.pick import choose
     from autosearch.study.study import Study
@@ -216,10 +216,12 @@ def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> No
     point = chosen.point
     recipe = point.to_recipe()
     if recipe.recovery is not None:
-        from autosearch.baselines.fitted.recover import recovered_recipe
+        from autosearch.baselines.fitted.calibrator import Calibrator
+        from autosearch.baselines.fitted.names import resolve
         from autosearch.visualization.study_outputs import study_problem
 
-        recipe = recovered_recipe(recipe, study_problem(directory).denoiser)
+        store = ArtifactStore([directory / FOLDER])
+        recipe = resolve(recipe, Calibrator(study_problem(directory).denoiser, store)).recipe
     if folder:
         lines = form.write(recipe, path, Study.read(directory).experiment.model)
     else:

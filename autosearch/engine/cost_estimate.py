@@ -10,10 +10,10 @@ import numpy as np
 
 from autosearch.algorithms.base import Proposal, Result
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import REFERENCES, TEACHER
 from autosearch.errors import UserError
 from autosearch.experiment import Budget
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
 from autosearch.engine.workers.base import Executor, Outcome
@@ -11,11 +12,7 @@ from autosearch.engine.workers.collect import collect
 from autosearch.errors import Infeasible, UserError
 from autosearch.study.study import estimates_to_record
 
-__all__ = ["REFERENCES", "TEACHER", "check_references", "measure_reference", "sample_reference"]
-
-# The reference of a model is the better of the two (unguided), where none is shipped with it.
-REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = REFERENCES[1]
+__all__ = ["check_references", "measure_reference", "sample_reference"]
 
 
 def check_references(problem: Problem) -> None:

@@ -78,7 +78,7 @@ class Session:
             self._watchers = loggers.attached(
                 self.study, directory=journal.directory, key=journal.study
             )
-        problem.denoiser.artifact_store.folders = [journal.directory / FOLDER]
+        self.artifact_store = ArtifactStore([journal.directory / FOLDER])
         self._started = time.monotonic()
         self._next_show = 0.0
 
@@ -94,7 +94,7 @@ class Session:
                 StoredExecutor(
                     _executor(self.problem, self.journal.directory / FOLDER),
                     BlockStore(self.journal.directory / "blocks", STORE_BYTES),
-                    self.problem.denoiser.artifact_store,
+                    self.artifact_store,
                 )
             )
             self._stack = stack.pop_all()

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from autosearch.baselines import baseline
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
@@ -26,16 +26,13 @@ _UNIFORM = "ddim"
 
 
 def study_problem(directory: Path, study: Study | None = None) -> Problem:
-    """The problem of a study, whose model knows the artifacts that the study's recipes refer to.
+    """The problem of a study.
 
     Args:
         directory: of the study.
         study: the study, where it was read already.
     """
-    known = Study.read(directory) if study is None else study
-    problem = Problem(known.experiment)
-    _know_artifacts(problem, directory)
-    return problem
+    return Problem((Study.read(directory) if study is None else study).experiment)
 
 
 def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
@@ -58,7 +55,6 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
         UserError: when the directory holds no study or cannot be written.
     """
     study = Study.read(directory)
-    _know_artifacts(problem, directory)
     table = front_table(study)
     view = FrontView(table)
     written = [directory / "front.json", directory / "front.txt"]
@@ -74,7 +70,8 @@ def write_artifacts(directory: Path, problem: Problem) -> list[Path]:
     plans = _compared(problem, study, chosen, problem.compile(recipe), quality=view.quality.name)
     seed = problem.experiment.seed
     count = sample_count(problem.denoiser.sample_shape)
-    save_samples(problem.model, plans, written[4], count=count, seed=seed)
+    store = ArtifactStore([directory / FOLDER])
+    save_samples(problem.model, plans, written[4], count=count, seed=seed, artifact_store=store)
     plan = next(iter(plans.values()))
     if acts(plan):
         written.append(directory / "recipe.png")
@@ -96,10 +93,6 @@ def draw_recipe(problem: Problem, plan: Plan, chosen: Point, path: Path, *, qual
         f"{plan.forward_equivalents:.3g} of {whole} forward equivalents"
     )
     plot_recipe(chosen.to_recipe(), plan, problem.denoiser.sites, path, title=title)
-
-
-def _know_artifacts(problem: Problem, directory: Path) -> None:
-    problem.denoiser.artifact_store.folders = [directory / FOLDER]
 
 
 def _compared(

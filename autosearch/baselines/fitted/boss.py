@@ -66,7 +66,9 @@ def edge_costs(recipe: Recipe, calibrator: Calibrator, trajectory: Trajectory) -
     """
     count = len(trajectory.states)
     costs = np.full((count, count), math.inf)
-    statistics = plan_statistics(calibrator.plan(recipe), calibrator.denoiser)
+    statistics = plan_statistics(
+        calibrator.plan(recipe), calibrator.denoiser, calibrator.artifact_store
+    )
     template = recipe.steps[0].model_copy(update={"corrector": "none", "eta": 0.0})
     with torch.inference_mode():
         for i in range(count - 1):

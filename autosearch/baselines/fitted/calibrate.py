@@ -82,8 +82,7 @@ def calibrate(
     recipes: dict[int, Recipe] = {}
     for count in range(low, high + 1):
         plain = baseline(f"{base}@{count}", denoiser)
-        with calibrator.counting():
-            recipes[count] = FITS[name].apply(plain, calibrator, *given)
+        recipes[count] = FITS[name].apply(plain, calibrator, *given)
     texts = {f"{base}+{name}@{count}.json": one.to_dict() for count, one in recipes.items()}
     if name == "dc" and high >= 3:
         cascade = Cascade.fit(list(recipes.values()), model=denoiser.weights)
@@ -108,9 +107,8 @@ def _statistics(
 ) -> Calibrated:
     if output.suffix != ".safetensors":
         raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
-    with calibrator.counting():
-        recipe = baseline(f"{base}@10", calibrator.denoiser)
-        found = statistics(recipe, calibrator, levels=given[0], samples=given[1])
+    recipe = baseline(f"{base}@10", calibrator.denoiser)
+    found = statistics(recipe, calibrator, levels=given[0], samples=given[1])
     write_calibration(output, found, calibrator)
     return Calibrated([output], calibrator.forward_equivalents)
 

@@ -59,7 +59,7 @@ def fit_compensation(
     network = calibrator.network(samples)
     plan = calibrator.plan(fitted)
     start = plan.start_scale * calibrator.noise(samples)
-    statistics = plan_statistics(plan, calibrator.denoiser)
+    statistics = plan_statistics(plan, calibrator.denoiser, calibrator.artifact_store)
     stepper = Stepper(plan, calibrator.denoiser.schedule, start, statistics=statistics)
     with torch.inference_mode():
         while not stepper.finished:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.sampling.call_keys import Call
-from autosearch.diffusion.sites.memory import FeatureMemory, Passed, Put, RowMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Passed, Put, RecordingMemory
 
 __all__ = ["AUTO_BYTES", "CachedCall", "CallCache", "Keep", "Recaller", "make_call_cache"]
 
@@ -30,6 +30,8 @@ AUTO_BYTES = 512 * 2**20
 _WIDEST = 8.0
 
 Outputs = dict[str, Tensor]
+# A call of the network, with the memory that it is to use.
+Run = Callable[[FeatureMemory | None], Outputs]
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Recaller:
         self._chosen = _usable(calls, [store.find(self._key(call)) for call in calls])
         self.avoided = 0
 
-    def __call__(self, run: Callable[[], Outputs], memory: FeatureMemory | None) -> Outputs:
+    def __call__(self, run: Run, memory: FeatureMemory | None) -> Outputs:
         """The outputs of the next call, cached or made; changes the memory as the call does."""
         call, record = self._calls[self._at], self._chosen[self._at]
         self._chosen[self._at] = None
@@ -190,17 +192,10 @@ class Recaller:
             _repeat(given, memory)
         return dict(given.outputs)
 
-    def _make(
-        self, call: Call, run: Callable[[], Outputs], memory: FeatureMemory | None
-    ) -> Outputs:
-        changes: list[Put | Passed] = []
-        if memory is not None:
-            memory.changes = changes
-        try:
-            outputs = run()
-        finally:
-            if memory is not None:
-                memory.changes = None
+    def _make(self, call: Call, run: Run, memory: FeatureMemory | None) -> Outputs:
+        recording = None if memory is None else RecordingMemory(memory)
+        outputs = run(recording)
+        changes = () if recording is None else recording.changes
         try:
             self._store.keep(self._key(call), _record(call, outputs, changes))
         except (MemoryError, RuntimeError) as error:
@@ -248,9 +243,8 @@ def _repeat(record: CachedCall, memory: FeatureMemory) -> None:
     """Change the memory as the call did."""
     for put in (put for puts in record.features.values() for put in puts):
         memory.put(*put)
-    for one in record.passed:
-        assert isinstance(memory, RowMemory)  # plans without gates have other keys
-        memory.passed(one.mask, one.saves)
+    for one in record.passed:  # plans without gates have other keys
+        memory.passed(*one)
 
 
 def _put(put: Put, device: torch.device) -> Put:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["FeatureMemory", "Passed", "Put", "RowMemory", "extrapolate"]
+__all__ = ["FeatureMemory", "Passed", "Put", "RecordingMemory", "RowMemory", "extrapolate"]
 
 
 class Put(NamedTuple):
@@ -17,11 +17,11 @@ class Put(NamedTuple):
     name: str
     coordinate: float
     feature: Tensor
-    rows: Tensor | None
+    rows: Tensor | None = None
 
 
 class Passed(NamedTuple):
-    """One call of :meth:`RowMemory.passed`."""
+    """One call of :meth:`FeatureMemory.passed`."""
 
     mask: Tensor
     saves: int
@@ -36,11 +36,9 @@ class FeatureMemory:
 
     Attributes:
         keep: for each feature worth storing, how many computed ones are held.
-        changes: where it is a list, gets everything that changes the memory, in order.
     """
 
     keep: Mapping[str, int]
-    changes: list[Any] | None = None
     _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
 
     def put(
@@ -62,10 +60,12 @@ class FeatureMemory:
             feature: [B, ...].
             rows: [B] indices of the samples that these are; None for all.
         """
-        put = Put(branch, name, coordinate, feature, rows)
-        if self.changes is not None:
-            self.changes.append(put)
-        self._store(put)
+        assert rows is None
+        entries = self._stored.setdefault((branch, name), [])
+        if entries and entries[-1][0] == coordinate:
+            entries.pop()
+        entries.append((coordinate, feature))
+        del entries[: -self.keep[name]]
 
     def get(
         self,
@@ -90,13 +90,9 @@ class FeatureMemory:
         """Bytes held now."""
         return sum(feature.nbytes for entries in self._stored.values() for _, feature in entries)
 
-    def _store(self, put: Put) -> None:
-        assert put.rows is None
-        entries = self._stored.setdefault((put.branch, put.name), [])
-        if entries and entries[-1][0] == put.coordinate:
-            entries.pop()
-        entries.append((put.coordinate, put.feature))
-        del entries[: -self.keep[put.name]]
+    def passed(self, mask: Tensor, saves: int) -> None:
+        """Note the rows [N] that passed a gate, and the multiply-accumulates that each saves."""
+        raise TypeError("gates decide row by row, and this memory keeps whole branches")
 
 
 class RowMemory(FeatureMemory):
@@ -110,6 +106,19 @@ class RowMemory(FeatureMemory):
         super().__init__(keep)
         self.saved = torch.zeros(count, dtype=torch.int64)
         self._rings: dict[tuple[str, str], _Ring] = {}
+
+    def put(
+        self,
+        branch: str,
+        name: str,
+        coordinate: float,
+        feature: Tensor,
+        rows: Tensor | None = None,
+    ) -> None:
+        if (branch, name) not in self._rings:
+            shape = (self.keep[name], len(self.saved), *feature.shape[1:])
+            self._rings[branch, name] = _Ring(feature.new_zeros(shape))
+        self._rings[branch, name].put(rows, coordinate, feature)
 
     def get(
         self,
@@ -129,17 +138,35 @@ class RowMemory(FeatureMemory):
         return sum(ring.slots.nbytes for ring in self._rings.values())
 
     def passed(self, mask: Tensor, saves: int) -> None:
-        """Note the rows [N] that passed a gate, and the multiply-accumulates that each saves."""
-        if self.changes is not None:
-            self.changes.append(Passed(mask, saves))
         self.saved += saves * mask.to(device="cpu", dtype=torch.int64)
 
-    def _store(self, put: Put) -> None:
-        key = (put.branch, put.name)
-        if key not in self._rings:
-            shape = (self.keep[put.name], len(self.saved), *put.feature.shape[1:])
-            self._rings[key] = _Ring(put.feature.new_zeros(shape))
-        self._rings[key].put(put.rows, put.coordinate, put.feature)
+
+class RecordingMemory(FeatureMemory):
+    """Another memory, and a record of everything that changes it.
+
+    Attributes:
+        changes: what changed it, in order.
+    """
+
+    def __init__(self, inner: FeatureMemory) -> None:
+        super().__init__(inner.keep)
+        self._inner = inner
+        self.changes: list[Put | Passed] = []
+
+    def put(self, *put: Any, **named: Any) -> None:
+        self.changes.append(Put(*put, **named))
+        self._inner.put(*put, **named)
+
+    def get(self, *args: Any, **named: Any) -> Tensor:
+        return self._inner.get(*args, **named)
+
+    def passed(self, mask: Tensor, saves: int) -> None:
+        self.changes.append(Passed(mask, saves))
+        self._inner.passed(mask, saves)
+
+    @property
+    def nbytes(self) -> int:
+        return self._inner.nbytes
 
 
 class _Ring:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
+from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action, feature_site
 
@@ -155,7 +155,7 @@ class Running:
             gate = group.branch.gate
             if gate is None or gate.probe != name or group.passed is not None:
                 continue
-            assert isinstance(self._memory, RowMemory)
+            assert self._memory is not None
             difference = gate.measure == "change" and self._sites[name].residual
             computed = output[group.at] - hidden[group.at] if difference else output[group.at]
             expected = self._memory.get(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autosearch._typing import Rows
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.recover import recovered_plan
 from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.noise import Stream, draw
@@ -49,15 +49,14 @@ class ModelEvaluator(Evaluator):
     ) -> None:
         keep_freed_memory()
         self.model = spec.load().to(device)
-        if artifact_store is not None:
-            self.model.denoiser.artifact_store = artifact_store
+        self.artifact_store = ArtifactStore() if artifact_store is None else artifact_store
         self.call_cache: CallCache | None = make_call_cache(call_cache)
         self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
     def evaluate(self, task: Task) -> Outcome:
         start = time.perf_counter()
         try:
-            plan, recovered = recovered_plan(task.plan, self.model.denoiser)
+            plan, recovered = recovered_plan(task.plan, self.model.denoiser, self.artifact_store)
         except UserError as error:
             raise Infeasible(str(error)) from None
         trained = recovered.macs / plan.full_macs if recovered else 0.0
@@ -94,9 +93,14 @@ class ModelEvaluator(Evaluator):
 
     def fit(self, task: FitTask) -> Outcome:
         start = time.perf_counter()
-        calibrator = Calibrator(self.model.denoiser, seed=task.seed)
+        calibrator = Calibrator(
+            self.model.denoiser,
+            self.artifact_store,
+            seed=task.seed,
+            call_cache=self.call_cache,
+        )
         try:
-            recipe = fitted_recipe(task.name, calibrator)
+            recipe = resolve(task.name, calibrator).recipe
         except UserError as error:
             raise Infeasible(str(error)) from None
         return Outcome(
@@ -153,6 +157,7 @@ class ModelEvaluator(Evaluator):
                 task.plan,
                 noise(0),
                 condition if denoiser.classes else None,
+                artifact_store=self.artifact_store,
                 step_noise=noise,
                 recall=recall,
             )
