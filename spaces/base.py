@@ -9,7 +9,7 @@ its step.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from autosearch._typing import Rng
@@ -49,10 +49,12 @@ def _copy(value: Any) -> Any:
     return value
 
 
+@dataclass(kw_only=True, eq=False)
 class Family(ABC):
     """One family of choices, behind operators that change a genome in place.
 
-    :class:`autosearch.spaces.Space` hands them a copy and repairs what they leave.
+    :class:`autosearch.spaces.Space` hands them a copy and repairs what they leave. A subclass that
+    is such a dataclass too has its settings as fields.
 
     Attributes:
         name: what experiments call the family.
@@ -66,14 +68,13 @@ class Family(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    fields: tuple[str, ...]
-    odds: float = 0.5
     owns_length: ClassVar[bool] = False
-    steps: tuple[int, int] | None = None
-    free_length: bool = False
+    fields: tuple[str, ...] = field(init=False, default=())
+    odds: float = field(init=False, default=0.5)
+    steps: tuple[int, int] | None = field(init=False, default=None)
+    free_length: bool = field(init=False, default=False)
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser = denoiser
+    denoiser: Denoiser = field(kw_only=False)
 
     def genes(self, genome: Genome) -> dict[str, Any] | None:
         """A copy of the family's own choices under ``genes``; None where there are none."""

@@ -1,13 +1,12 @@
 """Cache: what each step leaves out at each site, as ECAD searches it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
 from autosearch.spaces.base import Genome, StepGenome
@@ -51,7 +50,6 @@ class Cache(OwnedSites):
     summary = "what each step reuses, forecasts or skips at each site (ECAD's masks)"
     odds = 0.8
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "parts"
     actions: Sequence[str] = ("reuse",)
     points: int = 4

@@ -1,12 +1,11 @@
 """Cache of few numbers: interval, order, warm-up and a range of blocks, for numeric search."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import IntervalCache
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import blocks, parts
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter
@@ -43,7 +42,6 @@ class CacheInterval(OwnedSites, GeneFamily):
     summary = "a cache of six numbers: interval, order, warm-up, blocks, boundary, grouping"
     odds = 0.6
 
-    denoiser: Denoiser = field(kw_only=False)
     interval: Sequence[int] = (1, 8)
     order: Sequence[int] = (0, 4)
     warmup: Sequence[int] = (1, 6)

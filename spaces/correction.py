@@ -1,13 +1,12 @@
 """Correction: two factors a step, on what the network says and on the state (Q-Sched)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces.base import Family, Genome, Parameter, StepGenome
 
@@ -41,7 +40,6 @@ class Correction(Family):
     fields = ("scaling",)
     odds = 0.5
 
-    denoiser: Denoiser = field(kw_only=False)
     low: float = 0.8
     high: float = 1.2
     knots: int = 1

@@ -1,12 +1,11 @@
 """Forecast: which steps compute, and with which order the others forecast (TaylorSeer's shape)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import action_text
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
 from autosearch.spaces.base import Genome, StepGenome
@@ -39,7 +38,6 @@ class Forecast(OwnedSites):
     summary = "which steps compute, and the order of the others' forecasts (TaylorSeer)"
     odds = 0.8
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "parts"
     orders: Sequence[int] = _ORDERS
     rate: float | None = None

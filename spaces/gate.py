@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.gates import GatedCache
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter
@@ -51,7 +50,6 @@ class GateChoice(OwnedSites, GeneFamily):
     fields = ("gate",)
     odds = 0.6
 
-    denoiser: Denoiser = field(kw_only=False)
     threshold: Sequence[float] = (1e-3, 1.0)
     measures: Sequence[str] = _MEASURES
     probe_order: Sequence[int] = (0, 3)

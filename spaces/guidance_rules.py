@@ -1,7 +1,7 @@
 """Rules of guidance as choices: what the families that write guidance have in common."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
@@ -106,7 +106,6 @@ class RuleFamily(GuidanceFamily):
         UserError: for a rule, a layer or a site that the model lacks, and impossible ranges.
     """
 
-    denoiser: Denoiser = field(kw_only=False)
     scale: Sequence[float] = (1.0, 8.0)
     rules: Sequence[str] = ("cfg", "cfgpp")
     layer: Sequence[str] | None = None

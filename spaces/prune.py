@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
@@ -51,7 +51,6 @@ class Prune(OwnedSites):
     fields = ("pruned", "recovery")
     odds = 0.5
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "blocks"
     remove: Sequence[int] | None = None
     pattern: str | None = None

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
 
@@ -23,6 +23,7 @@ _ODDS = (0.5, 0.25, 0.125, 0.125)
 _LARGEST = 50.0
 
 
+@dataclass(kw_only=True, eq=False)
 class Timesteps(Family):
     """A variable number of decreasing times.
 
@@ -41,25 +42,24 @@ class Timesteps(Family):
     fields = ("time", "log_snr")
     odds = 0.8
     owns_length = True
-    steps: tuple[int, int]
 
-    def __init__(
-        self, denoiser: Denoiser, *, steps: Sequence[int] = (2, 10), min_gap: float | None = None
-    ) -> None:
-        super().__init__(denoiser)
-        low, high = checked_range(steps, where="space.timesteps.steps")
-        schedule = denoiser.schedule
-        self.steps = (low, high)
+    steps: tuple[int, int] = (2, 10)
+    min_gap: float | None = None
+
+    def __post_init__(self) -> None:
+        self.steps = checked_range(self.steps, where="space.timesteps.steps")
+        schedule, high = self.denoiser.schedule, self.steps[1]
         self.first, self.last = schedule.first, schedule.last
-        if denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
+        if self.denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
             # In pure noise, a prediction of the noise says nothing of the data.
             self.first -= 1e-3 * (self.first - self.last)
         self.resolution = 1e-3 * schedule.unit
         self._digits = round(-math.log10(self.resolution))
-        self.min_gap = max(schedule.min_gap if min_gap is None else min_gap, self.resolution)
-        if not high * (self.min_gap + self.resolution) <= self.first - self.last:
+        wanted = schedule.min_gap if self.min_gap is None else self.min_gap
+        self.gap = max(wanted, self.resolution)
+        if not high * (self.gap + self.resolution) <= self.first - self.last:
             raise UserError(
-                f"space.timesteps: {high} steps do not fit at least {self.min_gap:g} apart; use "
+                f"space.timesteps: {high} steps do not fit at least {self.gap:g} apart; use "
                 "fewer steps or a smaller min_gap"
             )
         # Models with alpha = 1 start from the marginal, as their baselines do.
@@ -176,7 +176,7 @@ class Timesteps(Family):
         """Keep a prefix of the child and go on with the other's later, smaller times."""
         cut = int(rng.integers(1, len(child["steps"]) + 1))
         prefix = child["steps"][:cut]
-        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.min_gap]
+        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.gap]
         merged = prefix + tail
         if self.steps[0] <= len(merged) <= self.steps[1]:
             child["steps"] = merged
@@ -221,7 +221,7 @@ class Timesteps(Family):
 
         Times that are so already stay as they are, to the last digit: baselines must round-trip.
         """
-        gap = math.ceil(self.min_gap / self.resolution - 1e-9) * self.resolution
+        gap = math.ceil(self.gap / self.resolution - 1e-9) * self.resolution
         result = [min(max(time, self.last), self.first) for time in times]
         for i in range(1, len(result)):
             if not self._apart(result[i - 1], result[i]):
@@ -241,7 +241,7 @@ class Timesteps(Family):
         Those have more digits than operators write (or are the range's end). They need only be
         told apart: near the ends of some schedules, published grids are finer than the gap.
         """
-        if high - low >= self.min_gap * (1 - 1e-9):
+        if high - low >= self.gap * (1 - 1e-9):
             return True
         known = self._round(high) != high or high == self.first
         return known and self._round(low) != low and high - low >= self.resolution

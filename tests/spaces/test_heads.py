@@ -32,7 +32,7 @@ def check_inside(space: Space, genome) -> None:
     assert space.repair(genome) == genome
     family = family_of(space)
     genes, count = genome["genes"]["heads"], len(genome["steps"])
-    assert len(genes["heads"]) <= family.most
+    assert len(genes["heads"]) <= family.limit
     places = [family.elements().index(name) for name in genes["heads"]]
     assert places == sorted(set(places))
     inside = range(round(genes["first"] * count), round(genes["last"] * count))
