@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -176,6 +177,7 @@ class InterceptedDenoiser(Denoiser):
         return SiteTable(self.sites)
 
 
+@dataclass(kw_only=True, eq=False)
 class NetworkDenoiser(InterceptedDenoiser):
     """A ``torch.nn.Module`` called as ``network(x, t [N], labels [N])``.
 
@@ -187,40 +189,27 @@ class NetworkDenoiser(InterceptedDenoiser):
 
     recoverable = True
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        schedule: NoiseSchedule,
-        prediction: Prediction,
-        sample_shape: tuple[int, ...],
-        classes: int,
-        null_label: int | None,
-        sites: Sequence[Site],
-        modules: Mapping[str, nn.Module],
-        heads: Mapping[str, int],
-        macs: int,
-        weights: str,
-        data_mean: Tensor | None = None,
-    ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.schedule = schedule
-        self.prediction = prediction
-        self.sample_shape = sample_shape
-        self.classes = classes
-        self.null_label = null_label
-        self.conditions = ("cond",) if null_label is None else ("cond", "uncond")
-        self.sites = tuple(sites)
-        self.heads = dict(heads)
-        self.macs = macs
-        self.weights = weights
-        self.modules = dict(modules)
+    network: nn.Module = field(kw_only=False)
+    schedule: NoiseSchedule
+    prediction: Prediction
+    sample_shape: tuple[int, ...]
+    classes: int
+    null_label: int | None
+    sites: tuple[Site, ...]
+    modules: Mapping[str, nn.Module]
+    heads: Mapping[str, int]
+    macs: int
+    weights: str
+    data_mean: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+        self.conditions = ("cond",) if self.null_label is None else ("cond", "uncond")
         # Those of the model as loaded, and what was made of them: shared with what is.
         self._own = (self.network, self.modules)
         self._variants: Recent[str, NetworkDenoiser] = Recent()
-        parameter = next(network.parameters())
+        parameter = next(self.network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
-        self.data_mean = data_mean
 
     def to(self, device: torch.device | str) -> "NetworkDenoiser":
         """Move the network; returns itself."""

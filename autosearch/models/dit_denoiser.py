@@ -33,7 +33,7 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
         sample_shape=(config.channels, config.image_size, config.image_size),
         classes=config.num_classes,
         null_label=config.num_classes,
-        sites=[_site(name, macs, elements) for name, macs in site_macs.items()],
+        sites=tuple(_site(name, macs, elements) for name, macs in site_macs.items()),
         modules={
             name: network.get_submodule(name.replace("block", "blocks")) for name in site_macs
         },

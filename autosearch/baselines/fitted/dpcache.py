@@ -16,7 +16,7 @@ from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import features, network_states
-from autosearch.diffusion.sites.memory import extrapolate
+from autosearch.diffusion.sites.memory import Lookup, extrapolate
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -124,7 +124,7 @@ def _outputs(
     outputs = []
     for at in states:
         memory = features(at, calibrator, [feature])
-        parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
+        parts = [memory.get(Lookup(name, feature, at.step.time)) for name in sorted(shared)]
         outputs.append(torch.cat(parts))
     return [at.step.time for at in states], outputs
 

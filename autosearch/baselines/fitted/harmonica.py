@@ -28,7 +28,7 @@ from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.sites.branches import COND
 from autosearch.diffusion.sites.interception import Mix
-from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Lookup
 from autosearch.diffusion.sites.sites import parts
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.diffusion.threads import one_thread
@@ -196,7 +196,7 @@ class _Training:
         prediction = self._predict(at, mixes, memory)
         for name, share in zip(self.names, own.tolist(), strict=True):
             if share > _THRESHOLD or name not in at.stored:
-                at.stored[name] = memory.get(COND.name, name, at.step.time, 0).detach()
+                at.stored[name] = memory.get(Lookup(COND.name, name, at.step.time)).detach()
         return prediction
 
     def _predict(self, at: _At, mixes: Mapping[str, Mix], memory: FeatureMemory | None) -> Tensor:

@@ -143,8 +143,7 @@ class _Applied:
             stepper = self._scheduler.take(state)
         conditions = call.conditions(doubled=doubled)
         _check_modes(stepper.step, conditions)
-        denoiser = self._denoiser.with_conditions(conditions)
-        denoiser.device = state.device
+        denoiser = self._denoiser.with_conditions(conditions, state.device)
         network = Network(denoiser, None, self._memory)
         evaluation = network.evaluate(stepper.step, stepper.x)
         self._scheduler.pending = evaluation
@@ -198,7 +197,7 @@ def _denoiser(network: Any, scheduler: Any) -> PipelineDenoiser:
         schedule=schedule,
         prediction=prediction,
         sample_shape=(),
-        conditions=Given({mode: {} for mode in modes}),
+        given=Given({mode: {} for mode in modes}),
         classes=0,
     )
 
