@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch.baselines.base import Rule
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["Fit", "with_steps"]
+__all__ = ["Fit", "check_recipe", "with_steps"]
 
 
 def _no_forwards(*_: Any) -> float:
@@ -33,6 +34,29 @@ class Fit(Rule):
     forwards: Callable[..., float] = _no_forwards
     sites: bool = False
     shared: bool = False
+
+
+def check_recipe(
+    recipe: Recipe, name: str, *, noisy: bool = True, weighted: bool = True, sparse: bool = True
+) -> None:
+    """Refuse recipes that a fit is not for.
+
+    Args:
+        recipe: what is to be fitted.
+        name: the fit's.
+        noisy: whether steps may add noise.
+        weighted: whether they may have weights, which belong to their times.
+        sparse: whether they may leave sites out already.
+
+    Raises:
+        UserError: saying what to leave out.
+    """
+    if not noisy and any(step.eta > 0 for step in recipe.steps):
+        raise UserError(f"{name}: it is fitted without noise on the way; set eta to 0")
+    if not weighted and any(step.weights is not None for step in recipe.steps):
+        raise UserError(f"{name}: the recipe's weights belong to its times; leave one of them out")
+    if not sparse and any(step.sites or step.gate for step in recipe.steps):
+        raise UserError(f"{name}: the recipe leaves something out already; give one that computes")
 
 
 def with_steps(recipe: Recipe, changes: Iterable[Mapping[str, object]], **fields: object) -> Recipe:

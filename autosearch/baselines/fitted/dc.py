@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
@@ -24,7 +24,6 @@ from autosearch.diffusion.plan.compensation import LEAST_HISTORY
 from autosearch.diffusion.sampling.sampler import plan_statistics
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.solvers import Evaluation
-from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "fit_compensation"]
@@ -51,8 +50,7 @@ def fit_compensation(
     Raises:
         UserError: for stochastic recipes.
     """
-    if any(step.eta > 0 for step in recipe.steps):
-        raise UserError("DC-Solver: ratios are fitted to a trajectory without noise; set eta to 0")
+    check_recipe(recipe, "DC-Solver", noisy=False)
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
     fitted = with_steps(recipe, [nothing] * len(recipe.steps), pruned=[])
     wanted = fine_states(fitted, calibrator, steps=fine, samples=samples)
