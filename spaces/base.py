@@ -14,8 +14,18 @@ from typing import Any, ClassVar, Literal
 
 from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
 
-__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
+__all__ = [
+    "Family",
+    "Genome",
+    "Parameter",
+    "Rng",
+    "StepGenome",
+    "check_within",
+    "checked_ends",
+    "clone",
+]
 
 StepGenome = dict[str, Any]
 Genome = dict[str, Any]
@@ -47,6 +57,42 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(inner) for inner in value]
     return value
+
+
+def checked_ends(where: str, given: Any, least: float, most: float, *, whole: bool = False) -> Any:
+    """The two ends of a setting that must be two numbers in order.
+
+    Args:
+        where: the place in the experiment, for the message.
+        given: the setting.
+        least: the smallest number that makes sense.
+        most: the largest.
+        whole: whether they must be whole.
+
+    Raises:
+        UserError: for anything else.
+    """
+    pair = tuple(given) if isinstance(given, list | tuple) else ()
+    kinds = (int,) if whole else (int, float)
+    numbers = len(pair) == 2 and all(type(value) in kinds for value in pair)
+    if not numbers or not least <= pair[0] <= pair[1] <= most:
+        raise UserError(
+            f"{where}: expected [least, most], two {'whole ' if whole else ''}numbers in order "
+            f"from {least:g} to {most:g}, got {given!r}"
+        )
+    return pair
+
+
+def check_within(where: str, value: float, low: float, high: float, *, above: bool = False) -> None:
+    """Refuse a number outside of two ends, the lower one among them unless it must be above it.
+
+    Raises:
+        UserError: naming the ends.
+    """
+    if not low <= value <= high or (above and value == low):
+        raise UserError(
+            f"{where}: {value:g} is outside {'above ' if above else ''}{low:g} to {high:g}"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from autosearch._typing import Rng
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, StepGenome
+from autosearch.spaces.base import Genome, StepGenome, check_within, checked_ends
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Cache"]
 
 _WHERE = "space.cache"
 _LARGEST_RATE = 0.5
+_MOST_POINTS = 10_000
 
 Mask = NDArray[np.bool_]
 
@@ -61,16 +62,11 @@ class Cache(OwnedSites):
         self.sites = chosen_sites(self.denoiser, self.sites, where=f"{_WHERE}.sites")
         self.actions = _checked_actions(self.actions)
         self._skips = [name for name in self.actions if name == "skip"]
-        if self.points < 1:
-            raise UserError(f"{_WHERE}.points: {self.points} is too few; use at least 1")
-        if self.rate is not None and not 0 < self.rate <= _LARGEST_RATE:
-            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate of flips; use 0 to 0.5")
-        if not 0 <= self.whole <= 1:
-            raise UserError(f"{_WHERE}.whole: {self.whole:g} is no share; use 0 to 1")
-        if len(self.share) != 2 or not 0 <= self.share[0] <= self.share[1] <= 1:
-            raise UserError(
-                f"{_WHERE}.share: expected [least, most] from 0 to 1, got {list(self.share)}"
-            )
+        check_within(f"{_WHERE}.points", self.points, 1, _MOST_POINTS)
+        if self.rate is not None:
+            check_within(f"{_WHERE}.rate", self.rate, 0, _LARGEST_RATE, above=True)
+        check_within(f"{_WHERE}.whole", self.whole, 0, 1)
+        self.share = checked_ends(f"{_WHERE}.share", self.share, 0, 1)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         steps = genome["steps"]

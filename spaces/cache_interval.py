@@ -8,8 +8,8 @@ from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import IntervalCache
 from autosearch.diffusion.sites.sites import blocks, parts
 from autosearch.errors import UserError
-from autosearch.spaces.base import Genome, Parameter
-from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole, whole_range
+from autosearch.spaces.base import Genome, Parameter, checked_ends
+from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole
 from autosearch.spaces.site_masks import OwnedSites
 
 __all__ = ["CacheInterval"]
@@ -53,9 +53,9 @@ class CacheInterval(OwnedSites, GeneFamily):
         # Where blocks have no parts, they are left out whole in any case.
         both = (False,) if parts(self.denoiser.sites) != self._blocks else ()
         self.ranges = {
-            "interval": whole_range(f"{_WHERE}.interval", self.interval, 1, 1000),
-            "order": whole_range(f"{_WHERE}.order", self.order, 0, 4),
-            "warmup": whole_range(f"{_WHERE}.warmup", self.warmup, 1, 1000),
+            "interval": _whole("interval", self.interval, 1, 1000),
+            "order": _whole("order", self.order, 0, 4),
+            "warmup": _whole("warmup", self.warmup, 1, 1000),
             "cached": Whole(1, len(self._blocks)),
             "boundary": Real(0.0, 1.0),
             "whole": _Grouping((*both, True)),
@@ -83,6 +83,10 @@ class CacheInterval(OwnedSites, GeneFamily):
         shown = [sites or {} for sites in self.read_steps(genome)]
         cache = IntervalCache.from_steps(shown, self.denoiser.sites) or IntervalCache(1)
         return self.clip({**asdict(cache), "cached": cache.cached or len(self._blocks)})
+
+
+def _whole(name: str, given: Sequence[int], least: int, most: int) -> Whole:
+    return Whole(*checked_ends(f"{_WHERE}.{name}", given, least, most, whole=True))
 
 
 class _Grouping(OneOf):

@@ -8,9 +8,9 @@ from autosearch._typing import Rng
 from autosearch.diffusion.few_step import PRESETS, FewStep, few_step_times
 from autosearch.errors import UserError
 from autosearch.recipe import round_float
-from autosearch.spaces.base import Genome, Parameter, StepGenome
+from autosearch.spaces.base import Genome, Parameter, StepGenome, checked_ends
 from autosearch.spaces.genes import GeneFamily, Genes, Real, Whole
-from autosearch.spaces.timesteps import checked_range
+from autosearch.spaces.timesteps import MOST_STEPS
 
 __all__ = ["FewStepSchedule"]
 
@@ -44,7 +44,7 @@ class FewStepSchedule(GeneFamily):
             "k": Whole(1, 19),
             "rho_t": Real(0.5, 3.0),
         }
-        self.steps = checked_range(self.steps, where="space.few_step.steps")
+        self.steps = checked_ends("space.few_step.steps", self.steps, 1, MOST_STEPS, whole=True)
         if self.denoiser.schedule.family == "flow":
             raise UserError(
                 "space.few_step: it needs a finite noisiest level, and flow models start from "

@@ -8,7 +8,7 @@ from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import action_text
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, StepGenome
+from autosearch.spaces.base import Genome, StepGenome, check_within
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Forecast"]
@@ -47,8 +47,8 @@ class Forecast(OwnedSites):
         if not self.orders or not set(self.orders) <= set(_ORDERS):
             raise UserError(f"{_WHERE}.orders: expected some of 0 to 4, got {list(self.orders)}")
         self.orders = tuple(sorted(set(self.orders)))
-        if self.rate is not None and not 0 < self.rate <= 1:
-            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate; use more than 0, at most 1")
+        if self.rate is not None:
+            check_within(f"{_WHERE}.rate", self.rate, 0, 1, above=True)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         share = rng.random()

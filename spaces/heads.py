@@ -15,9 +15,9 @@ from autosearch.spaces.guidance_rules import (
     LARGEST_SCALE,
     GuidanceFamily,
     change_number,
-    checked_range,
     interval_steps,
     order_ends,
+    real_range,
 )
 
 __all__ = ["HeadSets"]
@@ -67,7 +67,7 @@ class HeadSets(GuidanceFamily):
         self.limit = min(self.most or len(self._all), len(self._all))
         largest = {"scale": LARGEST_SCALE, "strength": 1.0, "first": 1.0, "last": 1.0}
         self.ranges: dict[str, Real] = {
-            name: checked_range(name, getattr(self, name), most, where="space.heads")
+            name: real_range(f"space.heads.{name}", getattr(self, name), most)
             for name, most in largest.items()
         }
         if self.ranges["first"].low > self.ranges["last"].high:

@@ -11,7 +11,7 @@ from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.errors import UserError, validated
 from autosearch.recipe import Recovery
 from autosearch.recipe.schema import round_numbers
-from autosearch.spaces.base import Genome, Parameter
+from autosearch.spaces.base import Genome, Parameter, checked_ends
 from autosearch.spaces.prune_masks import AnySubset, Intervals, MaskForm, Pattern
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites
 
@@ -134,11 +134,7 @@ class Prune(OwnedSites):
                 )
             return Intervals(self.sites, self.intervals, most)
         ends = [0, max(count - 1, 0)] if self.remove is None else list(self.remove)
-        if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= count:
-            raise UserError(
-                f"{_WHERE}.remove: expected [least, most] from 0 to {count}, got {ends}"
-            )
-        return AnySubset(self.sites, *ends)
+        return AnySubset(self.sites, *checked_ends(f"{_WHERE}.remove", ends, 0, count, whole=True))
 
 
 def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from autosearch.diffusion.solvers import RELAXATIONS
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import FORMS, SPECIAL_FORMS
 from autosearch.spaces import decisions
-from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, check_within, clone
 from autosearch.spaces.decisions import (
     Choice,
     Compensation,
@@ -88,7 +88,9 @@ class SolverChoice(Family):
     rate: float = 0.3
 
     def __post_init__(self) -> None:
-        _check_numbers(rate=self.rate, eta=self.eta, compensation=self.compensation)
+        check_within(f"{_WHERE}.rate", self.rate, 0, 1, above=True)
+        check_within(f"{_WHERE}.eta", self.eta, 0, 1)
+        check_within(f"{_WHERE}.compensation", self.compensation, 0, 9)
         analytic = dict(decisions.EVALUATIONS)
         if self.denoiser.data_mean is None:
             del analytic["average_x0"]
@@ -272,15 +274,6 @@ class SolverChoice(Family):
             self._order.put(step, max(below))
         else:
             self._form.put(step, self._plain_form())
-
-
-def _check_numbers(*, rate: float, eta: float, compensation: float) -> None:
-    if not 0 < rate <= 1:
-        raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
-    if not 0 <= eta <= 1:
-        raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
-    if not 0 <= compensation <= 9:
-        raise UserError(f"{_WHERE}.compensation: {compensation:g} is outside 0 to 9")
 
 
 def _plain(step: StepGenome) -> bool:

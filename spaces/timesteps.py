@@ -10,9 +10,12 @@ import numpy as np
 
 from autosearch._typing import Rng
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, checked_ends, clone
 
-__all__ = ["Timesteps", "checked_range"]
+__all__ = ["MOST_STEPS", "Timesteps"]
+
+# As many as a recipe may have.
+MOST_STEPS = 10_000
 
 _WARPS = 4
 # Standard deviations of a move, as shares of a step's room.
@@ -47,7 +50,7 @@ class Timesteps(Family):
     min_gap: float | None = None
 
     def __post_init__(self) -> None:
-        self.steps = checked_range(self.steps, where="space.timesteps.steps")
+        self.steps = checked_ends("space.timesteps.steps", self.steps, 1, MOST_STEPS, whole=True)
         schedule, high = self.denoiser.schedule, self.steps[1]
         self.first, self.last = schedule.first, schedule.last
         if self.denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
@@ -283,20 +286,3 @@ class Timesteps(Family):
         return (
             low if math.isfinite(low) else schedule.log_snr(self.first - 1e-3 * span)
         ), schedule.log_snr(self.last)
-
-
-def checked_range(steps: Sequence[int], *, where: str) -> tuple[int, int]:
-    """Least and largest number of steps.
-
-    Raises:
-        UserError: when they are not two whole numbers in order, at least 1.
-    """
-    whole = len(steps) == 2 and all(type(value) is int for value in steps)
-    if not whole:
-        raise UserError(f"{where}: expected two whole numbers [least, most], got {list(steps)}")
-    low, high = steps
-    if low < 1:
-        raise UserError(f"{where}: the least number of steps is {low}; it must be at least 1")
-    if high < low:
-        raise UserError(f"{where}: the most ({high}) is below the least ({low}); swap them")
-    return low, high
