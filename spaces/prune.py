@@ -112,7 +112,9 @@ class Prune(OwnedSites):
         if self.recovery is not None:
             genome["recovery"] = dict(self.recovery)
             # Weights that were recovered for other sites, or for these: the plan knows the latter.
-            _drop_weights(genome)
+            artifacts = {k: v for k, v in genome.pop("artifacts", {}).items() if k != WEIGHTS}
+            if artifacts:
+                genome["artifacts"] = artifacts
 
     def _form(self) -> MaskForm:
         """The subsets that the settings ask for."""
@@ -146,12 +148,6 @@ def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:
         )
     found = validated(Recovery, round_numbers(given), where=where)
     return found.model_dump(exclude_defaults=True)
-
-
-def _drop_weights(genome: Genome) -> None:
-    artifacts = {k: v for k, v in genome.pop("artifacts", {}).items() if k != WEIGHTS}
-    if artifacts:
-        genome["artifacts"] = artifacts
 
 
 def _kinds(names: Sequence[str]) -> list[list[str]]:

@@ -197,14 +197,13 @@ class SolverChoice(Family):
             Parameter("order", "int", min(self._order.values), max(self._order.values)),
             Parameter("lower_order_last", "int", 0, 3),
             Parameter("prediction", "choice", choices=self._prediction.values),
-            Parameter("form", "choice", choices=self._box_forms()),
+            # What a point can be without anything measured.
+            Parameter(
+                "form", "choice", choices=tuple(f for f in self._form.values if f != _MEASURED)
+            ),
             Parameter("corrector", "choice", choices=self._box_correctors()),
             Parameter("evaluate", "choice", choices=self._evaluation.values),
         )
-
-    def _box_forms(self) -> tuple[str, ...]:
-        """What a point of the box can be without anything measured."""
-        return tuple(form for form in self._form.values if form != _MEASURED)
 
     def _plain_form(self) -> str:
         """A form that any step can have."""

@@ -70,7 +70,9 @@ class Timesteps(Family):
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """Random ends and a random smooth curve of half log-SNR between, jittered."""
-        count = self._random_count(rng)
+        # Each count gets an equal share of network evaluations, so few steps come up more.
+        counts = np.arange(self.steps[0], self.steps[1] + 1)
+        count = int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
         first, last = 0.55 * rng.random(), 1.0 - 0.4 * rng.random()
         bend = float(np.exp(0.4 * rng.standard_normal()))
         spots = np.linspace(0, 1, count) if count > 1 else np.array([0.5 * rng.random()])
@@ -184,11 +186,6 @@ class Timesteps(Family):
         if self.steps[0] <= len(merged) <= self.steps[1]:
             child["steps"] = merged
             child["end"] = other["end"]
-
-    def _random_count(self, rng: Rng) -> int:
-        """Each count gets an equal share of network evaluations, so few steps come up more."""
-        counts = np.arange(self.steps[0], self.steps[1] + 1)
-        return int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
 
     def _insert(self, steps: list[StepGenome], rng: Rng) -> None:
         at = int(rng.integers(len(steps) + 1))

@@ -2,18 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from autosearch.baselines.base import Rule
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["Fit", "check_recipe", "with_steps"]
-
-
-def _no_forwards(*_: Any) -> float:
-    """The cost of a fit that reads earlier measurements."""
-    return 0.0
 
 
 @dataclass(frozen=True)
@@ -25,13 +19,13 @@ class Fit(Rule):
 
     Attributes:
         forwards: ``forwards(recipe, denoiser, *values)`` is about how many forwards of one sample
-            it takes, without guidance; for a dry run.
+            it takes, without guidance; for a dry run. None by default, as reading a file does.
         sites: whether the model must have blocks.
         shared: whether all names with the same settings share one artifact, measured once.
     """
 
     apply: Callable[..., Recipe]
-    forwards: Callable[..., float] = _no_forwards
+    forwards: Callable[..., float] = lambda *_: 0.0
     sites: bool = False
     shared: bool = False
 

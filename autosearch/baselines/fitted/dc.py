@@ -108,10 +108,6 @@ def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
     )
 
 
-def _predicted(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
-    return Cascade.load(Path(file)).apply(recipe, model=calibrator.denoiser.weights)
-
-
 def _forwards(recipe: Recipe, denoiser: Denoiser, samples: int, fine: int) -> float:
     count = len(recipe.steps)
     # A corrector asks the network for each ratio that is tried.
@@ -131,7 +127,9 @@ FITS = {
     "cpr": Fit(
         "DC-Solver's ratios as a cascade polynomial of a file predicts them",
         (),
-        _predicted,
+        lambda recipe, calibrator, file: Cascade.load(Path(file)).apply(
+            recipe, model=calibrator.denoiser.weights
+        ),
         "compensation",
         path=True,
     ),

@@ -205,10 +205,6 @@ class _Training:
         return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, weight: float) -> Recipe:
-    return apply_router(recipe, calibrator, learn_router(recipe, calibrator, weight))
-
-
 def _forwards(recipe: Recipe, denoiser: Denoiser, weight: float) -> float:
     count = len(recipe.steps)
     return _SAMPLES * (4 * _ROUNDS * count + _ROUNDS / _REFRESH * count**2)
@@ -218,7 +214,9 @@ FITS = {
     "harmonica": Fit(
         "HarmoniCa (2025): what each step reuses, learned by gradients along cached trajectories",
         (Setting("weight", 0.05, 0.0, 1e6, whole=False),),
-        _fit,
+        lambda recipe, calibrator, weight: apply_router(
+            recipe, calibrator, learn_router(recipe, calibrator, weight)
+        ),
         "sites",
         forwards=_forwards,
         sites=True,

@@ -246,14 +246,6 @@ def _smoothed(values: Tensor) -> Tensor:
     )
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, levels: int, samples: int) -> Recipe:
-    return with_statistics(recipe, statistics(recipe, calibrator, levels=levels, samples=samples))
-
-
-def _given(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
-    return with_statistics(recipe, read_calibration(file, calibrator, method=STATISTICS))
-
-
 FITS = {
     "v3": Fit(
         "DPM-Solver-v3 (2023): the solver's steps with the model's measured statistics",
@@ -262,7 +254,9 @@ FITS = {
             Setting("levels", _LEVELS, 30, 2000),
             Setting("samples", _SAMPLES, 20, 100_000),
         ),
-        _fit,
+        lambda recipe, calibrator, levels, samples: with_statistics(
+            recipe, statistics(recipe, calibrator, levels=levels, samples=samples)
+        ),
         "form",
         # Along the trajectory, and at each of its points with gradients.
         forwards=lambda recipe, denoiser, levels, samples: levels * samples * (2 + GRADIENT_COST),
@@ -271,7 +265,9 @@ FITS = {
     "v3_from": Fit(
         "DPM-Solver-v3 with the statistics of a file that `autosearch calibrate` wrote",
         (),
-        _given,
+        lambda recipe, calibrator, file: with_statistics(
+            recipe, read_calibration(file, calibrator, method=STATISTICS)
+        ),
         "form",
         path=True,
     ),
