@@ -33,13 +33,21 @@ Value = TypeVar("Value")
 
 
 class Recent(OrderedDict[Key, Value]):
-    """The four values that were used last, by key; others are made again when they are needed."""
+    """The values that were used last, by key; others are made again when they are needed.
+
+    Args:
+        limit: how many are held.
+    """
+
+    def __init__(self, limit: int = _HELD) -> None:
+        super().__init__()
+        self._limit = limit
 
     def hold(self, key: Key, make: Callable[[], Value]) -> Value:
         """The value of a key, made where it is not held."""
         if key not in self:
             self[key] = make()
-            if len(self) > _HELD:
+            if len(self) > self._limit:
                 self.popitem(last=False)
         self.move_to_end(key)
         return self[key]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from torch import Tensor
 
@@ -44,14 +44,13 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
 
 
 def _prediction(path: Path, metadata: Mapping[str, str]) -> Prediction:
-    for known in get_args(Prediction):
-        if metadata.get("prediction") == known:
-            prediction: Prediction = known
-            return prediction
-    raise UserError(
-        f"{path}: its metadata names no prediction; train it with "
-        "autosearch.experiments.training.train"
-    )
+    name = metadata.get("prediction")
+    if name not in get_args(Prediction):
+        raise UserError(
+            f"{path}: its metadata names no prediction; train it with "
+            "autosearch.experiments.training.train"
+        )
+    return cast(Prediction, name)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,6 @@
 """The evaluator that samples a model: what every worker holds."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ from autosearch._typing import Rows
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.recover import recovered_plan
-from autosearch.diffusion.artifact_store import ArtifactStore
+from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.sampling.call_cache import CallCache, Keep, Recaller, make_call_cache
 from autosearch.diffusion.sampling.call_keys import Call, calls_of
@@ -51,7 +50,7 @@ class ModelEvaluator(Evaluator):
         self.model = spec.load().to(device)
         self.artifact_store = ArtifactStore() if artifact_store is None else artifact_store
         self.call_cache: CallCache | None = make_call_cache(call_cache)
-        self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+        self._noise: Recent[tuple[object, ...], Tensor] = Recent(_NOISE_CACHE)
 
     def evaluate(self, task: Task) -> Outcome:
         start = time.perf_counter()
@@ -181,14 +180,13 @@ class ModelEvaluator(Evaluator):
     def _drawn(self, seed: int, stream: Stream, indices: range, k: int) -> Tensor:
         """Start noise is the same for all candidates, so the last blocks' are kept."""
         key = (seed, stream, indices.start, indices.stop, k)
-        if key not in self._noise:
-            denoiser = self.model.denoiser
-            drawn = draw(seed, stream, indices, denoiser.sample_shape, k=k)
-            self._noise[key] = drawn.to(device=denoiser.device, dtype=denoiser.dtype)
-            if len(self._noise) > _NOISE_CACHE:
-                self._noise.popitem(last=False)
-        self._noise.move_to_end(key)
-        return self._noise[key]
+        denoiser = self.model.denoiser
+        return self._noise.hold(
+            key,
+            lambda: draw(seed, stream, indices, denoiser.sample_shape, k=k).to(
+                device=denoiser.device, dtype=denoiser.dtype
+            ),
+        )
 
 
 @dataclass(frozen=True)
