@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +137,7 @@ def default_objectives(model: Model) -> list[str]:
     return [o.name for o in make_objectives(_DEFAULT) if o.needs <= set(model.widths)]
 
 
+@dataclass(eq=False)
 class RecipeEvaluator:
     """Measures recipes of one model on the ``evaluate`` stream.
 
@@ -156,34 +157,29 @@ class RecipeEvaluator:
         UserError: for objectives or numbers of samples that the model cannot have.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        *,
-        samples: int,
-        seed: int,
-        objectives: Sequence[str] | None = None,
-        workers: int | None = None,
-        device: Literal["cpu", "cuda"] = "cpu",
-    ) -> None:
-        if device == "cuda" and not torch.cuda.is_available():
+    spec: ModelSpec
+    _: KW_ONLY
+    samples: int
+    seed: int
+    objectives: Sequence[str] | None = None
+    workers: int | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("--device cuda: this machine has no such device; use --device cpu")
-        if seed < 0:
-            raise UserError(f"--seed: {seed} is below 0; use 0 or more")
-        if workers is not None and workers < 1:
-            raise UserError(f"--workers: {workers} is too few; use at least 1")
-        self.model = spec.load()
+        if self.seed < 0:
+            raise UserError(f"--seed: {self.seed} is below 0; use 0 or more")
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers: {self.workers} is too few; use at least 1")
+        self.model = self.spec.load()
         self.artifact_store = ArtifactStore()
-        self.samples, self.seed = samples, seed
-        names = default_objectives(self.model) if objectives is None else objectives
+        names = default_objectives(self.model) if self.objectives is None else self.objectives
         if not names:
             raise UserError("--objectives: name at least one, such as fid,nfe")
         self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
         if self._measure.needs:
-            self._measure.check_samples(samples, where="--samples")
-        self._spec = spec
-        self._workers = workers
-        self._device = device
+            self._measure.check_samples(self.samples, where="--samples")
 
     def evaluate(self, recipes: Mapping[str, Recipe | Resolved]) -> list[RecipeEvaluation]:
         """Measure recipes by name, all on the same noise.
@@ -219,10 +215,10 @@ class RecipeEvaluator:
             values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
         except Infeasible as error:
             raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
-        local = self._device == "cuda" and self._workers is None
+        local = self.device == "cuda" and self.workers is None
         # How fast one worker was, on what, and the device's peak memory where it has its own.
         speed = {
-            "device": self._device,
+            "device": self.device,
             "batch": self.model.block_size,
             "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
             "samples_per_second": self.samples / outcome.seconds if outcome.seconds else None,
@@ -249,15 +245,15 @@ class RecipeEvaluator:
         return make_executor(
             functools.partial(
                 ModelEvaluator,
-                self._spec,
-                device=self._device,
+                self.spec,
+                device=self.device,
                 artifact_store=self.artifact_store,
                 call_cache="auto",
             ),
-            count=self._workers or 1,
+            count=self.workers or 1,
             cpus=1,
-            gpus=1 if self._device == "cuda" else 0,
-            kind="auto" if self._workers else "inprocess",
+            gpus=1 if self.device == "cuda" else 0,
+            kind="auto" if self.workers else "inprocess",
         )
 
     def _sample(self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]) -> Outcome:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
-from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.noise import Stream, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
-from autosearch.diffusion.sampling.sampler import sample
+from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.diffusion.schedules import NoiseSchedule
 
 __all__ = ["Lesson", "Pool", "cosine", "course", "descend", "lessons", "pool"]
@@ -69,17 +69,14 @@ def pool(denoiser: Denoiser, seed: int) -> Pool:
     if seed in known:
         return replace(known[seed], macs=0)
     plan = compile_recipe(baseline(f"{_SOLVER}@{POOL_STEPS}", denoiser), denoiser)
-    parts, device = [], denoiser.device
-    for start in range(0, POOL, BATCH):
-        indices = range(start, start + BATCH)
-        noise = draw(seed, Stream.RECOVERY, indices, denoiser.sample_shape)
-        condition = labels(indices, denoiser.classes).to(device) if denoiser.classes else None
-        parts.append(sample(denoiser, plan, noise.to(device, denoiser.dtype), condition))
+    batches = [range(start, start + BATCH) for start in range(0, POOL, BATCH)]
+    stream = Stream.RECOVERY
+    parts = [sample_indices(denoiser, plan, batch, seed=seed, stream=stream) for batch in batches]
     # Outside inference, or nothing could be learned from them.
     cost = POOL * plan.macs
     known[seed] = Pool(
         torch.cat(parts).clone(),
-        labels(range(POOL), denoiser.classes).to(device) if denoiser.classes else None,
+        labels(range(POOL), denoiser.classes).to(denoiser.device) if denoiser.classes else None,
         cost=cost,
         macs=cost,
     )
