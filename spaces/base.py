@@ -109,7 +109,7 @@ class Family(ABC):
         odds: how likely a mutation of the whole genome changes this family.
         owns_length: whether the family owns the number of steps.
         steps: the least and the largest number of steps of a family that owns it.
-        free_length: whether some family owns the number of steps; set by the space.
+        free_length: whether some family of the space owns the number of steps.
     """
 
     name: ClassVar[str]
@@ -137,7 +137,7 @@ class Family(ABC):
         Raises:
             UserError: for families that cannot go together.
         """
-        return
+        self.free_length = any(family.owns_length for family in families)
 
     @abstractmethod
     def randomize(self, genome: Genome, rng: Rng) -> None:

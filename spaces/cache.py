@@ -78,7 +78,6 @@ class Cache(OwnedSites):
                 for site, acts in zip(self.sites, row.tolist(), strict=True)
                 if acts
             }
-        self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Flip bits; what acts and stays so may act otherwise."""
@@ -90,7 +89,6 @@ class Cache(OwnedSites):
             rate = self.rate or min(_LARGEST_RATE, 1 / max(shape[0] * shape[1], 1))
             for i, j in np.argwhere(rng.random(shape) < rate).tolist():
                 self._flip(steps[i], self.sites[j], rng)
-        self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         """Crossover at a few points of the masks."""
@@ -105,7 +103,6 @@ class Cache(OwnedSites):
                 for site, takes in zip(self.sites, row.tolist(), strict=True)
                 if site in (theirs if takes else mine)
             }
-        self.repair(child)
 
     def repair(self, genome: Genome) -> None:
         for i, step in enumerate(genome["steps"]):

@@ -54,7 +54,6 @@ class Forecast(OwnedSites):
         share = rng.random()
         for step in genome["steps"]:
             self._set(step, self._draw_order(rng) if rng.random() < share else None)
-        self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Steps drawn anew: one that computes forecasts, one that forecasts does one or other."""
@@ -65,7 +64,6 @@ class Forecast(OwnedSites):
                 computing = self._order(step) is None
                 anew = computing or (len(self.orders) > 1 and rng.random() < 0.5)
                 self._set(step, self._draw_order(rng) if anew else None)
-        self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         """Crossover of the steps at two points."""
@@ -76,7 +74,6 @@ class Forecast(OwnedSites):
         ):
             if takes:
                 self._set(step, self._order(partner))
-        self.repair(child)
 
     def repair(self, genome: Genome) -> None:
         for i, step in enumerate(genome["steps"]):

@@ -53,6 +53,7 @@ class GuidanceFamily(GeneFamily):
         Raises:
             UserError: when another family writes the same rule.
         """
+        super().join(families)
         others = [f for f in families if isinstance(f, GuidanceFamily) and f is not self]
         for other in others:
             both = sorted(set(self.rules) & set(other.rules))

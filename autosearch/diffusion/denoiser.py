@@ -201,6 +201,7 @@ class NetworkDenoiser(InterceptedDenoiser):
     macs: int
     weights: str
     data_mean: Tensor | None = None
+    classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)

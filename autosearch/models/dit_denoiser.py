@@ -12,19 +12,29 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
+from autosearch.models.classifier import FeaturesClassifier, ImageFeatures
 from autosearch.models.dit import load_dit
 from autosearch.models.weights import read_weights
 
 __all__ = ["dit_denoiser"]
 
 
-def dit_denoiser(path: Path) -> NetworkDenoiser:
-    """A denoiser from a DiT's safetensors file, whose metadata names schedule and prediction."""
+def dit_denoiser(
+    path: Path, *, data_mean: Tensor | None = None, features: ImageFeatures | None = None
+) -> NetworkDenoiser:
+    """A denoiser from a DiT's safetensors file, whose metadata names schedule and prediction.
+
+    Args:
+        path: of the file.
+        data_mean: mean of the training data [*sample_shape], where it is known.
+        features: guide by their classifier, where it tells the network's classes apart.
+    """
     network = load_dit(path)
     tensors, metadata = read_weights(path)
     family, _, name = metadata.get("schedule", "").partition("_")
     prediction = _prediction(path, metadata)
     config = network.config
+    guides = features is not None and features.config.num_classes == config.num_classes
     site_macs, elements = network.site_macs(), config.tokens * config.width
     return NetworkDenoiser(
         network,
@@ -40,6 +50,8 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
         heads={f"block.{i}.attn": config.heads for i in range(config.depth)},
         macs=network.macs(),
         weights=_digest(tensors),
+        data_mean=data_mean,
+        classifier=FeaturesClassifier(features) if features and guides else None,
     )
 
 
