@@ -23,19 +23,18 @@ class Latency(Objective):
     Evaluations of a search run beside each other, and their times say little. So a search goes by
     a prediction from a table that was measured alone at its start, and the points of the front are
     measured alone at its end.
+
+    Args:
+        table: of the model that is searched; without one nothing is predicted yet.
+        sites: of that model.
     """
 
     name = "latency"
     summary = "seconds for one sample: predicted in the search, measured alone for the front"
     unit = "s"
 
-    def __init__(self) -> None:
-        self._table: LatencyTable | None = None
-        self._sites: Sequence[Site] = ()
-
-    def use_table(self, table: "LatencyTable", sites: "Sequence[Site]") -> None:
-        """Take the table of the model that is searched."""
-        self._table, self._sites = table, sites
+    def __init__(self, table: "LatencyTable | None" = None, sites: "Sequence[Site]" = ()) -> None:
+        self._table, self._sites = table, tuple(sites)
 
     @property
     def ready(self) -> bool:

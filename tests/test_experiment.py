@@ -87,7 +87,7 @@ def test_every_shipped_experiment_loads_and_states_a_problem(name):
         # Its weights lie on the hub; tests/pipelines runs it on a small pipeline.
         assert experiment.model["path"]
         return
-    problem = Problem(experiment)
+    problem = Problem.of(experiment)
     assert problem.baselines
     assert problem.make_algorithm()
     assert shipped_experiments()[name]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from optuna.samplers import BaseSampler, GPSampler
 from optuna.trial import FrozenTrial, TrialState
-from threadpoolctl import threadpool_limits
 
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Proposal
@@ -52,10 +51,9 @@ class GP(OptunaBox):
             for trial, values in zip(done, shown.tolist(), strict=True)
         ]
 
+    @one_thread()
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Proposal | None:
-        # Matrices are small: threads would only wait for one another, and for the workers' cores.
-        with one_thread(), threadpool_limits(1, user_api="blas"):
-            return super().ask(rng, pending)
+        return super().ask(rng, pending)
 
 
 def _temper(values: Array) -> Array:

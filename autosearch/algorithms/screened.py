@@ -12,6 +12,7 @@ from autosearch.algorithms.plan_features import COSTS, descriptor
 from autosearch.algorithms.rank_model import RankModel
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.threads import one_thread
 from autosearch.spaces.base import Genome
 
 __all__ = ["Screened"]
@@ -57,6 +58,7 @@ class Screened(SMSEMOA):
         self._declared: list[set[str]] = [set(COSTS) for _ in range(self.objectives)]
         self._seen: set[str] = set()
 
+    @one_thread()
     def ask(self, rng: Rng, pending: Sequence[Proposal]) -> Genome | None:
         first = super().ask(rng, pending)
         if first is None or not self.pays or rng.random() < self.blind:
@@ -87,6 +89,7 @@ class Screened(SMSEMOA):
                     best, least = found[at][0], float(expected[at])
         return best
 
+    @one_thread()
     def tell(self, results: Sequence[Result], pending: Sequence[Proposal]) -> None:
         for result in results:
             super().tell([result], pending)

@@ -37,6 +37,8 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
         f"memory       {_memory(data['memory_bytes'])}",
         f"disk         about {data['disk_bytes'] / 1e6:,.1f} MB",
     ]
+    if data["advice"]:
+        lines.append(f"advice       {data['advice']}")
     return "\n".join(lines)
 
 

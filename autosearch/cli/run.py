@@ -61,7 +61,7 @@ def run(
         from autosearch.study.study import Study
 
         # What was changed at the first run stays changed.
-        changes = [*Study.read(directory).header["overrides"], *changes]
+        changes = [*Study.read(directory).header.overrides, *changes]
     from autosearch.experiment import load_experiment
 
     loaded = load_experiment(experiment, changes)
@@ -90,7 +90,7 @@ def run(
         loggers=make_loggers,
     )
     start = time.monotonic()
-    written = write_artifacts(directory, Problem(study.experiment))
+    written = write_artifacts(directory, Problem.of(study.experiment))
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
     print_front(front_table(study), as_json=as_json)
     if not as_json:

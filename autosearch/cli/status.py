@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
+from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front import selection
 from autosearch.study.front_text import spent_text
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
-from autosearch.study.study import Record, Study
+from autosearch.study.study import Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
 
@@ -59,8 +60,9 @@ class Status:
         """What is searched, and whether somebody is at it."""
         state = _WORDS[self.state]
         if self.state != "finished":
-            state = f"{state}, {self.snapshot.phase}"
-        return f"{self.study.header['name']} on {self.study.header['model_name']}: {state}"
+            setup = self.study.setup
+            state = f"{state}, {f'setup: {setup}' if setup else self.snapshot.phase}"
+        return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
 
 
 def read_status(directory: Path) -> Status:
@@ -71,12 +73,12 @@ def read_status(directory: Path) -> Status:
     """
     # Asked first: a run that ends in between has then written all that it will.
     held = in_use(directory)
-    records = read_journal(directory)
-    study = Study.from_journal(records)
+    events = read_journal(directory)
+    study = Study.of(events)
     quiet = max(0.0, time.time() - (directory / FILE).stat().st_mtime)
     todo = unfinished(study)
-    state = _state(study, records[-1], todo, held=held, quiet=quiet)
-    shown = _snapshot(study, records, todo, running=state == "running")
+    state = _state(study, events[-1], todo, held=held, quiet=quiet)
+    shown = _snapshot(study, events, todo, running=state == "running")
     share, left = shown.budget_share, None
     if todo == "search" and share >= 0.01 and shown.elapsed > 0:
         left = (1 - share) / share * shown.elapsed
@@ -87,10 +89,11 @@ def status_data(status: Status) -> dict[str, Any]:
     """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
     return {
-        "study": study.header["name"],
-        "model": study.header["model_name"],
+        "study": study.header.name,
+        "model": study.header.model_name,
         "state": status.state,
         "phase": shown.phase,
+        "setup": study.setup,
         "done": shown.done,
         "pending": shown.running,
         "failed": shown.failed,
@@ -127,7 +130,7 @@ def status_text(status: Status) -> str:
 
 
 def _state(
-    study: Study, last: Record, todo: str | None, *, held: bool | None, quiet: float
+    study: Study, last: Event, todo: str | None, *, held: bool | None, quiet: float
 ) -> State:
     if held:
         return "running"
@@ -135,15 +138,17 @@ def _state(
         return "finished"
     interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
     # A run that ends in good order has the phase that it was in as its last word.
-    phase = last["name"] if last["type"] == "phase" else None
-    ended = phase in ("validation", "timing") or (interrupted and last["type"] in ("phase", "stop"))
+    phase = last.name if isinstance(last, PhaseEnded) else None
+    ended = phase in ("validation", "timing") or (
+        interrupted and isinstance(last, PhaseEnded | Ended)
+    )
     if held is None and not ended and quiet <= _QUIET:
         return "running"
     return "stopped" if ended else "killed"
 
 
 def _snapshot(
-    study: Study, records: Sequence[Record], todo: str | None, *, running: bool
+    study: Study, events: Sequence[Event], todo: str | None, *, running: bool
 ) -> Snapshot:
     """The snapshot that the run itself shows; its duration is read from its results."""
     validating = (0, 0)
@@ -152,17 +157,17 @@ def _snapshot(
         chosen = {c.identity for c in selection(study)}
         validated: set[str] = set().union(*list(study.validations.values())[-1:])
         validating = (len(chosen & validated), len(chosen))
-    elapsed = max(sum(study.phases.values()), _evaluating(study, records))
+    elapsed = max(sum(study.phases.values()), _evaluating(study, events))
     return snapshot(study, elapsed, validating=validating if at_validation else None)
 
 
-def _evaluating(study: Study, records: Sequence[Record]) -> float:
+def _evaluating(study: Study, events: Sequence[Event]) -> float:
     """Seconds that the search's evaluations took, side by side on its workers.
 
     A single worker waits while the algorithm proposes.
     """
-    results = [record for record in records if record["type"] == "result"]
-    workers = {record.get("worker") for record in results[-_LATEST:]}
+    results = [event for event in events if isinstance(event, Evaluated)]
+    workers = {event.worker for event in results[-_LATEST:]}
     seconds = sum(c.seconds for c in study.candidates.values())
     return seconds / len(workers) if len(workers) > 1 else seconds + study.proposing
 

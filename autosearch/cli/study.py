@@ -63,7 +63,7 @@ def validate(
         # Chosen for the search, perhaps on another machine: no reason to refuse a measurement.
         loggers=partial(make_loggers, strict=False),
     )
-    write_artifacts(directory, Problem(study.experiment))
+    write_artifacts(directory, Problem.of(study.experiment))
     print_front(front_table(study), as_json=as_json)
 
 
@@ -118,7 +118,7 @@ def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
     check_suffix(path)
     view = FrontView(read_table(directory))
     chosen = pick(view, choice)
-    problem = Problem(Study.read(directory).experiment)
+    problem = Problem.of(Study.read(directory).experiment)
     if not problem.denoiser.sites:
         raise UserError("--pick: this model has no sites, so there is nothing to show of a recipe")
     plan = problem.compile(chosen.to_recipe())

@@ -13,11 +13,13 @@ from autosearch.baselines import baseline
 from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
+from autosearch.engine.reference import SETUP_SHARE, reference_samples
 from autosearch.errors import UserError
 from autosearch.experiment import Budget
 
-__all__ = ["Costs", "estimate_costs", "proposal_seconds"]
+__all__ = ["Costs", "estimate_costs", "proposal_seconds", "setup_advice"]
 
 # Random recipes whose mean cost stands for the search's.
 _DRAWS = 100
@@ -83,14 +85,14 @@ def estimate_costs(problem: Problem) -> Costs:
     if not plans:
         raise UserError("baselines: none can be encoded by the space and keeps the constraints")
     samples = problem.experiment.samples if problem.measure.needs else 0
-    fits = fit_forwards(problem.fitted_names, problem.denoiser)
+    fits = fit_forwards(fitted_names(problem), problem.denoiser)
     validated, validation = _validation(problem, plans.values())
     return Costs(
         plans=plans,
         baselines=sum(plan.cost(samples) for plan in plans.values()),
         mean=fmean(_random_costs(problem, samples)),
         fits=fits,
-        setup=_setup(problem, samples) + fits,
+        setup=_setup(problem, fits),
         validated=validated,
         validation=validation,
         most=problem.make_algorithm().most_candidates,
@@ -99,8 +101,8 @@ def estimate_costs(problem: Problem) -> Costs:
 
 def _baseline_plans(problem: Problem) -> dict[str, Plan]:
     """The baselines' plans by name; of those to be fitted the plans before that."""
-    plans = {one.name: one.plan for one in problem.baselines}
-    for name in problem.fitted_names:
+    plans = {one.name: one.plan for one in make_baselines(problem, {})}
+    for name in fitted_names(problem):
         plans[name] = problem.compile(baseline(check_name(name).unfitted, problem.denoiser))
     return plans
 
@@ -113,21 +115,33 @@ def _random_costs(problem: Problem, samples: int) -> list[float]:
     return [plan.cost(samples) for plan in kept or plans]
 
 
-def _setup(problem: Problem, samples: int) -> float:
-    """The reference, where none is shipped, and its and the search's teacher where one is needed.
+def _setup(problem: Problem, fits: float) -> float:
+    """Fits, the search's teacher where one is needed, and the reference where none is shipped.
 
     All of it counts against the budget.
     """
-    checked = problem.experiment.validation.samples if problem.report_measure.needs else 0
-    names: list[str] = []
-    if "reference" not in problem.model.figures:
-        names += REFERENCES
-        if problem.report_measure.needs_teacher:
-            names.append(TEACHER)
-    cost = checked * sum(_cost_of(problem, name) for name in names)
+    cost = fits
     if problem.measure.needs_teacher:
-        cost += samples * _cost_of(problem, TEACHER)
+        cost += problem.experiment.samples * _cost_of(problem, TEACHER)
+    if "reference" not in problem.model.figures and problem.report_measure.needs:
+        samples = reference_samples(problem, others=cost)
+        cost += samples * sum(_cost_of(problem, name) for name in REFERENCES)
     return cost
+
+
+def setup_advice(problem: Problem) -> str | None:
+    """What to change where setting up takes more of the budget than it should, in one line."""
+    budget = problem.experiment.budget.forward_equivalents
+    if budget is None:
+        return None
+    cost = _setup(problem, fit_forwards(fitted_names(problem), problem.denoiser))
+    if cost <= SETUP_SHARE * budget:
+        return None
+    return (
+        f"setup takes about {cost:,.0f} of {budget:,.0f} forward equivalents, before the first "
+        f"candidate; use budget.forward_equivalents={cost / SETUP_SHARE:.0f}, fewer samples, or "
+        "fewer fitted baselines"
+    )
 
 
 def _cost_of(problem: Problem, name: str) -> float:
@@ -162,7 +176,7 @@ def proposal_seconds(problem: Problem, *, most: int) -> float:
     """
     algorithm = problem.make_algorithm()
     algorithm.permits = problem.permits
-    given = [one for one in problem.baselines if not one.foreign]
+    given = [one for one in make_baselines(problem, {}) if not one.foreign]
     results = [
         Result(number, one.genome, _made_up(problem, one.plan), cost=one.plan.nfe, baseline=True)
         for number, one in enumerate(given)

@@ -15,11 +15,12 @@ from autosearch._typing import Rows
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.cost_estimate import Costs, estimate_costs, proposal_seconds
+from autosearch.engine.cost_estimate import Costs, estimate_costs, proposal_seconds, setup_advice
 from autosearch.engine.measure import Measure
+from autosearch.engine.prepared import fitted_names
 from autosearch.engine.problem import Problem
 from autosearch.engine.session import STORE_BYTES
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
@@ -64,8 +65,8 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     Raises:
         UserError: for everything that would also stop the search.
     """
-    problem = Problem(experiment)
-    problem.use_latency_table(LatencyTable(evaluation=1.0, branch=1.0))  # scored in no time
+    # Latencies are predicted from a table in no time.
+    problem = Problem.of(experiment).with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
     costs = estimate_costs(problem)
     timing = _time_baseline(problem, costs.plans)
     workers = _workers(experiment)
@@ -84,10 +85,11 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
         "baselines": {
             "count": len(costs.plans),
             "forward_equivalents": costs.baselines,
-            "fitted": len(problem.fitted_names),
+            "fitted": len(fitted_names(problem)),
             # What their fits take, which is part of the setup.
             "fits": costs.fits,
         },
+        "advice": setup_advice(problem),
         "candidate": {
             "measured": timing.name,
             "seconds": sampling + timing.scoring,
@@ -120,7 +122,7 @@ def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     device = "cuda" if experiment.workers.gpus > 0 else "cpu"
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
-    task = Task(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
+    task = SampleTask(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
     outcomes = [runner.run(task) for _ in range(_REPEATS)]
     best = min(outcomes, key=lambda outcome: outcome.seconds)
     if best.reason is not None:

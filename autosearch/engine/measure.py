@@ -1,16 +1,18 @@
 """From rows of samples to estimates of objectives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from autosearch._typing import Rows
+from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.border import check_rows, checked_estimate, third_party
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
-from autosearch.objectives import Estimate, Objective, block_count, find
+from autosearch.objectives import Estimate, Latency, Objective, block_count, find
 
 __all__ = ["Measure", "make_objectives"]
 
@@ -38,7 +40,7 @@ class Measure:
     """
 
     def __init__(self, model: Model, objectives: Sequence[Objective]) -> None:
-        self.objectives = list(objectives)
+        self.objectives = tuple(objectives)
         self._model = model
         self._multiple = max(model.denoiser.classes, 1)
         gives = {*model.widths, *model.rewards, "final", *_TEACHER}
@@ -51,6 +53,17 @@ class Measure:
                     f"objectives: {objective.name!r} needs {', '.join(lacking)}, which model "
                     f"{type(model).name!r} cannot give (it gives {able}); leave it out"
                 )
+
+    def with_latency_table(self, table: LatencyTable) -> "Measure":
+        """The same, with latencies predicted from a table."""
+        sites = self._model.denoiser.sites
+        given = [Latency(table, sites) if isinstance(o, Latency) else o for o in self.objectives]
+        return Measure(self._model, given)
+
+    @property
+    def needs_latency_table(self) -> bool:
+        """Whether an objective predicts latencies."""
+        return any(isinstance(objective, Latency) for objective in self.objectives)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -106,6 +119,7 @@ class Measure:
         Raises:
             Infeasible: when rows or estimates are not finite.
         """
+        check_rows(rows, samples)
         given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
@@ -118,14 +132,37 @@ class Measure:
             for objective in self.objectives
         }
 
+    def given(self, plan: Plan, values: Mapping[str, float]) -> dict[str, Estimate]:
+        """Estimates without errors, from values of the measured objectives by name.
+
+        What plans declare is added.
+
+        Raises:
+            UserError: for other names than the measured objectives', or a value that is not finite.
+        """
+        measured = {objective.name for objective in self.objectives if objective.needs}
+        if set(values) != measured:
+            wanted = ", ".join(sorted(measured)) or "none"
+            got = ", ".join(sorted(values)) or "none"
+            raise UserError(f"values of {got} where {wanted} is due")
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise UserError(
+                    f"{name}: {value} is not finite; tell what has no value as infeasible"
+                )
+        return {
+            o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
+            for o in self.objectives
+        }
+
     def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
-        if not objective.needs:
-            return objective.observed(plan, rows, blocks)
         try:
-            estimate = objective.estimate(rows, self._model.reference, blocks)
+            with third_party("objective", objective):
+                if objective.needs:
+                    estimate = objective.estimate(rows, self._model.reference, blocks)
+                else:
+                    estimate = objective.observed(plan, rows, blocks)
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Samples so large that their squares overflow leave nothing to decompose.
             raise Infeasible(f"{objective.name} is not finite") from None
-        if not np.isfinite((estimate.value, *estimate.pseudo)).all():
-            raise Infeasible(f"{objective.name} is not finite")
-        return estimate
+        return checked_estimate(objective, estimate)

@@ -1,109 +1,165 @@
 """What a study needs before its first candidate, made once and kept in its journal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from autosearch._version import __version__
 from autosearch.baselines.fitted.names import check_name
+from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
-from autosearch.engine.reference import measure_reference
-from autosearch.engine.session import Session
+from autosearch.diffusion.plan.plan import model_key
+from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
+from autosearch.engine.problem import Problem
+from autosearch.engine.recorder import Recorder
+from autosearch.engine.reference import (
+    measure_reference,
+    reference_samples,
+    sample_teacher,
+    shipped_reference,
+)
 from autosearch.engine.warm_start import load_warm_start
-from autosearch.engine.workers.base import FitTask
+from autosearch.engine.workers.base import Executor, FitTask
 from autosearch.engine.workers.collect import Stopped, run_tasks
 from autosearch.engine.workers.timing import measure_latency_table
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
+from autosearch.study.environment import environment
+from autosearch.study.events import (
+    Event,
+    Fitted,
+    Header,
+    LatencyMeasured,
+    ReferenceMeasured,
+    WarmStarted,
+)
+from autosearch.study.study import Study
 
-__all__ = ["prepare_latency", "set_up"]
-
-
-def set_up(session: Session) -> None:
-    """The reference, latencies, fitted baselines and starts, once per study."""
-    prepare_latency(session)
-    _prepare_fits(session)
-    _prepare_warm_start(session)
-    if session.study.reference is not None:
-        return
-    with session.phase("reference"):
-        shipped = session.problem.model.figures.get("reference")
-        if shipped:
-            costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
-            record = {**shipped, "source": "shipped", **costs}
-        else:
-            record = measure_reference(
-                session.problem, session.executor, stopping=session.interrupted
-            )
-        session.write({"type": "reference", **record})
+__all__ = ["make_header", "predict_latencies", "prepare"]
 
 
-def prepare_latency(session: Session) -> None:
-    """Predict latencies from the study's table, measured now where there is none."""
-    if not session.problem.latencies:
-        return
-    if not session.study.latency_table:
-        with session.phase("latency"):
-            table, spent = measure_latency_table(session.executor, session.problem.model)
-            session.write(
-                {
-                    "type": "latency_table",
-                    "table": table.to_dict(),
-                    "forward_equivalents": spent,
-                    "budgeted": spent,
-                }
-            )
-    session.problem.use_latency_table(LatencyTable.from_dict(session.study.latency_table))
-
-
-def _prepare_fits(session: Session) -> None:
-    """Fit the baselines that ask for it to the model, unless the study has them already."""
-    todo = [name for name in session.problem.fitted_names if name not in session.study.fits]
-    if todo:
-        with session.phase("fits"):
-            # What names share is measured for the first of them; then it is there for the others.
-            first = list({check_name(n).shared or n: n for n in reversed(todo)}.values())[::-1]
-            _fit(session, first)
-            _fit(session, [name for name in todo if name not in first])
-    failed = {name: fit for name, fit in session.study.fits.items() if fit["recipe"] is None}
-    for name, fit in failed.items():
-        raise UserError(f"baselines: {name!r} cannot be fitted: {fit['reason']}; leave it out")
-    session.problem.use_fits(
-        {
-            name: Recipe.from_dict(fit["recipe"], where=f"fit of {name}")
-            for name, fit in session.study.fits.items()
-        }
+def make_header(problem: Problem, name: str, overrides: Sequence[str] = ()) -> Header:
+    """The first event of a study of a problem."""
+    return Header(
+        name=name,
+        model_name=problem.spec.name,
+        model=model_key(problem.denoiser).model_dump(),
+        experiment=problem.experiment.to_dict(),
+        overrides=list(overrides),
+        version=__version__,
+        environment=environment(),
     )
 
 
-def _fit(session: Session, names: Sequence[str]) -> None:
-    seed = session.problem.experiment.seed
+def prepare(
+    problem: Problem,
+    executor: Executor,
+    *,
+    recorder: Recorder | None = None,
+    folder: Path | None = None,
+) -> Prepared:
+    """Latencies, fitted baselines, warm start, reference and teacher, each once per study.
+
+    Args:
+        problem: what is to be searched.
+        executor: who measures.
+        recorder: the study so far; what it has already is not measured again. By default a new
+            one, whose events the result holds.
+        folder: the study's, where artifacts of a warm start are kept.
+
+    Raises:
+        UserError: when the model cannot be fitted or sampled as the experiment asks.
+        Stopped: when the recorder's user interrupts before everything was begun.
+    """
+    events: list[Event] = []
+    if recorder is None:
+        events.append(make_header(problem, "search"))
+        recorder = Recorder(executor, Study.of(events), events.append)
+    problem = predict_latencies(problem, recorder)
+    baselines = make_baselines(problem, _fits(problem, recorder))
+    warm_start = make_warm_start(problem, _warm_start(problem, recorder, folder), baselines)
+    reference = _reference(problem, recorder)
+    seed, samples = problem.experiment.seed, problem.experiment.samples
+    teacher = sample_teacher(
+        problem, recorder, problem.measure, stream=Stream.SEARCH, seed=seed, samples=samples
+    )
+    return Prepared(problem, baselines, warm_start, reference, teacher, tuple(events))
+
+
+def predict_latencies(problem: Problem, recorder: Recorder) -> Problem:
+    """The problem with latencies predicted from the study's table, measured where there is none."""
+    if not problem.report_measure.needs_latency_table:
+        return problem
+    if recorder.study.latency_table is None:
+        with recorder.phase("latency"):
+            table, spent = measure_latency_table(recorder.executor, problem.model)
+            recorder.write(
+                LatencyMeasured(table=table.to_dict(), forward_equivalents=spent, budgeted=spent)
+            )
+    measured = recorder.study.latency_table
+    assert measured is not None
+    return problem.with_latency_table(LatencyTable.from_dict(measured.table))
+
+
+def _fits(problem: Problem, recorder: Recorder) -> dict[str, Recipe]:
+    """Recipes of the baselines that are fitted to the model, by name."""
+    fits = recorder.study.fits
+    todo = [name for name in fitted_names(problem) if name not in fits]
+    if todo:
+        with recorder.phase("fits"):
+            # What names share is measured for the first of them; then it is there for the others.
+            first = list({check_name(n).shared or n: n for n in reversed(todo)}.values())[::-1]
+            for names in (first, [name for name in todo if name not in first]):
+                _fit(names, recorder, problem.experiment.seed)
+    recipes = {}
+    for name, fit in fits.items():
+        if fit.recipe is None:
+            raise UserError(f"baselines: {name!r} cannot be fitted: {fit.reason}; leave it out")
+        recipes[name] = Recipe.from_dict(fit.recipe, where=f"fit of {name}")
+    return recipes
+
+
+def _fit(names: Sequence[str], recorder: Recorder, seed: int) -> None:
     tasks = [FitTask(number, name, seed) for number, name in enumerate(names)]
     done = 0
     # A fit may take minutes: none waits behind another when asked to stop.
-    for outcome in run_tasks(session.executor, tasks, ahead=1, stopping=session.interrupted):
-        session.write(
-            {
-                "type": "fit",
-                "name": names[outcome.id],
-                "recipe": outcome.recipe,
-                "reason": outcome.reason,
-                "forward_equivalents": outcome.forward_equivalents,
-                "budgeted": outcome.nominal,
-            }
+    for outcome in run_tasks(recorder.executor, tasks, ahead=1, stopping=recorder.interrupted):
+        recorder.write(
+            Fitted(
+                name=names[outcome.id],
+                recipe=None if outcome.recipe is None else dict(outcome.recipe),
+                reason=outcome.reason,
+                forward_equivalents=outcome.forward_equivalents,
+                budgeted=outcome.nominal,
+            )
         )
         done += 1
     if done < len(names):
         raise Stopped
 
 
-def _prepare_warm_start(session: Session) -> None:
-    """Load what the search starts from, unless the study has it already."""
-    init = session.problem.experiment.init
-    if session.study.warm_start is None and init:
-        loaded = load_warm_start(init, session.journal.directory)
+def _warm_start(problem: Problem, recorder: Recorder, folder: Path | None) -> dict[str, Recipe]:
+    """What the search starts from, by name; loaded unless the study has it already."""
+    init = problem.experiment.init
+    if recorder.study.warm_start is None and init:
+        loaded = load_warm_start(init, folder)
         recipes = {name: recipe.to_dict() for name, recipe in loaded.items()}
-        session.write({"type": "starts", "recipes": recipes})
-    session.problem.use_warm_start(
-        {
-            name: Recipe.from_dict(data, where=f"init: {name}")
-            for name, data in (session.study.warm_start or {}).items()
-        }
-    )
+        recorder.write(WarmStarted(recipes=recipes))
+    return {
+        name: Recipe.from_dict(data, where=f"init: {name}")
+        for name, data in (recorder.study.warm_start or {}).items()
+    }
+
+
+def _reference(problem: Problem, recorder: Recorder) -> ReferenceMeasured:
+    study = recorder.study
+    if study.reference is None:
+        with recorder.phase("reference"):
+            event = shipped_reference(problem) or measure_reference(
+                problem,
+                recorder.executor,
+                samples=reference_samples(problem, others=sum(study.overheads.values())),
+                stopping=recorder.interrupted,
+            )
+            recorder.write(event)
+    assert study.reference is not None
+    return study.reference

@@ -1,18 +1,34 @@
 """What a study is measured against: the fine reference, and the teacher's trajectory."""
 
+import json
 from collections.abc import Callable
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
+from autosearch.engine.recorder import Recorder
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
 from autosearch.errors import Infeasible, UserError
-from autosearch.study.study import estimates_to_record
+from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
-__all__ = ["check_references", "measure_reference", "sample_reference"]
+__all__ = [
+    "SETUP_SHARE",
+    "check_references",
+    "measure_reference",
+    "reference_samples",
+    "sample_reference",
+    "sample_teacher",
+    "shipped_reference",
+]
+
+# The share of a budget that setting up takes at most, where that leaves enough samples.
+SETUP_SHARE = 0.2
 
 
 def check_references(problem: Problem) -> None:
@@ -29,14 +45,29 @@ def check_references(problem: Problem) -> None:
 
 
 def measure_reference(
-    problem: Problem, executor: Executor, *, stopping: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-    """The better of the reference recipes as a journal record, on a stream of its own.
+    problem: Problem,
+    executor: Executor,
+    *,
+    samples: int | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> ReferenceMeasured:
+    """The better of the reference recipes, on a stream of its own.
 
     The better one has the lower ``fid``, or the better value of the first measured objective.
+
+    Args:
+        problem: whose model and objectives.
+        executor: who samples.
+        samples: how many; by default as many as validation has.
+        stopping: says that no more is to be begun.
+
+    Raises:
+        UserError: when it cannot be measured.
+        Stopped: when ``stopping`` says so before everything was begun.
     """
     measure = problem.report_measure
-    samples, seed = problem.experiment.validation.samples, problem.experiment.seed
+    samples = problem.experiment.validation.samples if samples is None else samples
+    seed = problem.experiment.seed
     parts = {
         name: sample_reference(
             problem,
@@ -64,14 +95,88 @@ def measure_reference(
         by = next((o for o in measured if o.name == "fid"), measured[0])
         sign = -1.0 if by.direction == "maximize" else 1.0
         best = min(REFERENCES, key=lambda name: sign * values[name][by.name].value)
-    return {
-        "recipe": best,
-        "source": "measured",
-        "samples": samples,
-        "values": estimates_to_record({o.name: values[best][o.name] for o in measured}),
-        "forward_equivalents": sum(part.forward_equivalents for part in parts.values()),
-        "budgeted": sum(part.nominal for part in parts.values()),
-    }
+    return ReferenceMeasured(
+        recipe=best,
+        source="measured",
+        samples=samples,
+        values={o.name: values[best][o.name] for o in measured},
+        forward_equivalents=sum(part.forward_equivalents for part in parts.values()),
+        budgeted=sum(part.nominal for part in parts.values()),
+    )
+
+
+def shipped_reference(problem: Problem) -> ReferenceMeasured | None:
+    """The reference that comes with the model, where one does."""
+    shipped = problem.model.figures.get("reference")
+    if not shipped:
+        return None
+    costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
+    record = {**shipped, "source": "shipped", **costs}
+    return ReferenceMeasured.model_validate_json(json.dumps(record))
+
+
+def reference_samples(problem: Problem, *, others: float) -> int:
+    """Samples of the reference: validation's, or fewer, so that setting up leaves the search most.
+
+    Args:
+        problem: whose reference.
+        others: forward equivalents that setting up takes besides.
+    """
+    wanted = problem.experiment.validation.samples
+    budget = problem.experiment.budget.forward_equivalents
+    if budget is None or not problem.report_measure.needs:
+        return wanted
+    each = sum(
+        problem.compile(baseline(name, problem.denoiser)).forward_equivalents for name in REFERENCES
+    )
+    size = problem.seed_block
+    room = int((SETUP_SHARE * budget - others) / each) // size * size
+    if room >= wanted:
+        return wanted
+    for samples in range(max(room, size), wanted, size):
+        try:
+            problem.report_measure.check_samples(samples, where="reference")
+        except UserError:
+            continue  # too few, or not to be cut into equal blocks
+        return samples
+    return wanted
+
+
+def sample_teacher(
+    problem: Problem,
+    recorder: Recorder,
+    measure: Measure,
+    *,
+    stream: Stream,
+    seed: int,
+    samples: int,
+) -> NDArray[np.generic] | None:
+    """Ends [samples, d] of the fine trajectory on a stream's noise, where an objective asks.
+
+    What it cost is recorded; as for candidates, validation is no part of the search's budget.
+    """
+    if not measure.needs_teacher:
+        return None
+    what = f"teacher ({stream.name.lower()})"
+    recorder.write(PhaseBegun(name=what))
+    outcome = sample_reference(
+        problem,
+        recorder.executor,
+        stream=stream,
+        seed=seed,
+        samples=samples,
+        stopping=recorder.interrupted,
+    )
+    if outcome.forward_equivalents or what not in recorder.study.overheads:
+        recorder.write(
+            Spent(
+                what=what,
+                forward_equivalents=outcome.forward_equivalents,
+                budgeted=0.0 if stream is Stream.VALIDATION else outcome.nominal,
+                nominal=outcome.nominal,
+            )
+        )
+    return outcome.rows["final"]
 
 
 def sample_reference(

@@ -6,27 +6,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from autosearch._version import __version__
-from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import model_key
-from autosearch.engine.loop import Search
-from autosearch.engine.prepare import set_up
+from autosearch.engine.cost_estimate import setup_advice
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header, prepare
+from autosearch.engine.prepared import Prepared, make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import check_references
-from autosearch.engine.session import MakeLoggers, Session
+from autosearch.engine.session import MakeLoggers, Session, open_session
 from autosearch.engine.validation import validate
 from autosearch.engine.warm_start import load_warm_start
+from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Stopped
 from autosearch.errors import UserError, shortened
 from autosearch.experiment import Experiment
-from autosearch.study.environment import environment
+from autosearch.study.events import Ended, Resumed
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
-__all__ = ["run_study", "study_header", "validate_study"]
+__all__ = ["drive", "run_study", "validate_study"]
 
 # May differ from the first run's when a study is resumed: none of them changes a result.
 _RESUMABLE = ("budget", "workers", "validation", "loggers")
@@ -54,28 +54,35 @@ def run_study(
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
     """
-    problem = Problem(experiment)
+    problem = Problem.of(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
-    _ = problem.baselines, problem.make_algorithm()
+    make_baselines(problem, {})
+    problem.make_algorithm()
     chosen = None if loggers is None else loggers(experiment.loggers)
     check_references(problem)
     if resume:
-        journal = _resume_journal(out, problem, overrides)
+        journal, study = _resume_journal(out, problem, overrides)
     else:
         load_warm_start(experiment.init)  # checked before anything is written
-        journal = Journal.create(out, study_header(problem, out, overrides))
+        journal = Journal.create(out, make_header(problem, out.resolve().name, overrides))
+        study = Study.of(journal.history)
+    advice = setup_advice(problem)
+    if advice is not None:
+        progress.message(advice)
     with journal, _watch_interrupts(progress) as interrupted:
-        with Session(problem, journal, progress, interrupted, loggers=chosen) as session:
+        with open_session(
+            problem, journal, study, progress, interrupted, loggers=chosen
+        ) as session:
             try:
-                set_up(session)
-                ended = _search(session)
+                prepared = prepare(problem, session.executor, recorder=session, folder=out)
+                ended = _search(prepared, session)
                 if not interrupted():
-                    validate(session)
+                    validate(prepared.problem, session)
                 elif ended != "interrupted":  # asked too late to stop the search, but not this
                     raise Stopped
             except Stopped:
-                session.write({"type": "stop", "reason": "interrupted"})
-        return session.study
+                session.write(Ended(reason="interrupted"))
+        return study
 
 
 def validate_study(
@@ -88,58 +95,72 @@ def validate_study(
 ) -> Study:
     """Measure the front of a study again, by default on its own samples and seed."""
     with Journal.open(directory) as journal, _watch_interrupts(progress) as interrupted:
-        study = Study.from_journal(journal.records)
-        problem = Problem(study.experiment)
+        study = Study.of(journal.history)
+        problem = Problem.of(study.experiment)
         _check_weights(directory, study, problem)
         chosen = None if loggers is None else loggers(study.experiment.loggers)
         with (
-            Session(problem, journal, progress, interrupted, loggers=chosen) as session,
+            open_session(problem, journal, study, progress, interrupted, loggers=chosen) as session,
             contextlib.suppress(Stopped),
         ):
-            validate(session, samples=samples, seed=seed)
-        return session.study
+            validate(problem, session, samples=samples, seed=seed)
+        return study
 
 
-def _search(session: Session) -> str:
-    """Baselines, the hypervolume's axes, then the search proper; returns why it ended."""
-    experiment = session.problem.experiment
-    teacher = session.teacher(
-        Stream.SEARCH, experiment.seed, experiment.samples, session.problem.measure
-    )
-    session.fix_scale()
+def _search(prepared: Prepared, session: Session) -> str:
+    """Drive the search with the session's workers; returns why it ended."""
     with session.phase("search"):
-        search = Search(
-            session.problem,
-            session.journal,
-            session.study,
-            session.executor,
-            teacher=teacher,
-            on_change=session.changed,
-            stopping=session.interrupted,
-        )
-        reason = search.run()
+        engine = Engine(prepared, history=session.study, record=session.journal.append)
+        drive(engine, session.executor, told=session.changed, stopping=session.interrupted)
         session.changed(show=True)
-    return reason
+    assert engine.ended is not None
+    return engine.ended
 
 
-def study_header(problem: Problem, out: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What the first line of a study's journal says."""
-    return {
-        "name": out.resolve().name,
-        "version": __version__,
-        "model_name": problem.spec.name,
-        "model": model_key(problem.denoiser).model_dump(),
-        "experiment": problem.experiment.to_dict(),
-        "overrides": list(overrides),
-        "environment": environment(),
-    }
+def drive(
+    engine: Engine,
+    executor: Executor,
+    *,
+    told: Callable[[], None] = lambda: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Evaluate what an engine asks for until it ends.
+
+    Args:
+        engine: asks.
+        executor: evaluates; it has twice as much as it can run at a time, so that none waits.
+        told: called after each result.
+        stopping: ends the search when all in flight is told.
+
+    Raises:
+        UserError: for more workers than the search can give work to.
+    """
+    if engine.lag is not None and executor.size > engine.lag:
+        raise UserError(
+            f"lag: {engine.lag} is below the number of workers, {executor.size}; raise lag, "
+            "or use order: arrival"
+        )
+    running = 0
+    while engine.ended is None:
+        while running < 2 * executor.size:
+            if stopping():
+                engine.stop("interrupted")
+            assignment = engine.ask()
+            if assignment is None:
+                break
+            executor.submit(assignment.task)
+            running += 1
+        for outcome in executor.wait() if running else ():
+            running -= 1
+            engine.tell(outcome.id, outcome)
+            told()
 
 
-def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> Journal:
-    """The study's journal, if the experiment is the one that it began with."""
+def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> tuple[Journal, Study]:
+    """The study and its journal, if the experiment is the one that it began with."""
     journal = Journal.open(out)
     try:
-        study = Study.from_journal(journal.records)
+        study = Study.of(journal.history)
         before, now = study.experiment.to_dict(), problem.experiment.to_dict()
         changed = [key for key in before if before[key] != now[key]]
         refused = [key for key in changed if key not in _RESUMABLE]
@@ -151,17 +172,17 @@ def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> Jo
             )
         _check_weights(out, study, problem)
         if changed:
-            record = {"type": "resume", "experiment": now, "overrides": list(overrides)}
-            journal.append(record)
-            journal.records.append(record)
+            resumed = Resumed(experiment=now, overrides=list(overrides))
+            journal.append(resumed)
+            study.apply(resumed)
     except BaseException:
         journal.close()
         raise
-    return journal
+    return journal, study
 
 
 def _check_weights(out: Path, study: Study, problem: Problem) -> None:
-    if study.header["model"] != model_key(problem.denoiser).model_dump():
+    if study.header.model != model_key(problem.denoiser).model_dump():
         raise UserError(
             f"{out}: the model has other weights than at the study's start; give it back its own, "
             "or search again with another --out"

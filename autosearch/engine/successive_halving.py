@@ -1,8 +1,6 @@
 """Successive halving: which samples of a candidate to evaluate next, and its final result."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +9,8 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.engine.racing import Race
 from autosearch.engine.workers.base import Outcome
-from autosearch.study.study import Candidate, Estimates, estimates_to_record
+from autosearch.study.events import Evaluated, Status
+from autosearch.study.study import Candidate, Estimates
 
 __all__ = ["SuccessiveHalving"]
 
@@ -63,11 +62,12 @@ class SuccessiveHalving:
         start = self._partial.get(candidate.id, _Partial()).samples
         return start, self._end(candidate, start)
 
-    def take(self, candidate: Candidate, plan: Plan, outcome: Outcome) -> Mapping[str, Any] | None:
-        """What a result's record says; None where the candidate is to be measured further."""
+    def take(self, candidate: Candidate, plan: Plan, outcome: Outcome) -> Evaluated | None:
+        """The candidate's result; None where it is to be measured further."""
         partial = self._partial.pop(candidate.id, None) or _Partial()
         partial.add(outcome, self._end(candidate, partial.samples))
-        status, reason = "infeasible", outcome.reason
+        status: Status = "infeasible"
+        reason = outcome.reason
         values: Estimates = {}
         for rung in self.rungs[len(partial.rungs) :]:
             if outcome.reason is not None or rung > partial.samples:
@@ -81,19 +81,19 @@ class SuccessiveHalving:
             if not self._race.stops(values, at, before=candidate.told):
                 self._partial[candidate.id] = partial
                 return None
-        record: dict[str, Any] = {
-            "status": status,
-            "reason": reason,
-            "values": estimates_to_record(values),
-            "samples": partial.samples,
-            "forward_equivalents": partial.executed,
-            "seconds": round(partial.seconds, 6),
-        }
-        if outcome.reason is None and partial.samples < self.top:
-            record["saved"] = 1 - partial.samples / self.top
-        if len(self.rungs) > 1:
-            record["rungs"] = [estimates_to_record(values) for values in partial.rungs[:-1]]
-        return record
+        short = outcome.reason is None and partial.samples < self.top
+        return Evaluated(
+            id=candidate.id,
+            status=status,
+            reason=reason,
+            values=values,
+            samples=partial.samples,
+            forward_equivalents=partial.executed,
+            seconds=round(partial.seconds, 6),
+            saved=1 - partial.samples / self.top if short else 0.0,
+            rungs=partial.rungs[:-1] if len(self.rungs) > 1 else None,
+            worker=outcome.worker,
+        )
 
     def tell(self, candidate: Candidate) -> None:
         """From now on later candidates are compared with this one."""
@@ -108,7 +108,7 @@ class SuccessiveHalving:
 
     def _judge(
         self, plan: Plan, outcome: Outcome, partial: _Partial, samples: int
-    ) -> tuple[str, str | None, Estimates]:
+    ) -> tuple[Status, str | None, Estimates]:
         """Status, reason and values of the first samples."""
         rows = {name: rows[:samples] for name, rows in partial.rows.items()}
         teacher = None if self._teacher is None else self._teacher[:samples]

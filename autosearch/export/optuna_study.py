@@ -67,7 +67,7 @@ def export_study(
     study = study if isinstance(study, Study) else Study.read(Path(study))
     opened = open_storage(str(storage)) if isinstance(storage, str | Path) else storage
     with _quiet():
-        exported = _create(study, opened, name or study.header["name"])
+        exported = _create(study, opened, name or study.header.name)
         try:
             exported.set_metric_names([o.name for o in objectives_of(study)])
             for key, value in _study_attributes(study).items():
@@ -111,7 +111,7 @@ def _study_attributes(study: Study) -> dict[str, Any]:
     experiment = study.experiment
     return {
         "autosearch": __version__,
-        "model": study.header["model_name"],
+        "model": study.header.model_name,
         "algorithm": str(experiment.algorithm["name"]),
         "samples": experiment.samples,
         "units": {o.name: o.unit for o in objectives_of(study) if o.unit},
@@ -131,7 +131,7 @@ def _distributions(study: Study) -> dict[str, BaseDistribution]:
     """The box, where points were proposed in one; it takes the model to know it."""
     if all(candidate.point is None for candidate in study.candidates.values()):
         return {}
-    return {p.name: distribution(p) for p in Problem(study.experiment).space.box()}
+    return {p.name: distribution(p) for p in Problem.of(study.experiment).space.box()}
 
 
 def _trial(

@@ -46,8 +46,8 @@ def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
     frame = pandas.DataFrame(rows, columns=_columns(study, rows)).set_index("id")
     frame["overtaken_by"] = frame["overtaken_by"].astype("Int64")
     frame.attrs |= {
-        "study": study.header["name"],
-        "model": study.header["model_name"],
+        "study": study.header.name,
+        "model": study.header.model_name,
         "directions": {o.name: o.direction for o in objectives_of(study)},
     }
     return frame

@@ -25,15 +25,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from autosearch.diffusion.threads import one_thread
+from autosearch.engine.engine import Assignment, Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Task
+from autosearch.engine.reference import shipped_reference
+from autosearch.engine.warm_start import load_warm_start
 from autosearch.errors import UserError, missing
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
-from autosearch.integrations.ask_tell import AskTell
 from autosearch.integrations.candidate_evaluator import CandidateEvaluator
 from autosearch.objectives.base import Objective
+from autosearch.study.events import Evaluated, Event, parse_event
 from autosearch.study.journal import Journal
-from autosearch.study.study import Candidate, Study, estimates_from_record
+from autosearch.study.study import Candidate, Study
 
 try:
     import ray
@@ -87,12 +91,13 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
         self, experiment: Experiment | str | Path, *, overrides: Sequence[str] = ()
     ) -> None:
         self._experiment = _as_experiment(experiment, overrides)
-        problem = Problem(self._experiment)
-        _ = problem.baselines  # a wrong name among them is the user's mistake, and said now
-        if problem.fitted_names:
+        if self._experiment.rungs:
+            raise UserError("rungs: only `autosearch run` races candidates; give samples")
+        problem = Problem.of(self._experiment)
+        for name in fitted_names(problem):
             raise UserError(
-                f"baselines: {problem.fitted_names[0]!r} is fitted to the model, which only "
-                "`autosearch run` does; leave it out"
+                f"baselines: {name!r} is fitted to the model, which only `autosearch run` does; "
+                "leave it out"
             )
         super().__init__(
             metric=[objective.name for objective in problem.objectives],
@@ -100,14 +105,16 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
         )
         self._most: int | None = None
         self._trials: dict[str, int] = {}
-        self._loop: AskTell | None = AskTell.start(problem, name="tune")
-        # The loop's own list while there is one.
-        self._records: list[dict[str, Any]] = self._loop.written
+        self._events: list[Event] = [make_header(problem, "tune")]
+        reference = shipped_reference(problem)
+        if reference is not None:
+            self._events.append(reference)
+        self._built: Engine | None = self._build(problem)
 
     @property
     def study(self) -> Study:
         """What was asked and measured so far, for :func:`autosearch.study.front.front_table`."""
-        return self._search.study
+        return self._engine.study
 
     def write_study(self, directory: Path | str) -> None:
         """Leave the trials as a study that ``autosearch validate``, ``front`` and others take.
@@ -116,10 +123,10 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
             UserError: when the directory holds a study or cannot be written.
         """
         path = Path(directory)
-        header = {**self._records[0], "name": path.resolve().name}
+        header = self.study.header.model_copy(update={"name": path.resolve().name})
         with Journal.create(path, header) as journal:
-            for record in self._records[1:]:
-                journal.append(record)
+            for event in self._events[1:]:
+                journal.append(event)
 
     # -- what Tune calls -----------------------------------------------------------------------
 
@@ -130,16 +137,16 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next candidate; None while results must come first; FINISHED at the end."""
-        search = self._search
-        if self._most is not None and search.running >= self._most:
+        engine = self._engine
+        if self._most is not None and engine.out >= self._most:
             return None
         with one_thread():
-            task = search.ask()
-        if task is None:
+            assignment = engine.ask()
+        if assignment is None:
             finished: str = Searcher.FINISHED
-            return finished if search.finished else None
-        self._trials[trial_id] = task.id
-        return _config(search.study.candidates[task.id], task)
+            return finished if engine.done_asking else None
+        self._trials[trial_id] = assignment.id
+        return _config(assignment)
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
@@ -152,16 +159,16 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
         if text is None:
             measured = _unmeasured(self.study.candidates[number], error)
         else:
-            measured = json.loads(text)
+            measured = Evaluated.model_validate_json(text)
         with one_thread():
-            self._search.tell(number, measured)
+            self._engine.tell(number, measured)
 
     def save(self, checkpoint_path: str) -> None:
         """Write the state as JSON."""
         state = {
             "experiment": self._experiment.to_dict(),
             "trials": self._trials,
-            "records": self._records,
+            "records": self._records(),
         }
         Path(checkpoint_path).write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
 
@@ -183,35 +190,46 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
             raise UserError(f"{path}: the state of another experiment; restore with that one")
         alive = _unfinished_trials(path.parent)
         self._trials = {t: n for t, n in trials.items() if alive is None or t in alive}
-        self._records, self._loop = records, None
+        self._events, self._built = [parse_event(record) for record in records], None
 
     # -- pickling: Tune keeps a copy of the searcher beside its own state ------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        plain = {key: value for key, value in self.__dict__.items() if key != "_loop"}
-        return {**plain, "_experiment": self._experiment.to_dict(), "_records": [*self._records]}
+        plain = {k: v for k, v in self.__dict__.items() if k not in ("_built", "_events")}
+        return {**plain, "_experiment": self._experiment.to_dict(), "records": self._records()}
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._events = [parse_event(record) for record in state.pop("records")]
         self.__dict__.update(state)
         self._experiment = experiment_from_dict(state["_experiment"], where="searcher")
-        self._loop = None
+        self._built = None
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [event.to_record() for event in self._events]
 
     @property
-    def _search(self) -> AskTell:
+    def _engine(self) -> Engine:
         """Built when it is first needed: a pickled copy may never be."""
-        if self._loop is None:
-            with one_thread():
-                self._loop = AskTell(Problem(self._experiment), self._records)
-            self._records = self._loop.written
+        if self._built is None:
+            self._built = self._build(Problem.of(self._experiment))
             for number in self._trials.values():
-                self._loop.claim(number)
-        return self._loop
+                self._built.claim(number)
+        return self._built
+
+    def _build(self, problem: Problem) -> Engine:
+        with one_thread():
+            baselines = make_baselines(problem, {})
+            warm_start = make_warm_start(problem, load_warm_start(self._experiment.init), baselines)
+            prepared = Prepared(problem, baselines, warm_start)
+            history = list(self._events)
+            return Engine(prepared, history=history, record=self._events.append)
 
 
-def _config(candidate: Candidate, task: Task) -> dict[str, Any]:
+def _config(assignment: Assignment) -> dict[str, Any]:
+    candidate = assignment.candidate
     config: dict[str, Any] = {
         "candidate": candidate.id,
-        "first_block": min(task.blocks, default=0),
+        "first_block": min(assignment.task.blocks, default=0),
         "genome": json.dumps(candidate.genome),
         "name": candidate.name or f"#{candidate.id}",
     }
@@ -220,17 +238,19 @@ def _config(candidate: Candidate, task: Task) -> dict[str, Any]:
     return config
 
 
-def _unmeasured(candidate: Candidate, error: bool) -> dict[str, Any]:
+def _unmeasured(candidate: Candidate, error: bool) -> Evaluated:
     """The result of a trial that ended without; charged in full, as for a worker that dies."""
     died = "worker died: the trial ended in an error"
-    return {
-        "status": "infeasible",
-        "reason": died if error else "stopped before it was measured",
-        "values": {},
-        "forward_equivalents": candidate.nominal,
-        "seconds": 0.0,
-        "worker": "tune",
-    }
+    return Evaluated(
+        id=candidate.id,
+        status="infeasible",
+        reason=died if error else "stopped before it was measured",
+        values={},
+        samples=0,
+        forward_equivalents=candidate.nominal,
+        seconds=0.0,
+        worker="tune",
+    )
 
 
 def _unfinished_trials(directory: Path) -> set[str] | None:
@@ -307,10 +327,10 @@ def recipe_trainable(
     return type(_NAME, (RecipeTrainable,), {"experiment_data": data, "__module__": __name__})
 
 
-def _metrics(measured: Mapping[str, Any], objectives: Sequence[Objective]) -> dict[str, Any]:
+def _metrics(measured: Evaluated, objectives: Sequence[Objective]) -> dict[str, Any]:
     """A measurement as scalars that any logger takes."""
-    feasible = measured["status"] == "ok"
-    estimates = estimates_from_record(measured["values"]) if feasible else {}
+    feasible = measured.status == "ok"
+    estimates = measured.values if feasible else {}
     metrics: dict[str, Any] = {}
     for objective in objectives:
         estimate = estimates.get(objective.name)
@@ -320,8 +340,8 @@ def _metrics(measured: Mapping[str, Any], objectives: Sequence[Objective]) -> di
             metrics[f"{objective.name}_standard_error"] = error
     return {
         **metrics,
-        "forward_equivalents": measured["forward_equivalents"],
+        "forward_equivalents": measured.forward_equivalents,
         "feasible": feasible,
-        "reason": measured["reason"] or "",
-        MEASURED: json.dumps(measured),
+        "reason": measured.reason or "",
+        MEASURED: json.dumps(measured.to_record()),
     }

@@ -9,7 +9,7 @@ from autosearch.models.base import Model
 from autosearch.models.rewards import attach_bounds, attach_rewards
 from autosearch.registry import construct
 
-__all__ = ["ModelSpec"]
+__all__ = ["LoadedModel", "ModelSpec"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,17 @@ class ModelSpec:
         if self.options.get("bounds"):
             attach_bounds(model, self.options["bounds"])
         return model
+
+
+@dataclass(frozen=True)
+class LoadedModel(ModelSpec):
+    """A model that this process holds already; in another process it is loaded there."""
+
+    model: Model | None = field(default=None, compare=False)
+
+    def load(self) -> Model:
+        assert self.model is not None
+        return self.model
+
+    def __reduce__(self) -> tuple[type[ModelSpec], tuple[str, Mapping[str, Any]]]:
+        return ModelSpec, (self.name, self.options)

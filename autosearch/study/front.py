@@ -12,6 +12,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_d
 from autosearch._typing import Array
 from autosearch.objectives import find
 from autosearch.objectives.base import Estimate, Objective
+from autosearch.study.events import Axis
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
 __all__ = [
@@ -118,8 +119,8 @@ def front_table(study: Study) -> dict[str, Any]:
     listed = [c for c in candidates if c.id in shown]
     baselines = [c for c in pool if c.kind == "baseline"]
     return {
-        "study": study.header["name"],
-        "model": study.header["model_name"],
+        "study": study.header.name,
+        "model": study.header.model_name,
         "objectives": [
             {"name": o.name, "direction": o.direction, "unit": o.unit} for o in objectives
         ],
@@ -145,7 +146,7 @@ def front_table(study: Study) -> dict[str, Any]:
     }
 
 
-def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Any]:
+def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Axis]:
     """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
@@ -154,29 +155,28 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Any]:
     candidate. Needs a feasible baseline.
     """
     baselines = [c for c in study.feasible if c.kind == "baseline"]
-    axes: dict[str, Any] = {}
+    axes = {}
     for objective in objectives:
         values = [c.values[objective.name].value for c in baselines]
         worst, best = _ends(objective, values, baselines, study)
         log = min(worst, best) > 0
-        axes[objective.name] = {"zero": best, "one": worst, "log": log}
         error = _reference_error(objective, study) if objective.needs else 0.0
-        if log and error and objective.direction == "minimize":
-            # What is nearer to 0 cannot be told from it, and a logarithm would make much of it.
-            axes[objective.name]["floor"] = error
+        # What is nearer to 0 cannot be told from it, and a logarithm would make much of it.
+        floor = error if log and error and objective.direction == "minimize" else None
+        axes[objective.name] = Axis(zero=best, one=worst, log=log, floor=floor)
     return axes
 
 
-def hypervolume(axes: Mapping[str, Any], names: Sequence[str], values: Array) -> float:
+def hypervolume(axes: Mapping[str, Axis], names: Sequence[str], values: Array) -> float:
     """Hypervolume of [N, objectives] raw values on the study's axes, reference point all ones."""
     if not len(values):
         return 0.0
     columns = []
     for column, name in zip(values.T, names, strict=True):
         axis = axes[name]
-        zero, one = axis["zero"], axis["one"]
-        if axis["log"]:
-            floor = min(axis.get("floor", 1e-3 * zero), zero)
+        zero, one = axis.zero, axis.one
+        if axis.log:
+            floor = min(axis.floor or 1e-3 * zero, zero)
             column = np.log10(np.maximum(column, floor))  # noqa: PLW2901
             zero, one = math.log10(zero), math.log10(one)
         columns.append((column - zero) / (one - zero))
@@ -201,7 +201,7 @@ def volumes(study: Study, *, most: int = 200) -> list[Growth]:
     if study.scale is None or not finished:
         return []
     objectives = objectives_of(study)
-    names, sign, axes = [o.name for o in objectives], signs(objectives), study.scale["axes"]
+    names, sign, axes = [o.name for o in objectives], signs(objectives), study.scale.axes
     # Always at the end; before it, evenly.
     count = min(most, len(finished))
     ends = sorted({round((i + 1) * len(finished) / count) for i in range(count)})
@@ -223,9 +223,9 @@ def _ends(
     """The values that count as worst and as best; the two differ."""
     up = objective.direction == "maximize"
     worst, best = (min(values), max(values)) if up else (max(values), min(values))
-    reference = (study.reference or {}).get("values", {}).get(objective.name)
+    reference = None if study.reference is None else study.reference.values.get(objective.name)
     if objective.needs and reference:
-        best = reference["value"]
+        best = reference.value
         if not up and best <= 0:
             # An exact model's corrected distance can be zero: its error is then the honest scale.
             error = _reference_error(objective, study)
@@ -243,10 +243,8 @@ def _ends(
 
 def _reference_error(objective: Objective, study: Study) -> float:
     """Standard error of the reference's value; 0 where it was not measured."""
-    value = (study.reference or {}).get("values", {}).get(objective.name)
-    if not value or not value.get("pseudo"):
-        return 0.0
-    return Estimate(value["value"], tuple(value["pseudo"])).standard_error
+    value = None if study.reference is None else study.reference.values.get(objective.name)
+    return 0.0 if value is None else value.standard_error
 
 
 def complete_validation(study: Study) -> Noise | None:
@@ -263,9 +261,7 @@ def _searched(candidate: Candidate) -> Estimates:
 def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> float | None:
     if study.scale is None:
         return None
-    return hypervolume(
-        study.scale["axes"], [o.name for o in objectives], signs(objectives) * values
-    )
+    return hypervolume(study.scale.axes, [o.name for o in objectives], signs(objectives) * values)
 
 
 def values_of(
@@ -344,17 +340,13 @@ def _value(name: str, search: Estimate | None, validated: Estimate | None) -> di
 def _reference(study: Study) -> dict[str, Any]:
     if study.reference is None:
         return {}
-    values = study.reference["values"]
     return {
-        "recipe": study.reference["recipe"],
-        "source": study.reference["source"],
-        "samples": study.reference["samples"],
+        "recipe": study.reference.recipe,
+        "source": study.reference.source,
+        "samples": study.reference.samples,
         "values": {
-            name: {
-                "value": entry["value"],
-                "ci": list(Estimate(entry["value"], tuple(entry["pseudo"])).interval()),
-            }
-            for name, entry in values.items()
+            name: {"value": estimate.value, "ci": list(estimate.interval())}
+            for name, estimate in study.reference.values.items()
         },
     }
 

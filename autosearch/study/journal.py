@@ -9,14 +9,13 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from autosearch.errors import UserError
-from autosearch.study.journal_lines import VERSION, Contents, Record, encode, is_type, load, refusal
+from autosearch.study.events import Event, Header
+from autosearch.study.journal_lines import VERSION, Contents, encode, load, refusal
 
 __all__ = ["Journal", "in_use", "read_journal"]
 
@@ -31,15 +30,15 @@ _MOMENT = 0.5
 _log = logging.getLogger(__name__)
 
 
-def read_journal(directory: Path) -> list[Record]:
-    """The records of a study, header first, without taking the lock.
+def read_journal(directory: Path) -> tuple[Event, ...]:
+    """The events of a study, header first, without taking the lock.
 
     An incomplete last line, which a running search may be writing, is left out.
 
     Raises:
         UserError: when there is no journal, it cannot be read or a line of it is damaged.
     """
-    return load(_require_journal(directory)).records
+    return tuple(load(_require_journal(directory)).events)
 
 
 class Journal:
@@ -48,8 +47,7 @@ class Journal:
     Attributes:
         directory: the study's directory.
         study: the study's id, which every line carries.
-        header: the first record.
-        records: what the file held when it was opened, header first; empty it when done with it.
+        history: the events that the file held when it was opened, header first.
     """
 
     def __init__(
@@ -58,21 +56,20 @@ class Journal:
         """Use ``create`` or ``open`` instead."""
         self.directory = directory
         self.study = contents.study
-        self.header = contents.records[0]
-        self.records = contents.records
+        self.history = tuple(contents.events)
         self._path = directory / FILE
         self._lock = lock
         self._descriptor: int | None = descriptor
         # Why nothing more can be written, once part of a line could not be taken back.
         self._broken: UserError | None = None
-        self._lines = len(contents.records)
+        self._lines = contents.lines
         self._size = contents.size
         self._synced_size = contents.size
         self._next_sync = -math.inf
 
     @classmethod
-    def create(cls, directory: Path, header: Mapping[str, Any]) -> "Journal":
-        """Start a study; its first record is ``header`` with the type and journal version added.
+    def create(cls, directory: Path, header: Header) -> "Journal":
+        """Start a study; its first line is ``header`` with the journal's version added.
 
         Raises:
             UserError: when the directory holds a study, is in use or cannot be written.
@@ -90,7 +87,7 @@ class Journal:
                     "another --out"
                 )
             study = secrets.token_hex(8)
-            record = {**header, "type": "header", "journal": VERSION}
+            record = {**header.to_record(), "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
             return cls._open_locked(directory, lock)
         except BaseException:
@@ -124,31 +121,30 @@ class Journal:
             _log.warning(
                 "%s: dropped an incomplete last line, %d (%d bytes)",
                 path,
-                len(contents.records) + 1,
+                contents.lines + 1,
                 contents.tail,
             )
             os.ftruncate(descriptor, contents.size)
         return cls(directory, lock=lock, contents=contents, descriptor=descriptor)
 
-    def append(self, record: Mapping[str, Any], *, sync: bool = False) -> None:
-        """Write one record: plain data with a ``type``.
+    def append(self, event: Event) -> None:
+        """Write one event.
 
-        It survives the death of this process at once. ``sync`` asks that it also survive a loss
+        It survives the death of this process at once. A durable one should also survive a loss
         of power; such flushes are batched, so that they take at most a twentieth of the time.
 
         Raises:
-            ValueError: for NaN, infinity, a missing type, a second header or a closed journal.
-            UserError: when the disk refuses; nothing of the record stays behind.
+            ValueError: for NaN or infinity, a second header or a closed journal.
+            UserError: when the disk refuses; nothing of the event stays behind.
         """
         if self._broken is not None:
             raise self._broken
         if self._descriptor is None:
             raise ValueError("the journal is closed")
-        if not is_type(record.get("type")) or record["type"] == "header":
-            raise ValueError(f"not a type of record: {record.get('type')!r}")
-        line = encode(record, self._lines, self.study)
-        self._write(self._descriptor, line)
-        if sync and time.monotonic() >= self._next_sync:
+        if isinstance(event, Header):
+            raise ValueError("a journal has one header")
+        self._write(self._descriptor, encode(event.to_record(), self._lines, self.study))
+        if event.durable and time.monotonic() >= self._next_sync:
             self.sync()
 
     def sync(self) -> None:

@@ -1,12 +1,13 @@
 """The lines of a journal: how one is written, read and checked.
 
 A line is a JSON object with the keys ``sum``, ``n``, ``study`` and ``record``: the CRC-32 of every
-byte that follows it, the running number, the study's id and the record itself. So a damaged, lost,
+byte that follows it, the running number, the study's id and the event itself. So a damaged, lost,
 repeated or foreign line is noticed.
 """
 
 import gc
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,30 +15,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from autosearch.errors import UserError
+from pydantic import ValidationError
 
-__all__ = ["VERSION", "Contents", "Record", "encode", "is_type", "load", "no_collection", "refusal"]
+from autosearch.errors import UserError
+from autosearch.study.events import Event, Header, event_type, fault
+
+__all__ = ["VERSION", "Contents", "encode", "load", "no_collection", "refusal"]
 
 VERSION = 1
 
-Record = dict[str, Any]
-
 _PREFIX = b'{"sum":"'
 _BODY = len(_PREFIX) + len('01234567",')  # where the bytes under the checksum begin
+# As `encode` writes it.
+_FRAME = re.compile(rb'"n":(\d+),"study":"(\w*)","record":(\{"type":"(\w+)".*\})\}\n', re.DOTALL)
+# What JSON does not know, though its readers do: to be looked at where the text has such a word.
+_CONSTANT = re.compile(rb"NaN|Infinity")
 
 
 @dataclass
 class Contents:
-    """What a journal holds: ``size`` bytes of whole lines, then ``tail`` bytes without an end."""
+    """What a journal holds: ``size`` bytes of whole lines, then ``tail`` bytes without an end.
+
+    ``lines`` counts all; an event of a type that this release does not know is not among
+    ``events``.
+    """
 
     study: str = ""
-    records: list[Record] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    lines: int = 0
     size: int = 0
     tail: int = 0
 
 
 def encode(record: Mapping[str, Any], number: int, study: str) -> bytes:
-    """The line of a record as bytes, its checksum first and a newline last.
+    """The line of an event's record as bytes, its checksum first and a newline last.
 
     Raises:
         ValueError: for NaN or an infinity.
@@ -51,7 +62,8 @@ def load(path: Path) -> Contents:
     """Read and check the lines of a journal.
 
     Raises:
-        UserError: when it cannot be read, has no header or is damaged, with the line's number.
+        UserError: when it cannot be read, has no header, is damaged or was written by a release
+            that this one does not understand, with the line's number.
     """
     contents = Contents()
     try:
@@ -64,18 +76,13 @@ def load(path: Path) -> Contents:
                     _take(contents, line, number)
                 except ValueError as error:
                     raise _damaged(path, number, str(error)) from None
-                if number == 0:
-                    _check_version(path, contents.records[0])
+                except UserError as error:
+                    raise UserError(f"{path}, line {number + 1}: {error}") from None
     except OSError as error:
         raise refusal(path, "cannot read the journal", error) from None
-    if not contents.records:
+    if not contents.lines:
         raise UserError(f"{path}: holds no header line; start again with another --out")
     return contents
-
-
-def is_type(value: object) -> bool:
-    """Whether a value can be the ``type`` of a record."""
-    return isinstance(value, str) and bool(value)
 
 
 def refusal(path: Path, what: str, error: OSError) -> UserError:
@@ -91,8 +98,8 @@ def _no_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def _decode(line: bytes) -> dict[str, Any]:
-    """The parsed line, whose bytes equal what was written.
+def _unframe(line: bytes) -> tuple[int, str, str, bytes]:
+    """The number, the study, the event's type and its record as JSON, all as they were written.
 
     Raises:
         ValueError: saying in a few words why it is none.
@@ -101,13 +108,20 @@ def _decode(line: bytes) -> dict[str, Any]:
         raise ValueError("not a line of a journal")
     if line[len(_PREFIX) : _BODY - 2] != b"%08x" % zlib.crc32(line[_BODY:]):
         raise ValueError("damaged: the checksum does not match")
+    match = _FRAME.fullmatch(line, _BODY)
+    if match is not None and not _CONSTANT.search(line):
+        number, study, kind, record = match[1], match[2], match[4], match[3]
+        return int(number), study.decode(), kind.decode(), record
     try:
         data = _DECODER.decode(line.decode("ascii"))
     except (ValueError, RecursionError):
         raise ValueError("not valid JSON") from None
     if list(data) != ["sum", "n", "study", "record"] or not isinstance(data["record"], dict):
         raise ValueError("not a line of a journal")
-    return dict(data)
+    kind = data["record"].get("type")
+    if not isinstance(kind, str) or not kind:
+        raise ValueError("its record has no type")
+    return data["n"], data["study"], kind, json.dumps(data["record"]).encode()
 
 
 def _take(contents: Contents, line: bytes, number: int) -> None:
@@ -115,31 +129,39 @@ def _take(contents: Contents, line: bytes, number: int) -> None:
 
     Raises:
         ValueError: when it is damaged or does not belong there.
+        UserError: when this release does not understand it.
     """
-    data = _decode(line)
-    record, kind = data["record"], data["record"].get("type")
-    if not is_type(kind):
-        raise ValueError("its record has no type")
+    due, study, name, record = _unframe(line)
     if number == 0:
-        if kind != "header":
+        if name != Header.type:
             raise ValueError("the first line is no header")
-        contents.study = data["study"]
-    elif data["study"] != contents.study:
+        _check_version(record)
+        contents.study = study
+    elif study != contents.study:
         raise ValueError("belongs to another study")
-    if data["n"] != number:
-        raise ValueError(f"numbered {data['n']} where {number} is due: lines lost, moved or added")
-    if number and kind == "header":
+    if due != number:
+        raise ValueError(f"numbered {due} where {number} is due: lines lost, moved or added")
+    if number and name == Header.type:
         raise ValueError("a second header")
-    contents.records.append(record)
+    kind = event_type(name)
+    if kind is not None:
+        try:
+            contents.events.append(kind.model_validate_json(record))
+        except ValidationError as error:
+            raise UserError(
+                f"{fault(error, name)}; restore a copy, or use the release of autosearch that "
+                "wrote it"
+            ) from None
+    contents.lines += 1
     contents.size += len(line)
 
 
-def _check_version(path: Path, header: Record) -> None:
-    version = header.get("journal")
+def _check_version(header: bytes) -> None:
+    version = json.loads(header).get("journal")
     if version != VERSION:
         raise UserError(
-            f"{path}, line 1: unknown journal version {version!r}, this release reads {VERSION}; "
-            "use the release of autosearch that wrote it"
+            f"unknown journal version {version!r}, this release reads {VERSION}; use the release "
+            "of autosearch that wrote it"
         )
 
 

@@ -1,8 +1,7 @@
-"""A study as its journal tells it: one search, its candidates and what was measured again."""
+"""A study as its events tell it: one search, its candidates and what was measured again."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,49 +10,64 @@ from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.objectives.base import Estimate
 from autosearch.recipe import Recipe
 from autosearch.recipe.document import recipe_data
+from autosearch.study.events import (
+    Asked,
+    Ended,
+    Evaluated,
+    Event,
+    Fitted,
+    Header,
+    LatencyMeasured,
+    PhaseBegun,
+    PhaseEnded,
+    ReferenceMeasured,
+    Resumed,
+    ScaleFixed,
+    Spent,
+    Timed,
+    Validated,
+    WarmStarted,
+)
 from autosearch.study.journal import read_journal
 from autosearch.study.journal_lines import no_collection
-from autosearch.study.records import fault, misplaced
 
-__all__ = ["Candidate", "Study", "estimates_from_record", "estimates_to_record"]
+__all__ = ["Candidate", "Estimates", "Noise", "Study"]
 
-Record = Mapping[str, Any]
 Estimates = dict[str, Estimate]
+# Seed and number of samples of a validation.
 Noise = tuple[int, int]
 
 # How the reasons begin that executors give when an evaluation could not be done.
 _FAILURES = ("worker died", "ran for longer", "out of memory")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Candidate:
-    """A distinct plan that was asked for, and its result once there is one."""
+    """A distinct plan that was asked for, and its result once there is one.
+
+    Attributes are those of :class:`~autosearch.study.events.Asked` and
+    :class:`~autosearch.study.events.Evaluated`; ``executed`` are the forward equivalents.
+    """
 
     id: int
-    # ``init``: what another search found, given like a baseline.
     kind: Literal["baseline", "init", "search"]
     name: str | None
     genome: dict[str, Any]
     identity: str
     nominal: float
     duplicates: int = 0
+    told: int = 0
+    point: dict[str, Any] | None = None
+    foreign: bool = False
+    once: float = 0.0
     status: Literal["pending", "ok", "infeasible"] = "pending"
     reason: str | None = None
     values: Estimates = field(default_factory=dict)
-    executed: float = 0.0
-    seconds: float = 0.0
-    point: dict[str, Any] | None = None
-    # How many results the algorithm knew when this was asked for.
-    told: int = 0
-    # Of how many samples the values are, and what was measured at the rungs before that.
     samples: int = 0
     rungs: list[Estimates] = field(default_factory=list)
-    # The share of its samples that was not needed, since a race was decided before.
     saved: float = 0.0
-    # A baseline that the space cannot express: no algorithm gets to see it.
-    foreign: bool = False
-    # What of the nominal cost is for training, whatever the number of samples.
-    once: float = 0.0
+    executed: float = 0.0
+    seconds: float = 0.0
 
     @property
     def finished(self) -> bool:
@@ -71,35 +85,58 @@ class Candidate:
         return (self.reason or "").startswith(_FAILURES)
 
 
-@dataclass
 class Study:
-    """What the records of a journal amount to; built by applying them in order."""
+    """What the events of a study amount to, one after the other.
 
-    header: Record
-    candidates: dict[int, Candidate] = field(default_factory=dict)
-    reference: Record | None = None
-    scale: Record | None = None
-    # By seed and samples, the latest last; then by identity, empty where it was not possible.
-    validations: dict[Noise, dict[str, Estimates]] = field(default_factory=dict)
-    other_cost: float = 0.0
-    # The same without anything that was at hand already.
-    other_nominal: float = 0.0
-    # What the budget counts besides candidates, by what it was spent for.
-    overheads: dict[str, float] = field(default_factory=dict)
-    nominal: float = 0.0
-    executed: float = 0.0
-    duplicates: int = 0
-    stops: list[str] = field(default_factory=list)
-    phases: dict[str, float] = field(default_factory=dict)
-    # From which latencies are predicted; and those of single plans measured alone, by identity.
-    latency_table: Record = field(default_factory=dict)
-    timings: dict[str, Estimate] = field(default_factory=dict)
-    # Recipes that the search started from besides its baselines, by name; None before it did.
-    warm_start: Record | None = None
-    # Records of what was fitted to the model, by a baseline's name.
-    fits: dict[str, Record] = field(default_factory=dict)
-    # Seconds that the algorithm took to propose, in all.
-    proposing: float = 0.0
+    Attributes:
+        header: the study's first event, with what it was last resumed with.
+        experiment: the experiment with every default written out, as last resumed.
+        candidates: by id.
+        order: ids of candidates as they were asked for, and ``~id`` where their results came.
+        reference: what the model reaches with many steps.
+        scale: the axes of the hypervolume.
+        validations: by seed and samples, the latest last; then by identity, empty where it was
+            not possible.
+        overheads: what the budget counts besides candidates, by what it was spent for.
+        stops: why the search ended, each time.
+        phase: what a run is at now, or was when it was killed.
+        phases: seconds of each phase that ended.
+        latency_table: from which latencies are predicted.
+        timings: latencies of single plans measured alone, by identity.
+        warm_start: recipes that the search started from besides its baselines, by name; None
+            before it did.
+        fits: what was fitted to the model, by a baseline's name.
+        duplicates: proposals whose plans were known.
+        nominal: forward equivalents of all candidates.
+        executed: what of these was executed.
+        proposing: seconds that the algorithm took to propose, in all.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.candidates: dict[int, Candidate] = {}
+        self.order: list[int] = []
+        self.reference: ReferenceMeasured | None = None
+        self.scale: ScaleFixed | None = None
+        self.validations: dict[Noise, dict[str, Estimates]] = {}
+        self.overheads: dict[str, float] = {}
+        self.stops: list[str] = []
+        self.phase: str | None = None
+        self.phases: dict[str, float] = {}
+        self.latency_table: LatencyMeasured | None = None
+        self.timings: dict[str, Estimate] = {}
+        self.warm_start: dict[str, dict[str, Any]] | None = None
+        self.fits: dict[str, Fitted] = {}
+        self.duplicates = 0
+        self.proposing = 0.0
+        self.nominal = self.executed = 0.0
+        self._other_nominal = self._other_executed = 0.0
+        self._set_header(header)
+
+    def _set_header(self, header: Header) -> None:
+        self.header = header
+        self.experiment: Experiment = experiment_from_dict(
+            header.experiment, where="journal header"
+        )
 
     @classmethod
     def read(cls, directory: Path) -> "Study":
@@ -108,56 +145,128 @@ class Study:
         Raises:
             UserError: when there is no study, or its journal is damaged.
         """
-        return cls.from_journal(read_journal(directory))
-
-    @classmethod
-    def from_records(cls, records: Sequence[Record]) -> "Study":
-        """Apply records of this release's own making in order."""
-        study = cls(records[0])
-        for record in records[1:]:
-            study.apply(record)
-        return study
+        return cls.of(read_journal(directory))
 
     @classmethod
     @no_collection()
-    def from_journal(cls, records: Sequence[Record]) -> "Study":
-        """Check and apply the records of a file in order.
+    def of(cls, events: Iterable[Event]) -> "Study":
+        """Apply events in order, the header first.
 
         Raises:
-            UserError: for one that this release does not understand or that does not belong
-                there, such as a second result of the same candidate, with its line.
+            UserError: for one that cannot follow those before it, such as a second result of the
+                same candidate, with its place.
         """
-        study = cls(records[0])
-        names: set[str] = set()
-        for number, record in enumerate(records):
-            wrong = fault(record)
-            if wrong is None and number == 0:
-                names = set(study.experiment.objectives)
-            elif wrong is None:
-                wrong = misplaced(record, study.candidates, names)
-            if wrong is not None:
+        rest = iter(events)
+        header = next(rest)
+        assert isinstance(header, Header)
+        study = cls(header)
+        for number, event in enumerate(rest, start=2):
+            reason = study.misplaced(event)
+            if reason is not None:
                 raise UserError(
-                    f"journal of {study.header.get('name')!r}, line {number + 1}: {wrong}; restore "
+                    f"journal of {header.name!r}, line {number}: {event.type}: {reason}; restore "
                     "a copy, or use the release of autosearch that wrote it"
                 )
-            if number:
-                study.apply(record)
+            study.apply(event)
         return study
 
-    @cached_property
-    def experiment(self) -> Experiment:
-        """The experiment with every default written out, as last resumed."""
-        return experiment_from_dict(self.header["experiment"], where="journal header")
+    def apply(self, event: Event) -> None:  # noqa: PLR0912  # one branch per kind of event
+        """Take in one event; the same for a live search and for reading."""
+        match event:
+            case Asked():
+                self.candidates[event.id] = Candidate(**event.__dict__)
+                self.order.append(event.id)
+                self.nominal += event.nominal
+                self.duplicates += event.duplicates
+            case Evaluated():
+                self.candidates[event.id] = replace(
+                    self.candidates[event.id],
+                    status=event.status,
+                    reason=event.reason,
+                    values=event.values,
+                    samples=event.samples,
+                    rungs=event.rungs or [],
+                    saved=event.saved,
+                    executed=event.forward_equivalents,
+                    seconds=event.seconds,
+                )
+                self.order.append(~event.id)
+                self.executed += event.forward_equivalents
+                self.proposing += event.proposing
+            case Resumed():
+                self._set_header(self.header.model_copy(update=dict(event)))
+            case LatencyMeasured():
+                self.latency_table = event
+                self._spend("latency table", event)
+            case Timed():
+                seconds = tuple(event.seconds)
+                self.timings[event.identity] = Estimate(sum(seconds) / len(seconds), seconds)
+                self._count(event.forward_equivalents)
+            case WarmStarted():
+                self.warm_start = event.recipes
+            case Fitted():
+                self.fits[event.name] = event
+                self._spend(event.name, event)
+            case ReferenceMeasured():
+                self.reference = event
+                self._spend("reference", event)
+            case Spent():
+                self._spend(event.what, event, event.nominal)
+            case ScaleFixed():
+                self.scale = event
+            case Validated():
+                noise = (event.seed, event.samples)
+                validation = self.validations.pop(noise, {})
+                validation[event.identity] = event.values
+                self.validations[noise] = validation
+                self._count(event.forward_equivalents, event.nominal)
+            case PhaseBegun():
+                self.phase = event.name
+            case PhaseEnded():
+                self.phase = None
+                self.phases[event.name] = self.phases.get(event.name, 0.0) + event.seconds
+            case Ended():
+                self.stops.append(event.reason)
 
-    def apply(self, record: Record) -> None:
-        """Take in one record; the same for a live search and for reading."""
-        handler = getattr(self, f"_apply_{record['type']}", None)
-        if handler is not None:
-            handler(record)
+    def misplaced(self, event: Event) -> str | None:
+        """Why an event cannot follow those applied so far, None where it can."""
+        match event:
+            case Asked() if event.id != len(self.candidates):
+                return f"candidate {event.id} where {len(self.candidates)} is due"
+            case Asked() if event.told > event.id:
+                return f"candidate {event.id} knows {event.told} results"
+            case Evaluated() | Validated():
+                return self._misplaced_measurement(event)
+            case ScaleFixed() if not self._has_all(event.axes):
+                return "an objective has no axis"
+        return None
+
+    def _misplaced_measurement(self, event: Evaluated | Validated) -> str | None:
+        candidate = self.candidates.get(event.id)
+        if candidate is None:
+            return f"candidate {event.id} was not asked for"
+        search = isinstance(event, Evaluated)
+        if search and candidate.finished:
+            return f"candidate {event.id} has one already"
+        measured = event.status == "ok" if isinstance(event, Evaluated) else event.values
+        if measured and not self._has_all(event.values):
+            return "an objective has no value"
+        return None
+
+    def _has_all(self, named: Iterable[str]) -> bool:
+        return set(self.experiment.objectives) <= set(named)
+
+    @property
+    def setup(self) -> str | None:
+        """What is being measured before the first candidate; None when that is over."""
+        if self.candidates or self.phase in (None, "search"):
+            return None
+        done = f", {len(self.fits)} done" if self.phase == "fits" else ""
+        return f"{self.phase}{done}"
 
     def recipe(self, candidate: Candidate) -> Recipe:
         """The recipe of a candidate."""
-        data = {"version": 1, "model": self.header["model"], **recipe_data(candidate.genome)}
+        data = {"version": 1, "model": self.header.model, **recipe_data(candidate.genome)}
         return Recipe.from_dict(data, where=f"candidate {candidate.id}")
 
     @property
@@ -173,12 +282,12 @@ class Study:
     @property
     def spent(self) -> float:
         """Forward equivalents executed by everything."""
-        return self.other_cost + self.executed
+        return self._other_executed + self.executed
 
     @property
     def nominal_spent(self) -> float:
         """What everything would have taken if nothing had been at hand already."""
-        return self.other_nominal + self.nominal
+        return self._other_nominal + self.nominal
 
     @property
     def planned(self) -> float:
@@ -201,87 +310,15 @@ class Study:
             return {**values, "latency": timing}
         return values or None
 
-    def _apply_ask(self, record: Record) -> None:
-        required = ("id", "kind", "name", "genome", "identity", "nominal", "duplicates", "told")
-        optional = tuple(key for key in ("point", "foreign", "once") if key in record)
-        candidate = Candidate(**{key: record[key] for key in required + optional})
-        self.candidates[candidate.id] = candidate
-        self.nominal += candidate.nominal
-        self.duplicates += candidate.duplicates
+    def _spend(
+        self,
+        what: str,
+        event: LatencyMeasured | Fitted | ReferenceMeasured | Spent,
+        nominal: float | None = None,
+    ) -> None:
+        self.overheads[what] = event.budgeted
+        self._count(event.forward_equivalents, event.budgeted if nominal is None else nominal)
 
-    def _apply_result(self, record: Record) -> None:
-        candidate = self.candidates[record["id"]]
-        candidate.status = record["status"]
-        candidate.reason = record["reason"]
-        candidate.values = estimates_from_record(record["values"])
-        candidate.samples = record["samples"]
-        candidate.rungs = [estimates_from_record(values) for values in record.get("rungs", ())]
-        candidate.saved = record.get("saved", 0.0)
-        candidate.executed = record["forward_equivalents"]
-        self.executed += candidate.executed
-        candidate.seconds = record["seconds"]
-        self.proposing += record.get("proposing", 0.0)
-
-    def _apply_resume(self, record: Record) -> None:
-        kept = {key: record[key] for key in ("experiment", "overrides")}
-        self.header = {**self.header, **kept}
-        self.__dict__.pop("experiment", None)
-
-    def _apply_latency_table(self, record: Record) -> None:
-        self.latency_table = record["table"]
-        self._apply_cost({"what": "latency table", **record})
-
-    def _apply_timing(self, record: Record) -> None:
-        seconds = tuple(record["seconds"])
-        self.timings[record["identity"]] = Estimate(sum(seconds) / len(seconds), seconds)
-        self._spend(record)
-
-    def _apply_starts(self, record: Record) -> None:
-        self.warm_start = record["recipes"]
-
-    def _apply_fit(self, record: Record) -> None:
-        self.fits[record["name"]] = record
-        self._apply_cost({"what": record["name"], **record})
-
-    def _apply_reference(self, record: Record) -> None:
-        self.reference = record
-        self._apply_cost({"what": "reference", **record})
-
-    def _apply_cost(self, record: Record) -> None:
-        self._spend(record)
-        self.overheads[record["what"]] = record["budgeted"]
-
-    def _spend(self, record: Record) -> None:
-        executed = record["forward_equivalents"]
-        self.other_cost += executed
-        self.other_nominal += max(record.get("nominal", record.get("budgeted", 0.0)), executed)
-
-    def _apply_scale(self, record: Record) -> None:
-        self.scale = record
-
-    def _apply_validation(self, record: Record) -> None:
-        noise = (record["seed"], record["samples"])
-        validation = self.validations.pop(noise, {})
-        validation[record["identity"]] = estimates_from_record(record["values"])
-        self.validations[noise] = validation
-        self._spend(record)
-
-    def _apply_phase(self, record: Record) -> None:
-        name = record["name"]
-        self.phases[name] = self.phases.get(name, 0.0) + record["seconds"]
-
-    def _apply_stop(self, record: Record) -> None:
-        self.stops.append(record["reason"])
-
-
-def estimates_to_record(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    """Estimates by objective as plain data for a journal's record."""
-    return {
-        name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
-        for name, estimate in estimates.items()
-    }
-
-
-def estimates_from_record(data: Mapping[str, Any]) -> Estimates:
-    """Estimates by objective from the plain data of :func:`estimates_to_record`."""
-    return {name: Estimate(entry["value"], tuple(entry["pseudo"])) for name, entry in data.items()}
+    def _count(self, executed: float, nominal: float | None = None) -> None:
+        self._other_executed += executed
+        self._other_nominal += max(nominal or 0.0, executed)

@@ -14,12 +14,15 @@ import numpy as np
 from autosearch._typing import Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.loop import Search
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.run import study_header
-from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.run import drive
+from autosearch.engine.workers.base import Evaluator, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import experiment_from_dict
+from autosearch.study.events import Asked
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 
@@ -29,6 +32,7 @@ __all__ = [
     "make_problem",
     "make_result",
     "propose",
+    "read_records",
     "rebuild",
     "run_in_parallel",
     "run_journaled",
@@ -61,7 +65,7 @@ def make_problem(space: str, objectives: int, changes: str = "{}") -> Problem:
         "validation": {"samples": _SAMPLES},
         **json.loads(changes),
     }
-    return Problem(experiment_from_dict(keys, where="contract"))
+    return Problem.of(experiment_from_dict(keys, where="contract"))
 
 
 def propose(algorithm: Algorithm, rng: Rng, pending: Sequence[Proposal] = ()) -> Proposal | None:
@@ -157,7 +161,7 @@ def rebuild(algorithm: Algorithm, history: Sequence[Trial]) -> Algorithm:
 class _Cheap(Evaluator):
     """Rows that depend on the plan and the noise alone, without any sampling."""
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         key = [zlib.crc32(task.plan.identity.encode()), *task.blocks]
         rng = np.random.default_rng(key)
         count = len(task.blocks) * task.block_size
@@ -166,6 +170,11 @@ class _Cheap(Evaluator):
             for need in sorted(task.needs)
         }
         return Outcome(task.id, rows=rows, forward_equivalents=task.nominal)
+
+
+def read_records(directory: Path) -> list[dict[str, Any]]:
+    """The events of a study as plain data, as the lines of its journal hold them."""
+    return [event.to_record() for event in read_journal(directory)]
 
 
 def run_journaled(
@@ -177,21 +186,15 @@ def run_journaled(
 ) -> tuple[list[dict[str, Any]], str]:
     """The asks of a search, begun or gone on with in ``folder``, and why it ended."""
     fresh = not folder.exists()
-    header = study_header(problem, folder)
+    header = make_header(problem, folder.name)
     journal = Journal.create(folder, header) if fresh else Journal.open(folder)
     with journal, InProcessExecutor(_Cheap) as executor:
-        study = Study.from_records(journal.records)
-        search = Search(
-            problem,
-            journal,
-            study,
-            executor,
-            algorithm=algorithm,
-            stopping=lambda: len(study.candidates) >= candidates,
-        )
-        stop = search.run()
-    asks = [record for record in read_journal(folder) if record["type"] == "ask"]
-    return asks, stop
+        prepared = Prepared(problem, make_baselines(problem, {}))
+        study = Study.of(journal.history)
+        engine = Engine(prepared, algorithm=algorithm, history=study, record=journal.append)
+        drive(engine, executor, stopping=lambda: len(study.candidates) >= candidates)
+    asks = [event.to_record() for event in read_journal(folder) if isinstance(event, Asked)]
+    return asks, study.stops[-1]
 
 
 def count_objects(algorithm: Algorithm) -> int:

@@ -32,7 +32,7 @@ def study_problem(directory: Path, study: Study | None = None) -> Problem:
         directory: of the study.
         study: the study, where it was read already.
     """
-    return Problem((Study.read(directory) if study is None else study).experiment)
+    return Problem.of((Study.read(directory) if study is None else study).experiment)
 
 
 def write_artifacts(directory: Path, problem: Problem) -> list[Path]:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autosearch.engine.run import drive
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import (
     DelegatingExecutor,
     Evaluator,
     Executor,
-    Job,
     Outcome,
+    SampleTask,
     Task,
 )
 from autosearch.experiment import Budget
@@ -41,7 +42,7 @@ def busy() -> dict[str, Any]:
     }
 
 
-def length(task: Task, shortest: float) -> float:
+def length(task: SampleTask, shortest: float) -> float:
     """Seconds of an evaluation, evenly spread on a logarithmic scale, the plan's own."""
     share = zlib.crc32(task.plan.identity.encode()) / 2**32
     return float(shortest * _SPREAD**share)
@@ -67,11 +68,8 @@ def real(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
 def _search(executor: Executor, workers: int, candidates: int) -> None:
     budget = Budget(candidates=candidates)
     problem = problem_of(_ALGORITHM, budget, order="arrival", lag=2 * workers)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        begun(problem, Path(folder), executor) as search,
-    ):
-        search.run()
+    with tempfile.TemporaryDirectory() as folder, begun(problem, Path(folder)) as search:
+        drive(search, executor)
 
 
 class Sleeper(Evaluator):
@@ -80,7 +78,7 @@ class Sleeper(Evaluator):
     def __init__(self, shortest: float) -> None:
         self._shortest = shortest
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         time.sleep(length(task, self._shortest))
         return Outcome(task.id)
 
@@ -95,7 +93,7 @@ class Watched(DelegatingExecutor):
         # When each result came and how long it had taken.
         self._ends: list[tuple[float, float]] = []
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         self._last = time.perf_counter()
         super().submit(task)
 
@@ -146,8 +144,8 @@ class Simulated(Executor):
     def size(self) -> int:
         return self._size
 
-    def submit(self, task: Job) -> None:
-        assert isinstance(task, Task)
+    def submit(self, task: Task) -> None:
+        assert isinstance(task, SampleTask)
         self._pass()
         self._waiting.append((task.id, length(task, self._shortest)))
         self._submitted += 1

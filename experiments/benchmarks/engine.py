@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autosearch.engine.loop import Search
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.run import study_header
-from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.run import drive
+from autosearch.engine.workers.base import Evaluator, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import Budget, Experiment
 from autosearch.study.journal import Journal
@@ -30,7 +32,7 @@ _WINDOW = 1_000
 class Empty(Evaluator):
     """Costs nothing, measures nothing."""
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         return Outcome(task.id)
 
 
@@ -58,12 +60,9 @@ def grown(algorithm: str, sizes: tuple[int, ...]) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        with (
-            InProcessExecutor(Empty) as executor,
-            begun(problem, directory, executor, on_change=tick) as search,
-        ):
+        with InProcessExecutor(Empty) as executor, begun(problem, directory) as search:
             tick()
-            search.run()
+            drive(search, executor, told=tick)
         found = {str(size): _milliseconds(clock, size) for size in sizes}
         start = time.perf_counter(), time.process_time()
         study = Study.read(directory)
@@ -75,7 +74,7 @@ def grown(algorithm: str, sizes: tuple[int, ...]) -> dict[str, Any]:
 
 def problem_of(algorithm: str, budget: Budget, **keys: Any) -> Problem:
     """Two declared objectives, so that evolution has a front to work on."""
-    return Problem(
+    return Problem.of(
         Experiment(
             model={"name": "mixture"},
             space={"timesteps": {"steps": [2, 10]}, "solver": {}},
@@ -89,12 +88,11 @@ def problem_of(algorithm: str, budget: Budget, **keys: Any) -> Problem:
 
 
 @contextmanager
-def begun(
-    problem: Problem, directory: Path, executor: Executor, **options: Any
-) -> Iterator[Search]:
+def begun(problem: Problem, directory: Path) -> Iterator[Engine]:
     """A search of a new study, its journal open."""
-    with Journal.create(directory, study_header(problem, directory)) as journal:
-        yield Search(problem, journal, Study.from_records(journal.records), executor, **options)
+    prepared = Prepared(problem, make_baselines(problem, {}))
+    with Journal.create(directory, make_header(problem, directory.name)) as journal:
+        yield Engine(prepared, history=journal.history, record=journal.append)
 
 
 def _milliseconds(clock: list[tuple[float, float]], size: int) -> dict[str, float]:

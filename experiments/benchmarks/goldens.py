@@ -3,7 +3,7 @@
 ``python -m autosearch.experiments.benchmarks.goldens DIR`` writes a file a study into DIR (about
 3 minutes; ``--demo`` adds the demo's own search). Run before a change and after it on one machine,
 ``diff -r`` says whether equal seeds still give equal journals: proposals, identities, values, and
-their order. Times, versions, processors and paths are left out.
+their order. Times, versions, processors and paths are left out, and where phases begin.
 """
 
 import argparse
@@ -97,7 +97,12 @@ def journal(experiment: Path, folder: Path) -> list[str]:
     settings = ["--set", "workers.executor=inprocess", "--out", str(out)]
     subprocess.run([*_COMMAND, "run", str(experiment), *settings], check=True)
     lines = (out / "journal.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.dumps(_stable(json.loads(line)["record"])) for line in lines]
+    records = [json.loads(line)["record"] for line in lines]
+    return [
+        json.dumps(_stable(record), sort_keys=True)
+        for record in records
+        if record["type"] != "begin"
+    ]
 
 
 def _stable(value: Any) -> Any:

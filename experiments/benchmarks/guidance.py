@@ -161,7 +161,7 @@ def _base(study: Study) -> Recipe:
     """The first named recipe of a study, which its guidance is built on."""
     named = [c for _, c in sorted(study.candidates.items()) if c.kind == "baseline"]
     if not named:
-        raise UserError(f"{study.header['name']}: has no baseline, whose guidance could be swept")
+        raise UserError(f"{study.header.name}: has no baseline, whose guidance could be swept")
     return study.recipe(named[0])
 
 

@@ -17,6 +17,7 @@ from autosearch.diffusion.sampling.call_keys import calls_of
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
+from autosearch.study.events import Asked, Evaluated, ScaleFixed, Validated
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -43,7 +44,7 @@ def shared_share(directory: Path) -> dict[str, Any]:
     What a store without bounds, of one worker, saves of the search.
     """
     study = Study.read(directory)
-    problem = Problem(study.experiment)
+    problem = Problem.of(study.experiment)
     seen: set[bytes] = set()
     total = known = 0
     for _, candidate in sorted(study.candidates.items()):
@@ -52,7 +53,7 @@ def shared_share(directory: Path) -> dict[str, Any]:
         known += sum(call.macs for call in calls if call.key in seen)
         seen.update(call.key for call in calls)
     return {
-        "study": study.header["name"],
+        "study": study.header.name,
         "algorithm": study.experiment.algorithm["name"],
         "candidates": len(study.candidates),
         "share": known / total if total else 0.0,
@@ -92,11 +93,11 @@ def _searched(name: str, overrides: Sequence[str], keep: str, out: Path) -> dict
 
 def _results(directory: Path) -> list[dict[str, Any]]:
     """Everything that a search asked, was told and measured again."""
-    kinds = ("ask", "result", "validation", "scale")
+    kinds = (Asked, Evaluated, Validated, ScaleFixed)
     return [
-        {key: value for key, value in record.items() if key not in _VARYING}
-        for record in read_journal(directory)
-        if record["type"] in kinds
+        {key: value for key, value in event.to_record().items() if key not in _VARYING}
+        for event in read_journal(directory)
+        if isinstance(event, kinds)
     ]
 
 

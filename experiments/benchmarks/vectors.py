@@ -1,9 +1,8 @@
-"""Real vectors as a space, and a problem of them that the search loop takes for one of recipes."""
+"""Real vectors as a space, and a problem of them that an engine takes for one of recipes."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -19,11 +18,12 @@ from autosearch.algorithms.evolution import Evolution
 from autosearch.algorithms.nsga2 import NSGA2
 from autosearch.algorithms.nsga3 import NSGA3, directions, fitting_partitions
 from autosearch.algorithms.smsemoa import SMSEMOA
-from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.measure import Measure
+from autosearch.engine.problem import Problem, model_spec
 from autosearch.experiment import Budget, Experiment
-from autosearch.objectives.base import Estimate
+from autosearch.objectives.base import Objective
 
-__all__ = ["ALGORITHMS", "Case", "Forgetful", "Nothing", "VectorProblem"]
+__all__ = ["ALGORITHMS", "Case"]
 
 Array = NDArray[np.float64]
 
@@ -66,6 +66,59 @@ class Case:
         """Hypervolume of [N, M] objective values up to 1.1 on each axis."""
         return float(HV(ref_point=np.full(self.target.n_obj, 1.1))(values))
 
+    def stated(self, seed: int) -> Problem:
+        """The same as a search has it; the model stands for one, and nobody samples it."""
+        names = [f"f{i}" for i in range(self.target.n_obj)]
+        experiment = Experiment(
+            model={"name": "mixture", "dimension": 2, "components": 2},
+            space={"vectors": {}},
+            objectives=names,
+            budget=Budget(candidates=self.size * self.generations),
+            seed=seed,
+        )
+        spec = model_spec(experiment.model)
+        model = spec.load()
+        measure = Measure(model, [_told(name) for name in names])
+        return Problem(experiment, spec, model, cast(Any, _Vectors(self)), measure, measure)
+
+    def make_algorithm(self, problem: Problem) -> Evolution:
+        """Ours, with the settings of pymoo's own."""
+        settings = {
+            **_CLASSICAL,
+            "population": self.size,
+            "tournament": _TOURNAMENT[self.algorithm],
+            "crossover": _CROSSOVER[self.algorithm],
+            "initial": self.size,
+            "generational": self.generational,
+        }
+        if self.algorithm == "nsga2":
+            settings["favour_ends"] = True
+        if self.algorithm == "nsga3":
+            settings["partitions"] = self.partitions
+        kind = ALGORITHMS[self.algorithm]
+        return kind(problem.space, objectives=len(problem.objectives), **settings)
+
+    def values(self, genome: Mapping[str, Any]) -> dict[str, float]:
+        """What is to be minimised, by the names of the problem's objectives."""
+        found = self.target.evaluate(np.array(genome["x"]), return_values_of=["F"])
+        return {f"f{i}": value for i, value in enumerate(found.tolist())}
+
+
+def _told(name: str) -> Objective:
+    """An objective whose values are told, not estimated from rows."""
+    what = {"name": name, "summary": "of a vector", "needs": frozenset({"final"})}
+    return cast(Objective, type("Told", (Objective,), what)())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What stands for a plan: who it is. Vectors cost no forwards."""
+
+    identity: str
+
+    def cost(self, samples: int) -> float:
+        return 0.0
+
 
 class _Vectors:
     """A space whose genomes are real vectors inside a problem's bounds."""
@@ -92,105 +145,8 @@ class _Vectors:
         children = cross_sbx(parents, *bounds, self._eta, half, half.copy(), random_state=rng)
         return self._genome(children[int(rng.integers(2)), 0])
 
-    def plan(self, genome: Mapping[str, Any]) -> SimpleNamespace:
-        """What stands for a plan: the vector and its identity."""
-        vector = np.array(genome["x"])
-        identity = hashlib.sha256(vector.tobytes()).hexdigest()
-        return SimpleNamespace(x=vector, identity=identity, cost=_nothing, gated=False)
+    def plan(self, genome: Mapping[str, Any]) -> _Plan:
+        return _Plan(hashlib.sha256(np.array(genome["x"]).tobytes()).hexdigest())
 
     def _genome(self, vector: Array) -> dict[str, Any]:
         return {"x": vector.tolist()}
-
-
-class _Measure:
-    """Objectives read from the vector."""
-
-    needs: frozenset[str] = frozenset()
-    objectives: tuple[Any, ...] = ()
-
-    def __init__(self, problem: PymooProblem) -> None:
-        self._problem = problem
-        self.names = [f"f{i}" for i in range(problem.n_obj)]
-
-    def estimates(self, plan: Any) -> dict[str, Estimate]:
-        values = self._problem.evaluate(plan.x, return_values_of=["F"]).tolist()
-        return {name: Estimate(value) for name, value in zip(self.names, values, strict=True)}
-
-
-def _nothing(samples: int) -> float:
-    """Vectors cost no forwards."""
-    return 0.0
-
-
-class VectorProblem:
-    """What the search loop asks of a problem."""
-
-    def __init__(self, case: Case, seed: int) -> None:
-        self.space = _Vectors(case)
-        self.measure = _Measure(self.space.problem)
-        self.baselines: list[Any] = []
-        self.warm_start: list[Any] = []
-        self.rungs = (0,)
-        self.seed_block = 1
-        self.experiment = Experiment(
-            model={"name": case.problem},
-            space={"vectors": {}},
-            objectives=self.measure.names,
-            budget=Budget(candidates=case.size * case.generations),
-            seed=seed,
-        )
-        self._case = case
-
-    def make_algorithm(self) -> Evolution:
-        name = self._case.algorithm
-        settings = {
-            **_CLASSICAL,
-            "population": self._case.size,
-            "tournament": _TOURNAMENT[name],
-            "crossover": _CROSSOVER[name],
-            "initial": self._case.size,
-            "generational": self._case.generational,
-        }
-        if name == "nsga2":
-            settings["favour_ends"] = True
-        if name == "nsga3":
-            settings["partitions"] = self._case.partitions
-        space = cast(Any, self.space)
-        return ALGORITHMS[name](space, objectives=len(self.measure.names), **settings)
-
-    def blocks(self, samples: int) -> tuple[int, ...]:
-        return ()
-
-    def permits(self, genome: Mapping[str, Any]) -> bool:
-        return True
-
-    def violation(self, plan: Any) -> None:
-        return None
-
-    def judge(
-        self, plan: Any, outcome: Outcome, *, samples: int, teacher: object = None
-    ) -> tuple[str, None, dict[str, Estimate]]:
-        return "ok", None, self.measure.estimates(plan)
-
-    def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
-        return ()
-
-    def signed(self, values: Mapping[str, float]) -> tuple[float, ...]:
-        return tuple(values.values())
-
-
-class Nothing(Evaluator):
-    """The vector is all that there is to measure."""
-
-    def evaluate(self, task: Task) -> Outcome:
-        return Outcome(task.id)
-
-
-class Forgetful:
-    """A journal that writes nowhere."""
-
-    def __init__(self) -> None:
-        self.records: list[Any] = []
-
-    def append(self, record: Mapping[str, Any], *, sync: bool = False) -> None:
-        return

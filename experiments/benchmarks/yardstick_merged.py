@@ -7,7 +7,7 @@ for the exact mixture it takes a third of the time.
 import math
 from dataclasses import replace
 
-from autosearch.engine.workers.base import DelegatingExecutor, Job, Task
+from autosearch.engine.workers.base import DelegatingExecutor, SampleTask, Task
 from autosearch.experiment import Experiment
 
 __all__ = ["Merged", "merged", "small"]
@@ -24,11 +24,11 @@ def small(experiment: Experiment) -> bool:
 class Merged(DelegatingExecutor):
     """Hands tasks on with as few blocks as there can be."""
 
-    def submit(self, task: Job) -> None:
-        super().submit(merged(task) if isinstance(task, Task) else task)
+    def submit(self, task: Task) -> None:
+        super().submit(merged(task) if isinstance(task, SampleTask) else task)
 
 
-def merged(task: Task) -> Task:
+def merged(task: SampleTask) -> SampleTask:
     """The same samples in larger blocks, all of one size; a run of blocks only."""
     blocks = task.blocks
     if not blocks or blocks != tuple(range(blocks[0], blocks[0] + len(blocks))):

@@ -4,17 +4,18 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from autosearch.diffusion.noise import Stream
-from autosearch.engine.loop import Search
-from autosearch.engine.prepare import set_up
-from autosearch.engine.problem import Baseline, Problem
-from autosearch.engine.run import study_header
-from autosearch.engine.session import Session
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header, prepare
+from autosearch.engine.prepared import Given
+from autosearch.engine.problem import Problem
+from autosearch.engine.run import drive
+from autosearch.engine.session import Session, open_session
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.spaces.product import Space, fragment
+from autosearch.study.events import ReferenceMeasured
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -37,34 +38,29 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
         _check(study, experiment, directory)
         if study.stops and study.stops[-1] != "interrupted":
             return study
-    problem = Problem(experiment)
+    problem = Problem.of(experiment)
     fresh = not directory.exists()
-    header = study_header(problem, directory)
+    header = make_header(problem, directory.name)
     journal = Journal.create(directory, header) if fresh else Journal.open(directory)
-    with journal, Session(problem, journal, Progress(), lambda: False) as session:
-        if small(experiment):
-            session.executor = Merged(session.executor)
+    study = Study.of(journal.history)
+    with journal, open_session(problem, journal, study, Progress(), lambda: False) as session:
+        executor = Merged(session.executor) if small(experiment) else session.executor
         if not experiment.baselines:
             _without_reference(session)
-        set_up(session)
-        problem.baselines = [expressed(one, problem.space) for one in problem.baselines]
-        samples, seed = experiment.samples, experiment.seed
-        teacher = session.teacher(Stream.SEARCH, seed, samples, problem.measure)
-        Search(
-            problem,
-            journal,
-            session.study,
-            session.executor,
-            teacher=teacher,
+        prepared = prepare(problem, executor, recorder=session)
+        baselines = tuple(expressed(one, problem.space) for one in prepared.baselines)
+        engine = Engine(
+            replace(prepared, baselines=baselines),
             algorithm=contestant.make(problem.space, experiment),
-            on_change=session.changed,
-        ).run()
-        study = session.study
+            history=study,
+            record=journal.append,
+        )
+        drive(engine, executor, told=session.changed)
     shutil.rmtree(directory / "blocks", ignore_errors=True)
     return study
 
 
-def expressed(known: Baseline, space: Space) -> Baseline:
+def expressed(known: Given, space: Space) -> Given:
     """A baseline that the space can express in other words: what differs has no effect."""
     if not known.foreign:
         return known
@@ -77,9 +73,16 @@ def expressed(known: Baseline, space: Space) -> Baseline:
 def _without_reference(session: Session) -> None:
     """Who starts without baselines needs no reference either, and does not pay for one."""
     if session.study.reference is None:
-        costs = {"forward_equivalents": 0.0, "budgeted": 0.0}
-        none = {"recipe": "none", "source": "not needed", "samples": 0, "values": {}}
-        session.write({"type": "reference", **none, **costs})
+        session.write(
+            ReferenceMeasured(
+                recipe="none",
+                source="not needed",
+                samples=0,
+                values={},
+                forward_equivalents=0.0,
+                budgeted=0.0,
+            )
+        )
 
 
 def _check(study: Study, experiment: Experiment, directory: Path) -> None:

@@ -4,24 +4,29 @@ import contextlib
 import functools
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import measure_reference
+from autosearch.engine.reference import measure_reference, shipped_reference
 from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.base import Executor, Task
+from autosearch.engine.workers.base import Executor, SampleTask
 from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.objectives import Estimate
+from autosearch.study.events import Asked, Axis, Estimates, Evaluated, Event
 from autosearch.study.front import make_scale
-from autosearch.study.study import Candidate, Study, estimates_from_record, estimates_to_record
+from autosearch.study.study import Study
 
 __all__ = ["Validator"]
 
@@ -29,6 +34,8 @@ _SEED = 0
 _FEWEST = "ddim"
 
 Values = dict[str, Estimate]
+_VALUES: TypeAdapter[Values] = TypeAdapter(Estimates)
+_AXES = TypeAdapter(dict[str, Axis])
 
 
 class Validator:
@@ -46,7 +53,7 @@ class Validator:
         validation = experiment.validation.model_copy(update={"samples": samples})
         # The reference is measured on the seed too: the axes are the same whoever comes first.
         same = {"validation": validation, "seed": _SEED}
-        self.problem = Problem(experiment.model_copy(update=same))
+        self.problem = Problem.of(experiment.model_copy(update=same))
         self.samples = samples
         self._folder = folder
         self._path = folder / "validated.jsonl"
@@ -75,45 +82,49 @@ class Validator:
             line = {
                 "identity": identity,
                 "samples": self.samples,
-                "values": estimates_to_record(values),
+                "values": _VALUES.dump_python(values),
             }
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
         return {one: self._known[one] for one in plans}
 
-    def axes(self) -> dict[str, Any]:
+    def axes(self) -> dict[str, Axis]:
         """The axes of the hypervolume: the model's reference, and ``ddim`` at each step count."""
         path = self._folder / "axes.json"
         if path.exists():
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-        shipped = self.problem.model.figures.get("reference")
-        study = Study({})
-        study.reference = shipped or measure_reference(self.problem, self._workers())
-        study.candidates = {known.id: known for known in self._fixed()}
+            return _AXES.validate_json(path.read_bytes())
+        shipped = shipped_reference(self.problem)
+        reference = shipped or measure_reference(self.problem, self._workers())
+        study = Study.of([make_header(self.problem, "axes"), reference, *self._fixed()])
         axes = make_scale(study, self.problem.objectives)
-        path.write_text(json.dumps(axes, indent=1) + "\n", encoding="utf-8")
+        path.write_bytes(_AXES.dump_json(axes, indent=1, exclude_none=True) + b"\n")
         return axes
 
-    def _fixed(self) -> list[Candidate]:
+    def _fixed(self) -> Iterator[Event]:
         """``ddim`` at all step counts, fresh, as baselines of a study."""
         ddim = self.problem.experiment.model_copy(update={"baselines": [_FEWEST]})
-        baselines = Problem(ddim).baselines
-        plans = {one.plan.identity: one.plan for one in baselines}
-        values = self.measure(plans)
-        return [
-            Candidate(
+        baselines = make_baselines(replace(self.problem, experiment=ddim), {})
+        values = self.measure({one.plan.identity: one.plan for one in baselines})
+        for number, one in enumerate(baselines):
+            yield Asked(
                 id=number,
                 kind="baseline",
                 name=one.name,
                 genome=one.genome,
                 identity=one.plan.identity,
                 nominal=0.0,
-                status="ok",
-                values=values[one.plan.identity],
+                duplicates=0,
+                told=0,
             )
-            for number, one in enumerate(baselines)
-        ]
+            yield Evaluated(
+                id=number,
+                status="ok",
+                reason=None,
+                values=values[one.plan.identity],
+                samples=self.samples,
+                forward_equivalents=0.0,
+                seconds=0.0,
+            )
 
     def _measured(self, plans: Mapping[str, Plan]) -> Iterator[tuple[str, Values]]:
         """Identity and values, as they come."""
@@ -131,8 +142,8 @@ class Validator:
                     )
             yield name, values
 
-    def _task(self, number: int, plan: Plan) -> Task:
-        return Task(
+    def _task(self, number: int, plan: Plan) -> SampleTask:
+        return SampleTask(
             id=number,
             plan=plan,
             seed=_SEED,
@@ -167,7 +178,7 @@ class Validator:
             try:
                 entry = json.loads(line)
                 samples, identity = entry["samples"], entry["identity"]
-                values = estimates_from_record(entry["values"])
+                values = _VALUES.validate_python(entry["values"])
             except (ValueError, KeyError, TypeError):
                 raise UserError(f"{self._path}, line {number}: damaged; remove the file") from None
             if samples != self.samples:

@@ -1,7 +1,7 @@
 """Evolution against pymoo's own, on pymoo's problems: hypervolume at equal evaluations.
 
-Each run goes through the real search loop, with its lag and its rejection of duplicates; what is
-left out is the model, the worker and the journal's file. Genomes are real vectors, varied by
+Each run goes through the real engine, with its lag and its rejection of duplicates; what is left
+out is the model, the worker and the journal. Genomes are real vectors, varied by
 pymoo's simulated binary crossover and polynomial mutation with the settings of pymoo's defaults.
 """
 
@@ -16,16 +16,10 @@ from pymoo.algorithms.moo.sms import SMSEMOA as PymooSMSEMOA
 from pymoo.optimize import minimize
 from pymoo.util.ref_dirs import get_reference_directions
 
-from autosearch.engine.loop import Search
-from autosearch.engine.workers.inprocess import InProcessExecutor
-from autosearch.experiments.benchmarks.vectors import (
-    ALGORITHMS,
-    Case,
-    Forgetful,
-    Nothing,
-    VectorProblem,
-)
-from autosearch.study.study import Study
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared
+from autosearch.experiments.benchmarks.vectors import ALGORITHMS, Case
 
 __all__ = ["PROBLEMS", "ours", "theirs", "zdt", "zdt_generations"]
 
@@ -37,11 +31,12 @@ _SEEDS = 5
 
 def ours(case: Case, seed: int) -> float:
     """Hypervolume of the last population of our own run."""
-    problem = VectorProblem(case, seed)
-    algorithm = problem.make_algorithm()
-    fakes: tuple[Any, Any] = problem, Forgetful()
-    with InProcessExecutor(Nothing) as executor:
-        Search(*fakes, Study({}), executor, algorithm=algorithm).run()
+    problem = case.stated(seed)
+    algorithm = case.make_algorithm(problem)
+    history = [make_header(problem, case.problem)]
+    engine = Engine(Prepared(problem, baselines=()), algorithm=algorithm, history=history)
+    while (asked := engine.ask()) is not None:
+        engine.tell(asked.id, case.values(asked.candidate.genome))
     return case.hypervolume(algorithm.survivors)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fine import REFERENCES
@@ -32,7 +33,7 @@ from autosearch.models.base import as_rgb
 from autosearch.models.bundled import BundledModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Objective
-from autosearch.study.study import estimates_to_record
+from autosearch.study.events import Estimates
 
 __all__ = ["honesty_checks", "reference_figures"]
 
@@ -64,7 +65,7 @@ def reference_figures(
             print(name, {k: round(v.value, 5) for k, v in found[name].items()}, flush=True)
     best = min(found, key=lambda name: found[name]["fid"].value)
     record = {"samples": samples, "seed": seed, "recipe": best}
-    return record | {"values": estimates_to_record(found[best])}
+    return record | {"values": TypeAdapter(Estimates).dump_python(found[best])}
 
 
 def honesty_checks(model: BundledModel) -> dict[str, list[tuple[float, float]]]:

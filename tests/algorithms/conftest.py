@@ -1,22 +1,14 @@
 """A small space over the exact mixture, and spaces that are nothing but a box."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from threadpoolctl import threadpool_limits
 
 from autosearch.baselines import baseline
 from autosearch.models.mixture import MixtureModel
 from autosearch.spaces import Parameter, SolverChoice, Space, Timesteps
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_blas_thread() -> Iterator[None]:
-    """Matrices are small: where cores are few or busy, threads wait for one another."""
-    with threadpool_limits(1, user_api="blas"):
-        yield
 
 
 @pytest.fixture(scope="session")

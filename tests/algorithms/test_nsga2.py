@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from autosearch.algorithms import NSGA2, Result
-from autosearch.engine.loop import Search
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared
 from autosearch.engine.problem import Problem
-from autosearch.engine.run import study_header
+from autosearch.engine.run import drive
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment
+from autosearch.study.events import Axis
 from autosearch.study.front import hypervolume, values_of
-from autosearch.study.journal import Journal
-from autosearch.study.study import Study
 
 
 def test_the_population_keeps_the_front_and_its_bound(space):
@@ -48,7 +49,7 @@ def test_impossible_settings_are_refused(space, settings, message):
         NSGA2(space, objectives=2, **settings)
 
 
-def volume(folder, algorithm: str, seed: int) -> float:
+def volume(algorithm: str, seed: int) -> float:
     """Hypervolume of 120 candidates of 400 samples on the exact mixture, on fixed axes."""
     experiment = experiment_from_dict(
         {
@@ -64,24 +65,24 @@ def volume(folder, algorithm: str, seed: int) -> float:
         },
         where="test",
     )
-    problem = Problem(experiment)
+    problem = Problem.of(experiment)
     factory = functools.partial(ModelEvaluator, problem.spec)
-    path = folder / f"{algorithm}-{seed}"
-    with Journal.create(path, study_header(problem, path)) as journal:
-        study = Study.from_records(journal.records)
-        Search(problem, journal, study, InProcessExecutor(factory)).run()
-    assert len(study.feasible) == 120
+    history = [make_header(problem, f"{algorithm}-{seed}")]
+    engine = Engine(Prepared(problem, baselines=()), history=history)
+    drive(engine, InProcessExecutor(factory))
+    found = engine.study.feasible
+    assert len(found) == 120
     axes = {
-        "fid": {"zero": 0.05, "one": 2.3, "log": True, "floor": 0.01},
-        "nfe": {"zero": 2.0, "one": 11.0, "log": True},
+        "fid": Axis(zero=0.05, one=2.3, log=True, floor=0.01),
+        "nfe": Axis(zero=2.0, one=11.0, log=True),
     }
-    return hypervolume(axes, ["fid", "nfe"], values_of(study.feasible, problem.objectives))
+    return hypervolume(axes, ["fid", "nfe"], values_of(found, problem.objectives))
 
 
 @pytest.mark.soak
-def test_evolution_beats_random_search_on_the_exact_mixture(tmp_path):
+def test_evolution_beats_random_search_on_the_exact_mixture():
     means = {
-        name: float(np.mean([volume(tmp_path, name, seed) for seed in range(5)]))
+        name: float(np.mean([volume(name, seed) for seed in range(5)]))
         for name in ("nsga2", "random")
     }
     assert means["nsga2"] > means["random"] * 1.02

@@ -108,8 +108,12 @@ def test_a_dry_run_of_forward_equivalents_counts_what_they_pay_for(cli, small) -
         "run", "mixture", *small, "--set", f"budget={{forward_equivalents: {budget}}}",
         "--dry-run", "--json",
     ).data  # fmt: skip
+    # More than a fifth of the budget would go into the reference: it gets the fewest samples.
+    setup = data["forward_equivalents"]["setup"]
+    assert setup == 2 * 100 * 100
+    assert f"budget.forward_equivalents={5 * setup:.0f}" in data["advice"]
     # Baselines, and what is left over divided by the mean cost of a random recipe.
     each = data["candidate"]["forward_equivalents"]
     # From one evaluation, after an analytic first step, to four.
     assert 100 <= each <= 400
-    assert data["candidates"] == 9 + int(3000 / each)
+    assert data["candidates"] == 9 + int((budget - setup - 2700) / each)

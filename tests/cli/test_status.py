@@ -12,6 +12,7 @@ import pytest
 
 from autosearch.cli import status as status_module
 from autosearch.cli.status import read_status
+from autosearch.study.events import Ended, Validated
 from autosearch.study.journal import FILE, LOCK, Journal, in_use, read_journal
 from autosearch.study.study import Study
 
@@ -108,11 +109,11 @@ def test_a_journal_that_is_being_written_is_read_to_its_last_whole_line(
 
 def test_after_an_interrupt_it_says_how_to_go_on(cli, study: Path, tmp_path: Path) -> None:
     with Journal.create(tmp_path / "cut", Study.read(study).header) as journal:
-        for record in read_journal(study)[1:]:
-            if record["type"] == "stop":
-                journal.append({"type": "stop", "reason": "interrupted"})
-            elif record["type"] != "validation" and record.get("name") != "validation":
-                journal.append(record)
+        for event in read_journal(study)[1:]:
+            if isinstance(event, Ended):
+                journal.append(Ended(reason="interrupted"))
+            elif not isinstance(event, Validated) and getattr(event, "name", "") != "validation":
+                journal.append(event)
     data = cli("status", tmp_path / "cut", "--json").data
     assert data["state"] == "stopped"
     assert data["stopped"] == "interrupted"

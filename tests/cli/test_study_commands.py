@@ -52,7 +52,7 @@ def test_an_exported_recipe_compiles_to_the_plan_that_was_measured(
     assert cli("export", study, "--pick", "knee", "-o", path).code == 0
     found = Study.read(study)
     point = knee(FrontView(front_table(found)))
-    plan = compile_recipe(Recipe.load(path), Problem(found.experiment).denoiser)
+    plan = compile_recipe(Recipe.load(path), Problem.of(found.experiment).denoiser)
     assert plan.identity == found.candidates[point.id].identity
 
 

@@ -5,16 +5,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from autosearch.algorithms import Algorithm
 from autosearch.engine import session as session_module
-from autosearch.engine.loop import Search
+from autosearch.engine.engine import Engine
+from autosearch.engine.prepare import make_header
+from autosearch.engine.prepared import Prepared, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.run import study_header
-from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.run import drive
+from autosearch.engine.workers.base import Evaluator, Executor, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor, Runner
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.front import front_table
@@ -40,7 +44,7 @@ class Fake(Evaluator):
         self.evaluated: Counter[str] = Counter()
         self.spent = 0.0
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         self.evaluated[f"{task.plan.identity} {task.stream} {task.seed} {task.blocks}"] += 1
         self.spent += task.nominal
         key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream)]
@@ -60,14 +64,14 @@ class Shuffled(Executor):
         self._runner = Runner(lambda: evaluator, name="shuffled")
         self._size = size
         self._rng = np.random.default_rng(seed)
-        self._queue: list[Task] = []
+        self._queue: list[SampleTask] = []
         self.most = 0
 
     @property
     def size(self) -> int:
         return self._size
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: SampleTask) -> None:
         self._queue.append(task)
         self.most = max(self.most, len(self._queue))
 
@@ -91,13 +95,17 @@ class Searched:
     study: Study
     records: list[dict[str, Any]]
     stop: str
-    search: Search
+    engine: Engine
     evaluator: Evaluator
     executor: Executor
 
     @property
     def asks(self) -> list[dict[str, Any]]:
         return [record for record in self.records if record["type"] == "ask"]
+
+    @property
+    def baselines(self) -> int:
+        return sum(ask["kind"] == "baseline" for ask in self.asks)
 
     @property
     def results(self) -> dict[int, dict[str, Any]]:
@@ -108,6 +116,11 @@ class Searched:
 
 def experiment(**keys: Any) -> Experiment:
     return experiment_from_dict({**BASE, **keys}, where="test")
+
+
+def bare(problem: Problem) -> Prepared:
+    """A problem's plain baselines, and nothing that would have to be measured."""
+    return Prepared(problem, make_baselines(problem, {}))
 
 
 @dataclass
@@ -124,23 +137,31 @@ class SearchRunner:
         size: int = 1,
         seed: int = 0,
         evaluator: Evaluator | None = None,
-        prepare: Callable[[Problem], None] = lambda problem: None,
+        algorithm_of: Callable[[Problem], Algorithm] = Problem.make_algorithm,
         stopping: Callable[[], bool] = lambda: False,
+        given: Mapping[str, Any] = MappingProxyType({}),
         **keys: Any,
     ) -> Searched:
+        """``seed`` is of the order in which results come; ``given`` are keys of that name."""
         self.runs += 1
-        problem = Problem(experiment(**keys))
-        prepare(problem)
+        problem = Problem.of(experiment(**keys, **given))
         path = self.folder / (name or f"run{self.runs}")
         fresh = not path.exists()
-        journal = Journal.create(path, study_header(problem, path)) if fresh else Journal.open(path)
+        header = make_header(problem, path.name)
+        journal = Journal.create(path, header) if fresh else Journal.open(path)
         chosen = evaluator or Fake()
         executor = Shuffled(chosen, size=size, seed=seed)
         with journal:
-            study = Study.from_records(journal.records)
-            search = Search(problem, journal, study, executor, stopping=stopping)
-            stop = search.run()
-        return Searched(problem, study, read_journal(path), stop, search, chosen, executor)
+            study = Study.of(journal.history)
+            engine = Engine(
+                bare(problem),
+                algorithm=algorithm_of(problem),
+                history=study,
+                record=journal.append,
+            )
+            drive(engine, executor, stopping=stopping)
+        records = [event.to_record() for event in read_journal(path)]
+        return Searched(problem, study, records, study.stops[-1], engine, chosen, executor)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import torch
 
 from autosearch.engine import session
 from autosearch.engine.run import run_study
-from autosearch.engine.workers.base import Outcome, Task
+from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import Experiment, experiment_from_dict
@@ -37,7 +37,7 @@ class Slow(ModelEvaluator):
 
     log: Path
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(f"{task.plan.identity} {int(task.stream)} {task.blocks}\n")
         time.sleep(random.uniform(0, 0.02))
@@ -89,7 +89,7 @@ def finished(experiment: Experiment, out: Path) -> None:
 
 def summary(out: Path) -> dict[str, Any]:
     """What a study came to."""
-    records = read_journal(out)
+    records = [event.to_record() for event in read_journal(out)]
     return {
         "front": front_table(Study.read(out)),
         "asks": [record for record in records if record["type"] == "ask"],

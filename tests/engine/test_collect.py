@@ -6,7 +6,7 @@ import pytest
 from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Outcome, Task
+from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
@@ -17,7 +17,7 @@ NEEDS = frozenset({"features", "final"})
 
 @pytest.fixture(scope="module")
 def problem(tools):
-    return Problem(tools.experiment())
+    return Problem.of(tools.experiment())
 
 
 def plan_of(problem, name):
@@ -40,7 +40,9 @@ def collected(executor, plan, blocks=range(10), needs=NEEDS):
 def test_rows_stand_in_index_order_whoever_finishes_first(problem, tools, size):
     plan = plan_of(problem, "ddpm@3")
     evaluator = ModelEvaluator(problem.spec)
-    whole = evaluator.evaluate(Task(0, plan, 3, Stream.REFERENCE, tuple(range(10)), 100, NEEDS))
+    whole = evaluator.evaluate(
+        SampleTask(0, plan, 3, Stream.REFERENCE, tuple(range(10)), 100, NEEDS)
+    )
     found = collected(tools.shuffled(evaluator, size=size, seed=size), plan)
     assert set(found.rows) == NEEDS
     for name, rows in found.rows.items():
@@ -87,7 +89,7 @@ def stored(fake, folder):
 
 
 def task_of(problem, number, name, needs=NEEDS, seed=0):
-    return Task(number, plan_of(problem, name), seed, Stream.SEARCH, (0,), 100, needs)
+    return SampleTask(number, plan_of(problem, name), seed, Stream.SEARCH, (0,), 100, needs)
 
 
 def test_what_was_evaluated_once_comes_from_the_store(problem, tools, tmp_path):

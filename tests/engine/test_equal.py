@@ -19,8 +19,8 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
 from autosearch.study.front import front_table
-from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
+from autosearch.testing.histories import read_records
 
 # Workers cannot import this file: what is defined here travels with its code.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -47,7 +47,7 @@ class Uneven(ModelEvaluator):
 def result(study, directory: Path) -> str:
     """Asks and front as text; costs hold seconds."""
     table = {k: v for k, v in front_table(study).items() if k not in ("cost", "study")}
-    asks = [record for record in read_journal(directory) if record["type"] == "ask"]
+    asks = [record for record in read_records(directory) if record["type"] == "ask"]
     return json.dumps([asks, table], sort_keys=True)
 
 
@@ -110,6 +110,6 @@ def test_equal_seeds_give_equal_fronts(ray_cluster, tools, monkeypatch, tmp_path
     assert table["hypervolume"]["validated"] is not None
     assert all(other == results[0] for other in results[1:])
     # With two workers, results did arrive out of order.
-    records = read_journal(tmp_path / "workers2")
+    records = read_records(tmp_path / "workers2")
     order = [record["id"] for record in records if record["type"] == "result"]
     assert order != sorted(order)

@@ -8,9 +8,9 @@ import pytest
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
-from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
+from autosearch.testing.histories import read_records
 
 KEYS: dict[str, Any] = {
     "model": "digits",
@@ -32,7 +32,7 @@ def run(folder: Path, *, resume: bool = False, **keys: Any) -> Study:
 
 def test_fits_are_made_once_and_yardsticks_are_no_parents(tmp_path: Path) -> None:
     study = run(tmp_path / "study")
-    (fit,) = [r for r in read_journal(tmp_path / "study") if r["type"] == "fit"]
+    (fit,) = [r for r in read_records(tmp_path / "study") if r["type"] == "fit"]
     assert fit["name"] == "ddim+erta:0.5@3"
     assert fit["forward_equivalents"] > 100
     assert study.overheads["ddim+erta:0.5@3"] == fit["budgeted"]
@@ -46,7 +46,7 @@ def test_fits_are_made_once_and_yardsticks_are_no_parents(tmp_path: Path) -> Non
     assert all(c.status == "ok" for c in found.values())
     assert len(study.recipe(found["dpmpp_2m@2"]).steps) == 2
     more = run(tmp_path / "study", resume=True, budget={"candidates": 5})
-    assert len([r for r in read_journal(tmp_path / "study") if r["type"] == "fit"]) == 1
+    assert len([r for r in read_records(tmp_path / "study") if r["type"] == "fit"]) == 1
     assert len(more.candidates) == 5
     whole = run(tmp_path / "whole", budget={"candidates": 5})
     assert [c.identity for c in whole.candidates.values()] == [

@@ -85,7 +85,7 @@ def test_the_objective_says_nothing_before_its_table(digits: Denoiser) -> None:
     assert not latency.ready
     with pytest.raises(TypeError, match="nothing was measured yet"):
         latency.declared(plan(digits, "ddim@5"))
-    latency.use_table(LatencyTable(2.0, 1.0), digits.sites)
+    latency = Latency(LatencyTable(2.0, 1.0), digits.sites)
     assert latency.declared(plan(digits, "ddim@5")) == 10.0
     guided = plan(digits, "ddim@5", guidance=[{"rule": "cfg", "scale": 2.0}])
     assert latency.observed(guided, {}, 0).value == 15.0
@@ -118,7 +118,7 @@ def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     out = tmp_path / "study"
     experiment = experiment_from_dict(settings, where="test")
     study = run_study(experiment, out, resume=False, progress=Progress())
-    found = LatencyTable.from_dict(study.latency_table)
+    found = LatencyTable.from_dict(study.latency_table.table)
     # Loosely: other processes may take the processor at any moment.
     assert 0 < found.sites["block.0.attn"] < found.evaluation
     assert set(found.features) == {0, 1, 2, 3, 4}

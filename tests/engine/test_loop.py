@@ -44,7 +44,7 @@ class Sensitive(Algorithm):
 
 def sensitive(problem):
     """Replaces the problem's algorithm."""
-    problem.make_algorithm = lambda: Sensitive(problem.space, objectives=2)
+    return Sensitive(problem.space, objectives=2)
 
 
 class Fixed(Algorithm):
@@ -64,11 +64,11 @@ class Fixed(Algorithm):
 def proposing(*names):
     """Makes the problem's algorithm propose these baselines."""
 
-    def prepare(problem):
+    def make(problem):
         genomes = [problem.space.encode(baseline(name, problem.denoiser)) for name in names]
-        problem.make_algorithm = lambda: Fixed(problem.space, genomes)
+        return Fixed(problem.space, genomes)
 
-    return prepare
+    return make
 
 
 # -- order -------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def proposing(*names):
 def test_fixed_order_asks_the_same_whoever_finishes_first(runner, algorithm):
     keys = {"budget": {"candidates": 120}}
     if algorithm == "sensitive":
-        keys["prepare"] = sensitive
+        keys["algorithm_of"] = sensitive
     else:
         keys["algorithm"] = algorithm
     runs = [
@@ -100,8 +100,8 @@ def test_fixed_order_asks_the_same_whoever_finishes_first(runner, algorithm):
 
 
 def test_a_candidate_is_asked_for_after_exactly_the_results_before_its_lag(runner):
-    run = runner.search(size=3, lag=7, prepare=sensitive)
-    first = len(run.problem.baselines)
+    run = runner.search(size=3, lag=7, algorithm_of=sensitive)
+    first = run.baselines
     for ask in run.asks:
         assert ask["told"] == (0 if ask["id"] < first else max(0, ask["id"] - 7 + 1))
     position = {}
@@ -114,7 +114,8 @@ def test_a_candidate_is_asked_for_after_exactly_the_results_before_its_lag(runne
 
 def test_the_lag_is_part_of_the_config(runner):
     asks = [
-        [a["identity"] for a in runner.search(lag=lag, prepare=sensitive).asks] for lag in (2, 4)
+        [a["identity"] for a in runner.search(lag=lag, algorithm_of=sensitive).asks]
+        for lag in (2, 4)
     ]
     assert asks[0][:5] == asks[1][:5]
     assert asks[0] != asks[1]
@@ -129,27 +130,22 @@ def test_a_lag_below_the_workers_is_refused(runner):
 
 def test_seeds_differ(runner):
     genomes = []
-    for seed in (0, 1):
-        experiment = runner.search(algorithm="random", prepare=seeded(seed))
-        genomes.append([ask["genome"] for ask in experiment.asks if ask["kind"] == "search"])
+    for number in (0, 1):
+        run = runner.search(algorithm="random", given={"seed": number})
+        genomes.append([ask["genome"] for ask in run.asks if ask["kind"] == "search"])
     assert not [genome for genome in genomes[0] if genome in genomes[1]]
 
 
-def seeded(seed):
-    def prepare(problem):
-        problem.experiment = problem.experiment.model_copy(update={"seed": seed})
-
-    return prepare
-
-
 def test_arrival_order_runs_and_replays(runner):
-    live = runner.search(name="a", size=5, seed=1, order="arrival", prepare=sensitive)
+    live = runner.search(name="a", size=5, seed=1, order="arrival", algorithm_of=sensitive)
     assert len(live.asks) == 40
     assert {ask["told"] for ask in live.asks} == {0}
-    state = live.search._algorithm.state.hexdigest()
-    again = runner.search(name="a", order="arrival", prepare=sensitive, budget={"candidates": 40})
-    assert again.search._algorithm.state.hexdigest() == state
-    other = runner.search(size=5, seed=2, order="arrival", prepare=sensitive)
+    state = live.engine._algorithm.state.hexdigest()
+    again = runner.search(
+        name="a", order="arrival", algorithm_of=sensitive, budget={"candidates": 40}
+    )
+    assert again.engine._algorithm.state.hexdigest() == state
+    other = runner.search(size=5, seed=2, order="arrival", algorithm_of=sensitive)
     assert other.asks != live.asks  # it does depend on who finished first
 
 
@@ -158,9 +154,9 @@ def test_arrival_order_runs_and_replays(runner):
 
 def test_duplicates_are_counted_and_never_evaluated(runner, tools):
     names = [f"{solver}-trailing@{k}" for solver in ("ddim", "dpmpp_2m") for k in range(3, 7)]
-    run = runner.search(prepare=proposing("ddim@3", *names), lag=3)
+    run = runner.search(algorithm_of=proposing("ddim@3", *names), lag=3)
     assert run.stop == "space exhausted"
-    assert len(run.asks) == len(run.problem.baselines) + len(names)
+    assert len(run.asks) == run.baselines + len(names)
     assert run.study.duplicates == sum(ask["duplicates"] for ask in run.asks) > 0
     evaluated = run.evaluator.evaluated
     assert max(evaluated.values()) == 1
@@ -240,7 +236,7 @@ def test_a_space_without_anything_new_ends(runner):
     one = runner.search(space={"solver": {**ORDERS_ALONE, "orders": [1]}})
     assert [ask["name"] for ask in one.asks] == ["ddim@10"]
     assert one.stop == "space exhausted"
-    none = runner.search(space=orders, baselines=[], prepare=proposing())
+    none = runner.search(space=orders, baselines=[], algorithm_of=proposing())
     assert (none.asks, none.stop) == ([], "space exhausted")
 
 
@@ -256,10 +252,10 @@ def test_a_barren_ask_waits_for_more_results(runner):
         def tell(self, results, pending):
             self.told += len(results)
 
-    def prepare(problem):
-        problem.make_algorithm = lambda: Late(problem.space, [])
+    def make(problem):
+        return Late(problem.space, [])
 
-    runs = [runner.search(size=size, seed=size, prepare=prepare) for size in (1, 3)]
+    runs = [runner.search(size=size, seed=size, algorithm_of=make) for size in (1, 3)]
     assert runs[0].asks == runs[1].asks
     assert len(runs[0].asks) == 40
     assert runs[0].asks[5]["told"] == 5

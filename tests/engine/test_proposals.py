@@ -46,14 +46,11 @@ def recorded(runner, **keys):
     """A search by the recorder, and the recorder."""
     made = []
 
-    def prepare(problem):
-        def make():
-            made.append(Recorder(problem.space, objectives=2))
-            return made[-1]
+    def make(problem):
+        made.append(Recorder(problem.space, objectives=2))
+        return made[-1]
 
-        problem.make_algorithm = make
-
-    return runner.search(prepare=prepare, **keys), made[-1]
+    return runner.search(algorithm_of=make, **keys), made[-1]
 
 
 # -- points ------------------------------------------------------------------------------------
@@ -103,7 +100,7 @@ def test_box_algorithms_are_a_function_of_the_seed_for_any_workers(runner, algor
 def test_a_generation_ends_only_when_all_of_it_was_told(runner):
     algorithm = {"name": "cmaes", "population": 6}
     run = runner.search(algorithm=algorithm, objectives=["fid"], space=NUMBERS, size=3)
-    first = len(run.problem.baselines)
+    first = run.baselines
     told = [ask["told"] for ask in run.asks[first:]]
     # Lag 16 alone would let candidate 6 of the search be asked for without the first result.
     for place, number in enumerate(told):
@@ -173,11 +170,11 @@ class Bounded(RandomSearch):
 
 
 def test_a_search_ends_where_its_algorithm_does(runner):
-    def prepare(problem):
-        problem.make_algorithm = lambda: Bounded(problem.space, objectives=2)
+    def make(problem):
+        return Bounded(problem.space, objectives=2)
 
     runs = [
-        runner.search(size=size, prepare=prepare, budget={"forward_equivalents": 1e9})
+        runner.search(size=size, algorithm_of=make, budget={"forward_equivalents": 1e9})
         for size in (1, 4)
     ]
     for run in runs:
@@ -191,8 +188,8 @@ def test_a_search_ends_where_its_algorithm_does(runner):
 
 def test_the_time_of_proposals_is_kept_and_shown(runner):
     run = runner.search(algorithm={"name": "tpe", "startup": 4}, name="a")
-    seconds = [result["proposing"] for result in run.results.values()]
-    assert all(seconds[k] == 0 for k in range(len(run.problem.baselines)))
+    seconds = [result.get("proposing", 0.0) for result in run.results.values()]
+    assert all(seconds[k] == 0 for k in range(run.baselines))
     assert run.study.proposing == pytest.approx(sum(seconds))
     assert 0.01 < run.study.proposing < 60
     table = front_table(run.study)

@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
 
 def test_candidates_pay_for_their_training(study: tuple[Path, Study]) -> None:
     directory, found = study
-    problem = Problem(found.experiment)
+    problem = Problem.of(found.experiment)
     store = ArtifactStore([directory / FOLDER])
     searched = [c for c in found.candidates.values() if c.kind == "search"]
     assert searched

@@ -1,6 +1,5 @@
 """Resume: cut anywhere, killed anywhere, the search ends where it would have ended."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import pytest
 
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
-from autosearch.study.journal import read_journal
+from autosearch.study.journal import Journal, read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
+from autosearch.testing.histories import read_records
 
 # Everything that a journal can hold: a reference, teachers, a scale, validation.
 KEYS = {
@@ -22,7 +22,7 @@ KEYS = {
 
 
 def asks(directory: Path) -> list[dict]:
-    return [record for record in read_journal(directory) if record["type"] == "ask"]
+    return [record for record in read_records(directory) if record["type"] == "ask"]
 
 
 # So that a small search breeds as well, from results that it was told.
@@ -43,7 +43,7 @@ def test_a_journal_cut_at_every_record_leads_to_the_same_front(
     assert expected[-1]["told"] >= 8
     assert wanted["hypervolume"]["validated"] is not None
     lines = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    kinds = {record["type"] for record in read_journal(tmp_path / "whole")}
+    kinds = {record["type"] for record in read_records(tmp_path / "whole")}
     assert kinds >= {"header", "reference", "cost", "ask", "result", "scale", "validation", "stop"}
     for cut in range(1, len(lines) + 1):
         part = tmp_path / f"cut{cut}"
@@ -175,11 +175,8 @@ def test_other_weights_are_refused(tmp_path, tools, fake_workers):
 
 def rewrite_header(source: Path, target: Path) -> None:
     """The same study as if searched on other weights."""
-    from autosearch.study.journal import Journal
-
-    records = read_journal(source)
-    header = {key: value for key, value in records[0].items() if key not in ("type", "journal")}
-    header["model"] = {**header["model"], "weights": "others"}
-    with Journal.create(target, json.loads(json.dumps(header))) as journal:
-        for record in records[1:]:
-            journal.append(record)
+    header, *rest = read_journal(source)
+    other = header.model_copy(update={"model": {**header.model, "weights": "others"}})
+    with Journal.create(target, other) as journal:
+        for event in rest:
+            journal.append(event)

@@ -10,14 +10,14 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers.base import Executor, Job, Outcome
+from autosearch.engine.workers.base import Executor, Outcome, Task
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict, load_experiment
-from autosearch.study.journal import read_journal
 from autosearch.study.journal_lines import encode
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
+from autosearch.testing.histories import read_records
 
 # What may differ: how much was executed, by whom, and how long it took.
 VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")
@@ -53,7 +53,7 @@ class Mortal(Executor):
         self._factory = factory
         self._rng = np.random.default_rng(seed)
         self._workers = [self._begun(i) for i in range(3)]
-        self._queue: list[Job] = []
+        self._queue: list[Task] = []
 
     def _begun(self, i: int) -> Runner:
         return Runner(self._factory, name=f"worker-{i}")
@@ -62,7 +62,7 @@ class Mortal(Executor):
     def size(self) -> int:
         return len(self._workers)
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         self._queue.append(task)
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
@@ -81,7 +81,7 @@ class Mortal(Executor):
 def records(directory: Path, *, ordered: bool = True) -> list[dict[str, Any]]:
     found = [
         {key: value for key, value in record.items() if key not in VARYING}
-        for record in read_journal(directory)
+        for record in read_records(directory)
         if record["type"] not in ("header", "phase", "resume")
     ]
     return found if ordered else sorted(found, key=lambda r: (r["type"], r.get("id", -1)))
@@ -196,5 +196,5 @@ def test_a_study_whose_header_has_the_older_name_is_resumed(tmp_path: Path, tool
     more = tools.experiment(budget={"candidates": 9}, workers=workers)
     study = run_study(more, tmp_path / "s", resume=True, progress=Progress())
     assert len(study.candidates) == 9
-    assert study.header["experiment"]["workers"]["call_cache"] == "off"
-    assert "trajectories" not in study.header["experiment"]["workers"]
+    assert study.header.experiment["workers"]["call_cache"] == "off"
+    assert "trajectories" not in study.header.experiment["workers"]

@@ -12,14 +12,14 @@ from autosearch.diffusion.noise import Stream
 from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study, validate_study
-from autosearch.engine.workers.base import Outcome, Task
+from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.study.front import front_table
-from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
-from autosearch.study.study import Study, estimates_from_record
+from autosearch.study.study import Study
+from autosearch.testing.histories import read_records
 
 
 class Recorder(Progress):
@@ -45,7 +45,7 @@ def started(tools, directory, *, progress=None, resume=False, **keys):
 
 
 def of_type(directory, kind):
-    return [record for record in read_journal(directory) if record["type"] == kind]
+    return [record for record in read_records(directory) if record["type"] == kind]
 
 
 # -- the order of things -----------------------------------------------------------------------
@@ -53,9 +53,9 @@ def of_type(directory, kind):
 
 def test_a_run_leaves_everything_in_its_journal(tmp_path, tools, fake_workers):
     study = started(tools, tmp_path / "a")
-    kinds = [record["type"] for record in read_journal(tmp_path / "a")]
-    assert kinds[:2] == ["header", "reference"]
-    header = read_journal(tmp_path / "a")[0]
+    kinds = [record["type"] for record in read_records(tmp_path / "a")]
+    assert kinds[:3] == ["header", "begin", "reference"]
+    header = read_records(tmp_path / "a")[0]
     assert (header["name"], header["model_name"]) == ("a", "mixture")
     assert header["experiment"]["samples"] == 100
     assert kinds.count("ask") == kinds.count("result") == 40
@@ -112,19 +112,19 @@ def test_the_reference_is_the_better_of_the_two(tmp_path, tools, fake_workers, c
     decides, sign, *objectives = case
     budget = {"candidates": 5}
     study = started(tools, tmp_path / "a", objectives=objectives, budget=budget)
-    problem = Problem(study.experiment)
+    problem = Problem.of(study.experiment)
     found = {}
     for name in REFERENCES:
         plan = problem.compile(baseline(name, problem.denoiser))
         needs = problem.report_measure.needs
-        task = Task(0, plan, 0, Stream.REFERENCE, (0,), problem.seed_block, needs)
+        task = SampleTask(0, plan, 0, Stream.REFERENCE, (0,), problem.seed_block, needs)
         rows = fake_workers.evaluate(task).rows
         found[name] = problem.report_measure.estimates(plan, rows, samples=100)
     best = min(found, key=lambda name: sign * found[name][decides].value)
-    assert study.reference["recipe"] == best
+    assert study.reference.recipe == best
     measured = {name: value for name, value in found[best].items() if name != "nfe"}
-    assert estimates_from_record(study.reference["values"]) == measured
-    assert study.reference["forward_equivalents"] == study.reference["budgeted"] == 20_000
+    assert study.reference.values == measured
+    assert study.reference.forward_equivalents == study.reference.budgeted == 20_000
 
 
 def test_a_shipped_reference_is_taken_as_it_is(tmp_path, tools, fake_workers, monkeypatch):
@@ -140,10 +140,10 @@ def test_a_shipped_reference_is_taken_as_it_is(tmp_path, tools, fake_workers, mo
 
     monkeypatch.setattr(ModelSpec, "load", shipped)
     study = started(tools, tmp_path / "a", budget={"candidates": 5})
-    assert study.reference["source"] == "shipped"
+    assert study.reference.source == "shipped"
     assert study.overheads == {"reference": 0.0}
     assert front_table(study)["reference"]["values"]["fid"]["value"] == 0.25
-    assert study.scale["axes"]["fid"]["zero"] == 0.25
+    assert study.scale.axes["fid"].zero == 0.25
 
 
 def test_the_teacher_is_sampled_once_and_counted(tmp_path, tools, fake_workers):

@@ -69,9 +69,9 @@ def test_what_a_race_saves_is_spent_on_others(runner, evaluator):
 @pytest.mark.parametrize("keys", [{"noise": "fresh"}, {"objectives": ["nfe", "macs"]}])
 def test_where_there_is_nothing_to_race_on(tools, keys):
     with pytest.raises(UserError, match="rungs: candidates are compared on common noise"):
-        Problem(tools.experiment(**{**keys, **RUNGS}))
+        Problem.of(tools.experiment(**{**keys, **RUNGS}))
 
 
 def test_rungs_too_few_for_the_metric_are_refused(tools):
     with pytest.raises(UserError, match="rungs: 50 is not a multiple"):
-        Problem(tools.experiment(rungs=[50, 400]))
+        Problem.of(tools.experiment(rungs=[50, 400]))

@@ -29,7 +29,7 @@ def places(tmp_path, tools, fake_workers):
     first = run(tools, tmp_path / "first")
     table = front_table(first)
     (tmp_path / "front.json").write_text(json.dumps(table))
-    problem = Problem(first.experiment)
+    problem = Problem.of(first.experiment)
     baseline("dpmpp_2m@5", problem.denoiser).save(tmp_path / "own.json")
     return tmp_path, table
 

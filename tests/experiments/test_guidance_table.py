@@ -13,6 +13,7 @@ from autosearch.experiments.benchmarks import guidance
 from autosearch.models import DigitsModel
 from autosearch.objectives import Estimate
 from autosearch.recipe import Recipe
+from autosearch.study.events import Header
 from autosearch.study.study import Candidate, Study
 
 NOISE = np.random.default_rng(0).normal(size=20)
@@ -66,22 +67,25 @@ def candidate(number: int, recipe: Recipe, *, name: str | None = None) -> Candid
 def studies(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, Study]:
     monkeypatch.setattr(guidance, "RecipeEvaluator", Fake)
     rule = {"rule": "pag", "scale": 2, "heads": {"block.3.attn": [0, 2]}}
-    header = {
-        "name": "guidance",
-        "model_name": "digits",
-        "model": BASE.model.model_dump(),
-        "experiment": {
-            "model": "digits",
-            "space": {"named": {"recipes": ["dpmpp_2m@5"]}, "heads": {}},
-            "objectives": ["fid", "forwards"],
-        },
+    experiment = {
+        "model": "digits",
+        "space": {"named": {"recipes": ["dpmpp_2m@5"]}, "heads": {}},
+        "objectives": ["fid", "forwards"],
     }
+    header = Header(
+        name="guidance",
+        model_name="digits",
+        model=BASE.model.model_dump(),
+        experiment=experiment,
+        overrides=[],
+    )
     known = [
         candidate(0, BASE, name="dpmpp_2m@5"),
         candidate(1, guidance.guided(BASE, rule, [4])),
         candidate(2, guidance.guided(BASE, rule)),
     ]
-    study = Study(header, {c.id: c for c in known})
+    study = Study(header)
+    study.candidates.update((c.id, c) for c in known)
     monkeypatch.setattr(Study, "read", classmethod(lambda cls, path: study))
     return {"one": study}
 

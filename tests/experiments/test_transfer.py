@@ -36,7 +36,7 @@ def test_what_is_given_is_counted_and_tried_first(tmp_path: Path) -> None:
     assert "init" in kinds
     assert "init" not in [candidate.kind for candidate in plain.candidates.values()]
     assert kinds.index("init") < kinds.index("search")
-    assert first.header["model_name"] == "mixture"
+    assert first.header.model_name == "mixture"
     for run in runs:
         assert 50_000 < run.cost <= 60_000
     row = table(runs)[0]

@@ -8,7 +8,7 @@ import pytest
 
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks import yardstick
 from autosearch.experiments.benchmarks.contestants import (
@@ -160,12 +160,12 @@ def test_checkpoints_end_at_the_budget() -> None:
 
 @pytest.mark.parametrize("blocks", [(0, 1, 2, 3), (2, 3, 4, 5, 6, 7), (5,), tuple(range(120))])
 def test_merged_blocks_hold_the_same_samples(blocks: tuple[int, ...]) -> None:
-    problem = Problem(TINY.experiment(OURS, 0))
+    problem = Problem.of(TINY.experiment(OURS, 0))
     plan = problem.space.plan(problem.space.origin())
-    task = Task(0, plan, 0, Stream.SEARCH, blocks, 100, frozenset({"features"}))
+    task = SampleTask(0, plan, 0, Stream.SEARCH, blocks, 100, frozenset({"features"}))
     joined = merged(task)
 
-    def indices(one: Task) -> list[int]:
+    def indices(one: SampleTask) -> list[int]:
         size = one.block_size
         return [i for block in one.blocks for i in range(block * size, (block + 1) * size)]
 
@@ -176,7 +176,7 @@ def test_merged_blocks_hold_the_same_samples(blocks: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", ["timesteps", "solver"])
 def test_the_nearest_point_of_a_box_is_the_point_itself(name: str) -> None:
-    problem = Problem(SPACES[name].experiment(named("random")[0], 0))
+    problem = Problem.of(SPACES[name].experiment(named("random")[0], 0))
     rng = np.random.default_rng(0)
     for _ in range(3):
         box = {

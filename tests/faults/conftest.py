@@ -12,10 +12,11 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
+from autosearch.study.events import Asked, Evaluated, Validated
 from autosearch.study.front import front_table
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.progress import Progress
@@ -42,7 +43,7 @@ class Counted(Evaluator):
         self.harm: Callable[[int], None] = lambda number: None
         self.begun = 0
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         self.begun += 1
         self.harm(self.begun)
         key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream), *task.blocks]
@@ -102,17 +103,17 @@ class Calibrator:
 
 def summary(directory: Path) -> dict[str, Any]:
     """Everything that a study found, without what it took; fails where something is there twice."""
-    records = read_journal(directory)
-    results = [record for record in records if record["type"] == "result"]
-    validated = [record for record in records if record["type"] == "validation"]
-    assert len({record["id"] for record in results}) == len(results)
-    assert len({record["identity"] for record in validated}) == len(validated)
+    events = read_journal(directory)
+    results = [event for event in events if isinstance(event, Evaluated)]
+    validated = [event for event in events if isinstance(event, Validated)]
+    assert len({event.id for event in results}) == len(results)
+    assert len({event.identity for event in validated}) == len(validated)
     table = front_table(Study.read(directory))
     kept = {key: value for key, value in table.items() if key not in ("cost", "study")}
     return {
         "front": kept,
-        "asks": [record for record in records if record["type"] == "ask"],
-        "results": {record["id"]: record["values"] for record in results},
+        "asks": [event for event in events if isinstance(event, Asked)],
+        "results": {event.id: event.values for event in results},
         "planned": Study.read(directory).planned,
     }
 

@@ -26,9 +26,10 @@ from autosearch.cli import main
 from autosearch.engine import session
 from autosearch.engine.run import run_study
 from autosearch.engine.workers import make_executor
-from autosearch.engine.workers.base import Executor, Outcome, Task
+from autosearch.engine.workers.base import Executor, Outcome, SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.experiment import experiment_from_dict
+from autosearch.study.events import Asked, Evaluated
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress, Snapshot
@@ -46,7 +47,7 @@ class Slow(ModelEvaluator):
         super().__init__(factory.args[0], **factory.keywords)
         self.folder = folder
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
         line = f"{os.getpid()} {node} {task.plan.identity} {int(task.stream)} {task.blocks}\n"
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
@@ -90,13 +91,13 @@ class Acting(Progress):
 def summary(folder: Path) -> dict[str, Any]:
     """What a study came to, and which nodes began its evaluations."""
     out = folder / "study"
-    records = read_journal(out)
+    events = read_journal(out)
     table = front_table(Study.read(out))
     log = [line.split(" ", 2) for line in (folder / LOG).read_text().splitlines()]
     return {
         "front": {key: value for key, value in table.items() if key not in ("cost", "study")},
-        "asks": [record for record in records if record["type"] == "ask"],
-        "results": sorted(record["id"] for record in records if record["type"] == "result"),
+        "asks": [event.to_record() for event in events if isinstance(event, Asked)],
+        "results": sorted(event.id for event in events if isinstance(event, Evaluated)),
         "failed": table["cost"]["failed"],
         "evaluations": [what for _, _, what in log],
         "nodes": sorted({node for _, node, _ in log}),

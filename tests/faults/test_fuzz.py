@@ -28,7 +28,7 @@ from autosearch.engine.evaluate import RecipeEvaluator
 from autosearch.experiment import Experiment, shipped_experiments
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal import FILE
 from autosearch.study.journal_lines import encode
 from autosearch.visualization import report, sample_grids
 from autosearch.visualization import study_outputs as artifacts
@@ -279,7 +279,8 @@ def _line(record: Any, number: int) -> bytes:
 
 @pytest.fixture
 def records(undisturbed: Path) -> list[dict[str, Any]]:
-    return read_journal(undisturbed)
+    lines = (undisturbed / FILE).read_text(encoding="ascii").splitlines()
+    return [json.loads(line)["record"] for line in lines]
 
 
 def test_journals(fuzz: Fuzz, tmp_path: Path, records: list[dict[str, Any]]) -> None:

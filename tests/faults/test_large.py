@@ -16,7 +16,7 @@ from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.study.journal import FILE, read_journal
+from autosearch.study.journal import FILE
 from autosearch.study.journal_lines import encode
 
 pytestmark = pytest.mark.soak
@@ -68,7 +68,8 @@ def test_sixty_blocks_of_three_sites(
 @pytest.fixture
 def long(undisturbed: Path, tmp_path: Path) -> Path:
     """A study of so many candidates, as if every one were another."""
-    records = read_journal(undisturbed)
+    lines = (undisturbed / FILE).read_text(encoding="ascii").splitlines()
+    records = [json.loads(line)["record"] for line in lines]
     results = {record["id"]: record for record in records if record["type"] == "result"}
     asks = [record for record in records if record["type"] == "ask"]
     kept = [r for r in records if r["type"] in ("header", "reference", "cost", "scale")]
@@ -87,8 +88,8 @@ def long(undisturbed: Path, tmp_path: Path) -> Path:
     made.append({"type": "stop", "reason": "budget"})
     directory = tmp_path / "long"
     directory.mkdir()
-    lines = (encode(record, n, "s") for n, record in enumerate(made))
-    (directory / FILE).write_bytes(b"".join(lines))
+    written = (encode(record, n, "s") for n, record in enumerate(made))
+    (directory / FILE).write_bytes(b"".join(written))
     return directory
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from autosearch.cli.status import read_status, status_data
 from autosearch.errors import UserError
+from autosearch.study.events import Validated
 from autosearch.study.front import front_table
 from autosearch.study.journal import read_journal
 from autosearch.study.study import Study
@@ -153,8 +154,8 @@ def test_memory_that_runs_out_is_the_candidates_own(calibrator, point):
     calibrator.evaluator.harm = at(point, exhaust)
     study = calibrator.run()
     full = [c for c in study.candidates.values() if c.reason == "out of memory: no more"]
-    records = read_journal(calibrator.folder / "hurt")
-    lost = [r for r in records if r["type"] == "validation" and not r["values"]]
+    events = read_journal(calibrator.folder / "hurt")
+    lost = [event for event in events if isinstance(event, Validated) and not event.values]
     assert len(full) + len(lost) == 1
     assert all(c.failed for c in full)
     assert len(study.candidates) == 16

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from autosearch.study.events import Asked, Evaluated
 from autosearch.study.front import front_table
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.study import Study
@@ -38,13 +39,13 @@ LOG = "evaluations.log"
 
 
 def summary(directory: Path) -> dict[str, Any]:
-    records = read_journal(directory)
-    results = [record["id"] for record in records if record["type"] == "result"]
+    events = read_journal(directory)
+    results = [event.id for event in events if isinstance(event, Evaluated)]
     assert len(set(results)) == len(results)
     table = front_table(Study.read(directory))
     return {
         "front": {key: value for key, value in table.items() if key not in ("cost", "study")},
-        "asks": [record for record in records if record["type"] == "ask"],
+        "asks": [event.to_record() for event in events if isinstance(event, Asked)],
         "results": sorted(results),
         "failed": table["cost"]["failed"],
     }

@@ -10,6 +10,7 @@ import pytest
 
 from autosearch.engine.run import run_study
 from autosearch.experiment import Experiment, experiment_from_dict
+from autosearch.study.events import Asked
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -40,14 +41,14 @@ BASE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class EngineRun:
-    """A study that the engine searched, and its records."""
+    """A study that the engine searched, and what it asked for."""
 
     study: Study
     directory: Path
 
     @property
-    def asks(self) -> list[dict[str, Any]]:
-        return [r for r in read_journal(self.directory) if r["type"] == "ask"]
+    def asks(self) -> list[Asked]:
+        return [event for event in read_journal(self.directory) if isinstance(event, Asked)]
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.export.optuna_study import export_study, open_storage, storage_address
 from autosearch.recipe import Recipe
+from autosearch.study.events import Evaluated
 from autosearch.study.front import non_dominated, objectives_of, values_of
 from autosearch.study.journal import read_journal
 from autosearch.study.study import Study
@@ -70,7 +71,7 @@ def test_broken_limits_are_constraints(run) -> None:
 
 def test_attributes_tell_the_rest(run) -> None:
     made = export_study(run.study, InMemoryStorage())
-    problem = Problem(run.study.experiment)
+    problem = Problem.of(run.study.experiment)
     validated = 0
     for trial in made.trials:
         candidate, attributes = run.study.candidates[trial.number], trial.user_attrs
@@ -96,7 +97,7 @@ def test_points_of_a_box_are_parameters(experiment, engine) -> None:
     config = experiment(algorithm={"name": "tpe"}, budget={"candidates": 14})
     whole = engine(config).study
     made = export_study(whole, InMemoryStorage())
-    problem = Problem(config)
+    problem = Problem.of(config)
     box = {p.name: p for p in problem.space.box()}
     searched = [t for t in made.trials if t.params]
     assert len(searched) == sum(c.kind == "search" for c in whole.candidates.values()) > 0
@@ -123,13 +124,14 @@ def test_one_objective_has_a_best_trial(experiment, engine) -> None:
 
 
 def test_what_has_no_values_fails_and_what_is_pending_is_left_out(run) -> None:
-    records = []
-    for record in read_journal(run.directory):
-        if record["type"] == "result" and record["id"] == 3:
-            records.append({**record, "status": "infeasible", "reason": "not finite", "values": {}})
-        elif record["type"] != "result" or record["id"] != 5:
-            records.append(record)
-    cut = Study.from_records(records)
+    events = []
+    lost = {"status": "infeasible", "reason": "not finite", "values": {}}
+    for event in read_journal(run.directory):
+        if not isinstance(event, Evaluated) or event.id not in (3, 5):
+            events.append(event)
+        elif event.id == 3:
+            events.append(event.model_copy(update=lost))
+    cut = Study.of(events)
     made = export_study(cut, InMemoryStorage())
     assert 5 not in numbers(made.trials)
     assert len(made.trials) == 19

@@ -79,8 +79,8 @@ def test_the_columns_are_in_order_and_of_one_kind(finished: Path) -> None:
 def test_a_study_that_still_runs(finished: Path, tmp_path: Path, lines: int) -> None:
     directory = tmp_path / "cut"
     with Journal.create(directory, Study.read(finished).header) as journal:
-        for record in read_journal(finished)[1:lines]:
-            journal.append(record)
+        for event in read_journal(finished)[1:lines]:
+            journal.append(event)
     frame = autosearch.study_frame(Study.read(directory))
     assert {"fid", "nfe", "recipe"} <= set(frame.columns)
     assert set(frame["status"]) <= {"ok", "pending"}

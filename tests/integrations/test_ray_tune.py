@@ -123,7 +123,7 @@ def result_of(config: Any, suggestion: dict[str, Any]) -> dict[str, Any]:
     evaluator = CandidateEvaluator(config)
     genome, first = json.loads(suggestion["genome"]), suggestion["first_block"]
     measured = evaluator.measure(genome, first_block=first)
-    return {MEASURED: json.dumps(measured)}
+    return {MEASURED: json.dumps(measured.to_record())}
 
 
 def tune_state(directory: Path, **trials: str) -> None:

@@ -11,7 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import UserError
 from autosearch.experiments.training.model_figures import honesty_checks
@@ -40,7 +40,7 @@ def evaluator(request: pytest.FixtureRequest) -> ModelEvaluator:
 
 def rows_of(evaluator: ModelEvaluator, name: str, needs: set[str], blocks: int = 4):
     plan = compile_recipe(baseline(name, evaluator.model.denoiser), evaluator.model.denoiser)
-    task = Task(0, plan, 3, Stream.EVALUATE, tuple(range(blocks)), 100, frozenset(needs))
+    task = SampleTask(0, plan, 3, Stream.EVALUATE, tuple(range(blocks)), 100, frozenset(needs))
     return plan, evaluator.evaluate(task).rows
 
 
@@ -118,7 +118,7 @@ def test_rows_do_not_depend_on_how_blocks_are_asked_for(evaluator):
     plan = compile_recipe(baseline("ddim@2", evaluator.model.denoiser), evaluator.model.denoiser)
     apart = [
         evaluator.evaluate(
-            Task(b, plan, 3, Stream.EVALUATE, (b,), 100, frozenset({"features"}))
+            SampleTask(b, plan, 3, Stream.EVALUATE, (b,), 100, frozenset({"features"}))
         ).rows["features"]
         for b in (0, 1)
     ]
@@ -131,7 +131,7 @@ def test_every_site_is_intercepted_and_priced(evaluator):
     plain = compile_recipe(Recipe.from_dict(base), denoiser)
 
     def final(plan):
-        task = Task(0, plan, 0, Stream.EVALUATE, (0,), 20, frozenset({"final"}))
+        task = SampleTask(0, plan, 0, Stream.EVALUATE, (0,), 20, frozenset({"final"}))
         return evaluator.evaluate(task).rows["final"]
 
     samples = final(plain)
@@ -171,7 +171,7 @@ def test_flow_baselines_run_on_photos(evaluator, grid):
     for solver in ("euler", "heun", "dpmpp_2m", "dpmpp_2s", "unipc", "taylor_3m", "deis"):
         plan = compile_recipe(baseline(f"{solver}-{grid}@3", denoiser), denoiser)
         assert plan.steps[0].time == 1.0
-        task = Task(0, plan, 3, Stream.EVALUATE, (0,), 10, frozenset({"final"}))
+        task = SampleTask(0, plan, 3, Stream.EVALUATE, (0,), 10, frozenset({"final"}))
         assert np.isfinite(evaluator.evaluate(task).rows["final"]).all()
 
 

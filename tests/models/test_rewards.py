@@ -11,7 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import UserError
 from autosearch.models import DigitsModel, MixtureModel
@@ -46,9 +46,9 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives.REGISTRY, "builtin", (*objectives.BUILTIN, LengthScore))
 
 
-def task(model: DigitsModel, *needs: str) -> Task:
+def task(model: DigitsModel, *needs: str) -> SampleTask:
     plan = compile_recipe(baseline("ddim@2", model.denoiser), model.denoiser)
-    return Task(1, plan, 0, Stream.SEARCH, (0, 1), 100, frozenset(needs))
+    return SampleTask(1, plan, 0, Stream.SEARCH, (0, 1), 100, frozenset(needs))
 
 
 @pytest.mark.usefixtures("known")

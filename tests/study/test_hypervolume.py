@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autosearch.study.events import parse_event
 from autosearch.study.front import Growth, front_table, hypervolume, volumes
 from autosearch.study.study import Study
 
@@ -27,6 +28,7 @@ def study_of(*values: tuple[float, float] | None, scale: bool = True) -> Study:
             "space": {"timesteps": {}},
             "objectives": ["fid", "nfe"],
         },
+        "overrides": [],
     }
     records: list[dict[str, Any]] = [header]
     records += [{"type": "scale", "axes": AXES}] if scale else []
@@ -58,7 +60,7 @@ def study_of(*values: tuple[float, float] | None, scale: bool = True) -> Study:
                 "seconds": 0.1,
             }
         )
-    return Study.from_records(records)
+    return Study.of(parse_event(record) for record in records)
 
 
 def test_it_grows_with_the_front_in_closed_form() -> None:
@@ -80,7 +82,7 @@ def test_it_never_falls_and_ends_at_that_of_the_whole() -> None:
     assert len(found) == 7
     assert found[-1].candidates == 60
     assert [g.volume for g in found] == sorted(g.volume for g in found)
-    assert found[-1].volume == pytest.approx(hypervolume(AXES, ["fid", "nfe"], values))
+    assert found[-1].volume == pytest.approx(hypervolume(study.scale.axes, ["fid", "nfe"], values))
     assert found[-1].volume == pytest.approx(front_table(study)["hypervolume"]["search"])
 
 

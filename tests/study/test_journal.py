@@ -1,18 +1,33 @@
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from autosearch.errors import UserError
+from autosearch.objectives import Estimate
+from autosearch.study.events import (
+    Asked,
+    Ended,
+    Evaluated,
+    Event,
+    Header,
+    Resumed,
+    Spent,
+    Timed,
+)
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.journal_lines import encode
 
@@ -25,37 +40,71 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-kinds = st.sampled_from(["ask", "result", "tell", "stop"])
-records = st.builds(
-    lambda kind, data: {**data, "type": kind}, kinds, st.dictionaries(st.text(), values, max_size=4)
+genomes = st.dictionaries(st.text(), values, max_size=4)
+HEADER = Header(name="s", model_name="mixture", model={}, experiment={"seed": 1}, overrides=[])
+
+
+def ask(number: int, **keys: Any) -> Asked:
+    plain = {"kind": "search", "name": None, "genome": {"x": number / 7}, "identity": "i"}
+    return Asked(**{"id": number, **plain, "nominal": 1.0, "duplicates": 0, "told": 0, **keys})
+
+
+amounts = st.floats(0, 1e150)
+estimates = st.dictionaries(
+    st.text(),
+    st.builds(Estimate, st.floats(-1e150, 1e150), st.lists(amounts, max_size=3).map(tuple)),
+    max_size=2,
+)
+events = (
+    st.builds(ask, st.integers(0), genome=genomes, name=st.none() | st.text(), nominal=amounts)
+    | st.builds(
+        Evaluated,
+        id=st.integers(0),
+        status=st.sampled_from(["ok", "infeasible"]),
+        reason=st.none() | st.text(),
+        values=estimates,
+        samples=st.integers(0),
+        forward_equivalents=amounts,
+        seconds=amounts,
+        rungs=st.none() | st.lists(estimates, max_size=2),
+        worker=st.text(),
+    )
+    | st.builds(Resumed, experiment=genomes, overrides=st.lists(st.text(), max_size=2))
+    | st.builds(Ended, reason=st.text())
+    | st.builds(Spent, what=st.text(), forward_equivalents=amounts, budgeted=amounts)
 )
 
 
 def some_study(directory: Path, count: int = 3) -> Path:
-    with Journal.create(directory, {"seed": 1}) as journal:
+    with Journal.create(directory, HEADER) as journal:
         for k in range(count):
-            journal.append({"type": "ask", "id": k, "x": k / 7}, sync=True)
+            journal.append(ask(k))
     return directory / "journal.jsonl"
 
 
-@given(first=st.lists(records, max_size=4), second=st.lists(records, max_size=4))
+DURABLE = Timed(identity="i", seconds=[1.0], forward_equivalents=1.0)
+
+
+def ids(directory: Path) -> list[int]:
+    return [event.id for event in read_journal(directory)[1:]]
+
+
+@given(first=st.lists(events, max_size=4), second=st.lists(events, max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_any_records_come_back_equal(first, second):
+def test_any_events_come_back_equal(first, second):
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name) / "study"
-        with Journal.create(directory, {"seed": 3}) as journal:
-            for record in first:
-                journal.append(record)
+        with Journal.create(directory, HEADER) as journal:
+            for event in first:
+                journal.append(event)
             study = journal.study
         with Journal.open(directory) as journal:
             assert journal.study == study
-            assert journal.header["seed"] == 3
-            assert journal.records[1:] == first
-            for record in second:
-                journal.append(record, sync=True)
+            assert list(journal.history) == [HEADER, *first]
+            for event in second:
+                journal.append(event)
             # A reader sees what is written although the writer has not flushed it.
-            assert read_journal(directory)[1:] == first + second
-        assert read_journal(directory)[0] == journal.header
+            assert list(read_journal(directory)) == [HEADER, *first, *second]
 
 
 def test_lines_are_json_with_running_numbers(tmp_path):
@@ -63,7 +112,8 @@ def test_lines_are_json_with_running_numbers(tmp_path):
     data = [json.loads(line) for line in lines]
     assert [entry["n"] for entry in data] == [0, 1, 2, 3]
     assert len({entry["study"] for entry in data}) == 1
-    assert data[2]["record"] == {"type": "ask", "id": 1, "x": 1 / 7}
+    assert data[2]["record"] == ask(1).to_record()
+    assert data[2]["record"]["genome"] == {"x": 1 / 7}
 
 
 def test_truncation_anywhere_in_the_last_line_loses_only_that_line(tmp_path, caplog):
@@ -73,13 +123,13 @@ def test_truncation_anywhere_in_the_last_line_loses_only_that_line(tmp_path, cap
     start = whole[:-1].rindex(b"\n") + 1
     for end in range(start + 1, len(whole)):
         path.write_bytes(whole[:end])
-        assert [r["id"] for r in read_journal(directory)[1:]] == [0, 1]
+        assert ids(directory) == [0, 1]
         caplog.clear()
         with caplog.at_level(logging.WARNING), Journal.open(directory) as journal:
             assert len(caplog.records) == 1
             assert "incomplete last line, 4" in caplog.text
-            journal.append({"type": "ask", "id": 9})
-        assert [r["id"] for r in read_journal(directory)[1:]] == [0, 1, 9]
+            journal.append(ask(9))
+        assert ids(directory) == [0, 1, 9]
 
 
 def test_a_whole_journal_opens_without_a_warning(tmp_path, caplog):
@@ -139,16 +189,20 @@ def test_a_line_of_another_study_is_refused(tmp_path):
         read_journal(tmp_path / "one")
 
 
+WHOLE = {**HEADER.to_record(), "journal": 1}
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([{"type": "header", "journal": 2}], "line 1: unknown journal version 2"),
         ([{"type": "header"}], "unknown journal version None"),
         ([{"type": "ask"}], "line 1: the first line is no header"),
-        ([{"type": "header", "journal": 1}, {"id": 1}], "line 2: its record has no type"),
-        ([{"type": "header", "journal": 1}, {"type": 5}], "line 2: its record has no type"),
-        ([{"type": "header", "journal": 1}, [1]], "line 2: not a line of a journal"),
-        ([{"type": "header", "journal": 1}] * 2, "line 2: a second header"),
+        ([WHOLE, {"id": 1}], "line 2: its record has no type"),
+        ([WHOLE, {"type": 5}], "line 2: its record has no type"),
+        ([WHOLE, [1]], "line 2: not a line of a journal"),
+        ([WHOLE] * 2, "line 2: a second header"),
+        ([WHOLE, {"type": "ask", "id": 1}], r"line 2: ask: kind: .*; restore a copy, or use"),
         ([], "holds no header"),
     ],
 )
@@ -160,19 +214,64 @@ def test_well_formed_lines_of_the_wrong_kind_are_refused(tmp_path, lines, messag
             read(tmp_path)
 
 
-def test_records_that_json_cannot_hold_are_refused_and_leave_nothing(tmp_path):
+def test_events_that_json_cannot_hold_are_refused_and_leave_nothing(tmp_path):
     path = some_study(tmp_path / "study")
     before = path.read_bytes()
     with Journal.open(tmp_path / "study") as journal:
-        bad = [{"v": float("nan")}, {"v": [float("-inf")]}, {"type": ""}, {"type": "header"}]
-        for extra in bad:
-            with pytest.raises(ValueError):
-                journal.append({"type": "result", **extra})
-        with pytest.raises(ValueError):
-            journal.append({"id": 3})
+        for genome in ({"v": float("nan")}, {"v": [float("-inf")]}):
+            with pytest.raises(ValueError, match="not JSON compliant"):
+                journal.append(ask(3, genome=genome))
+        with pytest.raises(ValueError, match="one header"):
+            journal.append(HEADER)
     assert path.read_bytes() == before
     with pytest.raises(ValueError, match="closed"):
-        journal.append({"type": "ask"})
+        journal.append(ask(3))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e151, "1", None])
+def test_events_check_what_they_hold(value):
+    with pytest.raises(ValidationError):
+        Ended(reason=3)
+    with pytest.raises(ValidationError):
+        Spent(what="x", forward_equivalents=value, budgeted=0.0)
+    made = {"id": 0, "status": "ok", "reason": None, "samples": 1, "seconds": 0.1}
+    with pytest.raises((ValidationError, TypeError)):
+        Evaluated(values={"fid": Estimate(value)}, forward_equivalents=1.0, **made)
+
+
+def test_events_and_all_that_they_hold_are_frozen():
+    event = ask(0)
+    with pytest.raises(ValidationError, match="frozen"):
+        event.id = 3
+    assert all(kind.model_config["frozen"] for kind in Event.__subclasses__())
+
+
+def test_types_and_keys_of_another_release_are_passed_over(tmp_path):
+    path = some_study(tmp_path / "study")
+    study = json.loads(path.read_text().splitlines()[0])["study"]
+    later = {**ask(3).to_record(), "later": {"a": 1}}
+    with path.open("ab") as file:
+        file.write(encode({"type": "from the future", "x": 1}, 4, study))
+        file.write(encode(later, 5, study))
+    assert ids(tmp_path / "study") == [0, 1, 2, 3]
+    with Journal.open(tmp_path / "study") as journal:
+        journal.append(ask(4))
+    assert ids(tmp_path / "study") == [0, 1, 2, 3, 4]
+
+
+def test_numbers_that_are_none_are_found_where_python_would_read_them(tmp_path):
+    path = some_study(tmp_path / "study")
+    study = json.loads(path.read_text().splitlines()[0])["study"]
+    for number, text in enumerate(("NaN", "-Infinity")):
+        body = f'"n":4,"study":"{study}","record":{{"type":"ask","genome":{{"x":{text}}}}}}}\n'
+        line = b'{"sum":"%08x",%s' % (zlib.crc32(body.encode()), body.encode())
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / path.name).write_bytes(path.read_bytes() + line)
+        with pytest.raises(UserError, match="line 5: not valid JSON"):
+            read_journal(tmp_path / str(number))
+    with Journal.open(tmp_path / "study") as journal:
+        journal.append(ask(3, name="NaN is Infinity"))
+    assert read_journal(tmp_path / "study")[-1].name == "NaN is Infinity"
 
 
 def test_a_full_disk_leaves_a_whole_journal(tmp_path, monkeypatch):
@@ -188,16 +287,16 @@ def test_a_full_disk_leaves_a_whole_journal(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", half)
             with pytest.raises(UserError, match="No space left on device"):
-                journal.append({"type": "ask", "id": 7, "text": "y" * 30})
-        journal.append({"type": "ask", "id": 8})
-    assert [r["id"] for r in read_journal(tmp_path / "study")[1:]] == [0, 1, 2, 8]
+                journal.append(ask(7, name="y" * 30))
+        journal.append(ask(8))
+    assert ids(tmp_path / "study") == [0, 1, 2, 8]
 
 
 def test_create_refuses_a_study_and_open_refuses_none(tmp_path):
     path = some_study(tmp_path / "study")
     before = path.read_bytes()
     with pytest.raises(UserError, match=r"already holds a study.*--resume.*--out"):
-        Journal.create(tmp_path / "study", {})
+        Journal.create(tmp_path / "study", HEADER)
     assert path.read_bytes() == before
     (tmp_path / "empty").mkdir()
     for read in (read_journal, Journal.open):
@@ -212,19 +311,19 @@ def test_create_refuses_a_study_and_open_refuses_none(tmp_path):
 def test_paths_of_the_wrong_kind_are_the_users_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot make the directory"):
-        Journal.create(tmp_path / "file", {})
+        Journal.create(tmp_path / "file", HEADER)
     (tmp_path / "odd" / "journal.jsonl").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot read the journal"):
         read_journal(tmp_path / "odd")
     with pytest.raises(UserError, match="already holds"):
-        Journal.create(tmp_path / "odd", {})
+        Journal.create(tmp_path / "odd", HEADER)
 
 
 def test_a_second_writer_is_refused_while_readers_are_not(tmp_path):
     directory = tmp_path / "study"
     some_study(directory)
     with Journal.open(directory):
-        for again in (lambda: Journal.open(directory), lambda: Journal.create(directory, {})):
+        for again in (lambda: Journal.open(directory), lambda: Journal.create(directory, HEADER)):
             with pytest.raises(UserError, match=rf"{directory}: in use by another run"):
                 again()
         assert len(read_journal(directory)) == 4
@@ -236,7 +335,8 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path):
     some_study(directory)
     script = (
         "import sys, time; from pathlib import Path; from autosearch.study.journal import Journal\n"
-        "journal = Journal.open(Path(sys.argv[1])); journal.append({'type': 'ask', 'id': 5})\n"
+        "from autosearch.study.events import Ended\n"
+        "journal = Journal.open(Path(sys.argv[1])); journal.append(Ended(reason='here'))\n"
         "print('ready', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script, str(directory)]
@@ -248,13 +348,13 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path):
         finally:
             process.send_signal(signal.SIGKILL)
     with Journal.open(directory) as journal:
-        assert journal.records[-1] == {"type": "ask", "id": 5}
+        assert journal.history[-1] == Ended(reason="here")
 
 
 def test_a_journal_deleted_while_in_use_is_noticed(tmp_path):
     some_study(tmp_path / "study")
     journal = Journal.open(tmp_path / "study")
-    journal.append({"type": "ask", "id": 1})
+    journal.append(ask(1))
     (tmp_path / "study" / "journal.jsonl").unlink()
     with pytest.raises(UserError, match="deleted while in use"):
         journal.close()
@@ -267,11 +367,11 @@ def test_flushes_take_a_small_part_of_the_time(tmp_path, monkeypatch):
         calls.append(descriptor)
         time.sleep(0.005)
 
-    with Journal.create(tmp_path / "study", {}) as journal, monkeypatch.context() as patch:
+    with Journal.create(tmp_path / "study", HEADER) as journal, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", slow)
         start = time.monotonic()
         while time.monotonic() - start < 0.25:
-            journal.append({"type": "result"}, sync=True)
+            journal.append(DURABLE)
             time.sleep(0.001)
         assert 1 <= len(calls) <= 4
         patch.setattr(os, "fsync", calls.append)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from autosearch.engine.prepare import make_header
 from autosearch.engine.problem import Problem
-from autosearch.engine.run import run_study, study_header
+from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.study.journal import Journal
@@ -27,7 +28,7 @@ DATA = {
 
 @pytest.fixture
 def problem() -> Problem:
-    return Problem(Experiment.model_validate(DATA))
+    return Problem.of(Experiment.model_validate(DATA))
 
 
 def test_they_are_made_anew_and_alike(problem: Problem, tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_they_are_made_anew_and_alike(problem: Problem, tmp_path: Path) -> None:
 
 
 def test_a_study_without_results_gets_its_empty_table(problem: Problem, tmp_path: Path) -> None:
-    Journal.create(tmp_path / "study", study_header(problem, tmp_path / "study")).close()
+    Journal.create(tmp_path / "study", make_header(problem, "study")).close()
     written = write_artifacts(tmp_path / "study", problem)
     assert [path.name for path in written] == ["front.json", "front.txt"]
     assert json.loads(written[0].read_text())["points"] == []

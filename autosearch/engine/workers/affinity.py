@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autosearch.diffusion.sampling.call_keys import call_keys
-from autosearch.engine.workers.base import Job, Task
+from autosearch.engine.workers.base import SampleTask, Task
 
 __all__ = ["Seen", "Waiting", "task_keys", "waiting_choice"]
 
@@ -15,12 +15,12 @@ _MOST = 10_000
 _PATIENCE = 4
 
 
-def task_keys(task: Job) -> tuple[object, ...]:
+def task_keys(task: Task) -> tuple[object, ...]:
     """What stands for each call of a task's plan on its noise; empty for what is no sampling.
 
     Blocks are told apart by the first: a task that has more of them has seen those of a shorter.
     """
-    if not isinstance(task, Task) or not task.blocks or "latency" in task.needs:
+    if not isinstance(task, SampleTask) or not task.blocks or "latency" in task.needs:
         return ()
     noise = (task.seed, task.stream, task.blocks[0], task.block_size)
     return tuple((key, noise) for key in call_keys(task.plan))

@@ -18,19 +18,16 @@ __all__ = [
     "EvaluatorFactory",
     "Executor",
     "FitTask",
-    "Job",
     "Outcome",
+    "SampleTask",
     "Task",
+    "TimingTask",
 ]
 
 
 @dataclass(frozen=True)
-class Task:
-    """Sample one plan on some seed blocks and return rows of what the objectives need.
-
-    Where gates decide what a sample computes, that is recorded too: rows of ``macs`` [N]. A task
-    that needs ``latency`` is timed instead, once for each of its blocks.
-    """
+class SampleTask:
+    """Sample one plan on some seed blocks and return rows of what the objectives need."""
 
     id: int
     plan: Plan
@@ -40,9 +37,10 @@ class Task:
     block_size: int
     needs: frozenset[str]
 
-    def __post_init__(self) -> None:
-        if self.plan.gated and self.needs and "latency" not in self.needs:
-            object.__setattr__(self, "needs", self.needs | {"macs"})
+    @property
+    def returns(self) -> frozenset[str]:
+        """The rows of the outcome: where gates decide what is computed, ``macs`` [N] too."""
+        return self.needs | {"macs"} if self.plan.gated and self.needs else self.needs
 
     @property
     def nominal(self) -> float:
@@ -54,17 +52,38 @@ class Task:
 
 
 @dataclass(frozen=True)
+class TimingTask:
+    """Sample one seed block ``runs`` times, and once before that to warm up.
+
+    The outcome has rows of ``latency`` [runs]: seconds of one sample.
+    """
+
+    id: int
+    plan: Plan
+    runs: int
+    block_size: int
+
+    @property
+    def nominal(self) -> float:
+        """Forward equivalents of a task that runs to its end."""
+        return self.plan.cost((self.runs + 1) * self.block_size)
+
+
+@dataclass(frozen=True)
 class FitTask:
     """Measure the model and return the recipe of a baseline's name that is fitted to it."""
 
     id: int
     name: str
     seed: int
-    needs: frozenset[str] = frozenset()
-    nominal: float = 0.0
+
+    @property
+    def nominal(self) -> float:
+        """What a fit takes is known when it is done."""
+        return 0.0
 
 
-Job = Task | FitTask
+Task = SampleTask | TimingTask | FitTask
 
 
 @dataclass(frozen=True)
@@ -90,15 +109,37 @@ class Outcome:
 
 
 class Evaluator(ABC):
-    """Holds one model; pure: the rows depend on the task alone."""
+    """Holds one model; pure: but for times, what comes back depends on the task alone."""
+
+    def run(self, task: Task) -> Outcome:
+        """Do what a task asks for.
+
+        Raises:
+            Infeasible: when that cannot be done.
+        """
+        match task:
+            case SampleTask():
+                return self.evaluate(task)
+            case TimingTask():
+                return self.time(task)
+            case FitTask():
+                return self.fit(task)
 
     @abstractmethod
-    def evaluate(self, task: Task) -> Outcome:
-        """Run one task.
+    def evaluate(self, task: SampleTask) -> Outcome:
+        """Sample a plan.
 
         Raises:
             Infeasible: for non-finite samples and the like; the executor makes it an outcome.
         """
+
+    def time(self, task: TimingTask) -> Outcome:
+        """Time a plan.
+
+        Raises:
+            Infeasible: when that cannot be done; what there is to evaluate may take no time.
+        """
+        raise Infeasible("what is evaluated here cannot be timed")
 
     def fit(self, task: FitTask) -> Outcome:
         """Fit a recipe to the model.
@@ -122,7 +163,7 @@ class Executor(ABC):
         """How many tasks run at the same time."""
 
     @abstractmethod
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         """Queue a task."""
 
     @abstractmethod
@@ -150,7 +191,7 @@ class DelegatingExecutor(Executor):
     def size(self) -> int:
         return self._inner.size
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         self._inner.submit(task)
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.workers.base import Executor, Job, Outcome, Task
+from autosearch.engine.workers.base import Executor, Outcome, SampleTask, Task
 
 __all__ = ["Stopped", "collect", "run_tasks"]
 
@@ -43,7 +43,7 @@ def collect(
         return Outcome(0)
     parts = [tuple(blocks[i : i + _PART]) for i in range(0, len(blocks), _PART)]
     tasks = [
-        Task(number, plan, seed, stream, part, block_size, needs)
+        SampleTask(number, plan, seed, stream, part, block_size, needs)
         for number, part in enumerate(parts)
     ]
     outcomes = {one.id: one for one in run_tasks(executor, tasks, stopping=stopping)}
@@ -51,7 +51,7 @@ def collect(
         raise Stopped
     reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
     ordered = [outcomes[number].rows for number in range(len(parts))]
-    names = () if reasons else tasks[0].needs
+    names = () if reasons else tasks[0].returns
     return Outcome(
         id=0,
         rows={name: np.concatenate([part[name] for part in ordered]) for name in names},
@@ -64,7 +64,7 @@ def collect(
 
 def run_tasks(
     executor: Executor,
-    tasks: Iterable[Job],
+    tasks: Iterable[Task],
     *,
     ahead: int = 2,
     stopping: Callable[[], bool] = lambda: False,

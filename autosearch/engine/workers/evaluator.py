@@ -11,13 +11,14 @@ from torch import Tensor
 from autosearch._typing import Rows
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import resolve
-from autosearch.baselines.fitted.recover import recovered_plan
+from autosearch.baselines.fitted.recover import Recovered, recovered_plan
 from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.noise import Stream, draw
+from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.call_cache import CallCache, Keep, Recaller, make_call_cache
 from autosearch.diffusion.sampling.call_keys import Call, calls_of
 from autosearch.diffusion.sampling.sampler import State, last_state
-from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, SampleTask, TimingTask
 from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.spec import ModelSpec
@@ -52,12 +53,9 @@ class ModelEvaluator(Evaluator):
         self.call_cache: CallCache | None = make_call_cache(call_cache)
         self._noise: Recent[tuple[object, ...], Tensor] = Recent(_NOISE_CACHE)
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         start = time.perf_counter()
-        try:
-            plan, recovered = recovered_plan(task.plan, self.model.denoiser, self.artifact_store)
-        except UserError as error:
-            raise Infeasible(str(error)) from None
+        plan, recovered = self._recovered(task.plan)
         trained = recovered.macs / plan.full_macs if recovered else 0.0
         try:
             done = self._evaluated(replace(task, plan=plan))
@@ -72,9 +70,7 @@ class ModelEvaluator(Evaluator):
             seconds=time.perf_counter() - start,
         )
 
-    def _evaluated(self, task: Task) -> Outcome:
-        if "latency" in task.needs:
-            return self._timed(task)
+    def _evaluated(self, task: SampleTask) -> Outcome:
         calls = calls_of(task.plan, self.model.denoiser) if self.call_cache is not None else ()
         parts: list[Rows] = []
         executed = 0
@@ -87,7 +83,7 @@ class ModelEvaluator(Evaluator):
                     forward_equivalents=executed / task.plan.full_macs,
                 )
             parts.append(self._rows(task, run))
-        rows = {need: np.concatenate([part[need] for part in parts]) for need in task.needs}
+        rows = {need: np.concatenate([part[need] for part in parts]) for need in task.returns}
         return Outcome(id=task.id, rows=rows, forward_equivalents=executed / task.plan.full_macs)
 
     def fit(self, task: FitTask) -> Outcome:
@@ -111,38 +107,45 @@ class ModelEvaluator(Evaluator):
             seconds=time.perf_counter() - start,
         )
 
-    def _timed(self, task: Task) -> Outcome:
-        """Seconds of one sample, for each block; the first one is sampled once more before."""
+    def time(self, task: TimingTask) -> Outcome:
+        plan, _ = self._recovered(task.plan)
+        once = SampleTask(task.id, plan, 0, Stream.CALIBRATION, (0,), task.block_size, frozenset())
         seconds = []
-        for block in (task.blocks[0], *task.blocks):
+        for _ in range(1 + task.runs):
             begun = self._clock()
-            self._sampled(task, block)
+            self._sampled(once, 0)
             seconds.append((self._clock() - begun) / task.block_size)
-        executed = len(seconds) * task.block_size * task.plan.forward_equivalents
+        executed = len(seconds) * task.block_size * plan.forward_equivalents
         return Outcome(
             id=task.id,
             rows={"latency": np.array(seconds[1:])},
             forward_equivalents=executed,
         )
 
+    def _recovered(self, plan: Plan) -> tuple[Plan, Recovered | None]:
+        try:
+            return recovered_plan(plan, self.model.denoiser, self.artifact_store)
+        except UserError as error:
+            raise Infeasible(str(error)) from None
+
     def _clock(self) -> float:
         if self.model.denoiser.device.type == "cuda":
             torch.cuda.synchronize(self.model.denoiser.device)
         return time.perf_counter()
 
-    def _recall(self, task: Task, block: int, calls: Sequence[Call]) -> Recaller | None:
+    def _recall(self, task: SampleTask, block: int, calls: Sequence[Call]) -> Recaller | None:
         store, device = self.call_cache, self.model.denoiser.device
         if store is None:
             return None
         return Recaller(store, calls, self._batch(task, block), device=device)
 
-    def _batch(self, task: Task, block: int) -> object:
+    def _batch(self, task: SampleTask, block: int) -> object:
         """What decides the samples of a block beside the plan."""
         denoiser = self.model.denoiser
         of_model = (denoiser.weights, str(denoiser.device), str(denoiser.dtype))
         return task.seed, task.stream, block, task.block_size, of_model
 
-    def _sampled(self, task: Task, block: int, recall: Recaller | None = None) -> "_Run":
+    def _sampled(self, task: SampleTask, block: int, recall: Recaller | None = None) -> "_Run":
         denoiser = self.model.denoiser
         indices = range(block * task.block_size, (block + 1) * task.block_size)
 
@@ -164,10 +167,10 @@ class ModelEvaluator(Evaluator):
         macs -= 0 if state.saved is None else int(state.saved.sum())
         return _Run(state, condition, macs - (recall.avoided if recall else 0))
 
-    def _rows(self, task: Task, run: "_Run") -> Rows:
+    def _rows(self, task: SampleTask, run: "_Run") -> Rows:
         x, condition = run.state.x, run.condition
         rewards = self.model.rewards
-        rows = dict(self.model.rows(x, task.needs - {"final", "labels", "macs"} - rewards.keys()))
+        rows = dict(self.model.rows(x, task.needs - {"final", "labels"} - rewards.keys()))
         rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
         if "labels" in task.needs:
             rows["labels"] = condition.cpu().numpy()

@@ -9,14 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from autosearch.diffusion.threads import one_thread
-from autosearch.engine.workers.base import (
-    Evaluator,
-    EvaluatorFactory,
-    Executor,
-    FitTask,
-    Job,
-    Outcome,
-)
+from autosearch.engine.workers.base import Evaluator, EvaluatorFactory, Executor, Outcome, Task
 from autosearch.errors import Infeasible, UserError
 
 __all__ = ["InProcessExecutor", "Runner"]
@@ -52,7 +45,7 @@ class Runner:
                 ) from None
         return self._evaluator
 
-    def run(self, task: Job) -> Outcome:
+    def run(self, task: Task) -> Outcome:
         """Run a task; an infeasible one, or one that does not fit into memory, has a reason.
 
         Other exceptions of the evaluator are faults of the program and come through.
@@ -62,10 +55,7 @@ class Runner:
         start = time.perf_counter()
         try:
             with one_thread():
-                if isinstance(task, FitTask):
-                    outcome = evaluator.fit(task)
-                else:
-                    outcome = evaluator.evaluate(task)
+                outcome = evaluator.run(task)
         except Infeasible as error:
             reason = _one_line(error) or "infeasible"
             outcome = _without_rows(task, reason, error.forward_equivalents)
@@ -93,13 +83,13 @@ class InProcessExecutor(Executor):
 
     def __init__(self, factory: EvaluatorFactory) -> None:
         self._runner: Runner | None = Runner(factory, name="inprocess")
-        self._queue: deque[Job] = deque()
+        self._queue: deque[Task] = deque()
 
     @property
     def size(self) -> int:
         return 1
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         if self._runner is None:
             raise RuntimeError("the executor is closed")
         self._queue.append(task)
@@ -114,7 +104,7 @@ class InProcessExecutor(Executor):
         self._runner = None
 
 
-def _without_rows(task: Job, reason: str, executed: float | None = None) -> Outcome:
+def _without_rows(task: Task, reason: str, executed: float | None = None) -> Outcome:
     cost = task.nominal if executed is None else executed
     return Outcome(id=task.id, reason=reason, forward_equivalents=cost)
 

@@ -20,7 +20,7 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
-from autosearch.engine.workers.base import EvaluatorFactory, Executor, Job, Outcome
+from autosearch.engine.workers.base import EvaluatorFactory, Executor, Outcome, Task
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.engine.workers.ray_cluster import (
     Arrivals,
@@ -112,7 +112,7 @@ class RayExecutor(Executor):
     def size(self) -> int:
         return len(self._slots)
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         if self._closed:
             raise RuntimeError("the executor is closed")
         self._queue.append(_Queued(task=task, keys=task_keys(task)))
@@ -308,13 +308,13 @@ class _Worker:
     def prepare(self) -> None:
         self._runner.prepare()
 
-    def run(self, task: Job) -> Outcome:
+    def run(self, task: Task) -> Outcome:
         return self._runner.run(task)
 
 
 @dataclass(eq=False, kw_only=True)
 class _Queued(Waiting):
-    task: Job
+    task: Task
     failures: int = 0
     moves: int = 0
 

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 
 from autosearch._typing import Rows
 from autosearch.diffusion.artifact_store import ArtifactStore
-from autosearch.engine.workers.base import DelegatingExecutor, Executor, Job, Outcome, Task
+from autosearch.engine.workers.base import DelegatingExecutor, Executor, Outcome, SampleTask, Task
 from autosearch.text import replace_file
 
 __all__ = ["BlockStore", "StoredExecutor"]
@@ -52,7 +52,7 @@ class BlockStore:
         """Bytes that the files take, as far as this process knows."""
         return sum(self._sizes.values())
 
-    def get(self, task: Task) -> dict[str, NDArray[np.generic]] | None:
+    def get(self, task: SampleTask) -> dict[str, NDArray[np.generic]] | None:
         """The rows of a task; None when they are missing or damaged (then they are deleted)."""
         key = _key(task)
         path = self._path(key)
@@ -73,7 +73,7 @@ class BlockStore:
         self._sizes.move_to_end(path.name)
         return rows
 
-    def put(self, task: Task, rows: Rows) -> None:
+    def put(self, task: SampleTask, rows: Rows) -> None:
         """Keep the rows of a task, unless they alone exceed the bound."""
         key = _key(task)
         path = self._path(key)
@@ -125,14 +125,15 @@ class StoredExecutor(DelegatingExecutor):
         super().__init__(inner)
         self._store = store
         self._artifact_store = ArtifactStore() if artifact_store is None else artifact_store
-        self._tasks: dict[int, Job] = {}
+        self._tasks: dict[int, Task] = {}
         self._ready: list[Outcome] = []
 
-    def submit(self, task: Job) -> None:
-        rows = self._store.get(task) if _storable(task) else None
-        if rows is not None and set(rows) == task.needs:
-            self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
-            return
+    def submit(self, task: Task) -> None:
+        if _storable(task):
+            rows = self._store.get(task)
+            if rows is not None and set(rows) == task.returns:
+                self._ready.append(Outcome(id=task.id, rows=rows, worker="store"))
+                return
         self._tasks[task.id] = task
         super().submit(task)
 
@@ -150,12 +151,12 @@ class StoredExecutor(DelegatingExecutor):
         return outcomes
 
 
-def _storable(task: Job) -> TypeGuard[Task]:
-    """Whether the rows are the same whenever they are asked for; times are not."""
-    return isinstance(task, Task) and bool(task.needs) and "latency" not in task.needs
+def _storable(task: Task) -> TypeGuard[SampleTask]:
+    """Whether there are rows, the same whenever they are asked for; times are not."""
+    return isinstance(task, SampleTask) and bool(task.needs)
 
 
-def _key(task: Task) -> str:
+def _key(task: SampleTask) -> str:
     """Everything that the rows depend on, as text. A plan's identity leaves the weights out."""
     key = {
         "plan": task.plan.identity,
@@ -164,7 +165,7 @@ def _key(task: Task) -> str:
         "seed": task.seed,
         "blocks": list(task.blocks),
         "block_size": task.block_size,
-        "needs": sorted(task.needs),
+        "needs": sorted(task.returns),
     }
     return json.dumps(key, separators=(",", ":"))
 

@@ -5,12 +5,11 @@ from typing import Any
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sites.sites import Site
-from autosearch.engine.workers.base import Executor, Outcome, Task
+from autosearch.engine.workers.base import Executor, Outcome, TimingTask
 from autosearch.errors import UserError
 from autosearch.models.base import Model
 from autosearch.recipe import Recipe
@@ -35,8 +34,7 @@ def time_plan(executor: Executor, plan: Plan, *, block_size: int, runs: int = _R
 
     The executor must have nothing else to do.
     """
-    needs = frozenset({"latency"})
-    executor.submit(Task(0, plan, 0, Stream.CALIBRATION, (0,) * runs, block_size, needs))
+    executor.submit(TimingTask(0, plan, runs, block_size))
     outcomes: list[Outcome] = []
     while not outcomes:
         outcomes = list(executor.wait())

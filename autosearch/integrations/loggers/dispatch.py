@@ -1,5 +1,6 @@
 """From an experiment's ``loggers`` to loggers, and what they are told while a run goes on."""
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Watchers:
         self._tally = Tally(self._study)
         for logger, settings in self._loggers.chosen:
             progress = ProgressFile.load(self._directory, logger.name, settings)
-            header = self._study.header
+            header = self._study.header.to_record()
             watched = Watched(self._key, header["name"], self._directory, header, progress.results)
             self._threads.append(LoggerThread(logger, watched, progress))
         return self
@@ -111,7 +112,8 @@ class Watchers:
         while (candidate := candidates.get(self._next)) is not None and candidate.finished:
             numbers = self._tally.add(candidate)
             for thread in self._threads:
-                thread.result(candidate, numbers)
+                # A copy: what a logger does to it is no concern of the search.
+                thread.result(copy.deepcopy(candidate), dict(numbers))
             self._next += 1
         self._look_at_validations()
 
@@ -127,5 +129,5 @@ class Watchers:
                 if values and key not in self._validated:
                     numbers = validated_numbers(values, (seed, samples))
                     for thread in self._threads:
-                        thread.validation(key, candidate, numbers)
+                        thread.validation(key, copy.deepcopy(candidate), dict(numbers))
                 self._validated.add(key)

@@ -49,7 +49,7 @@ class Tally:
             return {}
         names = [objective.name for objective in self._objectives]
         raw = signs(self._objectives) * self._front
-        return {"hypervolume": hypervolume(self._study.scale["axes"], names, raw)}
+        return {"hypervolume": hypervolume(self._study.scale.axes, names, raw)}
 
 
 def _estimates(values: Estimates) -> dict[str, float]:

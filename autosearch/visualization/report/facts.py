@@ -37,7 +37,7 @@ class Repeat:
 
 def repeat(study: Study) -> Repeat:
     """The command: of a shipped experiment where one fits, else of the file that is given."""
-    name, overrides = str(study.header["name"]), list(study.header["overrides"])
+    name, overrides = str(study.header.name), list(study.header.overrides)
     text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
     shipped = _shipped(study, overrides)
@@ -112,10 +112,10 @@ def seed_rows(table: Mapping[str, Any], study: Study) -> Pairs:
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
     """Of the search where its journal says it, else of this report."""
-    recorded = study.header.get("environment")
+    recorded = study.header.environment
     if recorded:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]
-    rows = [("autosearch of the search", str(study.header["version"])), *environment().items()]
+    rows = [("autosearch of the search", str(study.header.version)), *environment().items()]
     return "the search's own was not recorded; this report was made on", rows
 
 

@@ -8,6 +8,7 @@ from autosearch.engine.evaluate import load_recipe
 from autosearch.engine.run import run_study
 from autosearch.experiment import experiment_from_dict
 from autosearch.models import MixtureModel
+from autosearch.study.events import Fitted
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -43,9 +44,9 @@ def run(folder: Path, **keys: Any) -> Study:
 def test_statistics_are_measured_once_and_inherited(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     study = run(folder)
-    fits = {r["name"]: r for r in read_journal(folder) if r["type"] == "fit"}
+    fits = {e.name: e for e in read_journal(folder) if isinstance(e, Fitted)}
     assert set(fits) == {*(f"unipc+v3:40:40@{n}" for n in (3, 4, 5)), *KEYS["baselines"][1:]}
-    spent = [fits[f"unipc+v3:40:40@{n}"]["budgeted"] for n in (3, 4, 5)]
+    spent = [fits[f"unipc+v3:40:40@{n}"].budgeted for n in (3, 4, 5)]
     assert sorted(spent) == [0, 0, 41 * 40 * 4]
     (kept,) = (folder / FOLDER).glob("*.safetensors")
     candidates = study.candidates.values()

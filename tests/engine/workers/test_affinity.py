@@ -3,26 +3,28 @@
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
-from autosearch.engine.workers.base import FitTask, Task
+from autosearch.engine.workers.base import FitTask, SampleTask
 from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 
 
-def task(*times: float, blocks: tuple[int, ...] = (0,), needs: str = "x", seed: int = 0) -> Task:
+def task(
+    *times: float, blocks: tuple[int, ...] = (0,), needs: str = "x", seed: int = 0
+) -> SampleTask:
     steps = tuple(
         StepPlan(time=time, log_snr=-time, next_log_snr=-after)
         for time, after in zip(times, (*times[1:], 0.0), strict=True)
     )
     plan = Plan(model=MODEL, start_scale=1.0, steps=steps, macs=3, full_macs=4, memory=0)
-    return Task(0, plan, seed, Stream.SEARCH, blocks, 5, frozenset({needs}))
+    return SampleTask(0, plan, seed, Stream.SEARCH, blocks, 5, frozenset({needs}))
 
 
 def waiting(*times: float) -> Waiting:
     return Waiting(task_keys(task(*times)))
 
 
-def seen(*tasks: Task) -> Seen:
+def seen(*tasks: SampleTask) -> Seen:
     found = Seen()
     for one in tasks:
         found.add(task_keys(one))

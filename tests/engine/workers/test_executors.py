@@ -16,7 +16,7 @@ from ray import cloudpickle
 
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.engine.workers.base import Evaluator, Executor, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Executor, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
 from autosearch.errors import Infeasible, UserError
@@ -34,7 +34,7 @@ class Fake(Evaluator):
     def __init__(self, folder: str = "") -> None:
         self.folder = Path(folder)
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         time_ = task.plan.steps[0].time
         if time_ in ACTIONS:
             ACTIONS[time_](self, task)
@@ -48,19 +48,19 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _infeasible(_: Fake, task: Task) -> None:
+def _infeasible(_: Fake, task: SampleTask) -> None:
     raise Infeasible(f"non-finite samples\n of task {task.id}")
 
 
-def _exhaust(_: Fake, __: Task) -> None:
+def _exhaust(_: Fake, __: SampleTask) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def _bug(_: Fake, __: Task) -> None:
+def _bug(_: Fake, __: SampleTask) -> None:
     raise ZeroDivisionError("a bug in the evaluator")
 
 
-def _local_error(_: Fake, __: Task) -> None:
+def _local_error(_: Fake, __: SampleTask) -> None:
     class Odd(Exception):
         def __init__(self, *, text: str) -> None:
             super().__init__(text)
@@ -68,11 +68,11 @@ def _local_error(_: Fake, __: Task) -> None:
     raise Odd(text="cannot be rebuilt")
 
 
-def _die(_: Fake, __: Task) -> None:
+def _die(_: Fake, __: SampleTask) -> None:
     os._exit(1)
 
 
-def _die_once(fake: Fake, _: Task) -> None:
+def _die_once(fake: Fake, _: SampleTask) -> None:
     try:
         (fake.folder / "died").touch(exist_ok=False)
     except FileExistsError:
@@ -80,16 +80,16 @@ def _die_once(fake: Fake, _: Task) -> None:
     os._exit(1)
 
 
-def _hang(_: Fake, __: Task) -> None:
+def _hang(_: Fake, __: SampleTask) -> None:
     time.sleep(60)
 
 
-def _devices(_: Fake, __: Task) -> None:
+def _devices(_: Fake, __: SampleTask) -> None:
     raise Infeasible(f"devices: {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")
 
 
 INFEASIBLE, FULL, BUG, ODD, DIE, DIE_ONCE, HANG, DEVICES = (float(k) for k in range(101, 109))
-ACTIONS: dict[float, Callable[[Fake, Task], None]] = {
+ACTIONS: dict[float, Callable[[Fake, SampleTask], None]] = {
     INFEASIBLE: _infeasible,
     FULL: _exhaust,
     BUG: _bug,
@@ -101,10 +101,10 @@ ACTIONS: dict[float, Callable[[Fake, Task], None]] = {
 }
 
 
-def task(k: int, time_: float = 1.0) -> Task:
+def task(k: int, time_: float = 1.0) -> SampleTask:
     step = StepPlan(time=time_, log_snr=-1.0, next_log_snr=1.0)
     plan = Plan(model=MODEL, start_scale=1.0, steps=(step,), macs=3, full_macs=4, memory=0)
-    return Task(k, plan, 7, Stream.SEARCH, (k, k + 1), 5, frozenset({"x"}))
+    return SampleTask(k, plan, 7, Stream.SEARCH, (k, k + 1), 5, frozenset({"x"}))
 
 
 def drained(executor: Executor, count: int) -> dict[int, Outcome]:
@@ -257,7 +257,7 @@ class Broken(Evaluator):
             raise MemoryError
         os._exit(1)
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         raise NotImplementedError
 
 
@@ -279,7 +279,7 @@ def test_workers_that_die_while_they_load_are_not_restarted_for_ever(ray_cluster
     with RayExecutor(functools.partial(Broken, "exit"), count=1, max_retries=0) as executor:
         executor.submit(task(0))
         with pytest.raises(UserError, match="failed 1 times in a row loading the model"):
-            executor.wait(60)
+            executor.wait()
 
 
 class Devices(Evaluator):
@@ -288,7 +288,7 @@ class Devices(Evaluator):
     def __init__(self, folder: str, together: int) -> None:
         self.folder, self.together = Path(folder), together
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         (self.folder / str(task.id)).touch()
         end = time.monotonic() + 30
         while len(list(self.folder.iterdir())) < self.together and time.monotonic() < end:

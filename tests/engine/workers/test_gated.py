@@ -10,7 +10,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
@@ -34,8 +34,8 @@ def plan(name: str, model: DigitsModel) -> Plan:
     return compile_recipe(baseline(name, model.denoiser), model.denoiser)
 
 
-def task(found: Plan) -> Task:
-    return Task(0, found, 0, Stream.SEARCH, (0, 1), 100, NEEDS)
+def task(found: Plan) -> SampleTask:
+    return SampleTask(0, found, 0, Stream.SEARCH, (0, 1), 100, NEEDS)
 
 
 def test_workers_record_what_each_sample_executed(evaluator: ModelEvaluator) -> None:
@@ -106,7 +106,7 @@ def test_a_front_marks_what_was_measured(tmp_path) -> None:
 
 
 def test_constraints_on_plans_see_the_bound() -> None:
-    problem = Problem(
+    problem = Problem.of(
         experiment_from_dict(
             {
                 "model": "digits",

@@ -11,7 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.models.spec import ModelSpec
@@ -36,8 +36,8 @@ def plan(evaluator: ModelEvaluator, *times: float, **change: Any) -> Plan:
 
 def task(
     found: Plan, blocks: Sequence[int] = (0, 1), *, needs: str = "final", seed: int = 0
-) -> Task:
-    return Task(0, found, seed, Stream.SEARCH, tuple(blocks), SIZE, frozenset({needs}))
+) -> SampleTask:
+    return SampleTask(0, found, seed, Stream.SEARCH, tuple(blocks), SIZE, frozenset({needs}))
 
 
 def test_rows_are_those_without_and_only_what_is_new_is_executed(evaluator):
@@ -67,9 +67,9 @@ def test_other_blocks_seeds_and_sizes_share_nothing(evaluator):
     assert evaluator.evaluate(task(found, (2, 3))).forward_equivalents == whole
     assert evaluator.evaluate(task(found, seed=1)).forward_equivalents == whole
     assert evaluator.evaluate(task(found, (1, 2))).forward_equivalents == 0
-    other = Task(0, found, 0, Stream.SEARCH, (0,), 2 * SIZE, frozenset({"final"}))
+    other = SampleTask(0, found, 0, Stream.SEARCH, (0,), 2 * SIZE, frozenset({"final"}))
     assert evaluator.evaluate(other).forward_equivalents == other.nominal
-    fresh = Task(0, found, 0, Stream.VALIDATION, (0, 1), SIZE, frozenset({"final"}))
+    fresh = SampleTask(0, found, 0, Stream.VALIDATION, (0, 1), SIZE, frozenset({"final"}))
     assert evaluator.evaluate(fresh).forward_equivalents == whole
 
 

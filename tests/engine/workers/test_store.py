@@ -7,17 +7,17 @@ import pytest
 
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan, StepPlan
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.store import BlockStore
 from autosearch.recipe import ModelKey
 
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise", weights="w1")
 
 
-def task(k: int = 0, **changes: object) -> Task:
+def task(k: int = 0, **changes: object) -> SampleTask:
     step = StepPlan(time=1.0 + k, log_snr=-1.0, next_log_snr=float("inf"))
     plan = Plan(model=MODEL, start_scale=1.0, steps=(step,), macs=4, full_macs=4, memory=0)
-    made = Task(k, plan, 0, Stream.SEARCH, (0, 1), 100, frozenset({"features"}))
+    made = SampleTask(k, plan, 0, Stream.SEARCH, (0, 1), 100, frozenset({"features"}))
     return dataclasses.replace(made, **changes)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from autosearch.engine.workers.base import Executor, FitTask, Job, Outcome
+from autosearch.engine.workers.base import Executor, FitTask, Outcome, Task
 from autosearch.engine.workers.collect import run_tasks
 
 
@@ -21,7 +21,7 @@ class Queue(Executor):
     def size(self) -> int:
         return 2
 
-    def submit(self, task: Job) -> None:
+    def submit(self, task: Task) -> None:
         self.begun.append(task.id)
         self._pending.append(task.id)
         self.most = max(self.most, len(self._pending))

@@ -10,10 +10,11 @@ import pytest
 
 from autosearch.engine import session as session_module
 from autosearch.engine.run import run_study
-from autosearch.engine.workers.base import Evaluator, Outcome, Task
+from autosearch.engine.workers.base import Evaluator, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.loggers.dispatch import make_loggers
+from autosearch.study.events import Evaluated
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -24,7 +25,7 @@ Run = Callable[..., Study]
 class Fake(Evaluator):
     """Rows that depend on the plan and the noise alone, without any sampling."""
 
-    def evaluate(self, task: Task) -> Outcome:
+    def evaluate(self, task: SampleTask) -> Outcome:
         key = [zlib.crc32(task.plan.identity.encode()), task.seed, int(task.stream)]
         rng = np.random.default_rng(key)
         count = len(task.blocks) * task.block_size
@@ -72,8 +73,8 @@ def cut(tmp_path: Path) -> Callable[[int], None]:
 
     def cut_after(results: int, name: str = "study") -> None:
         path = tmp_path / name / "journal.jsonl"
-        kinds = [record["type"] for record in read_journal(tmp_path / name)]
-        ends = [i for i, kind in enumerate(kinds) if kind == "result"]
+        events = read_journal(tmp_path / name)
+        ends = [i for i, event in enumerate(events) if isinstance(event, Evaluated)]
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join(lines[: ends[results - 1] + 1]))
 

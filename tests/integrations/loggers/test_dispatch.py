@@ -164,7 +164,7 @@ def test_one_that_hangs_is_left_behind(run, heard, caplog, monkeypatch) -> None:
 def test_an_error_of_the_run_closes_loggers_at_once(run, heard, monkeypatch) -> None:
     from autosearch.engine import run as run_module
 
-    def stop(session):
+    def stop(prepared, session):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "_search", stop)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from autosearch.diffusion.noise import Stream
+from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.workers.base import Task
+from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
@@ -66,24 +67,24 @@ def test_everything_that_a_search_needs_is_known_without_weights(family, configs
 def test_what_a_model_cannot_do_is_refused_before_its_weights_are_read(tiny, configs_only):
     flux, ddpm = configs_only("flux"), configs_only("ddpm")
     with pytest.raises(UserError, match="needs a model that also runs without its condition"):
-        Problem(experiment(tiny("flux"), flux, timesteps={}, guidance={}))
+        Problem.of(experiment(tiny("flux"), flux, timesteps={}, guidance={}))
     with pytest.raises(UserError, match="height"):
         PipelineModel.load(path=str(ddpm), height=32)
     plain = {"down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2}
     without = configs_only("ddpm", unet={**plain, "add_attention": False})
     with pytest.raises(UserError, match="attention heads"):
-        Problem(experiment(tiny("ddpm"), without, timesteps={}, heads={}))
+        Problem.of(experiment(tiny("ddpm"), without, timesteps={}, heads={}))
     with pytest.raises(UserError, match=r"unknown site 'block\.3'"):
-        Problem(experiment(tiny("ddpm"), without, timesteps={}, cache={"sites": ["block.3"]}))
+        Problem.of(experiment(tiny("ddpm"), without, timesteps={}, cache={"sites": ["block.3"]}))
     distilled = configs_only("sd15", scheduler={"_class_name": "LCMScheduler"})
     with pytest.raises(UserError, match="distilled for fixed times"):
-        Problem(experiment(tiny("sd15"), distilled))
+        Problem.of(experiment(tiny("sd15"), distilled))
     inpainting = configs_only("sdxl", unet={"in_channels": 9})
     with pytest.raises(UserError, match="inpainting and editing"):
-        Problem(experiment(tiny("sdxl"), inpainting))
+        Problem.of(experiment(tiny("sdxl"), inpainting))
     unknown = configs_only("pixart", transformer={"_class_name": "OtherModel"})
     with pytest.raises(UserError, match="class OtherModel are not supported"):
-        Problem(experiment(tiny("pixart"), unknown))
+        Problem.of(experiment(tiny("pixart"), unknown))
 
 
 @pytest.mark.parametrize(
@@ -167,10 +168,10 @@ def test_images_are_those_of_the_pipeline(family):
 def test_a_worker_reads_the_weights_once_and_scores_the_same_again(tiny):
     dit = tiny("dit")
     spec = ModelSpec("diffusers", dit.options)
-    problem = Problem(experiment(dit, dit.folder))
-    plan = problem.baselines[0].plan
+    problem = Problem.of(experiment(dit, dit.folder))
+    plan = make_baselines(problem, {})[0].plan
     assert not problem.denoiser.loaded
-    task = Task(0, plan, 0, Stream.SEARCH, (0, 1), 2, frozenset({"final"}))
+    task = SampleTask(0, plan, 0, Stream.SEARCH, (0, 1), 2, frozenset({"final"}))
     first = ModelEvaluator(spec).evaluate(task).rows["final"]
     second = ModelEvaluator(spec).evaluate(task).rows["final"]
     assert np.array_equal(first, second)
@@ -270,8 +271,9 @@ def test_rewards_are_told_the_prompts_of_their_stream(tiny, monkeypatch):
     evaluator = ModelEvaluator(
         ModelSpec("diffusers", {**sd15.options, "rewards": {"fake": "nowhere"}})
     )
-    plan = Problem(experiment(sd15, sd15.folder)).baselines[0].plan
+    problem = Problem.of(experiment(sd15, sd15.folder))
+    plan = make_baselines(problem, {})[0].plan
     for stream in (Stream.SEARCH, Stream.VALIDATION):
-        task = Task(0, plan, 0, stream, (0,), 2, frozenset({"fake"}))
+        task = SampleTask(0, plan, 0, stream, (0,), 2, frozenset({"fake"}))
         assert evaluator.evaluate(task).rows["fake"].shape == (2,)
     assert asked == [["a cat", "a boat"], ["two dogs", "red shoes"]]

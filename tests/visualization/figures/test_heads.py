@@ -9,6 +9,7 @@ import pytest
 
 from autosearch.errors import UserError
 from autosearch.objectives import Estimate
+from autosearch.study.events import Header
 from autosearch.study.study import Candidate, Study
 from autosearch.visualization.figures import head_gains, heads_figure, plot_heads
 
@@ -44,7 +45,11 @@ def study(*candidates: Candidate, objective: str = "fid", family: str = "heads")
         "space": {"named": {"recipes": ["ddim@5"]}, family: {}},
         "objectives": [objective, "forwards"],
     }
-    return Study({"experiment": experiment}, {c.id: c for c in candidates})
+    made = Study(
+        Header(name="s", model_name="digits", model={}, experiment=experiment, overrides=[])
+    )
+    made.candidates.update({c.id: c for c in candidates})
+    return made
 
 
 SETS = [(), (A,), (B,), (C,), (B, A), (B, C)]

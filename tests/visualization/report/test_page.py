@@ -197,7 +197,7 @@ def test_every_point_says_its_values_in_every_panel(
 
 def test_names_of_users_are_escaped(two: Path, tmp_path: Path) -> None:
     evil = '<img src=x onerror="a()"> & "co" $\\a$'
-    header = {**Study.read(two).header, "name": evil, "model_name": evil}
+    header = Study.read(two).header.model_copy(update={"name": evil, "model_name": evil})
     with Journal.create(tmp_path / "evil", header) as journal:
         for record in read_journal(two)[1:]:
             journal.append(record)
@@ -236,7 +236,7 @@ def test_a_model_that_is_gone_is_said_and_the_rest_stands(
 
 
 def test_a_study_that_has_only_begun(two: Path, tmp_path: Path) -> None:
-    for count in (1, 6):
+    for count in (1, 9):
         directory = tmp_path / str(count)
         with Journal.create(directory, Study.read(two).header) as journal:
             for record in read_journal(two)[1:count]:

@@ -14,6 +14,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sites.sites import parts
 from autosearch.experiment import load_experiment
 from autosearch.models.bundled import DigitsModel
+from autosearch.study.events import Resumed
 from autosearch.study.study import Study
 from autosearch.visualization.figures.markers import FRONT
 from autosearch.visualization.figures.recipe import WORDS, cells, recipe_figure
@@ -129,12 +130,8 @@ def test_the_command_is_the_shipped_experiment_s_where_one_fits(two: Path) -> No
     assert repeat(study).command == "autosearch run two.yaml --out runs/two-again"
     assert repeat(study).file == "two.yaml"
     overrides = ["budget={candidates: 40}", "samples=400"]
-    study.header = {
-        **study.header,
-        "experiment": load_experiment("mixture", overrides).to_dict(),
-        "overrides": overrides,
-    }
-    del study.experiment
+    shipped = load_experiment("mixture", overrides).to_dict()
+    study.apply(Resumed(experiment=shipped, overrides=overrides))
     found = repeat(study)
     assert found.file is None
     assert found.command == (
@@ -160,5 +157,5 @@ def test_costs_and_environment_are_the_study_s(two: Path) -> None:
     title, environment = environment_rows(study)
     assert "not recorded" in title or "ran on" in title
     assert {"Python", "torch"} <= {name for name, _ in environment}
-    study.header = {**study.header, "environment": {"torch": "9.9"}}
+    study = Study(study.header.model_copy(update={"environment": {"torch": "9.9"}}))
     assert environment_rows(study) == ("the search ran on", [("torch", "9.9")])

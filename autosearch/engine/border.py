@@ -1,0 +1,99 @@
+"""What crosses the border to code of others: copies go out, and what comes back is checked."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from autosearch._typing import Rows
+from autosearch.algorithms.base import Proposal
+from autosearch.errors import Infeasible, UserError
+from autosearch.objectives import Estimate, Objective
+
+__all__ = ["check_rows", "checked_estimate", "plain_copy", "third_party"]
+
+_SIMPLE = {int, str, bool, type(None)}
+
+
+@contextmanager
+def third_party(kind: str, part: object) -> Iterator[None]:
+    """Turn an exception of somebody else's part into one line with its name.
+
+    Errors of this project's own parts come through: they are faults of the program.
+
+    Args:
+        kind: what the part is to the search, such as ``algorithm``.
+        part: the object whose code runs in the body.
+    """
+    try:
+        yield
+    except (UserError, Infeasible):
+        raise
+    except Exception as error:
+        module = type(part).__module__
+        if module.partition(".")[0] == "autosearch":
+            raise
+        name = getattr(part, "name", type(part).__name__)
+        raise UserError(
+            f"{kind} {name!r} ({module}): {type(error).__name__}: {error}; tell its author"
+        ) from error
+
+
+def checked_estimate(objective: Objective, estimate: object) -> Estimate:
+    """What an objective returned, in Python's own numbers.
+
+    Raises:
+        UserError: for anything but an estimate.
+        Infeasible: for an estimate that is not finite.
+    """
+    if not isinstance(estimate, Estimate):
+        raise UserError(
+            f"objective {objective.name!r} returned {type(estimate).__name__} where an Estimate is "
+            "due; tell its author"
+        )
+    numbers = (float(estimate.value), *map(float, estimate.pseudo))
+    if not all(map(math.isfinite, numbers)):
+        raise Infeasible(f"{objective.name} is not finite")
+    return Estimate(numbers[0], numbers[1:])
+
+
+def check_rows(rows: Rows, samples: int) -> None:
+    """Refuse rows that are not one for each sample, such as a model of one's own may return.
+
+    Raises:
+        UserError: naming them.
+    """
+    for name, array in rows.items():
+        shape = np.shape(array)
+        if name != "latency" and (not shape or shape[0] != samples):
+            raise UserError(f"model: its {name!r} are of shape {list(shape)} for {samples} samples")
+
+
+def plain_copy(proposal: Proposal) -> Proposal:
+    """A proposal of its own, in plain data, whatever becomes of the one given.
+
+    Raises:
+        UserError: for what a journal cannot hold, with its place.
+    """
+    point = None if proposal.point is None else _plain(proposal.point, ("point",))
+    return Proposal(_plain(proposal.genome, ("genome",)), point)
+
+
+def _plain(value: Any, place: tuple[object, ...]) -> Any:
+    kind = type(value)
+    if (kind is float and math.isfinite(value)) or kind in _SIMPLE:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): _plain(inner, (place, key)) for key, inner in value.items()}
+    if kind is list or isinstance(value, (tuple, np.ndarray)):
+        return [_plain(inner, (place, i)) for i, inner in enumerate(value)]
+    if isinstance(value, np.generic):
+        return _plain(value.item(), place)
+    what = f"{value}; numbers have to be finite" if kind is float else f"of type {kind.__name__}"
+    raise UserError(f"a proposal's {_dotted(place)} is {what}")
+
+
+def _dotted(place: object) -> str:
+    return ".".join(map(_dotted, place)) if isinstance(place, tuple) else str(place)

@@ -1,0 +1,454 @@
+"""The search itself: asked what to evaluate, told what came of it. No I/O, no clock of its own.
+
+Fixed order: candidate k is proposed after exactly the results 0..k-lag, told in id order, so a
+search is a function of its settings for any number of workers. Arrival order: results are told as
+they come; the order of events lets that be replayed.
+"""
+
+import marshal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from autosearch.algorithms.base import Algorithm, Proposal, Result
+from autosearch.diffusion.noise import Stream
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.border import plain_copy, third_party
+from autosearch.engine.prepared import Prepared
+from autosearch.engine.successive_halving import SuccessiveHalving
+from autosearch.engine.workers.base import Outcome, SampleTask
+from autosearch.errors import UserError
+from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed
+from autosearch.study.front import make_scale
+from autosearch.study.study import Candidate, Study
+
+__all__ = ["Assignment", "Engine"]
+
+_ASK = int.from_bytes(b"ask", "big")
+# How often one ask may meet known or forbidden plans before the space counts as exhausted.
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A candidate, and what of it is to be evaluated now.
+
+    Attributes:
+        id: the candidate's number, by which its result is told.
+        candidate: its genome and what else was written when it was proposed.
+        plan: what a sampler executes.
+        task: what an executor does: sample the plan on seed blocks.
+    """
+
+    id: int
+    candidate: Candidate
+    plan: Plan
+    task: SampleTask
+
+
+def _ignore(event: Event) -> None:
+    """The default for whoever keeps no journal."""
+
+
+def _copied(candidate: Candidate) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A candidate's genome and point for others to keep; plain data, copied in microseconds."""
+    copy: tuple[dict[str, Any], dict[str, Any] | None] = marshal.loads(
+        marshal.dumps((candidate.genome, candidate.point))
+    )
+    return copy
+
+
+class Engine:
+    """A search that somebody drives: a run, Ray Tune, or a loop of one's own.
+
+        call               what follows
+        ask()              the next thing to evaluate; None while results must come first, and at
+                           the end
+        tell(id, result)   an executor's outcome, a result that was judged elsewhere, or values by
+                           objective; one for something that is not waited for is left aside
+        claim(id)          ask does not give it again: somebody evaluates it already
+        stop(reason)       nothing more is proposed; what is out may still be told
+        ended              why there is no more to ask and to tell; None before
+
+    Several may be out at a time. Order, duplicates, constraints, baselines and budget are the same
+    whoever drives, so in fixed order the candidates are, too.
+
+    Args:
+        prepared: what is searched, and from where.
+        algorithm: who proposes, knowing nothing yet; the experiment's by default.
+        history: events of the study so far, header first, or the study that they amount to (it is
+            then kept up with the search); by default what preparing found. Its results are told
+            again, and what had none is given out again.
+        record: called with each new event before it counts, such as a journal's ``append``.
+        clock: seconds that a budget in hours counts, and a proposal's.
+
+    Attributes:
+        study: what was asked and measured so far.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        algorithm: Algorithm | None = None,
+        history: Iterable[Event] | Study | None = None,
+        record: Callable[[Event], None] = _ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        events = prepared.events if history is None else history
+        self.study = events if isinstance(events, Study) else Study.of(events)
+        self._problem = prepared.problem
+        self._given = prepared.given
+        self._baselines = len(prepared.baselines)
+        self._experiment = prepared.problem.experiment
+        self._fixed = self._experiment.order == "fixed"
+        self._record = record
+        self._clock = clock
+        self._halving = SuccessiveHalving(self._problem, teacher=prepared.teacher)
+        self._algorithm = self._problem.make_algorithm() if algorithm is None else algorithm
+        self._algorithm.permits = self._problem.permits
+        # Of the budget set aside for what was told, what races have saved.
+        self._unspent = 0.0
+        self._plans: dict[int, Plan] = {}
+        self._known = {c.identity: c.id for c in self.study.candidates.values()}
+        self._untold: dict[int, Proposal] = {}
+        # Seconds that the algorithm took for what has no result yet.
+        self._proposing: dict[int, float] = {}
+        self._next_untold = 0
+        # What has no result yet, and what of it nobody evaluates.
+        self._unfinished: set[int] = set()
+        self._waiting: deque[int] = deque()
+        # Whether the last ask had nothing new to propose: asked again when more is told.
+        self._barren = False
+        self._reason: str | None = None
+        self._ended = False
+        self._started = clock()
+        self._replay()
+        self._fix_scale()
+
+    @property
+    def ended(self) -> str | None:
+        """Why the search is over: nothing is to be asked or told any more."""
+        return self._reason if self._ended else None
+
+    @property
+    def lag(self) -> int | None:
+        """How many candidates may be out at a time; None where any number may."""
+        return self._experiment.lag if self._fixed else None
+
+    @property
+    def done_asking(self) -> bool:
+        """Whether ask will give no more; results may still be told."""
+        return self._reason is not None and not self._waiting
+
+    @property
+    def out(self) -> int:
+        """How many candidates were given out and have no result yet."""
+        return len(self._unfinished) - len(self._waiting)
+
+    def ask(self) -> Assignment | None:
+        """What to evaluate next; None while results must come first, and at the end."""
+        if not self._waiting:
+            self._propose()
+            self._note_end()
+        return self._assign(self._waiting.popleft()) if self._waiting else None
+
+    def claim(self, number: int) -> None:
+        """Leave a candidate to whoever evaluates it already."""
+        if number in self._waiting:
+            self._waiting.remove(number)
+
+    def stop(self, reason: str) -> None:
+        """Propose nothing more."""
+        self._reason = self._reason or reason
+        self._note_end()
+
+    def tell(self, number: int, result: "Outcome | Evaluated | Mapping[str, float]") -> None:
+        """Take in what came of a candidate.
+
+        Args:
+            number: of the candidate.
+            result: rows as an executor returns them; or a result that was judged elsewhere; or
+                values of measured objectives by name, where they come from somebody else's code.
+
+        Raises:
+            UserError: for values that are not those of the measured objectives, or not finite; for
+                anything but rows in a race.
+        """
+        if number not in self._unfinished:
+            return
+        candidate = self.study.candidates[number]
+        event = self._evaluated(candidate, result)
+        self.claim(number)
+        if event is None:  # there is more of it to evaluate
+            self._waiting.append(number)
+            return
+        self._unfinished.discard(number)
+        self._plans.pop(number, None)
+        # Here and not in the ask, which is a function of settings and seed alone.
+        proposing = round(self._proposing.pop(number, 0.0), 6)
+        self._emit(event.model_copy(update={"proposing": proposing}))
+        if not self._fixed:
+            self._tell(self.study.candidates[number])
+        self._fix_scale()
+        self._note_end()
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def _propose(self) -> None:
+        """Ask the algorithm for one more, which then waits for an evaluation."""
+        while self._reason is None:
+            number = len(self.study.candidates)
+            if not self._barren:
+                if not self._may_ask(number):
+                    return
+                if self._ask(number):
+                    self._unfinished.add(number)
+                    self._waiting.append(number)
+                    return
+                self._barren = self._reason is None
+            elif self._unfinished:
+                return
+            elif not self._tell_rest():
+                self._reason = "space exhausted"
+
+    def _may_ask(self, number: int) -> bool:
+        if number < len(self._given) or not self._fixed:
+            return True
+        end = number - self._experiment.lag + 1
+        candidates = self.study.candidates
+        # All of them or none: what has arrived in between must not show.
+        if not all(candidates[i].finished for i in range(self._next_untold, end)):
+            return False
+        self._tell_until(end)
+        return True
+
+    def _tell_until(self, end: int) -> None:
+        """Tell finished results up to id ``end``, which is left out, in id order."""
+        while self._next_untold < end:
+            self._next_untold += 1
+            self._tell(self.study.candidates[self._next_untold - 1])
+
+    def _tell_rest(self) -> bool:
+        """Tell all that is left in id order; whether there was anything."""
+        before = self._next_untold
+        if self._fixed:
+            self._tell_until(len(self.study.candidates))
+        return self._next_untold > before
+
+    def _ask(self, number: int) -> bool:
+        """Whether there is a candidate of this number now."""
+        if number < len(self._given):
+            return self._ask_given(number)
+        rng = np.random.default_rng([self._experiment.seed, _ASK, number])
+        duplicates = 0
+        started = self._clock()
+        for _ in range(_TRIES):
+            with third_party("algorithm", self._algorithm):
+                asked = self._algorithm.ask(rng, list(self._untold.values()))
+                if asked is None:
+                    return False
+                proposal = plain_copy(asked if isinstance(asked, Proposal) else Proposal(asked))
+                plan = self._problem.space.plan(proposal.genome)
+            if plan.identity in self._known:
+                duplicates += 1
+            elif self._problem.violation(plan) is None:
+                self._proposing[number] = self._clock() - started
+                return self._accept(number, plan, proposal, duplicates=duplicates)
+        return False
+
+    def _ask_given(self, number: int) -> bool:
+        """The next baseline, or the next of what the search starts from besides."""
+        given = self._given[number]
+        return self._accept(
+            number,
+            given.plan,
+            Proposal(given.genome),
+            kind="baseline" if number < self._baselines else "init",
+            name=given.name,
+            foreign=given.foreign,
+        )
+
+    def _accept(
+        self,
+        number: int,
+        plan: Plan,
+        proposal: Proposal,
+        *,
+        kind: Literal["baseline", "init", "search"] = "search",
+        name: str | None = None,
+        foreign: bool = False,
+        duplicates: int = 0,
+    ) -> bool:
+        """Take a candidate in, unless the budget is used up."""
+        nominal = plan.cost(self._halving.top)
+        self._reason = self._used_up(nominal)
+        if self._reason is not None:
+            return False
+        self._emit(
+            Asked(
+                id=number,
+                kind=kind,
+                name=name,
+                genome=proposal.genome,
+                identity=plan.identity,
+                nominal=nominal,
+                duplicates=duplicates,
+                told=self._next_untold,
+                point=None if proposal.point is None else dict(proposal.point),
+                once=plan.cost(0),
+                foreign=foreign,
+            )
+        )
+        self._note_untold(self.study.candidates[number])
+        self._known[plan.identity] = number
+        self._plans[number] = plan
+        return True
+
+    def _used_up(self, nominal: float) -> str | None:
+        """Why nothing more can be asked for, if so."""
+        if self._over_budget(nominal):
+            return "budget"
+        most = self._algorithm.most_candidates
+        if most is not None and len(self.study.candidates) >= most:
+            return f"{self._algorithm.name} takes at most {most} candidates"
+        return None
+
+    def _over_budget(self, nominal: float) -> bool:
+        """All but ``hours`` depend on what was asked alone, never on timing."""
+        budget, study = self._experiment.budget, self.study
+        if budget.candidates is not None and len(study.candidates) >= budget.candidates:
+            return True
+        limit = budget.forward_equivalents
+        if limit is not None and study.planned - self._unspent + nominal > limit:
+            return True
+        elapsed = self._clock() - self._started + study.phases.get("search", 0.0)
+        return budget.hours is not None and elapsed > 3600 * budget.hours
+
+    def _assign(self, number: int) -> Assignment:
+        candidate = self.study.candidates[number]
+        plan = self._plan(candidate)
+        start, end = self._halving.samples(candidate)
+        task = SampleTask(
+            id=number,
+            plan=plan,
+            seed=self._experiment.seed,
+            stream=Stream.SEARCH,
+            blocks=self._blocks(number, start, end),
+            block_size=self._problem.seed_block,
+            needs=self._problem.measure.needs,
+        )
+        # Who evaluates it may do with it what they like.
+        own = replace(candidate, genome=_copied(candidate)[0])
+        return Assignment(number, own, plan, task)
+
+    def _blocks(self, number: int, start: int, end: int) -> tuple[int, ...]:
+        """The seed blocks of some of a candidate's samples: those of all, or its own."""
+        blocks = self._problem.blocks(end)[len(self._problem.blocks(start)) :]
+        if self._experiment.noise == "common":
+            return blocks
+        return tuple(number * len(blocks) + block for block in blocks)
+
+    def _plan(self, candidate: Candidate) -> Plan:
+        if candidate.id not in self._plans:
+            self._plans[candidate.id] = self._problem.compile(self.study.recipe(candidate))
+        return self._plans[candidate.id]
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def _evaluated(
+        self, candidate: Candidate, result: "Outcome | Evaluated | Mapping[str, float]"
+    ) -> Evaluated | None:
+        """A candidate's result; None where there is more of it to evaluate."""
+        if isinstance(result, Outcome):
+            return self._halving.take(candidate, self._plan(candidate), result)
+        if len(self._halving.rungs) > 1:
+            raise UserError("rungs: a race compares rows; tell outcomes, or give samples")
+        if isinstance(result, Evaluated):
+            return result.model_copy(update={"id": candidate.id})
+        values = self._problem.measure.given(self._plan(candidate), result)
+        reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
+        return Evaluated(
+            id=candidate.id,
+            status="infeasible" if reason else "ok",
+            reason=reason,
+            values=values,
+            samples=self._halving.top,
+            forward_equivalents=candidate.nominal,
+            seconds=0.0,
+        )
+
+    def _tell(self, candidate: Candidate) -> None:
+        """Tell the algorithm a result, alone, so that it cannot see which ones came together."""
+        self._barren = False
+        self._untold.pop(candidate.id, None)
+        self._unspent += (candidate.nominal - candidate.once) * candidate.saved
+        self._halving.tell(candidate)
+        with third_party("algorithm", self._algorithm):
+            self._algorithm.tell([self._result(candidate)], list(self._untold.values()))
+
+    def _result(self, candidate: Candidate) -> Result:
+        values = {name: estimate.value for name, estimate in candidate.values.items()}
+        measured = self._problem.signed(values) if values else None
+        genome, point = _copied(candidate)
+        return Result(
+            candidate.id,
+            None if candidate.foreign else genome,
+            measured if candidate.status == "ok" else None,
+            cost=self._cost(candidate),
+            baseline=candidate.kind != "search",
+            point=point,
+            measured=measured,
+            violations=self._problem.violations(values) if values else (),
+        )
+
+    def _cost(self, candidate: Candidate) -> float:
+        """What the candidate took of the budget: forwards, unless only candidates are counted."""
+        budget = self._experiment.budget
+        counted = budget.candidates is not None
+        if counted and budget.forward_equivalents is None and budget.hours is None:
+            return 1.0
+        return max(candidate.nominal, 1.0)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Bring the algorithm to where the study ends; what had no result waits again."""
+        candidates = self.study.candidates
+        for number in self.study.order:
+            if number >= 0:
+                self._tell_until(candidates[number].told)
+                self._note_untold(candidates[number])
+            elif not self._fixed:
+                self._tell(candidates[~number])
+        unfinished = [c.id for c in candidates.values() if not c.finished]
+        self._unfinished.update(unfinished)
+        self._waiting.extend(unfinished)
+
+    def _note_untold(self, candidate: Candidate) -> None:
+        """Keep what an algorithm may look at while a candidate has no result."""
+        if not candidate.foreign:
+            genome, point = _copied(candidate)
+            self._untold[candidate.id] = Proposal(genome, point)
+
+    def _fix_scale(self) -> None:
+        """Settle the hypervolume's axes once the last baseline has a result, if there is one."""
+        study = self.study
+        if study.scale is not None or len(study.candidates) < self._baselines:
+            return
+        first = [study.candidates[i] for i in range(self._baselines)]
+        if all(c.finished for c in first) and any(c.status == "ok" for c in first):
+            self._emit(ScaleFixed(axes=make_scale(study, self._problem.objectives)))
+
+    def _note_end(self) -> None:
+        if self._reason is not None and not self._unfinished and not self._ended:
+            self._ended = True
+            self._emit(Ended(reason=self._reason))
+
+    def _emit(self, event: Event) -> None:
+        self._record(event)
+        self.study.apply(event)

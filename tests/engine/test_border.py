@@ -1,0 +1,103 @@
+"""Code of others: what it gets is its own, what it returns is checked, what it raises is named."""
+
+import numpy as np
+import pytest
+
+from autosearch.algorithms import Algorithm
+from autosearch.algorithms.base import Proposal
+from autosearch.engine.border import check_rows, checked_estimate, plain_copy, third_party
+from autosearch.errors import Infeasible, UserError
+from autosearch.objectives import Estimate, Objective
+
+
+class OneDict(Algorithm):
+    """Gives the same dictionary again and again, and changes it in between."""
+
+    name, summary = "one-dict", ""
+
+    def __init__(self, space):
+        super().__init__(space, objectives=2)
+        self.genome = {}
+
+    def ask(self, rng, pending):
+        self.genome.clear()
+        self.genome.update(self.space.sample(rng))
+        return self.genome
+
+    def tell(self, results, pending):
+        for genome in [*(r.genome for r in results), *(p.genome for p in pending)]:
+            genome.clear()
+
+
+def test_a_genome_that_is_changed_later_stays_what_was_measured(runner):
+    run = runner.search(algorithm_of=lambda problem: OneDict(problem.space))
+    for candidate in run.study.candidates.values():
+        plan = run.problem.compile(run.study.recipe(candidate))
+        assert plan.identity == candidate.identity
+    assert len({candidate.identity for candidate in run.study.candidates.values()}) == 40
+
+
+class Numpy(Algorithm):
+    """Proposes numpy's numbers, arrays and tuples."""
+
+    name, summary = "numpy", ""
+
+    def ask(self, rng, pending):
+        genome = self.space.sample(rng)
+        steps = [{**s, "time": np.float64(s["time"])} for s in genome["steps"]]
+        return {**genome, "steps": np.array(steps, dtype=object)}
+
+
+def test_numbers_of_numpy_are_taken(runner):
+    run = runner.search(algorithm_of=lambda problem: Numpy(problem.space, objectives=2))
+    assert len(run.asks) == 40
+    for candidate in run.study.candidates.values():
+        assert isinstance(candidate.genome["steps"], list)
+        assert {type(step["time"]) for step in candidate.genome["steps"]} <= {float, int}
+
+
+class Raising(Algorithm):
+    name, summary = "raising", ""
+
+    def ask(self, rng, pending):
+        raise KeyError("oh")
+
+
+def test_an_exception_of_an_algorithm_is_one_line_with_its_name(runner):
+    with pytest.raises(UserError, match=r"algorithm 'raising' \(.*\): KeyError: 'oh'"):
+        runner.search(algorithm_of=lambda problem: Raising(problem.space, objectives=2))
+
+
+def test_our_own_faults_come_through():
+    objective = Objective()
+    with pytest.raises(KeyError), third_party("objective", objective):
+        raise KeyError("ours")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(float("nan"), "genome.a.0 is nan"), (np.inf, "is inf"), (object(), "of type object")],
+)
+def test_what_a_journal_cannot_hold_is_refused_with_its_place(value, message):
+    with pytest.raises(UserError, match=message):
+        plain_copy(Proposal({"a": [value]}))
+
+
+def test_estimates_are_checked_and_converted():
+    objective = Objective()
+    objective.name = "mine"
+    found = checked_estimate(objective, Estimate(np.float32(0.5), (np.float64(1.0), 2)))
+    assert found == Estimate(0.5, (1.0, 2.0))
+    assert {type(number) for number in (found.value, *found.pseudo)} == {float}
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(Infeasible, match="mine is not finite"):
+            checked_estimate(objective, Estimate(value))
+    with pytest.raises(UserError, match="'mine' returned float where an Estimate is due"):
+        checked_estimate(objective, 0.5)
+
+
+def test_rows_are_one_for_each_sample():
+    check_rows({"features": np.zeros((4, 2)), "latency": np.zeros(5)}, 4)
+    for wrong in (np.zeros((3, 2)), np.float64(1.0)):
+        with pytest.raises(UserError, match="'features' are of shape"):
+            check_rows({"features": wrong}, 4)
