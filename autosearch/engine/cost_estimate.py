@@ -10,12 +10,18 @@ import numpy as np
 
 from autosearch.algorithms.base import Proposal, Result
 from autosearch.baselines import baseline
-from autosearch.baselines.fine import REFERENCES, TEACHER
+from autosearch.baselines.fine import TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import SETUP_SHARE, reference_samples
+from autosearch.engine.reference import (
+    SETUP_SHARE,
+    reference_cost,
+    reference_samples,
+    shipped_reference,
+    teacher_cost,
+)
 from autosearch.errors import UserError
 from autosearch.experiment import Budget
 
@@ -120,12 +126,9 @@ def _setup(problem: Problem, fits: float) -> float:
 
     All of it counts against the budget.
     """
-    cost = fits
-    if problem.measure.needs_teacher:
-        cost += problem.experiment.samples * _cost_of(problem, TEACHER)
-    if "reference" not in problem.model.figures and problem.report_measure.needs:
-        samples = reference_samples(problem, others=cost)
-        cost += samples * sum(_cost_of(problem, name) for name in REFERENCES)
+    cost = fits + teacher_cost(problem)
+    if shipped_reference(problem) is None and problem.report_measure.needs:
+        cost += reference_samples(problem, others=fits) * reference_cost(problem)
     return cost
 
 

@@ -21,10 +21,12 @@ __all__ = [
     "SETUP_SHARE",
     "check_references",
     "measure_reference",
+    "reference_cost",
     "reference_samples",
     "sample_reference",
     "sample_teacher",
     "shipped_reference",
+    "teacher_cost",
 ]
 
 # The share of a budget that setting up takes at most, where that leaves enough samples.
@@ -115,22 +117,34 @@ def shipped_reference(problem: Problem) -> ReferenceMeasured | None:
     return ReferenceMeasured.model_validate_json(json.dumps(record))
 
 
+def reference_cost(problem: Problem) -> float:
+    """Forward equivalents of one sample of each reference recipe."""
+    recipes = [baseline(name, problem.denoiser) for name in REFERENCES]
+    return sum(problem.compile(recipe).forward_equivalents for recipe in recipes)
+
+
+def teacher_cost(problem: Problem) -> float:
+    """Forward equivalents of the teacher on the search's noise; 0 where no objective asks."""
+    if not problem.measure.needs_teacher:
+        return 0.0
+    plan = problem.compile(baseline(TEACHER, problem.denoiser))
+    return plan.cost(problem.experiment.samples)
+
+
 def reference_samples(problem: Problem, *, others: float) -> int:
     """Samples of the reference: validation's, or fewer, so that setting up leaves the search most.
 
     Args:
         problem: whose reference.
-        others: forward equivalents that setting up takes besides.
+        others: forward equivalents that setting up takes besides, the teacher's apart.
     """
     wanted = problem.experiment.validation.samples
     budget = problem.experiment.budget.forward_equivalents
     if budget is None or not problem.report_measure.needs:
         return wanted
-    each = sum(
-        problem.compile(baseline(name, problem.denoiser)).forward_equivalents for name in REFERENCES
-    )
+    left = SETUP_SHARE * budget - others - teacher_cost(problem)
     size = problem.seed_block
-    room = int((SETUP_SHARE * budget - others) / each) // size * size
+    room = int(left / reference_cost(problem)) // size * size
     if room >= wanted:
         return wanted
     for samples in range(max(room, size), wanted, size):

@@ -20,7 +20,7 @@ EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fi
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Registers the loggers ``notes``, ``broken`` and ``slow``; what ``notes`` was told."""
+    """Registers the loggers ``notes``, ``thief`` and ``slow``; what ``notes`` was told."""
     told: list[tuple] = []
 
     class Notes(Logger):
@@ -46,13 +46,23 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         def close(self, *, finished):
             told.append(("close", finished))
 
+    class Thief(Logger):
+        name, summary = "thief", "empties what it is given"
+
+        def on_result(self, candidate, numbers):
+            candidate.values.clear()
+            candidate.genome.clear()
+            numbers.clear()
+
+        on_validation = on_result
+
     class Slow(Logger):
         name, summary = "slow", "never comes back"
 
         def on_start(self, watched):
             threading.Event().wait()
 
-    monkeypatch.setattr(REGISTRY, "builtin", (*BUILTIN, Notes, Slow))
+    monkeypatch.setattr(REGISTRY, "builtin", (*BUILTIN, Notes, Slow, Thief))
     return told
 
 
@@ -79,6 +89,13 @@ def test_results_come_once_in_order_with_their_numbers(run, heard) -> None:
             assert numbers["hypervolume"] == pytest.approx(growth[number + 1], rel=1e-12)
     assert kinds(heard)[-2:] == ["end", "close"]
     assert heard[-1] == ("close", True)
+
+
+def test_what_a_logger_does_to_its_copies_hurts_nobody(run, heard) -> None:
+    alone = run(["thief", "notes"])
+    assert len(alone.candidates) == 12
+    assert all(c.values and c.genome for c in alone.candidates.values())
+    assert all(entry[2] for entry in heard if entry[0] == "result")
 
 
 def test_validated_values_and_the_front_come_with_their_intervals(run, heard, tmp_path) -> None:
