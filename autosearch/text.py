@@ -1,8 +1,9 @@
 """Numbers, tables and files as text."""
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from autosearch.errors import UserError
@@ -16,6 +17,7 @@ __all__ = [
     "replace_file",
     "with_error",
     "write_text",
+    "writing",
 ]
 
 
@@ -102,15 +104,22 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, making its folder where it is missing.
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make a file's folder where it is missing, and refuse a place that cannot be written.
 
     Raises:
-        UserError: when the place cannot be written.
+        UserError: when what is done inside cannot write there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(f"{path}: cannot write: {reason}; give another path") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; see :func:`writing`."""
+    with writing(path):
+        path.write_text(text, encoding="utf-8")

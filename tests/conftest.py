@@ -24,6 +24,11 @@ from autosearch.diffusion.schedules import (
 from autosearch.diffusion.sites.sites import Site
 from autosearch.models.dit import DiT, DiTConfig
 from autosearch.models.exact import ExactDenoiser, Mixture
+from autosearch.objectives.base import Estimate
+from autosearch.recipe import Recipe
+from autosearch.study.events import ReferenceMeasured
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 
 torch.set_num_threads(1)
 
@@ -94,6 +99,59 @@ def table() -> dict[str, Any]:
     text = (Path(__file__).parent / "data" / "front_digits.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+@pytest.fixture(scope="session")
+def front_of() -> Callable[[dict[str, Any]], Front]:
+    """Makes the front that a table holds: what ``Front.to_dict`` wrote, the other way round."""
+
+    def estimate(value: float, entry: dict[str, Any]) -> Estimate:
+        # Two pseudo-values whose interval is that of the table.
+        half = (entry["ci"][1] - entry["ci"][0]) / 2 / Estimate(0.0, (-1.0, 1.0)).interval()[1]
+        return Estimate(value, (value - half, value + half) if half else ())
+
+    def point(data: dict[str, Any]) -> Point:
+        search, validated = (
+            {
+                name: estimate(entry[kind], entry)
+                for name, entry in data["values"].items()
+                if entry[kind] is not None
+            }
+            for kind in ("search", "validated")
+        )
+        return Point(
+            **{key: data[key] for key in ("id", "baseline", "on_front", "overtaken_by")},
+            folded=data.get("folded", False),
+            search=search,
+            validated=validated,
+            samples=400,
+            load=lambda: Recipe.from_dict(data["recipe"], where="test"),
+        )
+
+    def make(table: dict[str, Any]) -> Front:
+        points, baselines = ([point(p) for p in table[key]] for key in ("points", "baselines"))
+        known = table["reference"]
+        fresh = any(p.validated for p in (*points, *baselines))
+        return Front(
+            study=table["study"],
+            model=table["model"],
+            axes=[Axis(**objective) for objective in table["objectives"]],
+            points=points,
+            baselines=baselines,
+            folded_below=table.get("folded", {}).get("below", ()),
+            reference=ReferenceMeasured(
+                **{key: known[key] for key in ("recipe", "source", "samples")},
+                forward_equivalents=0.0,
+                budgeted=0.0,
+                values={name: estimate(v["value"], v) for name, v in known["values"].items()},
+            ),
+            hypervolume=table["hypervolume"],
+            searched_on=(table["seed"]["search"], table["samples"]["search"]),
+            validated_on=(0, table["samples"]["validated"]) if fresh else None,
+            spending={"seconds_proposing": 0.0, **table["cost"]},
+        )
+
+    return make
 
 
 @pytest.fixture(autouse=True)

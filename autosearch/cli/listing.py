@@ -127,7 +127,7 @@ def _names(kind: str) -> list[str]:
 
 
 def _named(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """A bare name, or a mapping that has one."""
+    """The JSON schema of a setting that is a bare name, or a mapping that has one."""
     name = {"enum": names}
     full = {"type": "object", "properties": {"name": name}, "required": ["name"]}
     kept = {key: value for key, value in mapping.items() if key in ("title", "default")}

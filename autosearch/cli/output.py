@@ -22,17 +22,17 @@ __all__ = [
 
 
 def print_json(data: Any) -> None:
-    """The one document of a command with ``--json``."""
+    """Print the one document of a command with ``--json``."""
     print(json.dumps(data, indent=1, allow_nan=False))
 
 
 def print_text(text: str) -> None:
-    """A result for people."""
+    """Print a result as text for people."""
     print(text.rstrip("\n"))
 
 
 def print_result(data: Any, text: Callable[[Any], str], *, as_json: bool) -> None:
-    """A result as the one JSON document, or as the text that is made of it for people."""
+    """Print a result as the one JSON document, or as the text that is made of it for people."""
     if as_json:
         print_json(data)
     else:
@@ -40,12 +40,12 @@ def print_result(data: Any, text: Callable[[Any], str], *, as_json: bool) -> Non
 
 
 def note(text: str) -> None:
-    """Progress or advice, one line on standard error."""
+    """Print progress or advice, one line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
-    """A warning, one line on standard error."""
+    """Print a warning, one line on standard error."""
     note(f"autosearch: warning: {text}")
 
 
@@ -81,7 +81,7 @@ class _Handler(logging.Handler):
 
 
 def quiet_logging() -> None:
-    """This package's warnings in one line each on standard error."""
+    """Show this package's warnings in one line each on standard error."""
     logger = logging.getLogger("autosearch")
     if not any(isinstance(handler, _Handler) for handler in logger.handlers):
         logger.addHandler(_Handler(logging.WARNING))

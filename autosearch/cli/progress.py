@@ -48,7 +48,7 @@ class LiveProgress(Progress):
         self._live = Live(first, console=console, refresh_per_second=4, transient=True)
         self._remaining = RemainingTime()
 
-    def start(self, total_cost: float | None = None, *, title: str = "") -> None:
+    def start(self) -> None:
         self._live.start()
 
     def update(self, snapshot: Snapshot) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autosearch.cli.arguments import JsonOption
+from autosearch.cli.arguments import AllOption, JsonOption
 from autosearch.cli.front import print_front
 from autosearch.cli.output import check_least, note, print_result, print_text
 from autosearch.errors import UserError
@@ -50,6 +50,7 @@ def run(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
     ] = False,
+    show_all: AllOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search, validate on fresh noise, and leave the front with a recipe to use."""
@@ -74,12 +75,11 @@ def run(
         print_result(data, dry_run_text, as_json=as_json)
         return
     from autosearch.cli.progress import make_progress
-    from autosearch.engine.problem import Problem
     from autosearch.engine.run import run_study
     from autosearch.integrations.loggers.dispatch import make_loggers
-    from autosearch.study.front import front_table
+    from autosearch.study.front import Front
     from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import write_artifacts
+    from autosearch.visualization.study_outputs import study_problem, write_artifacts
 
     study = run_study(
         loaded,
@@ -90,9 +90,10 @@ def run(
         loggers=make_loggers,
     )
     start = time.monotonic()
-    written = write_artifacts(directory, Problem.of(study.experiment))
+    front = Front.of(study)
+    written = write_artifacts(directory, study_problem(directory, study), study, front)
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
-    print_front(front_table(study), as_json=as_json)
+    print_front(front, as_json=as_json, show_all=show_all)
     if not as_json:
         times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         print_text(f"time: {times}")

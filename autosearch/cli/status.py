@@ -10,10 +10,10 @@ from typing import Any, Literal
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
-from autosearch.study.front import selection
 from autosearch.study.front_text import spent_text
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
+from autosearch.study.selection import selection
 from autosearch.study.study import Study
 
 __all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
@@ -178,26 +178,18 @@ def watch(directory: Path) -> None:
     On a terminal one picture, drawn over and over; elsewhere a line every ten seconds. Both end
     with the text that ``status`` prints.
     """
-    shows = _redrawn if sys.stdout.isatty() else _lines
-    print_text(status_text(shows(directory)))
-
-
-def _redrawn(directory: Path) -> Status:
-    from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(), auto_refresh=False, transient=True) as live:
-        for status in _statuses(directory, _SECONDS):
-            live.update(render(status.snapshot, status.left, head=status.head), refresh=True)
-    return status
-
-
-def _lines(directory: Path) -> Status:
-    for status in _statuses(directory, _PLAIN_SECONDS):
-        if status.state == "running":
-            print_text(plain_line(status.snapshot, status.left))
-            sys.stdout.flush()
-    return status
+    if sys.stdout.isatty():
+        with Live(auto_refresh=False, transient=True) as live:
+            for status in _statuses(directory, _SECONDS):
+                live.update(render(status.snapshot, status.left, head=status.head), refresh=True)
+    else:
+        for status in _statuses(directory, _PLAIN_SECONDS):
+            if status.state == "running":
+                print_text(plain_line(status.snapshot, status.left))
+                sys.stdout.flush()
+    print_text(status_text(status))
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:

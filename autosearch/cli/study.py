@@ -2,17 +2,19 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autosearch.cli.arguments import CHOICES, DirectoryArgument, JsonOption, read_table
+from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
 from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, check_output, note, print_json, print_text, warn
+from autosearch.cli.output import check_least, check_output, note, print_result, warn
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
     from autosearch.export import Format
+    from autosearch.study.front import Front
+    from autosearch.study.study import Study
 
 __all__ = ["export", "plot", "report", "status", "validate"]
 
@@ -32,28 +34,25 @@ def status(
         return
     from autosearch.cli.status import read_status, status_data, status_text
 
-    status_now = read_status(directory)
-    if as_json:
-        print_json(status_data(status_now))
-    else:
-        print_text(status_text(status_now))
+    standing = read_status(directory)
+    print_result(status_data(standing) if as_json else standing, status_text, as_json=as_json)
 
 
 def validate(
     directory: DirectoryArgument,
     samples: Annotated[int | None, typer.Option("--samples", help="Fresh samples.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the fresh noise.")] = None,
+    show_all: AllOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the front again on fresh noise, and renew the files beside the journal."""
     check_least("--samples", samples, 1)
     check_least("--seed", seed, 0)
     from autosearch.cli.progress import make_progress
-    from autosearch.engine.problem import Problem
     from autosearch.engine.run import validate_study
     from autosearch.integrations.loggers.dispatch import make_loggers
-    from autosearch.study.front import front_table
-    from autosearch.visualization.study_outputs import write_artifacts
+    from autosearch.study.front import Front
+    from autosearch.visualization.study_outputs import study_problem, write_artifacts
 
     study = validate_study(
         directory,
@@ -63,8 +62,9 @@ def validate(
         # Chosen for the search, perhaps on another machine: no reason to refuse a measurement.
         loggers=partial(make_loggers, strict=False),
     )
-    write_artifacts(directory, Problem.of(study.experiment))
-    print_front(front_table(study), as_json=as_json)
+    front = Front.of(study)
+    write_artifacts(directory, study_problem(directory, study), study, front)
+    print_front(front, as_json=as_json, show_all=show_all)
 
 
 def plot(
@@ -83,47 +83,43 @@ def plot(
     ] = None,
 ) -> None:
     """Draw the front beside the baselines (DIR/front.png by default), and what heads gain."""
-    if pick is not None:
-        _plot_recipe(directory, pick, output)
-        return
-    path = directory / "front.png" if output is None else output
-    from autosearch.study.front import front_table
+    from autosearch.study.front import Front
     from autosearch.study.study import Study
-    from autosearch.visualization.figures import check_suffix, head_gains, plot_front, plot_heads
+    from autosearch.visualization.figures import (
+        check_suffix,
+        front_figure,
+        head_gains,
+        heads_figure,
+        save_figure,
+    )
 
+    path = output or directory / ("front.png" if pick is None else "recipe.png")
     check_output(path)
     check_suffix(path)
     study = Study.read(directory)
-    plot_front(front_table(study), path)
-    note(f"{path}: written")
-    gains = head_gains(study)
+    front = Front.of(study)
+    figures = {
+        path: front_figure(front) if pick is None else _plan_figure(directory, study, front, pick)
+    }
+    gains = None if pick is not None else head_gains(study)
     if gains is not None:
         own = path.with_name(f"{path.stem}-heads{path.suffix}")
-        beside = directory / "heads.png" if output is None else own
-        plot_heads(gains, beside)
-        note(f"{beside}: written")
+        figures[directory / "heads.png" if output is None else own] = heads_figure(gains)
+    for place, figure in figures.items():
+        save_figure(figure, place)
+        note(f"{place}: written")
 
 
-def _plot_recipe(directory: Path, choice: str, output: Path | None) -> None:
-    """Steps across, sites down: what the chosen recipe does at each."""
-    path = directory / "recipe.png" if output is None else output
-    from autosearch.engine.problem import Problem
-    from autosearch.study.front_view import FrontView
+def _plan_figure(directory: Path, study: "Study", front: "Front", choice: str) -> Any:
+    """The picture of the recipe that a choice names: steps across, sites down."""
     from autosearch.study.pick import pick
-    from autosearch.study.study import Study
-    from autosearch.visualization.figures import check_suffix
-    from autosearch.visualization.study_outputs import draw_recipe
+    from autosearch.visualization.study_outputs import plan_figure, study_problem
 
-    check_output(path)
-    check_suffix(path)
-    view = FrontView(read_table(directory))
-    chosen = pick(view, choice)
-    problem = Problem.of(Study.read(directory).experiment)
+    point = pick(front, choice)
+    problem = study_problem(directory, study)
     if not problem.denoiser.sites:
         raise UserError("--pick: this model has no sites, so there is nothing to show of a recipe")
-    plan = problem.compile(chosen.to_recipe())
-    draw_recipe(problem, plan, chosen, path, quality=view.quality.name)
-    note(f"{path}: written")
+    return plan_figure(problem, problem.compile(point.recipe), front, point)
 
 
 def report(
@@ -151,9 +147,9 @@ def report(
     check_output(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"-o {path}: a report is written as .html; use that suffix")
-    from autosearch.visualization.report import Options, write_report
+    from autosearch.visualization.report import write_report
 
-    missing = write_report(directory, path, Options(tuple(picks or ()), samples))
+    missing = write_report(directory, path, picks=picks or (), samples=samples)
     for line in missing:
         warn(line)
     size = path.stat().st_size
@@ -204,31 +200,30 @@ def export(
 def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> None:
     """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
     from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
-    from autosearch.study.front_view import FrontView
+    from autosearch.study.front import Front
     from autosearch.study.pick import choose
     from autosearch.study.study import Study
     from autosearch.text import number
 
     folder = form.kind == "folder"
     check_output(path / "recipe.json" if folder else path)
-    view = FrontView(read_table(directory))
-    chosen = choose(view, pick)
+    study = Study.read(directory)
+    front = Front.of(study)
+    chosen = choose(front, pick)
     point = chosen.point
-    recipe = point.to_recipe()
+    recipe = point.recipe
     if recipe.recovery is not None:
         from autosearch.baselines.fitted.calibrator import Calibrator
         from autosearch.baselines.fitted.names import resolve
         from autosearch.visualization.study_outputs import study_problem
 
         store = ArtifactStore([directory / FOLDER])
-        recipe = resolve(recipe, Calibrator(study_problem(directory).denoiser, store)).recipe
-    if folder:
-        lines = form.write(recipe, path, Study.read(directory).experiment.model)
-    else:
-        lines = form.write(recipe, path)
+        recipe = resolve(recipe, Calibrator(study_problem(directory, study).denoiser, store)).recipe
+    model = [study.experiment.model] if folder else []
+    lines = form.write(recipe, path, *model)
     carry_artifacts(recipe, directory, path if folder else path.parent)
     for line in lines:
         warn(line)
-    values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in view.axes)
+    values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in front.axes)
     fast = "" if chosen.speed is None else f"; {chosen.speed.text(point)}"
     note(f"{path}: {point.name} with {values}{fast}")

@@ -108,14 +108,18 @@ def times(snapshot: Snapshot, left: float | None, *, of: str = "") -> str:
     return text if left is None else f"{text}, about {duration(left)} left"
 
 
-def standing_lines(snapshot: Snapshot, left: float | None, *, asked: str = "running") -> list[str]:
-    """Lines that say where a run stands, as :func:`render` does on a terminal."""
+def standing_lines(
+    snapshot: Snapshot, left: float | None, *, asked: str = "running", most: int = _MOST_ROWS
+) -> list[str]:
+    """Lines that say where a run stands; ``most`` costs at most, evenly chosen."""
     share = "of the validation" if snapshot.phase == "validation" else "of the budget"
     lines = [times(snapshot, left, of=f" {share}"), counts(snapshot, asked=asked)]
     if volume := volume_line(snapshot):
         lines.append(volume)
     if snapshot.front:
-        rows = [_headings(snapshot), *front_rows(snapshot.front)]
+        quality = snapshot.quality_name
+        headings = (snapshot.cost_name, f"searched: {quality}", f"best baseline: {quality}")
+        rows = [headings, *front_rows(snapshot.front, most=most)]
         lines += ["", *align(rows, lambda column, cell: column > 0)]
     return lines
 
@@ -125,27 +129,11 @@ def render(snapshot: Snapshot, left: float | None, *, head: str = "") -> Rendera
     # In a grid, because a bar alone ends no line.
     bar = Table.grid()
     bar.add_row(ProgressBar(total=1.0, completed=snapshot.budget_share, width=60))
+    # What is longer than the terminal could not be drawn over.
+    most = min(_MOST_ROWS, max(3, shutil.get_terminal_size().lines - _AROUND))
+    lines = standing_lines(snapshot, left, most=most)[1:]
     title = Text(f"{head or snapshot.phase}: {times(snapshot, left)}")
-    parts: list[RenderableType] = [title, bar, Text(counts(snapshot))]
-    if volume := volume_line(snapshot):
-        parts.append(Text(volume))
-    if snapshot.front:
-        table = Table(box=None, pad_edge=False)
-        cost, searched, baseline = _headings(snapshot)
-        table.add_column(cost, justify="right")
-        table.add_column(searched)
-        table.add_column(baseline)
-        # A table longer than the terminal could not be drawn over.
-        most = min(_MOST_ROWS, max(3, shutil.get_terminal_size().lines - _AROUND))
-        for row in front_rows(snapshot.front, most=most):
-            table.add_row(*(Text(cell) for cell in row))
-        parts.append(table)
-    return Group(*parts)
-
-
-def _headings(snapshot: Snapshot) -> tuple[str, str, str]:
-    quality = snapshot.quality_name
-    return snapshot.cost_name, f"searched: {quality}", f"best baseline: {quality}"
+    return Group(title, bar, Text("\n".join(lines)))
 
 
 def _named(entry: FrontEntry) -> str:

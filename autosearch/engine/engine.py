@@ -23,7 +23,7 @@ from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.errors import UserError
 from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed
-from autosearch.study.front import make_scale
+from autosearch.study.hypervolume import make_scale
 from autosearch.study.study import Candidate, Study
 
 __all__ = ["Assignment", "Engine"]

@@ -15,7 +15,7 @@ from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.timing import time_plan
 from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import Timed, Validated
-from autosearch.study.front import selection
+from autosearch.study.selection import selection
 
 __all__ = ["validate"]
 

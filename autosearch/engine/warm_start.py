@@ -9,7 +9,7 @@ from typing import Any
 from autosearch.diffusion.artifact_store import carry_artifacts
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["load_warm_start"]
@@ -41,7 +41,7 @@ def load_warm_start(sources: Sequence[str], folder: Path | None = None) -> dict[
 
 def _recipes(path: Path) -> dict[str, Recipe]:
     if path.is_dir():
-        return _front(front_table(Study.read(path)), path)
+        return _front(Front.of(Study.read(path)).to_dict(), path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

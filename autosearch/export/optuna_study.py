@@ -42,7 +42,8 @@ from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.engine.problem import Problem, excess
 from autosearch.errors import UserError
-from autosearch.study.front import front_table, objectives_of
+from autosearch.study.front import Front
+from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
 
 __all__ = ["export_study", "open_storage", "storage_address", "write_optuna"]
@@ -120,11 +121,10 @@ def _study_attributes(study: Study) -> dict[str, Any]:
 
 
 def _trials(study: Study) -> Iterator[FrozenTrial]:
-    distributions = _distributions(study)
-    shown = {point["id"]: point["on_front"] for point in front_table(study)["points"]}
+    distributions, front = _distributions(study), Front.of(study)
     for _, candidate in sorted(study.candidates.items()):
         if candidate.finished:
-            yield _trial(study, candidate, distributions, shown.get(candidate.id))
+            yield _trial(study, candidate, distributions, front)
 
 
 def _distributions(study: Study) -> dict[str, BaseDistribution]:
@@ -138,7 +138,7 @@ def _trial(
     study: Study,
     candidate: Candidate,
     distributions: Mapping[str, BaseDistribution],
-    on_front: bool | None,
+    front: Front,
 ) -> FrozenTrial:
     names = study.experiment.objectives
     measured = bool(candidate.values)
@@ -149,7 +149,7 @@ def _trial(
         values=[candidate.values[name].value for name in names] if measured else None,
         params=params,
         distributions={name: distributions[name] for name in params},
-        user_attrs=_attributes(study, candidate, on_front),
+        user_attrs=_attributes(study, candidate, front),
         # As every release of Optuna reads them, and the dashboard.
         system_attrs={"constraints": constraints} if constraints else {},
     )
@@ -168,19 +168,20 @@ def _constraints(study: Study, candidate: Candidate) -> list[float]:
     ]
 
 
-def _attributes(study: Study, candidate: Candidate, on_front: bool | None) -> dict[str, Any]:
+def _attributes(study: Study, candidate: Candidate, front: Front) -> dict[str, Any]:
     """Whatever else there is to know, as the dashboard shows it."""
     recipe = study.recipe(candidate)
+    point = front.by_number.get(candidate.id)
     attributes: dict[str, Any] = {
         "name": candidate.name or f"#{candidate.id}",
         "candidate": candidate.id,
         "baseline": candidate.name,
         "reason": candidate.reason,
-        "on_front": on_front,
+        "on_front": None if point is None else point.on_front,
         "steps": len(recipe.steps),
         "times": " ".join(f"{step.time:g}" for step in recipe.steps),
         "orders": " ".join(str(step.order) for step in recipe.steps),
-        **_more_values(study, candidate),
+        **_more_values(candidate, front),
         "forward_equivalents": candidate.executed,
         "duplicates": candidate.duplicates or None,
         "recipe": json.dumps(recipe.to_dict()),
@@ -188,15 +189,15 @@ def _attributes(study: Study, candidate: Candidate, on_front: bool | None) -> di
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _more_values(study: Study, candidate: Candidate) -> dict[str, Any]:
+def _more_values(candidate: Candidate, front: Front) -> dict[str, Any]:
     """Errors of the search's values, values of no objective, measured values on fresh noise."""
     values: dict[str, Any] = {}
     for name, estimate in candidate.values.items():
-        if name not in study.experiment.objectives:
+        if front.axis(name) is None:
             values[name] = estimate.value
         if estimate.pseudo:
             values[f"{name}_standard_error"] = estimate.standard_error
-    for name, estimate in (study.validated(candidate) or {}).items():
+    for name, estimate in front.fresh.get(candidate.id, {}).items():
         if estimate.pseudo:
             values[f"{name}_validated"] = estimate.value
             values[f"{name}_validated_ci"] = list(estimate.interval())

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autosearch.errors import missing
-from autosearch.study.front import front_table, non_dominated, objectives_of, values_of
-from autosearch.study.study import Candidate, Estimates, Study
+from autosearch.study.front import Front
+from autosearch.study.ranking import Ranking, objectives_of
+from autosearch.study.study import Estimates, Study
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
 __all__ = ["study_frame"]
+
+# Columns that a candidate has under the same names.
+_OWN = ("id", "kind", "name", "status", "reason", "nominal", "seconds", "duplicates")
 
 
 def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
@@ -54,44 +58,25 @@ def study_frame(study: Study | Path | str) -> "pandas.DataFrame":
 
 
 def _rows(study: Study) -> list[dict[str, Any]]:
-    table = front_table(study)
-    points = {point["id"]: point for point in table["points"]}
-    feasible = study.feasible
-    best = non_dominated(values_of(feasible, objectives_of(study))) if feasible else []
-    searched = {feasible[i].id for i in best}
-    seed, samples = table["seed"]["validated"], table["samples"]["validated"]
+    front = Front.of(study)
+    searched = Ranking.of(study.feasible, objectives_of(study))
+    search_front = {searched.candidates[i].id for i in searched.front()}
     rows = []
-    for _, candidate in sorted(study.candidates.items()):
-        validated = None if seed is None else study.validated(candidate, (seed, samples))
-        point = points.get(candidate.id, {})
+    for number, candidate in sorted(study.candidates.items()):
+        point, recipe = front.by_number.get(number), study.recipe(candidate)
         rows.append(
             {
-                **_plain(study, candidate),
-                "on_front": bool(point.get("on_front", False)),
-                "search_front": candidate.id in searched,
-                "overtaken_by": point.get("overtaken_by"),
-                **_values(candidate.values, validated or {}),
+                **{name: getattr(candidate, name) for name in _OWN},
+                "steps": len(recipe.steps),
+                "forward_equivalents": candidate.executed,
+                "recipe": json.dumps(recipe.to_dict()),
+                "on_front": point is not None and point.on_front,
+                "search_front": number in search_front,
+                "overtaken_by": None if point is None else point.overtaken_by,
+                **_values(candidate.values, front.fresh.get(number, {})),
             }
         )
     return rows
-
-
-def _plain(study: Study, candidate: Candidate) -> dict[str, Any]:
-    """What a candidate is and what it cost."""
-    recipe = study.recipe(candidate)
-    return {
-        "id": candidate.id,
-        "kind": candidate.kind,
-        "name": candidate.name,
-        "status": candidate.status,
-        "reason": candidate.reason,
-        "steps": len(recipe.steps),
-        "forward_equivalents": candidate.executed,
-        "nominal": candidate.nominal,
-        "seconds": candidate.seconds,
-        "duplicates": candidate.duplicates,
-        "recipe": json.dumps(recipe.to_dict()),
-    }
 
 
 def _values(searched: Estimates, validated: Estimates) -> dict[str, float]:

@@ -113,7 +113,7 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
 
     @property
     def study(self) -> Study:
-        """What was asked and measured so far, for :func:`autosearch.study.front.front_table`."""
+        """What was asked and measured so far, for :meth:`autosearch.study.front.Front.of`."""
         return self._engine.study
 
     def write_study(self, directory: Path | str) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from typing_extensions import TypedDict
 
@@ -26,7 +27,6 @@ from autosearch.objectives.base import Estimate
 
 __all__ = [
     "Asked",
-    "Axis",
     "Ended",
     "Estimates",
     "Evaluated",
@@ -38,6 +38,7 @@ __all__ = [
     "PhaseEnded",
     "ReferenceMeasured",
     "Resumed",
+    "ScaleAxis",
     "ScaleFixed",
     "Spent",
     "Status",
@@ -293,14 +294,14 @@ class ReferenceMeasured(Event):
     seed: Count | None = None
 
 
-class Axis(BaseModel):
+class ScaleAxis(BaseModel):
     """Values of an objective that count as 0 and as 1 for the hypervolume.
 
     Attributes:
         zero: the value that counts as 0.
         one: the value that counts as 1.
         log: whether the axis is logarithmic between them.
-        floor: on a logarithmic axis, the least value that is told from a smaller one.
+        floor: the reference's standard error, below which values cannot be told apart.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -310,13 +311,19 @@ class Axis(BaseModel):
     log: bool
     floor: Positive | None = None
 
+    @model_validator(mode="after")
+    def _has_length(self) -> "ScaleAxis":
+        if self.zero == self.one or (self.log and min(self.zero, self.one) <= 0):
+            raise ValueError(f"from {self.zero} to {self.one} there is no axis")
+        return self
+
 
 class ScaleFixed(Event):
     """The axes of the hypervolume, by objective, are settled; the last baseline has a result."""
 
     type = "scale"
 
-    axes: dict[str, Axis]
+    axes: dict[str, ScaleAxis]
 
 
 class Validated(Event):

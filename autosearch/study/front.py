@@ -1,370 +1,334 @@
-"""The front of a study: who is on it, by what margin, and how large it is."""
+"""The front of a study, computed once: what tables, pictures, reports, picks and exports read."""
 
-import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from pymoo.indicators.hv import HV
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_dominated
 
 from autosearch._typing import Array
-from autosearch.objectives import find
-from autosearch.objectives.base import Estimate, Objective
-from autosearch.study.events import Axis
+from autosearch.objectives.base import compare
+from autosearch.study.events import ReferenceMeasured
+from autosearch.study.hypervolume import study_hypervolume
+from autosearch.study.point import STEPS, Axis, Point, Versus
+from autosearch.study.ranking import Ranking, objective, objectives_of
+from autosearch.study.selection import SearchFront
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
-__all__ = [
-    "Growth",
-    "candidates_per_cost",
-    "complete_validation",
-    "cost_groups",
-    "front_table",
-    "hypervolume",
-    "make_scale",
-    "non_dominated",
-    "objectives_of",
-    "rank_candidates",
-    "selection",
-    "values_of",
-    "volumes",
-]
+__all__ = ["Front"]
 
-# Gives the estimates of a candidate that count: the search's, or those of a validation.
-Reader = Callable[[Candidate], Estimates]
-_MOST_GROUPS = 20
-_BINS = 10
+# Of a reference, what is shown besides its values.
+_REFERENCE = ("recipe", "source", "samples")
 
 
-def signs(objectives: Sequence[Objective]) -> Array:
-    """[objectives]: +1 for those to minimise, -1 for those to maximise."""
-    return np.array([-1.0 if o.direction == "maximize" else 1.0 for o in objectives])
+@dataclass(frozen=True, eq=False)
+class Front:
+    """A study's front with everything that is shown of it.
 
-
-def non_dominated(points: Array) -> list[int]:
-    """Indices of the non-dominated rows of [N, objectives], all to be minimised."""
-    return [int(i) for i in find_non_dominated(points)]
-
-
-def objectives_of(study: Study) -> list[Objective]:
-    """The objectives of a study, in its order."""
-    return [_objective(name) for name in study.experiment.objectives]
-
-
-@functools.cache
-def _objective(name: str) -> Objective:
-    """Looked up once: the search through installed packages takes milliseconds."""
-    objective: Objective = find(name)()
-    return objective
-
-
-def cost_groups(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[int]:
-    """A group for each candidate: its value of the first declared objective, or a bin of it."""
-    declared = [o.name for o in objectives if not o.needs]
-    if not declared:
-        return [0] * len(candidates)
-    costs = np.array([c.values[declared[0]].value for c in candidates])
-    distinct = np.unique(costs)
-    if len(distinct) > _MOST_GROUPS:
-        space = np.geomspace if distinct[0] > 0 else np.linspace
-        edges = space(distinct[0], distinct[-1], _BINS + 1)[1:-1]
-        return [int(group) for group in np.digitize(costs, edges)]
-    return [int(group) for group in np.searchsorted(distinct, costs)]
-
-
-def candidates_per_cost(
-    candidates: Sequence[Candidate], objectives: Sequence[Objective]
-) -> list[list[Candidate]]:
-    """Candidates of the same cost, or of costs in the same bin, together."""
-    groups: dict[int, list[Candidate]] = {}
-    for candidate, group in zip(candidates, cost_groups(candidates, objectives), strict=True):
-        groups.setdefault(group, []).append(candidate)
-    return list(groups.values())
-
-
-def selection(study: Study) -> list[Candidate]:
-    """What is validated: the search front, the next two and the best three baselines per cost."""
-    objectives = objectives_of(study)
-    candidates = study.contenders
-    front = {candidates[i].id for i in non_dominated(values_of(candidates, objectives))}
-    chosen = set(front)
-    for members in candidates_per_cost(candidates, objectives):
-        best_first = rank_candidates(members, objectives)
-        baselines = [c.id for c in best_first if c.kind == "baseline"]
-        chosen.update([c.id for c in best_first if c.id not in front][:2], baselines[:3])
-    return [c for c in candidates if c.id in chosen]
-
-
-def front_table(study: Study) -> dict[str, Any]:
-    """The front as ``autosearch front --json`` prints it.
-
-    Membership is decided on search values; where the front was validated it is decided again
-    among what was validated together, and points that fall off name who overtook them. The best
-    recipe of each cost is listed too, also where a cheaper one is better.
+    Attributes:
+        study: the study's name.
+        model: the model's name.
+        axes: the objectives in the experiment's order.
+        points: those on the front by search or by validated values, the best of each cost, and
+            folded ones; in the order of their numbers.
+        baselines: named recipes; some are also among ``points``.
+        folded_below: the baselines than which folded points are worse.
+        reference: what full quality is; None where it was not measured.
+        hypervolume: ``search`` and ``validated``, each between 0 and 1; None where there is none.
+        hypervolume_left_out: whether so many points of so many objectives would take too long.
+        searched_on: seed and samples of the search.
+        validated_on: seed and samples of the validation that counts; None before.
+        noise: ``common`` where all candidates of the search saw the same, else ``fresh``.
+        fresh: estimates on fresh noise of all candidates that are validated together, by number.
+        spending: what the study spent, by name.
+        latency: how far predicted latencies are from measured ones; empty where none were.
+        stopped: why the search ended.
     """
-    objectives = objectives_of(study)
-    candidates = study.contenders
-    search = values_of(candidates, objectives)
-    search_front = {candidates[i].id for i in non_dominated(search)}
-    noise = complete_validation(study)
-    read: Reader = _searched if noise is None else lambda c: study.validated(c, noise) or {}
-    pool = candidates if noise is None else [c for c in candidates if read(c)]
-    final = values_of(pool, objectives, read)
-    on_front = {pool[i].id for i in non_dominated(final)}
-    per_cost = candidates_per_cost(pool, objectives)
-    best = {rank_candidates(members, objectives, read)[0].id for members in per_cost}
-    shown = search_front | on_front | best
-    overtaken = _overtaken(pool, final, shown - on_front)
-    listed = [c for c in candidates if c.id in shown]
-    baselines = [c for c in pool if c.kind == "baseline"]
-    return {
-        "study": study.header.name,
-        "model": study.header.model_name,
-        "objectives": [
-            {"name": o.name, "direction": o.direction, "unit": o.unit} for o in objectives
-        ],
-        "reference": _reference(study),
-        "hypervolume": {
-            "search": _volume(study, objectives, search),
-            "validated": None if noise is None else _volume(study, objectives, final),
-        },
-        "points": [_point(study, c, noise, on_front, overtaken) for c in listed],
-        "baselines": [_point(study, c, noise, on_front, overtaken) for c in baselines],
-        "cost": _cost(study),
-        **_predictions(study),
-        "samples": {
-            "search": study.experiment.samples,
-            "validated": None if noise is None else noise[1],
-        },
-        "seed": {
-            "search": study.experiment.seed,
-            "validated": None if noise is None else noise[0],
-        },
-        "noise": study.experiment.noise,
-        "stopped": study.stops[-1] if study.stops else None,
-    }
+
+    study: str
+    model: str
+    axes: Sequence[Axis]
+    points: Sequence[Point]
+    baselines: Sequence[Point]
+    folded_below: Sequence[str] = ()
+    reference: ReferenceMeasured | None = None
+    hypervolume: Mapping[str, float | None] = field(default_factory=dict)
+    hypervolume_left_out: bool = False
+    searched_on: Noise = (0, 0)
+    validated_on: Noise | None = None
+    noise: str = "common"
+    fresh: Mapping[int, Estimates] = field(default_factory=dict)
+    spending: Mapping[str, Any] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    stopped: str | None = None
+
+    @classmethod
+    def of(cls, study: Study) -> "Front":
+        """The front of a study as its settings and results have it, however it was interrupted.
+
+        Membership is decided on search values; where the front was validated it is decided again
+        among what is validated together, and points that fall off name who overtook them. The
+        best recipe of each cost is listed too, also where a cheaper one is better.
+        """
+        searched = SearchFront.of(study)
+        pool, noise, fresh = searched.ranking, searched.validation(), {}
+        if noise is not None:
+            values = ((c, study.validated(c, noise)) for c in searched.selection)
+            fresh = {c.id: estimates for c, estimates in values if estimates}
+            validated = [c for c in searched.selection if c.id in fresh]
+            pool = Ranking.of(validated, objectives_of(study), lambda c: fresh[c.id])
+        on_front = {pool.candidates[i].id for i in pool.front()}
+        folded = {c.id for c in searched.folded}
+        shown = {searched.ranking.candidates[i].id for i in searched.ranking.front()}
+        shown |= {pool.candidates[members[0]].id for members in pool.per_cost()}
+        shown |= on_front | folded
+        baselines = [c.id for c in pool.candidates if c.kind == "baseline"]
+        rows = {c.id: row for row, c in enumerate(pool.candidates)}
+
+        def point(candidate: Candidate) -> Point:
+            number = candidate.id
+            beaten = number in shown and number not in on_front and number in rows
+            return Point(
+                id=number,
+                baseline=candidate.name if candidate.kind == "baseline" else None,
+                on_front=number in on_front,
+                overtaken_by=pool.dominator(rows[number]) if beaten else None,
+                folded=number in folded,
+                search=candidate.values,
+                validated=fresh.get(number, {}),
+                samples=candidate.samples,
+                load=lambda: study.recipe(candidate),
+            )
+
+        points = {i: point(study.candidates[i]) for i in sorted({*shown, *baselines})}
+        experiment = study.experiment
+        volume = study_hypervolume(study, searched.ranking.values)
+        return cls(
+            study=study.header.name,
+            model=study.header.model_name,
+            axes=tuple(Axis.of(name) for name in experiment.objectives),
+            points=tuple(points[i] for i in sorted(shown)),
+            baselines=tuple(points[i] for i in baselines),
+            folded_below=searched.worst,
+            reference=study.reference,
+            hypervolume={
+                "search": volume,
+                "validated": None if noise is None else study_hypervolume(study, pool.values),
+            },
+            hypervolume_left_out=study.scale is not None and volume is None,
+            searched_on=(experiment.seed, experiment.samples),
+            validated_on=noise,
+            noise=experiment.noise,
+            fresh=fresh,
+            spending=_spending(study),
+            latency=_latency(study, searched.selection if study.timings else ()),
+            stopped=study.stops[-1] if study.stops else None,
+        )
+
+    @property
+    def title(self) -> str:
+        """What was searched, on which model."""
+        return self.study if self.study == self.model else f"{self.study} on {self.model}"
+
+    @cached_property
+    def by_number(self) -> dict[int, Point]:
+        """:attr:`points` by their numbers."""
+        return {point.id: point for point in self.points}
+
+    @property
+    def cost(self) -> Axis | None:
+        """The first objective that a plan declares."""
+        declared = (a for a in self.axes if a.name == STEPS or not objective(a.name).needs)
+        return next(declared, None)
+
+    @property
+    def quality(self) -> Axis:
+        """The first measured objective; without one, the first that is not the cost, or that."""
+        measured = (a for a in self.axes if a.name != STEPS and objective(a.name).needs)
+        others = (axis for axis in self.axes if axis != self.cost)
+        return next(measured, None) or next(others, self.axes[0])
+
+    @cached_property
+    def front(self) -> list[Point]:
+        """Points on the front, cheapest first."""
+        return self.ordered([point for point in self.points if point.on_front])
+
+    @cached_property
+    def overtaken(self) -> list[Point]:
+        """Points off the front: fallen on fresh noise, or no better than a cheaper one."""
+        return self.ordered([p for p in self.points if not p.on_front and not p.folded])
+
+    @property
+    def folded(self) -> list[Point]:
+        """Points that would be on the front, but are worse than every named baseline."""
+        return [point for point in self.points if point.folded]
+
+    @property
+    def shown(self) -> list[Point]:
+        """All points and baselines that are not folded, each once."""
+        visible = [*self.baselines, *self.front, *self.overtaken]
+        return list({point.id: point for point in visible}.values())
+
+    @cached_property
+    def knee(self) -> Point | None:
+        """The point where giving up a little of one objective buys the most of the others.
+
+        Two objectives: the largest distance below the chord between the ends of the front, on
+        axes scaled to 0..1, logarithmic where all values are positive (Das 1999; Branke et al.
+        2004). Three or more: the smallest Euclidean distance to the ideal point, the best of each
+        objective on its own, on the same axes (compromise programming, Yu 1973; Zeleny 1973),
+        because the ends of such a front span no plane that all fronts share. So for fronts of
+        fewer than three points too. Ties go to the better first objective. None of an empty front.
+        """
+        points = self.front
+        if not points:
+            return None
+        scaled = np.stack([_scaled(points, axis) for axis in self.axes], axis=1)
+        if len(self.axes) == 2 and len(points) > 2:
+            # On these axes the ends lie at (0, 1) and (1, 0): the chord is x + y = 1.
+            score = scaled.sum(axis=1)
+        else:
+            score = np.hypot.reduce(scaled, axis=1)
+        return points[int(np.lexsort((scaled[:, 0], score.round(12)))[0])]
+
+    def spread(self, most: int) -> list[Point]:
+        """At most so many points of the front: its ends, its knee, and an even spread over cost."""
+        points = self.front
+        if len(points) <= most or self.knee is None:
+            return points
+        axes = [self.quality if self.cost is None else self.cost, self.quality]
+        places, quality = (_scaled(points, axis) for axis in axes)
+        kept = [points.index(self.knee), 0, len(points) - 1][:most]
+        far = np.abs(places[:, None] - places[kept]).min(axis=1)
+        while len(set(kept)) < most:
+            far[kept] = -1.0
+            # Of points that are as far from their neighbours, the better one.
+            kept.append(int(np.lexsort((quality, -far))[0]))
+            far = np.minimum(far, np.abs(places - places[kept[-1]]))
+        return [points[i] for i in sorted(set(kept))]
+
+    def ordered(self, points: Sequence[Point]) -> list[Point]:
+        """Points by cost, then by quality, best first."""
+        axes = [self.quality] if self.cost is None else [self.cost, self.quality]
+        return sorted(points, key=lambda p: (*(a.signed(p.value(a.name)) for a in axes), p.id))
+
+    def axis(self, name: str) -> Axis | None:
+        """The objective with a name; None where the front has none."""
+        return next((axis for axis in self.axes if axis.name == name), None)
+
+    def rival(self, point: Point) -> Point | None:
+        """The best other baseline at the cost nearest to a point's; of all where there is none."""
+        quality, cost = self.quality, self.cost
+
+        def key(baseline: Point) -> tuple[float, float, float, int]:
+            value = 0.0 if cost is None else baseline.value(cost.name)
+            away = 0.0 if cost is None else abs(value - point.value(cost.name))
+            return away, value, quality.signed(baseline.value(quality.name)), baseline.id
+
+        return min((b for b in self.baselines if b.id != point.id), key=key, default=None)
+
+    def is_best_baseline(self, point: Point) -> bool:
+        """Whether a point is itself a baseline that no other at its cost is better than."""
+        rival, name = self.rival(point), self.quality.name
+        if point.baseline is None or rival is None:
+            return point.baseline is not None
+        apart = self.cost and rival.value(self.cost.name) != point.value(self.cost.name)
+        return bool(apart) or not self.quality.better(rival.value(name), point.value(name))
+
+    def versus(self, point: Point) -> Versus | None:
+        """A point beside :meth:`rival`, in the front's quality; None without baselines."""
+        rival, name = self.rival(point), self.quality.name
+        if rival is None:
+            return None
+        if name in point.validated and name in rival.validated:
+            ours, theirs, same_noise = point.validated[name], rival.validated[name], True
+        else:
+            ours, theirs = point.search[name], rival.search[name]
+            same_noise = self.noise == "common" and point.samples == rival.samples
+        if not same_noise or len(ours.pseudo) != len(theirs.pseudo):
+            return Versus(rival, ours.value - theirs.value, None)
+        return Versus(rival, *compare(ours, theirs))
+
+    def reference_value(self, name: str) -> float | None:
+        """The reference's value of an objective, where it was measured."""
+        estimate = None if self.reference is None else self.reference.values.get(name)
+        return None if estimate is None else estimate.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as ``autosearch front --json`` prints it and ``front.json`` holds it."""
+        reference: dict[str, Any] = {}
+        if self.reference is not None:
+            values = {
+                name: {"value": estimate.value, "ci": list(estimate.interval())}
+                for name, estimate in self.reference.values.items()
+            }
+            reference = {name: getattr(self.reference, name) for name in _REFERENCE}
+            reference["values"] = values
+        validated_on = self.validated_on or (None, None)
+        return {
+            "study": self.study,
+            "model": self.model,
+            "objectives": [asdict(axis) for axis in self.axes],
+            "reference": reference,
+            "hypervolume": dict(self.hypervolume),
+            "points": [self.point_data(point) for point in self.points],
+            "baselines": [self.point_data(point) for point in self.baselines],
+            "folded": {"count": len(self.folded), "below": list(self.folded_below)},
+            "cost": dict(self.spending),
+            **({"latency": dict(self.latency)} if self.latency else {}),
+            "samples": {"search": self.searched_on[1], "validated": validated_on[1]},
+            "seed": {"search": self.searched_on[0], "validated": validated_on[0]},
+            "noise": self.noise,
+            "stopped": self.stopped,
+        }
+
+    def point_data(self, point: Point) -> dict[str, Any]:
+        """A point as plain data."""
+        versus = self.versus(point)
+        return {
+            "id": point.id,
+            "recipe": point.recipe.to_dict(),
+            "baseline": point.baseline,
+            "on_front": point.on_front,
+            "overtaken_by": point.overtaken_by,
+            "folded": point.folded,
+            "knee": self.knee is not None and point.id == self.knee.id,
+            "versus": None
+            if versus is None
+            else {
+                "baseline": versus.baseline.name,
+                "objective": self.quality.name,
+                "difference": versus.difference,
+                "ci": None if versus.interval is None else list(versus.interval),
+            },
+            "values": {name: point.value_data(name) for name in point.names},
+        }
 
 
-def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Axis]:
-    """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
-
-    0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
-    largest declared cost of a baseline), on a log axis where both are positive. There, values
-    below the reference's standard error (``floor``) count as that. Fixed before the first search
-    candidate. Needs a feasible baseline.
-    """
-    baselines = [c for c in study.feasible if c.kind == "baseline"]
-    axes = {}
-    for objective in objectives:
-        values = [c.values[objective.name].value for c in baselines]
-        worst, best = _ends(objective, values, baselines, study)
-        log = min(worst, best) > 0
-        error = _reference_error(objective, study) if objective.needs else 0.0
-        # What is nearer to 0 cannot be told from it, and a logarithm would make much of it.
-        floor = error if log and error and objective.direction == "minimize" else None
-        axes[objective.name] = Axis(zero=best, one=worst, log=log, floor=floor)
-    return axes
+def _scaled(points: Sequence[Point], axis: Axis) -> Array:
+    """[N] values to be minimised, on 0..1 between the points' best and worst."""
+    values = np.array([point.value(axis.name) for point in points], dtype=np.float64)
+    if (values > 0).all():
+        values = np.log10(values)
+    signed = -values if axis.direction == "maximize" else values
+    return np.asarray((signed - signed.min()) / (float(np.ptp(signed)) or 1.0))
 
 
-def hypervolume(axes: Mapping[str, Axis], names: Sequence[str], values: Array) -> float:
-    """Hypervolume of [N, objectives] raw values on the study's axes, reference point all ones."""
-    if not len(values):
-        return 0.0
-    columns = []
-    for column, name in zip(values.T, names, strict=True):
-        axis = axes[name]
-        zero, one = axis.zero, axis.one
-        if axis.log:
-            floor = min(axis.floor or 1e-3 * zero, zero)
-            column = np.log10(np.maximum(column, floor))  # noqa: PLW2901
-            zero, one = math.log10(zero), math.log10(one)
-        columns.append((column - zero) / (one - zero))
-    volume = HV(ref_point=np.ones(len(names)))(np.stack(columns, axis=1))
-    return float(volume) if volume is not None else 0.0
-
-
-class Growth(NamedTuple):
-    """The hypervolume of the search's values once so many candidates have a result."""
-
-    candidates: int
-    volume: float
-
-
-def volumes(study: Study, *, most: int = 200) -> list[Growth]:
-    """The hypervolume at ``most`` moments of the search or fewer, the last of them now.
-
-    By search values, in the order of the candidates' numbers; infeasible ones count as candidates
-    and add nothing. Empty before the study's axes are fixed, which its baselines do.
-    """
-    finished = [c for _, c in sorted(study.candidates.items()) if c.finished]
-    if study.scale is None or not finished:
-        return []
-    objectives = objectives_of(study)
-    names, sign, axes = [o.name for o in objectives], signs(objectives), study.scale.axes
-    # Always at the end; before it, evenly.
-    count = min(most, len(finished))
-    ends = sorted({round((i + 1) * len(finished) / count) for i in range(count)})
-    front = np.empty((0, len(names)))
-    growth, start = [], 0
-    for end in ends:
-        new = [c for c in finished[start:end] if c.status == "ok"]
-        if new:
-            points = np.concatenate([front, values_of(new, objectives)])
-            front = points[non_dominated(points)]
-        growth.append(Growth(end, hypervolume(axes, names, sign * front)))
-        start = end
-    return growth
-
-
-def _ends(
-    objective: Objective, values: Sequence[float], baselines: Sequence[Candidate], study: Study
-) -> tuple[float, float]:
-    """The values that count as worst and as best; the two differ."""
-    up = objective.direction == "maximize"
-    worst, best = (min(values), max(values)) if up else (max(values), min(values))
-    reference = None if study.reference is None else study.reference.values.get(objective.name)
-    if objective.needs and reference:
-        best = reference.value
-        if not up and best <= 0:
-            # An exact model's corrected distance can be zero: its error is then the honest scale.
-            error = _reference_error(objective, study)
-            best = error or 1e-3 * min((value for value in values if value > 0), default=1.0)
-    fewest = [c for c in baselines if c.name is not None and c.name.startswith("ddim@")]
-    if objective.needs and fewest:
-        worst = fewest[0].values[objective.name].value
-    if worst > best if up else worst < best:
-        # A baseline better than the reference: both ends from the baselines.
-        worst, best = (min(values), max(values)) if up else (max(values), min(values))
-    if worst == best:
-        worst = best / 2 if up else best * 2
-    return (worst, best) if worst != best else (best - 1 if up else best + 1, best)
-
-
-def _reference_error(objective: Objective, study: Study) -> float:
-    """Standard error of the reference's value; 0 where it was not measured."""
-    value = None if study.reference is None else study.reference.values.get(objective.name)
-    return 0.0 if value is None else value.standard_error
-
-
-def complete_validation(study: Study) -> Noise | None:
-    """Seed and samples of the latest validation that has measured all that it should."""
-    needed = {c.identity for c in selection(study)} if study.validations else set()
-    complete = (noise for noise, values in study.validations.items() if needed <= set(values))
-    return max(complete, key=list(study.validations).index, default=None)
-
-
-def _searched(candidate: Candidate) -> Estimates:
-    return candidate.values
-
-
-def _volume(study: Study, objectives: Sequence[Objective], values: Array) -> float | None:
-    if study.scale is None:
-        return None
-    return hypervolume(study.scale.axes, [o.name for o in objectives], signs(objectives) * values)
-
-
-def values_of(
-    candidates: Sequence[Candidate], objectives: Sequence[Objective], read: Reader = _searched
-) -> Array:
-    """[N, objectives] values to be minimised."""
-    rows = [[read(c)[o.name].value for o in objectives] for c in candidates]
-    values = np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
-    return values * signs(objectives)
-
-
-def rank_candidates(
-    members: Sequence[Candidate], objectives: Sequence[Objective], read: Reader = _searched
-) -> list[Candidate]:
-    """Best first: by non-domination rank on the measured objectives, then by the first of them."""
-    measured = [o for o in objectives if o.needs] or list(objectives)
-    values = values_of(members, measured, read)
-    ranks = np.zeros(len(members), dtype=int)
-    if len(measured) > 1:  # else the value alone says it
-        for rank, front in enumerate(NonDominatedSorting().do(values)):
-            ranks[front] = rank
-    order = sorted(range(len(members)), key=lambda i: (ranks[i], *values[i], members[i].id))
-    return [members[i] for i in order]
-
-
-def _overtaken(checked: Sequence[Candidate], values: Array, fallen: set[int]) -> dict[int, int]:
-    """The candidate that dominates each fallen point, the best of them in the first objective."""
-    result = {}
-    for i, candidate in enumerate(checked):
-        if candidate.id in fallen:
-            better = [
-                j
-                for j in range(len(checked))
-                if (values[j] <= values[i]).all() and (values[j] < values[i]).any()
-            ]
-            best = min(better, key=lambda j: (*values[j], checked[j].id), default=None)
-            if best is not None:
-                result[candidate.id] = checked[best].id
-    return result
-
-
-def _point(
-    study: Study,
-    candidate: Candidate,
-    noise: Noise | None,
-    on_front: set[int],
-    overtaken: Mapping[int, int],
-) -> dict[str, Any]:
-    validated = {} if noise is None else study.validated(candidate, noise) or {}
-    names = [*candidate.values, *(name for name in validated if name not in candidate.values)]
-    return {
-        "id": candidate.id,
-        "recipe": study.recipe(candidate).to_dict(),
-        "baseline": candidate.name if candidate.kind == "baseline" else None,
-        "on_front": candidate.id in on_front,
-        "overtaken_by": overtaken.get(candidate.id),
-        "values": {
-            name: _value(name, candidate.values.get(name), validated.get(name)) for name in names
-        },
-    }
-
-
-def _value(name: str, search: Estimate | None, validated: Estimate | None) -> dict[str, Any]:
-    best = validated or search
-    assert best is not None
-    value: dict[str, Any] = {
-        "search": None if search is None else search.value,
-        "validated": None if validated is None else validated.value,
-        "ci": list(best.interval()),
-    }
-    if best.pseudo and not _objective(name).needs:
-        value["measured"] = True  # where plans declare
-    return value
-
-
-def _reference(study: Study) -> dict[str, Any]:
-    if study.reference is None:
-        return {}
-    return {
-        "recipe": study.reference.recipe,
-        "source": study.reference.source,
-        "samples": study.reference.samples,
-        "values": {
-            name: {"value": estimate.value, "ci": list(estimate.interval())}
-            for name, estimate in study.reference.values.items()
-        },
-    }
-
-
-def _predictions(study: Study) -> dict[str, Any]:
-    """How far predicted latencies are from those measured alone, where some were."""
-    errors = []
-    for candidate in study.feasible:
-        predicted, measured = candidate.values.get("latency"), study.timings.get(candidate.identity)
-        if predicted is not None and measured is not None:
-            errors.append(abs(predicted.value / measured.value - 1))
+def _latency(study: Study, candidates: Sequence[Candidate]) -> dict[str, float]:
+    """How far predicted latencies of candidates are from those measured alone."""
+    errors = [
+        abs(c.values["latency"].value / study.timings[c.identity].value - 1)
+        for c in candidates
+        if c.identity in study.timings and "latency" in c.values
+    ]
     if not errors:
         return {}
     median, largest = float(np.median(errors)), max(errors)
-    return {"latency": {"measured": len(errors), "median_error": median, "largest_error": largest}}
+    return {"measured": len(errors), "median_error": median, "largest_error": largest}
 
 
-def _cost(study: Study) -> dict[str, Any]:
+def _spending(study: Study) -> dict[str, Any]:
     finished = [c for c in study.candidates.values() if c.finished]
     infeasible = [c for c in finished if c.status == "infeasible"]
     return {

@@ -1,188 +1,112 @@
-"""The table of a front as plain text, at most 100 columns wide."""
+"""A front as plain text, at most 100 columns wide."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from autosearch.study.front_view import Axis, FrontView, Point
-from autosearch.text import align, column_widths, number, with_error
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
+from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
-__all__ = ["columns", "front_text", "rows", "spent_text", "summary_lines", "title"]
+__all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
 
 WIDTH = 100
+MOST_ROWS = 12
 _NAME_WIDTH = 24
 _LEAST_NAME = 8
 # Ratios mean nothing near zero, where a bias-corrected distance may even be negative.
 _LEAST_RATIO = 1e-9
 
 MEASURED_NOTE = "~: measured, where each sample decides what it computes; the plan gives a bound"
-_HEADINGS_NOTE = "gap: to the best baseline at the same cost, or at the nearest one"
+_BASELINE_NOTE = "baseline: the best at the same or nearest cost; intervals from the same noise"
+_KNEE_NOTE = "*: the knee; beyond it, little of one objective costs much of another"
 
 
-def front_text(table: Mapping[str, Any]) -> str:
-    """The table, what was overtaken, and the lines below, ending in a newline."""
-    view = FrontView(table)
-    names = columns(view)
-    body = _fit(names, rows(view))
-    rule = ["-" * width for width in column_widths([names, *body])]
-    table_lines = align([names, rule, *body], _is_name)
-    lines = [title(view), "", *table_lines, "", *summary_lines(view)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
+    """The table, what was overtaken, and the lines below, ending in a newline.
+
+    Args:
+        front: what to show.
+        most: how many points at most: the ends, the knee, and an even spread over cost; None for
+            all.
+    """
+    shown = front.front if most is None else front.spread(most)
+    for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
+        table = [_headings(front), *(_row(front, point, room) for point in shown)]
+        widths = column_widths(table)
+        if sum(widths) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+    table.insert(1, ["-" * width for width in widths])
+    lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
+    return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
 
 
-def columns(view: FrontView) -> list[str]:
-    """The headings of the table's columns."""
-    names = ["steps"]
-    if (cost := _cost_column(view)) is not None:
-        names.append(cost.name)
-    names += ["recipe", "search", f"{view.quality.name} (95%)"]
-    names += [axis.name for axis in _others(view)]
-    return [*names, "baseline", "its value", "gap"]
+def _headings(front: Front) -> list[str]:
+    cost = _cost_column(front)
+    names = ["steps", *([] if cost is None else [cost.name])]
+    names += ["recipe", "search", f"{front.quality.name} (95%)"]
+    return [
+        *names,
+        *(axis.name for axis in _others(front)),
+        "baseline",
+        "its value",
+        "against it (95%)",
+    ]
 
 
-def rows(view: FrontView) -> list[list[str]]:
-    """A row for each point of the front, cheapest first."""
-    return [_row(view, point) for point in view.front]
-
-
-def summary_lines(view: FrontView) -> list[str]:
-    """What stands below the table: overtaken points, reference, hypervolume, cost."""
-    table, lines = view.table, _reported(view)
-    if not view.front:
-        lines.append("nothing on the front: no candidate has a result yet")
+def _notes(front: Front, shown: list[Point]) -> list[str]:
+    """What stands below the table: other points, reference, hypervolume, cost."""
+    if front.front:
+        lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
-        lines.append(_HEADINGS_NOTE)
-    if any(point.measured(axis.name) for point in view.front for axis in view.axes):
+        lines = ["nothing on the front: no candidate has a result yet"]
+    if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
-    if not view.validated:
+    if more := len(front.front) - len(shown):
+        lines.append(f"{more} more on the front: autosearch front DIR --all")
+    if front.folded:
+        lines.append(f"{len(front.folded)} more, worse than {', '.join(front.folded_below)}")
+    if front.validated_on is None:
         lines.append("not validated yet: values are the search's, and flatter the winners")
-        if table.get("noise") == "fresh":
+        if front.noise == "fresh":
             lines.append("each on its own noise: differences between them are partly the noise's")
-    if view.overtaken:
+    if front.overtaken:
         fallen = ", ".join(
             point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
-            for point in view.overtaken
+            for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
-    level = view.reference_value(view.quality.name)
-    if level is not None:
-        recipe = table["reference"]["recipe"]
-        lines.append(f"reference {recipe}: {view.quality.name} {number(level)}")
-    volume = table["hypervolume"]
-    volumes = [
-        f"{volume[kind]:.4f} ({kind})"
-        for kind in ("search", "validated")
-        if volume[kind] is not None
-    ]
+    level = front.reference_value(front.quality.name)
+    if front.reference is not None and level is not None:
+        lines.append(f"reference {front.reference.recipe}: {front.quality.name} {number(level)}")
+    volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
-    if latency := table.get("latency"):
+    elif front.hypervolume_left_out:
+        lines.append(f"hypervolume left out: too many points of {len(front.axes)} objectives")
+    if front.latency:
         lines.append(
             "latency: predicted in the search, measured alone for "
-            f"{latency['measured']} recipes; median error {100 * latency['median_error']:.0f}%, "
-            f"largest {100 * latency['largest_error']:.0f}%"
+            f"{front.latency['measured']} recipes; median error "
+            f"{100 * front.latency['median_error']:.0f}%, "
+            f"largest {100 * front.latency['largest_error']:.0f}%"
         )
-    return [*lines, _cost_line(table["cost"])]
+    return [*lines, _cost_line(front)]
 
 
-def _reported(view: FrontView) -> list[str]:
-    """What was measured besides the objectives, side by side: one quality alone may mislead."""
-    objectives = {axis.name for axis in view.axes}
-    names = dict.fromkeys(name for point in view.front for name in point.values)
-    cells = {name: [_cell(point, name) for point in view.front] for name in names}
-    shown = [name for name in names if name not in objectives and set(cells[name]) != {"-"}]
-    if not shown:
-        return []
-    recipes = ["also measured", *(point.name for point in view.front)]
-    columns = [recipes, *([name, *cells[name]] for name in shown)]
-    return [*align(list(zip(*columns, strict=True)), _is_name), ""]
-
-
-def _cell(point: Point, name: str) -> str:
-    try:
-        return number(point.value(name))
-    except KeyError:
-        return "-"
-
-
-def title(view: FrontView) -> str:
+def _title(front: Front) -> str:
     """A line that says what was searched on which model, and how it was checked."""
-    names = ", ".join(axis.name for axis in view.axes)
-    text = f"{view.table['study']}: front of {names} on {view.table['model']}"
-    samples = view.table.get("samples", {})
-    if view.validated and samples.get("validated"):
-        text += f", validated on {samples['validated']} fresh samples"
+    text = f"{front.study}: front of {', '.join(a.name for a in front.axes)} on {front.model}"
+    if front.validated_on is not None:
+        text += f", validated on {front.validated_on[1]} fresh samples"
     return text
 
 
-def _row(view: FrontView, point: Point) -> list[str]:
-    quality = view.quality.name
-    cells = [str(point.steps)]
-    if (cost := _cost_column(view)) is not None:
-        cells.append(_cost(point, cost.name))
-    searched = point.search(quality)
-    cells += [
-        _cut(point.name),
-        "" if searched is None else number(searched),
-        _validated(point, quality),
-    ]
-    cells += [_cost(point, axis.name) for axis in _others(view)]
-    rivals = view.same_cost(point)
-    ours = point.value(quality)
-    if not rivals:
-        return [*cells, "none", "", ""]
-    best = rivals[0]
-    theirs = best.value(quality)
-    if point.baseline is not None and not view.quality.better(theirs, ours):
-        return [*cells, "itself", "", ""]
-    return [*cells, _cut(best.name), number(theirs), _gap(ours, theirs)]
-
-
-def _cost(point: Point, name: str) -> str:
-    return number(point.value(name)) + ("~" if point.measured(name) else "")
-
-
-def _cost_column(view: FrontView) -> Axis | None:
-    """The cost, unless it is the number of steps itself."""
-    cost = view.cost
-    if cost is None or (cost.name == "nfe" and all(_one_each(point) for point in view.front)):
-        return None
-    return cost
-
-
-def _one_each(point: Point) -> bool:
-    """Whether each step is one evaluation of the network."""
-    return point.value("nfe") == point.steps
-
-
-def _validated(point: Point, objective: str) -> str:
-    value = point.validated(objective)
-    return "-" if value is None else with_error(value, point.half_width(objective))
-
-
-def _gap(ours: float, theirs: float) -> str:
-    """The relative difference in per cent, or the difference where a ratio means nothing."""
-    if ours > 0 and theirs > _LEAST_RATIO:
-        return f"{100 * (ours / theirs - 1):+.0f}%"
-    return f"{ours - theirs:+.2g}"
-
-
-def _others(view: FrontView) -> list[Axis]:
-    return [axis for axis in view.axes if axis not in (view.cost, view.quality)]
-
-
-def _cost_line(cost: Mapping[str, Any]) -> str:
-    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
-    text = (
-        f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
+def point_text(front: Front, point: Point) -> str:
+    """A point in one line: its name, its steps and its value of each objective."""
+    values = ", ".join(
+        f"{a.name} {amount_with_error(point.value(a.name), point.half_width(a.name))}"
+        for a in front.axes
     )
-    if cost["infeasible"]:
-        text += f", {cost['infeasible']} infeasible"
-    if cost.get("seconds_proposing", 0.0) >= 1:
-        text += f", {cost['seconds_proposing']:,.0f} s of proposing"
-    if cost["failed"]:
-        text += f", {cost['failed']} failed"
-    return text
+    return f"{point.name}, {point.steps} steps: {values}"
 
 
 def spent_text(spent: float, nominal: float) -> str:
@@ -191,20 +115,85 @@ def spent_text(spent: float, nominal: float) -> str:
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
+def _reported(front: Front, shown: list[Point]) -> list[str]:
+    """What was measured besides the objectives, side by side: one quality alone may mislead."""
+    objectives = {axis.name for axis in front.axes}
+    everything = dict.fromkeys(name for point in shown for name in point.names)
+    names = [name for name in everything if name not in objectives]
+    if not names:
+        return []
+    cells = [
+        [p.name, *(number(p.value(name)) if name in p.names else "-" for name in names)]
+        for p in shown
+    ]
+    return [*align([["also measured", *names], *cells], _is_name), ""]
+
+
+def _row(front: Front, point: Point, room: int) -> list[str]:
+    quality = front.quality.name
+    cells = [str(point.steps)]
+    if (cost := _cost_column(front)) is not None:
+        cells.append(_exact(point, cost.name))
+    search, validated = point.search.get(quality), point.validated.get(quality)
+    cells += [
+        _cut(point.name, room) + (" *" if point is front.knee else ""),
+        "" if search is None else number(search.value),
+        "-" if validated is None else with_error(validated.value, point.half_width(quality)),
+        *(_exact(point, axis.name) for axis in _others(front)),
+    ]
+    versus = front.versus(point)
+    if versus is None:
+        return [*cells, "none", "", ""]
+    if front.is_best_baseline(point):
+        return [*cells, "itself", "", ""]
+    theirs = versus.baseline.value(quality)
+    low, high = versus.interval or (0.0, 0.0)
+    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
+
+
+def _exact(point: Point, name: str) -> str:
+    return number(point.value(name)) + ("~" if point.measured(name) else "")
+
+
+def _cost_column(front: Front) -> Axis | None:
+    """The cost, unless it is the number of steps itself: each step one call of the network."""
+    cost = front.cost
+    steps = cost is not None and cost.name == "nfe"
+    return None if steps and all(p.value("nfe") == p.steps for p in front.front) else cost
+
+
+def _relative(difference: float, half: float, theirs: float) -> str:
+    """The difference in per cent of a baseline's value, or as it is where that means nothing."""
+    if theirs > _LEAST_RATIO and -difference < theirs:
+        text, error = f"{100 * difference / theirs:+.0f}%", f" ± {100 * half / theirs:.0f}%"
+        return text + error * (half > 0)
+    return "+" * (difference >= 0) + with_error(difference, half)
+
+
+def _others(front: Front) -> list[Axis]:
+    return [axis for axis in front.axes if axis not in (front.cost, front.quality)]
+
+
+def _cost_line(front: Front) -> str:
+    cost = front.spending
+    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
+    text = (
+        f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
+    )
+    if cost["infeasible"]:
+        text += f", {cost['infeasible']} infeasible"
+    if cost["seconds_proposing"] >= 1:
+        text += f", {cost['seconds_proposing']:,.0f} s of proposing"
+    if cost["failed"]:
+        text += f", {cost['failed']} failed"
+    return text
+
+
 def _is_name(column: int, cell: str) -> bool:
     """Whether a cell is a name, which stands to the left; numbers stand to the right."""
     return bool(cell) and (cell[0].isalpha() or cell[0] == "#")
 
 
-def _cut(text: str, width: int = _NAME_WIDTH) -> str:
+def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def _fit(names: Sequence[str], body: list[list[str]]) -> list[list[str]]:
-    """The rows with recipes' names cut as far as the width asks."""
-    cut = body
-    for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
-        cut = [[_cut(cell, room) if _is_name(0, cell) else cell for cell in row] for row in body]
-        if sum(column_widths([names, *cut])) + 2 * (len(names) - 1) <= WIDTH:
-            break
-    return cut

@@ -9,15 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from autosearch._typing import Array
 from autosearch.errors import UserError, unknown_name
-from autosearch.objectives import find
-from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 from autosearch.text import number
 
-__all__ = ["Choice", "Speed", "choose", "knee", "pick", "speed"]
+__all__ = ["Choice", "Speed", "choose", "pick", "speed"]
 
 _SPEEDUP = "speedup"
 _PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=)\s*([^\s<>=]+)\s*(?:\bover\s+(\S+)\s*)?")
@@ -69,16 +66,16 @@ class Choice:
     speed: Speed | None
 
 
-def pick(view: FrontView, choice: str) -> Point:
+def pick(front: Front, choice: str) -> Point:
     """The point of the front that a choice names; see :func:`choose`."""
-    return choose(view, choice).point
+    return choose(front, choice).point
 
 
-def choose(view: FrontView, choice: str) -> Choice:
+def choose(front: Front, choice: str) -> Choice:
     """The point of the front that a choice names, and what its speed is compared with.
 
     Args:
-        view: the table.
+        front: of a study.
         choice: ``knee``, an id, ``best:OBJECTIVE``, ``OBJECTIVE<=VALUE``, ``OBJECTIVE>=VALUE``,
             ``speedup>=VALUE`` or ``speedup>=VALUE over BASELINE``; limits may be joined by commas.
             Limits give the point that keeps them and is best in the first objective that none of
@@ -89,37 +86,16 @@ def choose(view: FrontView, choice: str) -> Choice:
     Raises:
         UserError: when nothing is on the front, or nothing answers to the choice.
     """
-    if not view.front:
+    if not front.front:
         raise UserError("--pick: the front is empty; let the search run longer first")
-    limits = _parse_limits(view, choice)
+    limits = _parse_limits(front, choice)
     if limits is not None:
         named = next((limit.speed for limit in limits if limit.speed is not None), None)
-        return Choice(_pick_within(view, limits), named or _default(view))
-    return Choice(_pick_named(view, choice.strip()), _default(view))
+        return Choice(_pick_within(front, limits), named or _default(front))
+    return Choice(_pick_named(front, choice.strip()), _default(front))
 
 
-def knee(view: FrontView) -> Point:
-    """The point where giving up a little of one objective buys the most of the others.
-
-    Two objectives: the largest distance below the chord between the ends of the front, on axes
-    scaled to 0..1, logarithmic where all values are positive (Das 1999; Branke et al. 2004).
-    Three or more: the smallest Euclidean distance to the ideal point, the best of each objective
-    on its own, on the same axes (compromise programming, Yu 1973; Zeleny 1973), because the ends
-    of such a front span no plane that all fronts share. So for fronts of fewer than three points
-    too. Ties go to the better first objective.
-    """
-    points = view.front
-    scaled = np.stack([_scaled(points, axis) for axis in view.axes], axis=1)
-    if len(view.axes) == 2 and len(points) > 2:
-        # On these axes the ends lie at (0, 1) and (1, 0): the chord is x + y = 1.
-        score = scaled.sum(axis=1)
-    else:
-        score = np.hypot.reduce(scaled, axis=1)
-    order = sorted(range(len(points)), key=lambda i: (round(float(score[i]), 12), scaled[i, 0]))
-    return points[order[0]]
-
-
-def speed(view: FrontView, base: str | None = None) -> Speed:
+def speed(front: Front, base: str | None = None) -> Speed:
     """Against a named baseline of the table, or the one that stands for full quality.
 
     That is, of the baselines with the most steps, those that leave nothing out (within 5% of the
@@ -128,17 +104,17 @@ def speed(view: FrontView, base: str | None = None) -> Speed:
     Raises:
         UserError: without baselines, for an unknown one, or where nothing stands for time.
     """
-    axis = _time_axis(view)
+    axis = _time_axis(front)
     if axis is None:
         raise UserError(
             f"speedup: this search knows no cost; name one of {', '.join(_SPEEDS)} in objectives "
             "or report"
         )
-    if not view.baselines:
+    if not front.baselines:
         raise UserError("speedup: this search has no baseline to compare with; give a limit")
     if base is None:
-        return Speed(axis, _whole(view.baselines, axis, view.quality))
-    named = {point.name: point for point in view.baselines}
+        return Speed(axis, _whole(front.baselines, axis, front.quality))
+    named = {point.name: point for point in front.baselines}
     if base not in named:
         raise unknown_name("baseline", base, named, where="speedup")
     return Speed(axis, named[base])
@@ -170,7 +146,7 @@ class _Limit:
         return value <= self.bound if self.upper else value >= self.bound
 
 
-def _parse_limits(view: FrontView, choice: str) -> list[_Limit] | None:
+def _parse_limits(front: Front, choice: str) -> list[_Limit] | None:
     """The limits of a choice; None when it is none.
 
     Raises:
@@ -187,11 +163,11 @@ def _parse_limits(view: FrontView, choice: str) -> list[_Limit] | None:
                 f"--pick {part.strip()!r}: is no limit; write OBJECTIVE<=VALUE, several with "
                 "commas between"
             )
-        limits.append(_parse_limit(view, part.strip(), match))
+        limits.append(_parse_limit(front, part.strip(), match))
     return limits
 
 
-def _parse_limit(view: FrontView, part: str, match: re.Match[str]) -> _Limit:
+def _parse_limit(front: Front, part: str, match: re.Match[str]) -> _Limit:
     name, relation, text, base = match.groups()
     where = f"--pick {name}{relation}{text}"
     fast = name == _SPEEDUP
@@ -205,11 +181,11 @@ def _parse_limit(view: FrontView, part: str, match: re.Match[str]) -> _Limit:
     if not fast:
         if base is not None:
             raise UserError(f"{where} over {base}: 'over' goes with speedup alone; leave it out")
-        axis = _axis(view, name)
+        axis = _axis(front, name)
         return _Limit(part, name, lambda p: p.value(axis.name), relation == "<=", bound)
     if relation == "<=":
         raise UserError(f"{where}: a speed-up has a least value; write {_SPEEDUP}>={text}")
-    against = speed(view, base)
+    against = speed(front, base)
     return _Limit(part, name, against.of, upper=False, bound=bound, speed=against)
 
 
@@ -234,39 +210,38 @@ def _within(points: Sequence[Point], limits: Sequence[_Limit]) -> list[Point]:
     return kept
 
 
-def _pick_within(view: FrontView, limits: Sequence[_Limit]) -> Point:
+def _pick_within(front: Front, limits: Sequence[_Limit]) -> Point:
     """The best of what keeps the limits, in the first objective that none of them names."""
-    kept = _within(view.front, limits)
+    kept = _within(front.front, limits)
     used = {limit.name for limit in limits}
-    if _SPEEDUP in used and view.quality.name not in used:
-        return _best(kept, view.quality)
-    free = [axis for axis in view.axes if axis.name not in used]
-    return _best(kept, free[0] if free else view.axes[0])
+    if _SPEEDUP in used and front.quality.name not in used:
+        return _best(kept, front.quality)
+    free = [axis for axis in front.axes if axis.name not in used]
+    return _best(kept, free[0] if free else front.axes[0])
 
 
-def _pick_named(view: FrontView, choice: str) -> Point:
-    if choice == "knee":
-        return knee(view)
+def _pick_named(front: Front, choice: str) -> Point:
+    if choice == "knee" and front.knee is not None:
+        return front.knee
     if choice.startswith("best:"):
-        return _best(view.front, _axis(view, choice.removeprefix("best:")))
+        return _best(front.front, _axis(front, choice.removeprefix("best:")))
     if re.fullmatch(r"#?\d+", choice):
-        return _pick_id(view, int(choice.lstrip("#")))
-    valid = ["knee", _SPEEDUP, *sorted({axis.name for axis in view.axes})]
+        return _pick_id(front, int(choice.lstrip("#")))
+    valid = ["knee", _SPEEDUP, *sorted({axis.name for axis in front.axes})]
     raise unknown_name("choice", choice, valid, where="--pick (knee, ID, best:, <=)")
 
 
-def _pick_id(view: FrontView, number: int) -> Point:
-    for point in view.points:
-        if point.id == number:
-            if point.on_front:
-                return point
-            if point.overtaken_by is None:
-                raise UserError(f"--pick {number}: not on the front any more; pick another")
-            raise UserError(
-                f"--pick {number}: not on the front any more, overtaken by "
-                f"{point.overtaken_by}; pick {point.overtaken_by}"
-            )
-    ids = [point.id for point in view.front]
+def _pick_id(front: Front, number: int) -> Point:
+    point = front.by_number.get(number)
+    if point is not None and point.on_front:
+        return point
+    if point is not None:
+        off, other = "not on the front any more", point.overtaken_by
+        if point.folded:
+            off, other = f"worse than {', '.join(front.folded_below)}", None
+        by = "; pick another" if other is None else f", overtaken by {other}; pick {other}"
+        raise UserError(f"--pick {number}: {off}{by}")
+    ids = [point.id for point in front.front]
     close = min(ids, key=lambda other: abs(other - number))
     listed = ", ".join(map(str, ids[:12])) + (", ..." if len(ids) > 12 else "")
     raise UserError(
@@ -278,43 +253,31 @@ def _best(points: Sequence[Point], axis: Axis) -> Point:
     return min(points, key=lambda point: (axis.signed(point.value(axis.name)), point.id))
 
 
-def _axis(view: FrontView, name: str) -> Axis:
+def _axis(front: Front, name: str) -> Axis:
     """An objective of the search, or another that was measured or reported beside it.
 
     Raises:
         UserError: when not every point of the front has it.
     """
-    axis = view.axis(name)
+    axis = front.axis(name)
     if axis is not None:
         return axis
-    names = sorted(set.intersection(*(set(point.values) for point in view.front)))
+    names = sorted(set.intersection(*(set(point.names) for point in front.front)))
     if name not in names:
         raise unknown_name("objective", name, [*names, _SPEEDUP], where="--pick")
-    objective = find(name)
-    return Axis(name, objective.direction, objective.unit)
+    return Axis.of(name)
 
 
-def _scaled(points: Sequence[Point], axis: Axis) -> Array:
-    """[N] values to be minimised, on 0..1 between the front's best and worst."""
-    values = np.array([point.value(axis.name) for point in points], dtype=np.float64)
-    if (values > 0).all():
-        values = np.log10(values)
-    signed = -values if axis.direction == "maximize" else values
-    span = float(np.ptp(signed))
-    return np.asarray((signed - signed.min()) / (span or 1.0))
-
-
-def _default(view: FrontView) -> Speed | None:
+def _default(front: Front) -> Speed | None:
     """The comparison with full quality; None without baselines or anything that stands for time."""
-    return speed(view) if view.baselines and _time_axis(view) is not None else None
+    return speed(front) if front.baselines and _time_axis(front) is not None else None
 
 
-def _time_axis(view: FrontView) -> Axis | None:
-    points = [*view.front, *view.baselines]
+def _time_axis(front: Front) -> Axis | None:
+    points = [*front.front, *front.baselines]
     for name in _SPEEDS:
-        if points and all(name in point.values for point in points):
-            objective = find(name)
-            return view.axis(name) or Axis(name, objective.direction, objective.unit)
+        if points and all(name in point.names for point in points):
+            return front.axis(name) or Axis.of(name)
     return None
 
 

@@ -7,15 +7,11 @@ terminals.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from autosearch.study.front import (
-    candidates_per_cost,
-    complete_validation,
-    non_dominated,
-    objectives_of,
-    rank_candidates,
-    values_of,
-    volumes,
-)
+from autosearch.study.front import Front
+from autosearch.study.hypervolume import volumes
+from autosearch.study.point import Point
+from autosearch.study.ranking import objectives_of
+from autosearch.study.selection import SearchFront
 from autosearch.study.study import Study
 
 __all__ = ["FrontEntry", "Progress", "Snapshot", "front_entries", "snapshot", "unfinished"]
@@ -74,13 +70,8 @@ class Snapshot:
 class Progress:
     """Is told what happens, in this order: start, any number of update and message, stop."""
 
-    def start(self, total_cost: float | None = None, *, title: str = "") -> None:
-        """A run begins.
-
-        Args:
-            total_cost: the budget in forward equivalents, where it is one.
-            title: what runs, in a few words.
-        """
+    def start(self) -> None:
+        """A run begins."""
 
     def update(self, snapshot: Snapshot) -> None:
         """Where the run stands; may be called often."""
@@ -96,7 +87,7 @@ def snapshot(
     study: Study, elapsed: float, *, validating: tuple[int, int] | None = None
 ) -> Snapshot:
     """A snapshot; ``validating`` gives how many recipes are validated, of how many."""
-    cost, quality = _axes(study)
+    front = Front.of(study)
     finished = [c for c in study.candidates.values() if c.finished]
     share = validating[0] / max(validating[1], 1) if validating else _budget_share(study, elapsed)
     return Snapshot(
@@ -109,10 +100,10 @@ def snapshot(
         forward_equivalents=study.spent,
         budget_share=min(share, 1.0),
         elapsed=elapsed,
-        front=front_entries(study),
+        front=front_entries(front),
         volumes=tuple(growth.volume for growth in volumes(study, most=_MOMENTS)),
-        cost_name=cost,
-        quality_name=quality,
+        cost_name=(front.cost or front.axes[0]).name,
+        quality_name=front.quality.name,
     )
 
 
@@ -129,42 +120,25 @@ def unfinished(study: Study) -> str | None:
     if not all(candidate.finished for candidate in study.candidates.values()):
         return "search"
     measured = any(objective.needs for objective in objectives_of(study))
-    if measured and study.feasible and complete_validation(study) is None:
+    if measured and study.feasible and SearchFront.of(study).validation() is None:
         return "validation"
     return None
 
 
-def front_entries(study: Study) -> tuple[FrontEntry, ...]:
-    """The front by search values, and the best baseline of each cost."""
-    objectives = objectives_of(study)
-    candidates = study.contenders
-    if not candidates:
-        return ()
-    cost, quality = _axes(study)
-    front = [candidates[i] for i in non_dominated(values_of(candidates, objectives))]
-    best = []
-    for members in candidates_per_cost(candidates, objectives):
-        best += rank_candidates([c for c in members if c.kind == "baseline"], objectives)[:1]
-    shown = {c.id: c for c in [*front, *best]}
+def front_entries(front: Front) -> tuple[FrontEntry, ...]:
+    """The points of a front, and the best baseline of each cost; the cheapest first."""
+    cost, quality = front.cost or front.axes[0], front.quality
+    best: dict[float, Point] = {}
+    for baseline in front.ordered(front.baselines):
+        best.setdefault(baseline.value(cost.name), baseline)
+    shown = {point.id: point for point in [*front.front, *best.values()]}.values()
     entries = [
         FrontEntry(
-            c.values[cost].value,
-            c.values[quality].value,
-            c.name if c.name and c.kind == "baseline" else str(c.id),
-            c.kind == "baseline",
+            p.value(cost.name), p.value(quality.name), p.baseline or str(p.id), bool(p.baseline)
         )
-        for c in shown.values()
+        for p in shown
     ]
     return tuple(sorted(entries))
-
-
-def _axes(study: Study) -> tuple[str, str]:
-    """The first declared objective and the first measured one, or whatever there is."""
-    objectives = objectives_of(study)
-    declared = [o.name for o in objectives if not o.needs]
-    measured = [o.name for o in objectives if o.needs]
-    first = objectives[0].name
-    return (declared or [first])[0], (measured or [first])[0]
 
 
 def _budget_share(study: Study, elapsed: float) -> float:

@@ -1,11 +1,13 @@
 """Which settings for a target: the choice, its neighbours on the front and what to compare with."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autosearch.recipe.describe import step_table
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import Speed, choose
+from autosearch.study.point import Point
 from autosearch.text import align, with_error
 
 __all__ = ["Recommendation", "recommend", "recommendation_data", "recommendation_text"]
@@ -18,106 +20,90 @@ class Recommendation:
     """The point that a choice names, and what to compare it with.
 
     Attributes:
+        front: it is a point of.
         choice: as the user wrote it.
-        point: the point of the front.
-        cheaper: the next point of the front by cost; None at its end.
-        dearer: the next one to the other side.
-        baseline: the best baseline at the cost nearest to the point's; None without one.
+        point: the point.
+        beside: its neighbours on the front by cost, ``cheaper`` and ``dearer``, and the best
+            ``baseline`` at the nearest cost; None where there is none.
         speed: what speed-ups are counted against; None where nothing stands for time.
     """
 
+    front: Front
     choice: str
     point: Point
-    cheaper: Point | None
-    dearer: Point | None
-    baseline: Point | None
+    beside: Mapping[str, Point | None]
     speed: Speed | None
 
-    @property
-    def rows(self) -> list[tuple[str, Point]]:
-        """Role and point of each line, in the order of reading."""
-        base = self.speed.base if self.speed is not None else None
-        rows = [
-            ("next cheaper", self.cheaper),
-            ("the choice", self.point),
-            ("next dearer", self.dearer),
-            ("baseline", self.baseline),
-            ("compared with", base),
-        ]
-        return [(role, point) for role, point in rows if point is not None]
 
-
-def recommend(view: FrontView, choice: str) -> Recommendation:
+def recommend(front: Front, choice: str) -> Recommendation:
     """The point that a choice names (see :func:`autosearch.study.pick.choose`), and its neighbours.
 
     Raises:
         UserError: when nothing answers to the choice.
     """
-    chosen = choose(view, choice)
-    at = view.front.index(chosen.point)
-    rivals = view.same_cost(chosen.point)
-    return Recommendation(
-        choice,
-        chosen.point,
-        view.front[at - 1] if at else None,
-        view.front[at + 1] if at + 1 < len(view.front) else None,
-        rivals[0] if rivals else None,
-        chosen.speed,
-    )
+    chosen = choose(front, choice)
+    cheaper, _, dearer = _around(front.front, chosen.point)
+    beside = {"cheaper": cheaper, "dearer": dearer, "baseline": front.rival(chosen.point)}
+    return Recommendation(front, choice, chosen.point, beside, chosen.speed)
 
 
-def recommendation_text(view: FrontView, recommendation: Recommendation, *, directory: str) -> str:
+def recommendation_text(recommendation: Recommendation, *, directory: str) -> str:
     """A recommendation for people: points side by side, the recipe's steps, how to export it."""
-    point, speed = recommendation.point, recommendation.speed
-    lines = [f"{view.table['study']}: {recommendation.choice} is {point.name}"]
+    front, point, speed = recommendation.front, recommendation.point, recommendation.speed
+    lines = [f"{front.study}: {recommendation.choice} is {point.name}"]
     if speed is not None:
         lines.append(f"{point.name} is {speed.text(point)}")
-    if not view.validated:
+    if front.validated_on is None:
         lines.append("not validated yet: values are the search's, and flatter the winners")
-    headings, steps = step_table(point.to_recipe())
-    lines += ["", *align(_point_rows(view, recommendation), _is_left), _NOTE]
+    headings, steps = step_table(point.recipe)
+    lines += ["", *align(_rows(recommendation), _is_left), _NOTE]
     lines += ["", *align([headings, *steps], _is_left), ""]
     lines.append(f"take it: autosearch export {directory} --pick {point.id} -o recipe.json")
     return "\n".join(lines)
 
 
-def recommendation_data(view: FrontView, recommendation: Recommendation) -> dict[str, Any]:
+def recommendation_data(recommendation: Recommendation) -> dict[str, Any]:
     """A recommendation as plain data: points as in ``front --json``, with their speed-up."""
-    entries = {point["id"]: point for key in ("baselines", "points") for point in view.table[key]}
-    speed = recommendation.speed
+    front, speed = recommendation.front, recommendation.speed
 
     def entry(point: Point | None) -> dict[str, Any] | None:
         if point is None:
             return None
-        speedup = None if speed is None else speed.of(point)
-        return {**entries[point.id], "speedup": speedup}
+        return {**front.point_data(point), "speedup": None if speed is None else speed.of(point)}
 
+    beside = {name: entry(point) for name, point in recommendation.beside.items()}
+    against = {"baseline": speed.base.name, "objective": speed.axis.name} if speed else None
     return {
-        "study": view.table["study"],
+        "study": front.study,
         "pick": recommendation.choice,
         "point": entry(recommendation.point),
-        "neighbours": {
-            "cheaper": entry(recommendation.cheaper),
-            "dearer": entry(recommendation.dearer),
-        },
-        "baseline": entry(recommendation.baseline),
-        "compared_with": None
-        if speed is None
-        else {"baseline": speed.base.name, "objective": speed.axis.name},
+        "neighbours": {name: beside[name] for name in ("cheaper", "dearer")},
+        "baseline": beside["baseline"],
+        "compared_with": against,
     }
 
 
-def _point_rows(view: FrontView, recommendation: Recommendation) -> list[list[str]]:
-    headings = ["", "recipe", "steps", *(axis.name for axis in view.axes)]
-    if recommendation.speed is not None:
-        headings.append("speed-up")
-    rows = [headings]
-    for role, point in recommendation.rows:
-        cells = [role, point.name, str(point.steps)]
-        cells += [with_error(point.value(a.name), point.half_width(a.name)) for a in view.axes]
-        if recommendation.speed is not None:
-            cells.append(f"{recommendation.speed.of(point):.2f}x")
-        rows.append(cells)
+def _around(points: Sequence[Point], point: Point) -> Sequence[Point | None]:
+    """A point between its neighbours, None beyond the ends."""
+    at = points.index(point)
+    return [None, *points, None][at : at + 3]
+
+
+def _rows(recommendation: Recommendation) -> list[list[str]]:
+    axes, speed, beside = recommendation.front.axes, recommendation.speed, recommendation.beside
+    roles: dict[str, Point | None] = {
+        "next cheaper": beside["cheaper"],
+        "the choice": recommendation.point,
+        "next dearer": beside["dearer"],
+        "baseline": beside["baseline"],
+        "compared with": speed.base if speed else None,
+    }
+    rows = [["", "recipe", "steps", *(axis.name for axis in axes), *["speed-up"] * bool(speed)]]
+    for role, point in roles.items():
+        if point is not None:
+            values = [with_error(point.value(a.name), point.half_width(a.name)) for a in axes]
+            faster = [f"{speed.of(point):.2f}x"] if speed else []
+            rows.append([role, point.name, str(point.steps), *values, *faster])
     return rows
 
 

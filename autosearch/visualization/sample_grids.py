@@ -1,5 +1,6 @@
 """Pictures of a model's samples under one or two plans, on the same noise."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autosearch.baselines import baseline
 from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.models.base import Model
+from autosearch.study.front import Front
+from autosearch.study.front_text import point_text
+from autosearch.study.point import Point
+from autosearch.study.study import Study
+from autosearch.text import amount
 from autosearch.visualization.figures.samples import (
     Panel,
     image_grid,
@@ -22,7 +30,10 @@ from autosearch.visualization.figures.samples import (
     save_grid,
 )
 
-__all__ = ["draw_samples", "sample_count", "sample_panels", "save_samples"]
+__all__ = ["compared_plans", "draw_samples", "sample_count", "sample_panels", "save_samples"]
+
+# What every point is compared with, at as many steps.
+_UNIFORM = "ddim"
 
 _SAMPLES = 100
 # Samples of more numbers than this are shown by fewer, and points in the plane by more.
@@ -118,8 +129,44 @@ def save_samples(
         plot_panels(panels, path)
 
 
+def compared_plans(
+    problem: Problem, study: Study, front: Front, point: Point
+) -> list[tuple[str, Plan]]:
+    """Captions and plans of a point, of ``ddim`` and of the best baseline; equal plans once.
+
+    Baselines have as many steps as the point; where the model's grid lacks that number, there is
+    no ``ddim``.
+    """
+    compared = [(point_text(front, point), problem.compile(point.recipe))]
+    alike = {p.name: p for p in front.baselines if p.steps == point.steps}
+    uniform = f"{_UNIFORM}@{point.steps}"
+    with contextlib.suppress(UserError):
+        plan = problem.compile(baseline(uniform, problem.denoiser))
+        validated = alike.get(uniform)
+        text = point_text(front, validated) if validated else _search_text(study, front, uniform)
+        compared.append((text, plan))
+    if alike:
+        best = front.ordered(list(alike.values()))[0]
+        compared.append((point_text(front, best), problem.compile(best.recipe)))
+    once: dict[str, tuple[str, Plan]] = {}
+    for text, plan in compared:
+        once.setdefault(plan.identity, (text, plan))
+    return list(once.values())
+
+
+def _search_text(study: Study, front: Front, name: str) -> str:
+    """A baseline that was not measured on fresh noise, with its search values where it has some."""
+    for candidate in study.feasible:
+        if candidate.name == name:
+            values = ", ".join(
+                f"{axis.name} {amount(candidate.values[axis.name].value)}" for axis in front.axes
+            )
+            return f"{name}: {values} (search)"
+    return f"{name}, not measured in this study"
+
+
 def _reference(model: Model) -> list[Panel]:
-    """The reference's rows where they are samples themselves."""
+    """A panel of the reference's samples, for models whose features are samples themselves."""
     rows = model.reference.get("features")
     if rows is None or rows.shape[1:] != model.denoiser.sample_shape:
         return []

@@ -24,7 +24,7 @@ from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["METHODS", "calibrated_rows"]
@@ -91,7 +91,7 @@ def calibrated_rows(
         for recipe in found.values():
             evaluator.artifact_store.take(recipe, ArtifactStore([directory / FOLDER]))
         recipes |= {f"{label}@{count}": recipe for count, recipe in found.items()}
-        spent = front_table(Study.read(directory))["cost"]["forward_equivalents"]
+        spent = Front.of(Study.read(directory)).spending["forward_equivalents"]
         rows.append({"method": label, "cost": spent})
     measured = {e.name: e for e in evaluator.evaluate(recipes)}
     for row in rows:
@@ -112,11 +112,13 @@ def _name(method: str, grid: str | None, count: int) -> str:
 def _searched(directory: Path, counts: Sequence[int], denoiser: Denoiser) -> dict[int, Recipe]:
     """The best recipe of a study at each number of evaluations that it has."""
     best: dict[int, tuple[float, Recipe]] = {}
-    for point in front_table(Study.read(directory))["points"]:
-        recipe = Recipe.from_dict(point["recipe"], where=f"point {point['id']}")
-        count, fid = compile_recipe(recipe, denoiser).nfe, point["values"]["fid"]["validated"]
-        if fid is not None and count in counts and (count not in best or fid < best[count][0]):
-            best[count] = fid, recipe
+    for point in Front.of(Study.read(directory)).points:
+        count = compile_recipe(point.recipe, denoiser).nfe
+        if "fid" not in point.validated or count not in counts:
+            continue
+        fid = point.value("fid")
+        if count not in best or fid < best[count][0]:
+            best[count] = fid, point.recipe
     return {count: recipe for count, (_, recipe) in best.items()}
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 
 __all__ = ["contest", "contest_volume"]
@@ -62,8 +62,7 @@ def contest_volume(algorithm: str, seed: int, *, candidates: int = 150) -> float
     )
     with tempfile.TemporaryDirectory() as folder:
         study = run_study(experiment, Path(folder) / "study", resume=False, progress=Progress())
-        volume: float = front_table(study)["hypervolume"]["validated"]
-    return volume
+        return Front.of(study).hypervolume["validated"] or 0.0
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:

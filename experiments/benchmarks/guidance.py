@@ -23,7 +23,7 @@ from autosearch.engine.problem import model_spec
 from autosearch.errors import UserError
 from autosearch.objectives import compare
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["constants", "front_rows", "guided", "head_rows", "whole_layers"]
@@ -136,25 +136,21 @@ def head_rows(
         layer = min((found[name] for name in layers), key=_fid)
         for name, study in studies.items():
             row = _row(found[name], name, seed, [layer])
-            spent = front_table(study)["cost"]["forward_equivalents"]
+            spent = Front.of(study).spending["forward_equivalents"]
             rows.append({**row, "heads": _heads(best[name]), "forward_equivalents": spent})
         rows.append(_row(layer, "whole layer", seed, [layer]))
     return rows
 
 
 def _front(study: Study) -> dict[str, Recipe]:
-    points = [point for point in front_table(study)["points"] if point["on_front"]]
-    return {f"#{p['id']}": Recipe.from_dict(p["recipe"], where=f"point {p['id']}") for p in points}
+    return {f"#{point.id}": point.recipe for point in Front.of(study).front}
 
 
 def _best(study: Study) -> Recipe:
     """The recipe that the search itself liked best, by its first objective."""
-    name = study.experiment.objectives[0]
-    points = [p for p in front_table(study)["points"] if p["values"][name]["search"] is not None]
-    direction = next(o for o in front_table(study)["objectives"] if o["name"] == name)["direction"]
-    sign = -1.0 if direction == "maximize" else 1.0
-    best = min(points, key=lambda p: sign * p["values"][name]["search"])
-    return Recipe.from_dict(best["recipe"], where=f"point {best['id']}")
+    front = Front.of(study)
+    axis = front.axes[0]
+    return min(front.points, key=lambda p: axis.signed(p.search[axis.name].value)).recipe
 
 
 def _base(study: Study) -> Recipe:

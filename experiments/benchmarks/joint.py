@@ -17,7 +17,7 @@ from typing import Any
 
 from autosearch.engine.run import run_study
 from autosearch.experiment import load_experiment
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
@@ -43,7 +43,7 @@ def joint(out: Path, seeds: Sequence[int], spaces: Sequence[str]) -> list[dict[s
     for seed in seeds:
         for name in spaces:
             study = _study(out / f"{name}-{seed}", name, seed)
-            table = front_table(study)
+            table = Front.of(study).to_dict()
             row = {
                 "space": name,
                 "seed": seed,

@@ -26,7 +26,7 @@ from autosearch.engine.problem import model_spec
 from autosearch.errors import UserError
 from autosearch.objectives import compare
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["gap_table"]
@@ -50,7 +50,7 @@ def gap_table(
     same model.
     """
     study = Study.read(directory)
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     reference = table["reference"]["values"]
     chosen = {k: _best_point(table, k) for k in counts}
     spec = model_spec(study.experiment.model)

@@ -8,7 +8,8 @@ import numpy as np
 
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks.yardstick_validation import Validator
-from autosearch.study.front import hypervolume, non_dominated, objectives_of, signs, values_of
+from autosearch.study.hypervolume import hypervolume
+from autosearch.study.ranking import non_dominated, objectives_of, signs, values_of
 from autosearch.study.study import Candidate, Study
 
 __all__ = ["Run", "checkpoints", "cost_of", "followed"]
@@ -96,7 +97,7 @@ def followed(
     for front in fronts:
         measured = [c for c in front if fresh[c.identity]]
         values = values_of(measured, objectives, lambda c: fresh[c.identity])
-        volumes.append(hypervolume(axes, names, sign * values))
+        volumes.append(hypervolume(axes, names, sign * values) or 0.0)
     best = (sign * values)[non_dominated(values)] if len(values) else values
     return Run(
         contestant=contestant,

@@ -24,8 +24,8 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.yardstick_merged import Merged, small
 from autosearch.objectives import Estimate
-from autosearch.study.events import Asked, Axis, Estimates, Evaluated, Event
-from autosearch.study.front import make_scale
+from autosearch.study.events import Asked, Estimates, Evaluated, Event, ScaleAxis
+from autosearch.study.hypervolume import make_scale
 from autosearch.study.study import Study
 
 __all__ = ["Validator"]
@@ -35,7 +35,7 @@ _FEWEST = "ddim"
 
 Values = dict[str, Estimate]
 _VALUES: TypeAdapter[Values] = TypeAdapter(Estimates)
-_AXES = TypeAdapter(dict[str, Axis])
+_AXES = TypeAdapter(dict[str, ScaleAxis])
 
 
 class Validator:
@@ -88,7 +88,7 @@ class Validator:
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
         return {one: self._known[one] for one in plans}
 
-    def axes(self) -> dict[str, Axis]:
+    def axes(self) -> dict[str, ScaleAxis]:
         """The axes of the hypervolume: the model's reference, and ``ddim`` at each step count."""
         path = self._folder / "axes.json"
         if path.exists():

@@ -15,8 +15,9 @@ from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment
-from autosearch.study.events import Axis
-from autosearch.study.front import hypervolume, values_of
+from autosearch.study.events import ScaleAxis
+from autosearch.study.hypervolume import hypervolume
+from autosearch.study.ranking import values_of
 
 
 def test_the_population_keeps_the_front_and_its_bound(space):
@@ -73,8 +74,8 @@ def volume(algorithm: str, seed: int) -> float:
     found = engine.study.feasible
     assert len(found) == 120
     axes = {
-        "fid": Axis(zero=0.05, one=2.3, log=True, floor=0.01),
-        "nfe": Axis(zero=2.0, one=11.0, log=True),
+        "fid": ScaleAxis(zero=0.05, one=2.3, log=True, floor=0.01),
+        "nfe": ScaleAxis(zero=2.0, one=11.0, log=True),
     }
     return hypervolume(axes, ["fid", "nfe"], values_of(found, problem.objectives))
 

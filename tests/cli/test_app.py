@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from autosearch._version import __version__
-from autosearch.cli import front, main
+from autosearch.cli import main
 from autosearch.errors import UserError
+from autosearch.study.study import Study
 
 COMMANDS = (
     "run",
@@ -76,7 +77,7 @@ def test_a_users_mistake_is_one_line_and_exit_2(cli, monkeypatch: pytest.MonkeyP
     def fail(directory: Path) -> None:
         raise UserError("place: what\n is wrong; remedy")
 
-    monkeypatch.setattr(front, "read_table", fail)
+    monkeypatch.setattr(Study, "read", fail)
     result = cli("front", "somewhere")
     assert (result.code, result.out) == (2, "")
     assert result.err == "autosearch: place: what is wrong; remedy\n"
@@ -86,7 +87,7 @@ def test_ctrl_c_is_a_line_and_exit_130(cli, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(directory: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(front, "read_table", interrupt)
+    monkeypatch.setattr(Study, "read", interrupt)
     result = cli("front", "somewhere")
     assert (result.code, result.err) == (130, "autosearch: interrupted\n")
 
@@ -95,7 +96,7 @@ def test_our_own_mistakes_come_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(directory: Path) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(front, "read_table", fail)
+    monkeypatch.setattr(Study, "read", fail)
     with pytest.raises(ZeroDivisionError):
         main(["front", "somewhere"])
 

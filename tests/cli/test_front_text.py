@@ -1,15 +1,18 @@
 """The table of a front for people."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
-from autosearch.study.front_view import FrontView
 from autosearch.text import number, with_error
+
+Make = Callable[[dict[str, Any]], Front]
 
 
 @pytest.mark.parametrize(
@@ -50,62 +53,79 @@ def test_numbers_stay_within_a_thousandth(value: float) -> None:
     assert float(number(value)) == pytest.approx(value, rel=6e-3)
 
 
-def test_the_table_has_a_row_for_each_point_of_the_front(table: dict[str, Any]) -> None:
-    lines = front_text(table).splitlines()
+def test_the_table_has_a_row_for_each_point_of_the_front(
+    table: dict[str, Any], front_of: Make
+) -> None:
+    lines = front_text(front_of(table)).splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[0].startswith("digits: front of fid, nfe on digits, validated on 1200")
-    view = FrontView(table)
-    rows = lines[4 : 4 + len(view.front)]
-    for row, point in zip(rows, view.front, strict=True):
+    front = front_of(table)
+    rows = lines[4 : 4 + len(front.front)]
+    for row, point in zip(rows, front.front, strict=True):
         assert row.split()[:2] == [str(point.steps), point.name]
     # The gap is that of the validated values.
-    ours, theirs = view.front[2].value("fid"), view.same_cost(view.front[2])[0].value("fid")
-    assert rows[2].endswith(f"{100 * (ours / theirs - 1):+.0f}%")
+    versus = front.versus(front.front[2])
+    assert versus is not None
+    assert versus.interval is not None
+    theirs, half = versus.baseline.value("fid"), (versus.interval[1] - versus.interval[0]) / 2
+    assert versus.difference == front.front[2].value("fid") - theirs
+    gap = f"{100 * versus.difference / theirs:+.0f}% ± {100 * half / theirs:.0f}%"
+    assert rows[2].endswith(gap)
     assert any(line.startswith("overtaken: ") and "(by #" in line for line in lines)
     assert any(line.startswith("reference dpmpp_2m@100") for line in lines)
 
 
-def test_a_baseline_on_the_front_is_compared_with_nobody(table: dict[str, Any]) -> None:
-    row = next(line for line in front_text(table).splitlines() if " dpmpp_2m-logsnr@10 " in line)
+def test_a_baseline_on_the_front_is_compared_with_nobody(
+    table: dict[str, Any], front_of: Make
+) -> None:
+    row = next(
+        line for line in front_text(front_of(table)).splitlines() if " dpmpp_2m-logsnr@10 " in line
+    )
     assert row.endswith("itself")
 
 
-def test_costs_without_a_baseline_take_the_nearest(table: dict[str, Any]) -> None:
+def test_costs_without_a_baseline_take_the_nearest(table: dict[str, Any], front_of: Make) -> None:
     changed = copy.deepcopy(table)
     changed["baselines"] = [p for p in changed["baselines"] if p["values"]["nfe"]["search"] != 4]
-    view = FrontView(changed)
-    point = next(p for p in view.front if p.steps == 4)
-    assert {baseline.steps for baseline in view.same_cost(point)} == {3}
+    front = front_of(changed)
+    point = next(p for p in front.front if p.steps == 4)
+    rival = front.rival(point)
+    assert rival is not None
+    assert rival.steps == 3
 
 
-def test_before_validation_the_table_says_so(table: dict[str, Any]) -> None:
+def test_before_validation_the_table_says_so(table: dict[str, Any], front_of: Make) -> None:
     changed = copy.deepcopy(table)
     for point in changed["points"] + changed["baselines"]:
         for value in point["values"].values():
             value["validated"] = None
-    text = front_text(changed)
+    text = front_text(front_of(changed))
     assert "not validated yet" in text
 
 
-def test_wide_tables_are_cut_to_the_width(table: dict[str, Any]) -> None:
+def test_wide_tables_are_cut_to_the_width(table: dict[str, Any], front_of: Make) -> None:
     changed = copy.deepcopy(table)
     names = ("macs", "memory")
     changed["objectives"] += [{"name": name, "direction": "minimize", "unit": ""} for name in names]
     value = {"search": 103188480.0, "validated": 103188480.0, "ci": [103188480.0, 103188480.0]}
     for point in changed["points"] + changed["baselines"]:
         point["values"] |= dict.fromkeys(names, value)
-    assert max(map(len, front_text(changed).splitlines())) <= 100
+    assert max(map(len, front_text(front_of(changed)).splitlines())) <= 100
 
 
-def test_an_empty_front_is_a_sentence(table: dict[str, Any]) -> None:
-    text = front_text({**table, "points": [], "baselines": []})
+def test_an_empty_front_is_a_sentence(table: dict[str, Any], front_of: Make) -> None:
+    text = front_text(front_of({**table, "points": [], "baselines": []}))
     assert "nothing on the front" in text
 
 
-def test_objectives_to_maximise_are_ranked_the_other_way(table: dict[str, Any]) -> None:
+def test_objectives_to_maximise_are_ranked_the_other_way(
+    table: dict[str, Any], front_of: Make
+) -> None:
     changed = copy.deepcopy(table)
     changed["objectives"][0]["direction"] = "maximize"
-    view = FrontView(changed)
-    first = view.same_cost(view.front[0])
-    values = [point.value("fid") for point in first]
-    assert values == sorted(values, reverse=True)
+    front = front_of(changed)
+    point = front.front[0]
+    others = [b for b in front.baselines if b.value("nfe") == point.value("nfe") and b is not point]
+    rival = front.rival(point)
+    assert rival is not None
+    assert rival.value("fid") == max(b.value("fid") for b in others if b.id != point.id)

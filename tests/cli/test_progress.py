@@ -159,7 +159,7 @@ def test_the_display_follows_the_stream(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_interface_itself_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     silent = Progress()
-    silent.start(1.0)
+    silent.start()
     silent.update(SNAPSHOT)
     silent.message("nothing")
     silent.stop()

@@ -10,9 +10,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.problem import Problem
 from autosearch.export import FORMATS
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView
-from autosearch.study.pick import knee
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 
@@ -21,8 +19,18 @@ def test_front_as_text_and_as_json(cli, study: Path) -> None:
     assert text.code == 0
     assert text.out == (study / "front.txt").read_text()
     data = cli("front", study, "--json").data
-    assert data == front_table(Study.read(study))
+    assert data == Front.of(Study.read(study)).to_dict()
     assert {"study", "model", "objectives", "reference", "hypervolume", "points"} <= set(data)
+
+
+def test_a_long_front_is_shown_whole_on_request(cli, study: Path, monkeypatch) -> None:
+    monkeypatch.setattr("autosearch.study.front_text.MOST_ROWS", 2)
+    count = len(Front.of(Study.read(study)).front)
+    assert count > 2
+    short, whole = cli("front", study).out, cli("front", study, "--all").out
+    assert f"{count - 2} more on the front: autosearch front DIR --all" in short
+    assert "more on the front" not in whole
+    assert len(whole.splitlines()) == len(short.splitlines()) + count - 3
 
 
 def test_validate_measures_again_on_other_noise(cli, study: Path, tmp_path: Path) -> None:
@@ -51,7 +59,8 @@ def test_an_exported_recipe_compiles_to_the_plan_that_was_measured(
     path = tmp_path / "recipe.json"
     assert cli("export", study, "--pick", "knee", "-o", path).code == 0
     found = Study.read(study)
-    point = knee(FrontView(front_table(found)))
+    point = Front.of(found).knee
+    assert point is not None
     plan = compile_recipe(Recipe.load(path), Problem.of(found.experiment).denoiser)
     assert plan.identity == found.candidates[point.id].identity
 

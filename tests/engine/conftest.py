@@ -21,7 +21,7 @@ from autosearch.engine.run import drive
 from autosearch.engine.workers.base import Evaluator, Executor, Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor, Runner
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 
@@ -183,7 +183,7 @@ def fake_workers(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 def comparable(study: Study) -> dict[str, Any]:
     """The front without what may differ between an interrupted run and another."""
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     return {key: value for key, value in table.items() if key not in ("cost", "study")}
 
 

@@ -23,7 +23,7 @@ from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.experiment import Experiment, experiment_from_dict
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -91,7 +91,7 @@ def summary(out: Path) -> dict[str, Any]:
     """What a study came to."""
     records = [event.to_record() for event in read_journal(out)]
     return {
-        "front": front_table(Study.read(out)),
+        "front": Front.of(Study.read(out)).to_dict(),
         "asks": [record for record in records if record["type"] == "ask"],
         "results": [record for record in records if record["type"] == "result"],
         "evaluations": out.with_name(f"{out.name}.{LOG}").read_text().splitlines(),

@@ -18,7 +18,7 @@ from autosearch.engine.run import run_study
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.engine.workers.ray_pool import RayExecutor
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 from autosearch.testing.histories import read_records
 
@@ -46,7 +46,7 @@ class Uneven(ModelEvaluator):
 
 def result(study, directory: Path) -> str:
     """Asks and front as text; costs hold seconds."""
-    table = {k: v for k, v in front_table(study).items() if k not in ("cost", "study")}
+    table = {k: v for k, v in Front.of(study).to_dict().items() if k not in ("cost", "study")}
     asks = [record for record in read_records(directory) if record["type"] == "ask"]
     return json.dumps([asks, table], sort_keys=True)
 

@@ -16,7 +16,7 @@ from autosearch.engine.run import drive
 from autosearch.engine.workers.base import FitTask, Outcome, SampleTask, TimingTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
-from autosearch.study.events import Axis, Event
+from autosearch.study.events import Event, ScaleAxis
 from autosearch.study.study import Candidate
 
 _VALUES = (
@@ -29,7 +29,7 @@ _VALUES = (
     TimingTask,
     FitTask,
     Outcome,
-    Axis,
+    ScaleAxis,
     *Event.__subclasses__(),
 )
 

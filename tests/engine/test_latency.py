@@ -18,7 +18,7 @@ from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Latency
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -123,14 +123,15 @@ def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     assert 0 < found.sites["block.0.attn"] < found.evaluation
     assert set(found.features) == {0, 1, 2, 3, 4}
     assert study.overheads["latency table"] > 0
-    table = front_table(study)
+    front = Front.of(study)
+    table = front.to_dict()
     for point in table["points"]:
         value = point["values"]["latency"]
         assert value["measured"] is True
         assert value["search"] != value["validated"]
         assert value["ci"][0] <= value["validated"] <= value["ci"][1]
     assert table["latency"]["measured"] >= len(table["points"])
-    assert "latency: predicted in the search, measured alone for" in front_text(table)
+    assert "latency: predicted in the search, measured alone for" in front_text(front)
     # Resuming takes the table that is there.
     again = experiment_from_dict({**settings, "budget": {"candidates": 4}}, where="test")
     resumed = run_study(again, out, resume=True, progress=Progress())

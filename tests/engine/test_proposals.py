@@ -6,7 +6,7 @@ import pytest
 
 from autosearch.algorithms import Algorithm, Proposal, RandomSearch
 from autosearch.algorithms.unit_box import UnitBox
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 
 NUMBERS = {
@@ -192,11 +192,16 @@ def test_the_time_of_proposals_is_kept_and_shown(runner):
     assert all(seconds[k] == 0 for k in range(run.baselines))
     assert run.study.proposing == pytest.approx(sum(seconds))
     assert 0.01 < run.study.proposing < 60
-    table = front_table(run.study)
-    assert table["cost"]["seconds_proposing"] == round(run.study.proposing, 3)
-    shown = {**table["cost"], "seconds_proposing": 1234.5}
-    assert "1,234 s of proposing" in front_text({**table, "cost": shown})
-    assert "proposing" not in front_text({**table, "cost": {**shown, "seconds_proposing": 0.2}})
+    front = Front.of(run.study)
+    assert front.to_dict()["cost"]["seconds_proposing"] == round(run.study.proposing, 3)
+
+    def text(seconds: float) -> str:
+        return front_text(
+            dataclasses.replace(front, spending={**front.spending, "seconds_proposing": seconds})
+        )
+
+    assert "1,234 s of proposing" in text(1234.5)
+    assert "proposing" not in text(0.2)
 
 
 def test_fresh_noise_is_each_candidates_own_and_common_noise_everybodys(runner, tools):
@@ -224,9 +229,9 @@ def test_fresh_noise_is_each_candidates_own_and_common_noise_everybodys(runner, 
         used = [block for blocks in seen[0].blocks.values() for block in blocks]
         assert all(len(blocks) == 3 for blocks in seen[0].blocks.values())
         assert len(set(used)) == (3 if noise == "common" else 3 * 40)
-        table = front_table(first.study)
-        assert table["noise"] == noise
-        assert ("each on its own noise" in front_text(table)) == (noise == "fresh")
+        front = Front.of(first.study)
+        assert front.to_dict()["noise"] == noise
+        assert ("each on its own noise" in front_text(front)) == (noise == "fresh")
     common, fresh = runs["common"][0], runs["fresh"][0]
     # Candidate 0 has the first blocks either way.
     assert common.results[0]["values"] == fresh.results[0]["values"]

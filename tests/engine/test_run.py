@@ -16,7 +16,7 @@ from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.models.spec import ModelSpec
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 from autosearch.testing.histories import read_records
@@ -82,7 +82,7 @@ def test_the_scale_is_fixed_by_the_baselines_alone(tmp_path, tools, fake_workers
 def test_without_baselines_there_is_no_hypervolume(tmp_path, tools, fake_workers):
     study = started(tools, tmp_path / "a", baselines=[], budget={"candidates": 10})
     assert of_type(tmp_path / "a", "scale") == []
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     assert table["hypervolume"] == {"search": None, "validated": None}
     assert table["points"]
 
@@ -91,13 +91,13 @@ def test_without_measured_objectives_nothing_is_sampled(tmp_path, tools, fake_wo
     study = started(tools, tmp_path / "a", objectives=["nfe", "memory"])
     assert study.spent == 0
     assert of_type(tmp_path / "a", "validation") == []
-    assert next(p["values"]["nfe"]["search"] for p in front_table(study)["points"]) == 2.0
+    assert next(p["values"]["nfe"]["search"] for p in Front.of(study).to_dict()["points"]) == 2.0
 
 
 def test_reported_objectives_are_measured_at_validation(tmp_path, tools, fake_workers):
     study = started(tools, tmp_path / "a", report=["fid_plain"])
     assert all(set(c.values) == {"fid", "nfe"} for c in study.feasible)
-    for point in front_table(study)["points"]:
+    for point in Front.of(study).to_dict()["points"]:
         assert point["values"]["fid_plain"]["search"] is None
         assert point["values"]["fid_plain"]["validated"] is not None
 
@@ -142,7 +142,7 @@ def test_a_shipped_reference_is_taken_as_it_is(tmp_path, tools, fake_workers, mo
     study = started(tools, tmp_path / "a", budget={"candidates": 5})
     assert study.reference.source == "shipped"
     assert study.overheads == {"reference": 0.0}
-    assert front_table(study)["reference"]["values"]["fid"]["value"] == 0.25
+    assert Front.of(study).to_dict()["reference"]["values"]["fid"]["value"] == 0.25
     assert study.scale.axes["fid"].zero == 0.25
 
 
@@ -189,9 +189,9 @@ def test_validate_again_with_other_noise(tmp_path, tools, fake_workers):
     count = len(of_type(tmp_path / "a", "validation"))
     study = validate_study(tmp_path / "a", samples=300, seed=7, progress=Progress())
     assert len(of_type(tmp_path / "a", "validation")) == 2 * count
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     assert (table["samples"]["validated"], table["seed"]["validated"]) == (300, 7)
-    assert front_table(first)["samples"]["validated"] == 100
+    assert Front.of(first).to_dict()["samples"]["validated"] == 100
     fake_workers.evaluated.clear()
     again = validate_study(tmp_path / "a", samples=300, seed=7, progress=Progress())
     assert not fake_workers.evaluated
@@ -220,7 +220,7 @@ def test_what_fails_in_validation_falls_off_and_does_not_stop_the_run(
 
     fake_workers.evaluate = failing
     study = started(tools, tmp_path / "a")
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     fallen = [c for c in study.candidates.values() if int(c.identity, 16) % 2]
     listed = {point["id"]: point for point in table["points"]}
     assert any(point["on_front"] for point in listed.values())
@@ -247,7 +247,7 @@ def test_estimates_that_are_not_finite_stop_no_validation(tmp_path, tools, fake_
     fake_workers.evaluate = huge
     study = started(tools, tmp_path / "a", budget={"candidates": 8})
     assert len(of_type(tmp_path / "a", "validation")) > 0
-    assert not any(point["on_front"] for point in front_table(study)["points"])
+    assert not any(point["on_front"] for point in Front.of(study).to_dict()["points"])
 
 
 # -- progress and signals ----------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_a_signal_during_validation_ends_it_and_resume_goes_on(tmp_path, tools, 
     interrupted_after(fake_workers, 2 + 40 + 2, signal.SIGINT)
     part = started(tools, tmp_path / "a")
     assert 0 < len(of_type(tmp_path / "a", "validation")) < total
-    assert front_table(part)["hypervolume"]["validated"] is None
+    assert Front.of(part).to_dict()["hypervolume"]["validated"] is None
     rest = started(tools, tmp_path / "a", resume=True)
     assert tools.comparable(rest) == tools.comparable(whole)
 

@@ -6,7 +6,7 @@ import pytest
 
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 
 RUNGS = {"rungs": [100, 200, 400]}
 
@@ -42,7 +42,7 @@ def test_some_are_stopped_and_baselines_never(runner, evaluator):
         assert len(candidate.rungs) == [100, 200, 400].index(candidate.samples)
         executed = candidate.nominal * candidate.samples / 400
         assert candidate.executed == pytest.approx(executed)
-    front = {p["id"] for p in front_table(found.study)["points"]}
+    front = {p["id"] for p in Front.of(found.study).to_dict()["points"]}
     assert not front & {c.id for c in candidates if c.stopped}
 
 

@@ -11,7 +11,7 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.models.bundled import DigitsModel
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 
 
@@ -27,7 +27,7 @@ def given(study):
 def places(tmp_path, tools, fake_workers):
     """A study, its front in a file, and a recipe of a model of the same kind."""
     first = run(tools, tmp_path / "first")
-    table = front_table(first)
+    table = Front.of(first).to_dict()
     (tmp_path / "front.json").write_text(json.dumps(table))
     problem = Problem.of(first.experiment)
     baseline("dpmpp_2m@5", problem.denoiser).save(tmp_path / "own.json")
@@ -42,7 +42,7 @@ def test_studies_fronts_and_recipes(places, tools):
         assert found <= set(given(study)) | {None}
         first = next(c for c in study.candidates.values() if c.kind == "init")
         assert first.id == sum(c.kind == "baseline" for c in study.candidates.values())
-        assert all(p["baseline"] != name for p in front_table(study)["points"] for name in found)
+        assert all(p.baseline != name for p in Front.of(study).points for name in found)
     assert given(run(tools, folder / "third", init=[str(folder / "own.json")])) == ["own"]
 
 

@@ -17,7 +17,7 @@ from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment, experiment_from_dict
 from autosearch.study.events import Asked, Evaluated, Validated
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -108,7 +108,7 @@ def summary(directory: Path) -> dict[str, Any]:
     validated = [event for event in events if isinstance(event, Validated)]
     assert len({event.id for event in results}) == len(results)
     assert len({event.identity for event in validated}) == len(validated)
-    table = front_table(Study.read(directory))
+    table = Front.of(Study.read(directory)).to_dict()
     kept = {key: value for key, value in table.items() if key not in ("cost", "study")}
     return {
         "front": kept,

@@ -30,7 +30,7 @@ from autosearch.engine.workers.base import Executor, Outcome, SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.experiment import experiment_from_dict
 from autosearch.study.events import Asked, Evaluated
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import read_journal
 from autosearch.study.progress import Progress, Snapshot
 from autosearch.study.study import Study
@@ -92,7 +92,7 @@ def summary(folder: Path) -> dict[str, Any]:
     """What a study came to, and which nodes began its evaluations."""
     out = folder / "study"
     events = read_journal(out)
-    table = front_table(Study.read(out))
+    table = Front.of(Study.read(out)).to_dict()
     log = [line.split(" ", 2) for line in (folder / LOG).read_text().splitlines()]
     return {
         "front": {key: value for key, value in table.items() if key not in ("cost", "study")},

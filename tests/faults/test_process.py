@@ -11,7 +11,7 @@ import pytest
 from autosearch.cli.status import read_status, status_data
 from autosearch.errors import UserError
 from autosearch.study.events import Validated
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import read_journal
 from autosearch.study.study import Study
 
@@ -52,7 +52,7 @@ def once(calibrator, said, number: int, point: int) -> None:
     assert "finishing what is in flight; another Ctrl-C stops at once" in said.lines[0]
     assert "\n" not in said.lines[0]
     assert sum(calibrator.evaluator.finished.values()) >= point
-    front_table(study)
+    Front.of(study).to_dict()
     status = status_data(read_status(calibrator.folder / name))
     assert status["state"] == "stopped"
     # All that was begun has been written, or is in the store.

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from autosearch.study.events import Asked, Evaluated
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import FILE, read_journal
 from autosearch.study.study import Study
 
@@ -42,7 +42,7 @@ def summary(directory: Path) -> dict[str, Any]:
     events = read_journal(directory)
     results = [event.id for event in events if isinstance(event, Evaluated)]
     assert len(set(results)) == len(results)
-    table = front_table(Study.read(directory))
+    table = Front.of(Study.read(directory)).to_dict()
     return {
         "front": {key: value for key, value in table.items() if key not in ("cost", "study")},
         "asks": [event.to_record() for event in events if isinstance(event, Asked)],

@@ -20,8 +20,8 @@ from autosearch.errors import UserError
 from autosearch.export.optuna_study import export_study, open_storage, storage_address
 from autosearch.recipe import Recipe
 from autosearch.study.events import Evaluated
-from autosearch.study.front import non_dominated, objectives_of, values_of
 from autosearch.study.journal import read_journal
+from autosearch.study.ranking import non_dominated, objectives_of, values_of
 from autosearch.study.study import Study
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import autosearch
@@ -12,7 +13,7 @@ from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
@@ -45,17 +46,20 @@ def test_a_row_for_each_candidate_with_the_front_s_own_numbers(finished: Path) -
         "model": "mixture",
         "directions": {"fid": "minimize", "nfe": "minimize"},
     }
-    for point in front_table(study)["points"]:
+    for point in Front.of(study).to_dict()["points"]:
         row = frame.loc[point["id"]]
         values = point["values"]["fid"]
         assert row["on_front"] == point["on_front"]
         assert row["fid"] == values["search"]
+        if point["folded"]:
+            assert np.isnan(row["fid_validated"])
+            continue
         assert row["fid_validated"] == values["validated"]
         assert [row["fid_low"], row["fid_high"]] == values["ci"]
         assert row["nfe"] == point["values"]["nfe"]["search"]
         assert Recipe.from_dict(json.loads(row["recipe"])).to_dict() == point["recipe"]
         assert row["steps"] == len(point["recipe"]["steps"])
-    listed = {point["id"] for point in front_table(study)["points"] if point["on_front"]}
+    listed = {point["id"] for point in Front.of(study).to_dict()["points"] if point["on_front"]}
     assert set(frame.index[frame["on_front"]]) == listed
     assert frame["forward_equivalents"].sum() == pytest.approx(study.executed)
     errors = [study.candidates[i].values["fid"].standard_error for i in frame.index]

@@ -24,7 +24,7 @@ from autosearch.integrations.ray_tune import (
     _unfinished_trials,
     recipe_trainable,
 )
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
@@ -103,7 +103,7 @@ def test_two_trials_at_a_time_give_the_engines_measurements(
     kept = Study.read(tmp_path / "study")
     same_results(kept, whole.study)
     validated = validate_study(tmp_path / "study", samples=None, seed=None, progress=Progress())
-    assert front_table(validated)["points"] == front_table(whole.study)["points"]
+    assert Front.of(validated).to_dict()["points"] == Front.of(whole.study).to_dict()["points"]
 
 
 @pytest.fixture(autouse=True)

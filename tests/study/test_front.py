@@ -1,5 +1,6 @@
 """Fronts of studies made by hand, where the right answer is known."""
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,18 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.objectives import Estimate
-from autosearch.study.events import Axis, parse_event
-from autosearch.study.front import (
-    cost_groups,
-    front_table,
-    hypervolume,
-    make_scale,
-    non_dominated,
-    objectives_of,
-    selection,
-)
+from autosearch.errors import UserError
+from autosearch.objectives import Estimate, compare
+from autosearch.study.events import ScaleAxis, parse_event
+from autosearch.study.front import Front
+from autosearch.study.front_text import front_text
+from autosearch.study.hypervolume import hypervolume, make_scale
+from autosearch.study.pick import pick
 from autosearch.study.progress import front_entries
+from autosearch.study.ranking import Ranking, non_dominated, objectives_of
+from autosearch.study.selection import selection
 from autosearch.study.study import Study
 
 Values = dict[str, float]
@@ -103,7 +102,7 @@ def study_of(objectives: Sequence[str], *records: Any, **keys: Any) -> Study:
 
 
 def points(study: Study) -> dict[int, dict[str, Any]]:
-    return {point["id"]: point for point in front_table(study)["points"]}
+    return {point["id"]: point for point in Front.of(study).to_dict()["points"]}
 
 
 def on_front(study: Study) -> set[int]:
@@ -161,11 +160,11 @@ def test_infeasible_only_and_nothing_at_all():
         study_of(["fid", "nfe"], candidate(0, None, reason="x"), candidate(1, None)),
         study_of(["fid", "nfe"]),
     ):
-        table = front_table(study)
+        table = Front.of(study).to_dict()
         assert table["points"] == table["baselines"] == []
         assert table["hypervolume"] == {"search": None, "validated": None}
         assert selection(study) == []
-        assert front_entries(study) == ()
+        assert front_entries(Front.of(study)) == ()
 
 
 @settings(max_examples=60, deadline=None)
@@ -205,7 +204,7 @@ def test_validation_decides_again_and_names_who_overtook():
     expected = Estimate(1.8, (1.8, 1.8 * 1.1)).interval()
     assert found[2]["values"]["fid"]["ci"] == pytest.approx(expected)
     assert found[2]["values"]["nfe"]["ci"] == [4.0, 4.0]
-    table = front_table(study)
+    table = Front.of(study).to_dict()
     assert table["samples"]["validated"] == 800
     assert {b["id"] for b in table["baselines"]} == {0, 1}
 
@@ -229,7 +228,7 @@ def test_a_validation_that_is_not_complete_decides_nothing():
     begun = [validation(2, {"fid": 100.0, "nfe": 4.0}), validation(0, {"fid": 8.0, "nfe": 2.0})]
     study = study_of(["fid", "nfe"], *FOUR, *begun)
     assert on_front(study) == {0, 2, 3}
-    assert front_table(study)["samples"]["validated"] is None
+    assert Front.of(study).to_dict()["samples"]["validated"] is None
     done = [validation(k, {"fid": 5.0, "nfe": 4.0}) for k in (1, 3, 4)]
     assert on_front(study_of(["fid", "nfe"], *FOUR, *begun, *done)) == {0, 1, 3, 4}
 
@@ -270,7 +269,7 @@ def test_reported_values_stand_beside_the_objectives():
 def test_selection_is_the_front_two_more_and_three_baselines_of_each_cost():
     records = [candidate(k, {"fid": 10.0 + k, "nfe": 4.0}, name=f"b{k}@4") for k in range(5)]
     records += [candidate(5 + k, {"fid": 1.0 + k, "nfe": 4.0}) for k in range(5)]
-    records += [candidate(10 + k, {"fid": 20.0 + k, "nfe": 3.0}) for k in range(5)]
+    records += [candidate(10 + k, {"fid": 12.0 + k, "nfe": 3.0}) for k in range(5)]
     records += [candidate(15, None, reason="non-finite"), candidate(16, None)]
     chosen = {c.id for c in selection(study_of(["fid", "nfe"], *records))}
     assert chosen == {5, 6, 7, 0, 1, 2, 10, 11, 12}
@@ -289,21 +288,144 @@ def test_selection_ranks_by_all_measured_objectives():
     assert {c.id for c in selection(study)} == {0, 2, 1, 4}
 
 
+def cost_groups(study: Study) -> list[int]:
+    return Ranking.of(study.feasible, objectives_of(study)).cost_groups().tolist()
+
+
 def test_many_costs_are_put_into_bins():
     study = study_of(
         ["fid", "macs"],
         *[candidate(k, {"fid": 1.0 + k, "macs": float(10 + k)}) for k in range(50)],
     )
-    groups = cost_groups(study.feasible, objectives_of(study))
+    groups = cost_groups(study)
     assert groups == sorted(groups)
     assert len(set(groups)) == 10
     zero = study_of(
         ["fid", "memory"],
         *[candidate(k, {"fid": 1.0 + k, "memory": float(k)}) for k in range(50)],
     )
-    assert len(set(cost_groups(zero.feasible, objectives_of(zero)))) == 10
+    assert len(set(cost_groups(zero))) == 10
     alone = study_of(["fid"], *[candidate(k, {"fid": 1.0}) for k in range(3)])
-    assert cost_groups(alone.feasible, objectives_of(alone)) == [0, 0, 0]
+    assert cost_groups(alone) == [0, 0, 0]
+
+
+# -- where a front ends ------------------------------------------------------------------------
+
+
+def test_points_worse_than_every_named_baseline_are_folded_and_not_validated():
+    far = [candidate(5 + k, {"fid": 484.0 + k, "nfe": 1.0 - k / 10}) for k in range(3)]
+    study = study_of(["fid", "nfe"], *FOUR, *far)
+    front = Front.of(study)
+    # Each of the three is cheaper than all others, and worse than ddim@2.
+    assert [point.id for point in front.folded] == [5, 6, 7]
+    assert [point.id for point in front.front] == [0, 3, 2]
+    assert not {5, 6, 7} & {point.id for point in front.shown}
+    assert not {5, 6, 7} & {c.id for c in selection(study)}
+    assert front.folded_below == ("ddim@2",)
+    listed = points(study)
+    assert [listed[k]["folded"] for k in (5, 6, 7)] == [True] * 3
+    assert [listed[k]["on_front"] for k in (5, 6, 7)] == [False] * 3
+    assert not any(listed[k]["folded"] for k in (0, 2, 3))
+    assert "3 more, worse than ddim@2" in front_text(front).splitlines()
+    assert front.to_dict()["folded"] == {"count": 3, "below": ["ddim@2"]}
+    assert Front.of(study).knee.id not in {5, 6, 7}
+    with pytest.raises(UserError, match="--pick 6: worse than ddim@2; pick another"):
+        pick(front, "6")
+    # They stay folded once the rest is validated.
+    rows = [validation(k, {"fid": 5.0, "nfe": 4.0}) for k in range(5)]
+    after = Front.of(study_of(["fid", "nfe"], *FOUR, *far, *rows))
+    assert [point.id for point in after.folded] == [5, 6, 7]
+    assert [point.id for point in after.front] == [0, 1, 2, 3, 4]
+
+
+def test_what_is_better_in_one_measured_objective_is_not_folded():
+    named = [
+        candidate(0, {"fid": 4.0, "precision": 0.5, "nfe": 4.0}, name="ddim@4"),
+        candidate(1, {"fid": 2.0, "precision": 0.3, "nfe": 4.0}, name="euler@4"),
+    ]
+    front = Front.of(
+        study_of(
+            ["fid", "precision", "nfe"],
+            *named,
+            candidate(2, {"fid": 9.0, "precision": 0.4, "nfe": 3.0}),  # more precise than euler@4
+            candidate(3, {"fid": 9.5, "precision": 0.2, "nfe": 2.0}),  # worse than both in both
+            candidate(4, {"fid": 3.5, "precision": 0.1, "nfe": 2.0}),  # a lower fid than ddim@4
+        )
+    )
+    assert [point.id for point in front.folded] == [3]
+    assert front.folded_below == ("ddim@4", "euler@4")
+    assert {2, 4} <= {point.id for point in front.front}
+
+
+def test_without_named_baselines_or_measured_objectives_nothing_is_folded():
+    alone = [candidate(k, {"fid": 9.0 - k, "nfe": 2.0 + k}) for k in range(3)]
+    assert Front.of(study_of(["fid", "nfe"], *alone)).folded == []
+    named = candidate(0, {"nfe": 2.0}, name="ddim@2")
+    assert Front.of(study_of(["nfe"], named, candidate(1, {"nfe": 3.0}))).folded == []
+
+
+def test_each_point_has_its_paired_difference_to_the_best_baseline_at_its_cost():
+    study = study_of(["fid", "nfe"], *FOUR)
+    front = Front.of(study)
+    versus = points(study)[2]["versus"]
+    difference, interval = compare(
+        study.candidates[2].values["fid"], study.candidates[1].values["fid"]
+    )
+    assert versus == {
+        "baseline": "ddim@4",
+        "objective": "fid",
+        "difference": difference,
+        "ci": list(interval),
+    }
+    # At a cost without baselines, the nearest; of a baseline, the best other one.
+    assert points(study)[3]["versus"]["baseline"] == "ddim@2"
+    assert points(study)[0]["versus"]["baseline"] == "ddim@4"
+    assert front.is_best_baseline(front.front[0]) is True
+    assert front.is_best_baseline(front.front[1]) is False
+    # On fresh noise, from the values there.
+    rows = [validation(k, {"fid": 5.0 - k, "nfe": 4.0}) for k in range(5)]
+    fresh = points(study_of(["fid", "nfe"], *FOUR, *rows))[2]["versus"]
+    assert (fresh["baseline"], fresh["difference"]) == ("ddim@4", -1.0)
+    # Where each candidate has its own noise, a difference has no paired interval.
+    unpaired = study_of(["fid", "nfe"], *FOUR, noise="fresh")
+    assert points(unpaired)[2]["versus"]["ci"] is None
+
+
+def test_the_knee_is_marked_once_in_table_and_data():
+    study = study_of(["fid", "nfe"], *FOUR)
+    front = Front.of(study)
+    marked = [number for number, point in points(study).items() if point["knee"]]
+    assert marked == [front.knee.id]
+    rows = [line for line in front_text(front).splitlines() if " * " in line]
+    assert len(rows) == 1
+    assert front.knee.name in rows[0]
+
+
+def test_a_long_front_shows_its_ends_its_knee_and_an_even_spread():
+    named = [candidate(0, {"fid": 900.0, "nfe": 2.0}, name="ddim@2")]
+    long = [candidate(k, {"fid": 800.0 / k, "nfe": 2.0 + k}) for k in range(1, 41)]
+    front = Front.of(study_of(["fid", "nfe"], *named, *long))
+    assert len(front.front) == 41
+    shown = front.spread(12)
+    assert len(shown) == 12
+    assert shown == front.ordered(shown)
+    assert {front.front[0].id, front.front[-1].id, front.knee.id} <= {p.id for p in shown}
+    # No two neighbours are farther apart in log cost than a third of the whole.
+    costs = np.log([point.value("nfe") for point in shown])
+    assert np.diff(costs).max() < (costs[-1] - costs[0]) / 3
+    assert front.spread(41) == front.spread(100) == front.front
+    text = front_text(front)
+    assert "29 more on the front: autosearch front DIR --all" in text
+    whole = front_text(front, most=None)
+    assert "more on the front" not in whole
+    assert len(whole.splitlines()) == len(text.splitlines()) + 29 - 1
+
+
+def test_a_front_of_many_points_of_one_cost_shows_the_better_ones():
+    flat = [candidate(k, {"fid": 1.0 + k, "kid": 30.0 - k, "nfe": 4.0}) for k in range(20)]
+    front = Front.of(study_of(["fid", "kid", "nfe"], *flat))
+    assert len(front.spread(5)) == 5
+    assert [p.id for p in front.spread(5)][:2] == [0, 1]
 
 
 # -- hypervolume -------------------------------------------------------------------------------
@@ -327,9 +449,9 @@ def test_hypervolume_on_log_axes_in_closed_form():
     # Two boxes that overlap in 0.25 * 0.5: 0.75 * 0.5 + 0.25 * 1 - 0.25 * 0.5.
     assert volume((10**0.5, 4.0), (10**1.5, 2.0)) == pytest.approx(0.75 * 0.5 + 0.25 * 0.5)
     assert volume((1.0, 8.0), (100.0, 2.0), (500.0, 1000.0)) == 0
-    # Better than the reference counts, and what touches zero counts as a thousandth of it.
-    assert volume((0.1, 2.0)) == pytest.approx(1.5)
-    assert volume((0.0, 2.0)) == volume((-3.0, 2.0)) == pytest.approx(2.5)
+    # Better than the reference, or cheaper than the cheapest baseline, counts as they do.
+    assert volume((0.1, 2.0)) == volume((0.0, 1.0)) == volume((-3.0, 2.0)) == pytest.approx(1)
+    assert volume((0.1, 4.0)) == volume((-3.0, 4.0)) == pytest.approx(0.5)
 
 
 def test_hypervolume_on_linear_axes_and_upwards():
@@ -362,8 +484,8 @@ def reference(**values: float) -> dict[str, Any]:
     }
 
 
-def axes_of(data: Mapping[str, Any]) -> dict[str, Axis]:
-    return {name: Axis(**axis) for name, axis in data.items()}
+def axes_of(data: Mapping[str, Any]) -> dict[str, ScaleAxis]:
+    return {name: ScaleAxis(**axis) for name, axis in data.items()}
 
 
 def scale_of(*records: Any, objectives: Sequence[str] = ("fid", "nfe")) -> dict[str, Any]:
@@ -398,20 +520,49 @@ def test_the_scale_of_a_reference_that_is_perfect_or_worse():
     axis = scale_of(exact, *pair, objectives=["teacher_mse", "nfe"])["teacher_mse"]
     assert axis == {"zero": pytest.approx(1e-4), "one": 0.4, "log": True}
     worse = scale_of(reference(fid=20.0), *FOUR)["fid"]
-    assert (worse["zero"], worse["one"], worse["log"]) == (2.0, 8.0, True)
-    one = [candidate(0, {"fid": 2.0, "nfe": 4.0}, name="ddim@4")]
-    axes = scale_of(*one)
-    assert axes["fid"] == {"zero": 2.0, "one": 4.0, "log": True}
-    assert axes["nfe"] == {"zero": 4.0, "one": 8.0, "log": True}
+    assert (worse["zero"], worse["one"], worse["log"]) == (0.2, 8.0, True)
 
 
-def test_values_below_the_reference_s_error_count_as_that():
-    axes = {**AXES, "fid": {"zero": 1.0, "one": 10.0, "log": True, "floor": 0.1}}
-    names = ["fid", "nfe"]
-    at, below, above = (
-        hypervolume(axes_of(axes), names, np.array([[fid, 2.0]])) for fid in (0.1, -0.3, 0.2)
+def test_baselines_that_span_no_axis_leave_room_for_better_points_on_both_sides():
+    one = candidate(0, {"fid": 2.0, "nfe": 4.0}, name="ddim@4")
+    axes = scale_of(one)
+    assert axes["fid"] == {"zero": 0.2, "one": 2.0, "log": True}
+    assert axes["nfe"] == {"zero": 0.4, "one": 40.0, "log": True}
+    close = candidate(1, {"fid": 1.0, "nfe": 6.0}, name="dpmpp_2m@6")
+    axes = scale_of(reference(fid=0.5), one, close)
+    assert axes["nfe"] == {"zero": 0.4, "one": 60.0, "log": True}
+    # Of useful points, fewer steps or a better value always add.
+    grows = [volume((1.9, 5.0), axes=axes)]
+    for point in ((1.5, 5.0), (1.5, 3.0), (0.6, 7.0), (0.6, 2.0)):
+        grows.append(volume((1.9, 5.0), point, axes=axes))
+    assert 0 < grows[0] < grows[1] < grows[2] < grows[4] < 1
+    assert grows[3] > grows[0]
+    zero = candidate(0, {"fid": 2.0, "memory": 0.0}, name="ddim@4")
+    axis = scale_of(zero, objectives=["fid", "memory"])["memory"]
+    assert axis == {"zero": -1.0, "one": 1.0, "log": False}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 300), st.floats(-1, 30)), min_size=1, max_size=12))
+def test_a_hypervolume_is_never_above_1_and_never_falls(rows):
+    grows = [volume(*rows[: i + 1]) for i in range(len(rows))]
+    assert all(0 <= value <= 1 for value in grows)
+    assert all(b >= a - 1e-12 for a, b in itertools.pairwise(grows))
+
+
+def test_many_points_of_many_objectives_have_no_hypervolume():
+    names = [f"o{i}" for i in range(7)]
+    axes = {name: {"zero": 0.0, "one": 1.0, "log": False} for name in names}
+    rows = np.random.default_rng(0).random((300, 7))
+    rows /= rows.sum(axis=1, keepdims=True)
+    assert hypervolume(axes_of(axes), names, rows) is None
+    assert 0 < hypervolume(axes_of(axes), names, rows[:40]) < 1
+    # Dominated ones do not count, nor does their number where objectives are few.
+    assert hypervolume(axes_of(axes), names, np.tile(rows[:40], (50, 1))) is not None
+    assert (
+        hypervolume(axes_of(axes), names[:3], np.random.default_rng(0).random((5000, 3)))
+        is not None
     )
-    assert at == below > above
 
 
 def test_the_scale_of_what_is_maximised():
@@ -424,13 +575,13 @@ def test_the_scale_of_what_is_maximised():
     assert axis == {"zero": 0.8, "one": 0.2, "log": True}
     assert scale_of(*pair, objectives=wanted)["precision"]["zero"] == 0.5
     axis = scale_of(pair[0], objectives=wanted)["precision"]
-    assert axis == {"zero": 0.2, "one": 0.1, "log": True}
+    assert axis == {"zero": 2.0, "one": 0.2, "log": True}
 
 
 def test_the_table_has_hypervolumes_on_the_study_s_own_axes():
     scale = {"type": "scale", "axes": AXES}
     rows = [validation(k, {"fid": 10.0, "nfe": 4.0}) for k in range(5)]
-    table = front_table(study_of(["fid", "nfe"], *FOUR, scale, *rows))
+    table = Front.of(study_of(["fid", "nfe"], *FOUR, scale, *rows)).to_dict()
     best = [(8.0, 2.0), (3.0, 3.0), (1.0, 4.0)]
     assert table["hypervolume"]["search"] == pytest.approx(volume(*best))
     assert table["hypervolume"]["validated"] == pytest.approx(0.25)
@@ -451,7 +602,7 @@ def test_the_keys_of_the_table():
         {"type": "phase", "name": "search", "seconds": 2.5},
         {"type": "stop", "reason": "budget"},
     )
-    table = json.loads(json.dumps(front_table(study), allow_nan=False))
+    table = json.loads(json.dumps(Front.of(study).to_dict(), allow_nan=False))
     assert {"study", "model", "objectives", "reference", "hypervolume"} <= set(table)
     assert {"points", "baselines", "cost"} <= set(table)
     assert (table["study"], table["model"], table["stopped"]) == ("hand-made", "mixture", "budget")
@@ -495,7 +646,7 @@ def test_the_best_of_a_cost_is_listed_also_where_a_cheaper_one_is_better():
 
 def test_progress_shows_the_front_and_the_best_baseline_of_each_cost():
     study = study_of(["fid", "nfe"], *FOUR)
-    assert front_entries(study) == (
+    assert front_entries(Front.of(study)) == (
         (2.0, 8.0, "ddim@2", True),
         (3.0, 3.0, "3", False),
         (4.0, 1.0, "2", False),

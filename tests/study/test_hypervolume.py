@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autosearch.errors import UserError
 from autosearch.study.events import parse_event
-from autosearch.study.front import Growth, front_table, hypervolume, volumes
+from autosearch.study.front import Front
+from autosearch.study.hypervolume import Growth, hypervolume, volumes
 from autosearch.study.study import Study
 
 AXES = {
@@ -83,9 +85,18 @@ def test_it_never_falls_and_ends_at_that_of_the_whole() -> None:
     assert found[-1].candidates == 60
     assert [g.volume for g in found] == sorted(g.volume for g in found)
     assert found[-1].volume == pytest.approx(hypervolume(study.scale.axes, ["fid", "nfe"], values))
-    assert found[-1].volume == pytest.approx(front_table(study)["hypervolume"]["search"])
+    assert found[-1].volume == pytest.approx(Front.of(study).to_dict()["hypervolume"]["search"])
 
 
 def test_without_axes_or_results_there_is_none() -> None:
     assert volumes(study_of((0.1, 10.0), scale=False)) == []
     assert volumes(study_of()) == []
+
+
+@pytest.mark.parametrize("changes", [{"one": 0.01}, {"zero": -1.0}, {"one": 0.0}])
+def test_axes_without_a_length_are_refused_when_a_journal_is_read(
+    changes: dict[str, float],
+) -> None:
+    axes = {**AXES, "fid": {**AXES["fid"], **changes}}
+    with pytest.raises(UserError, match="there is no axis"):
+        parse_event({"type": "scale", "axes": axes})

@@ -10,8 +10,10 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.study.front import Front
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress
+from autosearch.study.study import Study
 from autosearch.visualization.study_outputs import write_artifacts
 
 DATA = {
@@ -31,20 +33,25 @@ def problem() -> Problem:
     return Problem.of(Experiment.model_validate(DATA))
 
 
+def written_for(directory: Path, problem: Problem) -> list[Path]:
+    study = Study.read(directory)
+    return write_artifacts(directory, problem, study, Front.of(study))
+
+
 def test_they_are_made_anew_and_alike(problem: Problem, tmp_path: Path) -> None:
     run_study(problem.experiment, tmp_path / "study", resume=False, progress=Progress())
-    written = write_artifacts(tmp_path / "study", problem)
+    written = written_for(tmp_path / "study", problem)
     names = ["front.json", "front.txt", "front.png", "recipe.json", "samples.png"]
     assert [path.name for path in written] == names
     before = [path.read_bytes() for path in written]
     for path in written:
         path.unlink()
-    assert [path.read_bytes() for path in write_artifacts(tmp_path / "study", problem)] == before
+    assert [path.read_bytes() for path in written_for(tmp_path / "study", problem)] == before
 
 
 def test_a_study_without_results_gets_its_empty_table(problem: Problem, tmp_path: Path) -> None:
     Journal.create(tmp_path / "study", make_header(problem, "study")).close()
-    written = write_artifacts(tmp_path / "study", problem)
+    written = written_for(tmp_path / "study", problem)
     assert [path.name for path in written] == ["front.json", "front.txt"]
     assert json.loads(written[0].read_text())["points"] == []
     assert "nothing on the front" in written[1].read_text()
@@ -52,5 +59,5 @@ def test_a_study_without_results_gets_its_empty_table(problem: Problem, tmp_path
 
 def test_a_directory_without_a_study_is_refused(problem: Problem, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no study"):
-        write_artifacts(tmp_path, problem)
+        written_for(tmp_path, problem)
     assert list(tmp_path.iterdir()) == []

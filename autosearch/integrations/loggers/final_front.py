@@ -1,15 +1,13 @@
-"""The front that a run left, for loggers: made when the first of them asks."""
+"""The front that a run left, for loggers; drawn when the first of them asks."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
-from autosearch.study.front_view import FrontView, Point
 from autosearch.study.study import Study
-from autosearch.visualization.figures import plot_front
+from autosearch.visualization.figures import front_figure, save_figure
 
 __all__ = ["FinalFront"]
 
@@ -18,64 +16,61 @@ class FinalFront:
     """Table, text, numbers and picture of a front; safe to ask from several threads.
 
     Attributes:
+        front: the front itself.
         step: the number of the last candidate.
     """
 
     def __init__(self, study: Study, directory: Path) -> None:
+        self.front = Front.of(study)
         self.step = max(study.candidates, default=0)
-        self._study = study
         self._path = directory / "front.png"
-        self._lock = threading.RLock()
-        self._table: dict[str, Any] = {}
+        self._lock = threading.Lock()
         self._drawn = False
 
     @property
     def table(self) -> dict[str, Any]:
         """What ``autosearch front --json`` prints."""
-        with self._lock:
-            if not self._table:
-                self._table = front_table(self._study)
-            return self._table
+        return self.front.to_dict()
 
     @property
     def text(self) -> str:
         """What ``autosearch front`` prints."""
-        return front_text(self.table)
+        return front_text(self.front)
 
     @property
     def picture(self) -> Path | None:
         """The study's ``front.png``; None where nothing is on the front."""
+        if not self.front.front:
+            return None
         with self._lock:
-            if not FrontView(self.table).front:
-                return None
             if not self._drawn:
-                plot_front(self.table, self._path)
+                save_figure(front_figure(self.front), self._path)
                 self._drawn = True
-            return self._path
+        return self._path
 
     @property
     def columns(self) -> list[str]:
         """Headings of :attr:`rows`."""
-        names = [axis.name for axis in FrontView(self.table).axes]
         parts = ("", "_low", "_high", "_search")
-        return ["candidate", "recipe", "steps", *(name + part for name in names for part in parts)]
+        values = [axis.name + part for axis in self.front.axes for part in parts]
+        return ["candidate", "recipe", "steps", *values]
 
     @property
     def rows(self) -> list[list[Any]]:
         """The front, cheapest first: values on fresh noise where there are, else the search's."""
-        view = FrontView(self.table)
-        return [_row(point, [axis.name for axis in view.axes]) for point in view.front]
+        rows = []
+        for point in self.front.front:
+            row: list[Any] = [point.id, point.name, point.steps]
+            for name in (axis.name for axis in self.front.axes):
+                search = point.search.get(name)
+                row += [point.value(name), *point.interval(name)]
+                row.append(None if search is None else search.value)
+            rows.append(row)
+        return rows
 
     @property
     def numbers(self) -> dict[str, float]:
         """Hypervolumes and what the search cost, by name."""
-        volumes = {f"hypervolume/{kind}": v for kind, v in self.table["hypervolume"].items()}
-        cost = {f"cost/{name}": v for name, v in self.table["cost"].items() if name != "phases"}
+        volumes = {f"hypervolume/{kind}": v for kind, v in self.front.hypervolume.items()}
+        cost = {f"cost/{name}": v for name, v in self.front.spending.items() if name != "phases"}
         return {name: float(value) for name, value in (volumes | cost).items() if value is not None}
-
-
-def _row(point: Point, names: Sequence[str]) -> list[Any]:
-    row: list[Any] = [point.id, point.name, point.steps]
-    for name in names:
-        row += [point.value(name), *point.interval(name), point.search(name)]
-    return row

@@ -3,7 +3,8 @@
 import numpy as np
 
 from autosearch.integrations.loggers.base import Numbers
-from autosearch.study.front import hypervolume, non_dominated, objectives_of, signs, values_of
+from autosearch.study.hypervolume import study_hypervolume
+from autosearch.study.ranking import non_dominated, objectives_of, values_of
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
 __all__ = ["Tally", "validated_numbers"]
@@ -45,11 +46,10 @@ class Tally:
 
     def _volume(self, candidate: Candidate) -> dict[str, float]:
         """The hypervolume, but not for baselines: only once all are in are its axes fixed."""
-        if self._study.scale is None or candidate.kind == "baseline":
+        if candidate.kind == "baseline":
             return {}
-        names = [objective.name for objective in self._objectives]
-        raw = signs(self._objectives) * self._front
-        return {"hypervolume": hypervolume(self._study.scale.axes, names, raw)}
+        volume = study_hypervolume(self._study, self._front)
+        return {} if volume is None else {"hypervolume": volume}
 
 
 def _estimates(values: Estimates) -> dict[str, float]:

@@ -1,14 +1,9 @@
 """Pictures: fronts, recipes, grids of samples, attention heads."""
 
-from autosearch.visualization.figures.front import (
-    check_suffix,
-    front_figure,
-    plot_front,
-    save_figure,
-)
+from autosearch.visualization.figures.front import check_suffix, front_figure, save_figure
 from autosearch.visualization.figures.growth import growth_figure
-from autosearch.visualization.figures.heads import head_gains, heads_figure, plot_heads
-from autosearch.visualization.figures.recipe import acts, plot_recipe, recipe_figure
+from autosearch.visualization.figures.heads import head_gains, heads_figure
+from autosearch.visualization.figures.recipe import acts, recipe_figure
 from autosearch.visualization.figures.samples import scatter_picture
 
 __all__ = [
@@ -18,9 +13,6 @@ __all__ = [
     "growth_figure",
     "head_gains",
     "heads_figure",
-    "plot_front",
-    "plot_heads",
-    "plot_recipe",
     "recipe_figure",
     "save_figure",
     "scatter_picture",

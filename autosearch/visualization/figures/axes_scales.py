@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.study.front_view import Axis, Point
+from autosearch.study.point import Axis, Point
 
 __all__ = ["set_scales"]
 

@@ -2,16 +2,18 @@
 
 import itertools
 import textwrap
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
-from autosearch.study.front_view import STEPS, Axis, FrontView
+from autosearch.study.front import Front
+from autosearch.study.point import STEPS, Axis
+from autosearch.text import writing
 from autosearch.visualization.figures.markers import SOFT
 from autosearch.visualization.figures.panel import draw_panel
 
-__all__ = ["SUFFIXES", "check_suffix", "front_figure", "pairs", "plot_front", "save_figure"]
+__all__ = ["SUFFIXES", "check_suffix", "front_figure", "pairs", "save_figure"]
 
 SUFFIXES = (".png", ".pdf", ".svg")
 _DPI = 100
@@ -21,47 +23,39 @@ _READING = (
 )
 
 
-def plot_front(table: Mapping[str, Any], path: Path) -> None:
-    """Write the picture of a front table.
-
-    Raises:
-        UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
-    """
-    check_suffix(path)
-    save_figure(front_figure(table), path)
-
-
-def front_figure(table: Mapping[str, Any], *, narrow: bool = False) -> Any:
+def front_figure(front: Front, *, narrow: bool = False, hover: bool = False) -> Any:
     """A matplotlib figure, 1200 x 800 pixels: a panel for each pair of objectives.
 
     One objective gives a strip by number of steps, two one panel, three or more all pairs.
 
     Args:
-        table: of a front.
+        front: of a study.
         narrow: whether panels stand below each other in a picture that is 420 pixels wide.
+        hover: whether unseen marks, ``point-ID``, stand where a page says what a point is.
     """
     from matplotlib.figure import Figure
 
-    view = FrontView(table if len(table["objectives"]) > 1 else _by_steps(table))
-    panels = pairs(view)
+    if len(front.axes) == 1:
+        front = replace(front, axes=(*front.axes, Axis(STEPS, "minimize", "")))
+    panels = pairs(front)
     columns = 1 if narrow else min(len(panels), 2)
     rows = -(-len(panels) // columns)
     size = (4.2, 3.6 * rows + 1.2) if narrow else (12, 8)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for i, (x, y) in enumerate(panels):
-        draw_panel(
-            grid[i // columns][i % columns], view, x, y, names=len(panels) == 1 and not narrow
-        )
-    for i in range(len(panels), rows * columns):
-        grid[i // columns][i % columns].set_axis_off()
-    _title(figure, view, narrow=narrow)
-    _legend(figure, grid, apart=len(panels) > 1 or narrow, columns=2 * columns)
+    names = len(panels) == 1 and not narrow
+    for axes, pair in itertools.zip_longest(grid.flat, panels):
+        if pair is None:
+            axes.set_axis_off()
+        else:
+            draw_panel(axes, front, *pair, names=names, hover=hover)
+    _title(figure, front, narrow=narrow)
+    _legend(figure, grid, apart=not names, columns=2 * columns)
     return figure
 
 
 def _legend(figure: Any, grid: Any, *, apart: bool, columns: int) -> None:
-    """In the panel; with several panels in an empty place of the grid, or below them."""
+    """Put the legend into a single panel; of several, into an empty place or below them."""
     handles, labels = grid[0][0].get_legend_handles_labels()
     if not handles:
         return
@@ -76,7 +70,7 @@ def _legend(figure: Any, grid: Any, *, apart: bool, columns: int) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse what matplotlib would guess at.
+    """Refuse a suffix that names none of the formats that pictures are written in.
 
     Raises:
         UserError: naming the three suffixes.
@@ -90,53 +84,24 @@ def save_figure(figure: Any, path: Path) -> None:
     """Write a figure, making its folder where it is missing.
 
     Raises:
-        UserError: when the place cannot be written.
+        UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    check_suffix(path)
+    with writing(path):
         figure.savefig(path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot write: {reason}; give another path") from None
 
 
-def pairs(view: FrontView) -> list[tuple[Axis, Axis]]:
-    """(x, y) of each panel of a picture: cost across, quality up."""
-    order = [axis for axis in view.axes if axis != view.cost]
-    if view.cost is not None:
-        order.append(view.cost)
+def pairs(front: Front) -> list[tuple[Axis, Axis]]:
+    """The objectives (x, y) of each panel of a picture: a cost stands across, a quality up."""
+    order = [axis for axis in front.axes if axis != front.cost]
+    if front.cost is not None:
+        order.append(front.cost)
     return [(x, y) for y, x in itertools.combinations(order, 2)]
 
 
-def _by_steps(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of a single objective with the number of steps as its cost."""
-
-    def extended(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [
-            {**p, "values": {**p["values"], STEPS: _exact(len(p["recipe"]["steps"]))}}
-            for p in points
-        ]
-
-    steps = {"name": STEPS, "direction": "minimize", "unit": ""}
-    return {
-        **table,
-        "objectives": [*table["objectives"], steps],
-        "points": extended(table["points"]),
-        "baselines": extended(table["baselines"]),
-    }
-
-
-def _exact(value: float) -> dict[str, Any]:
-    return {"search": value, "validated": value, "ci": [value, value]}
-
-
-def _title(figure: Any, view: FrontView, *, narrow: bool) -> None:
-    samples = view.table.get("samples", {}).get("validated")
-    study, model = view.table["study"], view.table["model"]
-    text = study if study == model else f"{study} on {model}"
-    if view.validated and samples:
-        text += f", validated on {samples} fresh samples"
-    elif not view.validated:
-        text += ", not validated yet"
+def _title(figure: Any, front: Front, *, narrow: bool) -> None:
+    text = f"{front.title}, not validated yet"
+    if front.validated_on is not None:
+        text = f"{front.title}, validated on {front.validated_on[1]} fresh samples"
     lines = textwrap.fill(text, 48 if narrow else 120)
     figure.suptitle(lines, parse_math=False, fontsize=10 if narrow else 12)

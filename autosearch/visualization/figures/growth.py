@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autosearch.study.front import Growth
+from autosearch.study.hypervolume import Growth
 from autosearch.visualization.figures.markers import FRONT, LINE, REFERENCE
 
 __all__ = ["growth_figure"]

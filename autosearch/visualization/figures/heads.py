@@ -1,20 +1,18 @@
 """The picture of attention heads: layers by heads, coloured by how much each helps."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Array
 from autosearch.objectives.base import Estimate, compare
-from autosearch.study.front import objectives_of
+from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
-from autosearch.visualization.figures.front import check_suffix, save_figure
 
-__all__ = ["Gain", "HeadGains", "head_gains", "heads_figure", "plot_heads"]
+__all__ = ["Gain", "HeadGains", "head_gains", "heads_figure"]
 
 _DPI = 100
 _FAMILY = "heads"
@@ -87,16 +85,6 @@ def head_gains(study: Study) -> HeadGains | None:
     return HeadGains(objective.name, _layers(names), chosen, alone, added)
 
 
-def plot_heads(gains: HeadGains, path: Path) -> None:
-    """Write the picture.
-
-    Raises:
-        UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
-    """
-    check_suffix(path)
-    save_figure(heads_figure(gains), path)
-
-
 def heads_figure(gains: HeadGains) -> Any:
     """A matplotlib figure, two panels of layers by heads on one scale of colours.
 
@@ -129,55 +117,55 @@ def heads_figure(gains: HeadGains) -> Any:
 
 
 def _table(gains: HeadGains, part: Mapping[str, Gain]) -> Array:
-    """[layers, heads], not a number where a head was not tried or there is none."""
+    """Gains as an array [layers, heads], not a number where a head was not tried."""
     table = np.full((len(gains.layers), max(gains.layers.values())), np.nan)
-    for i, (site, count) in enumerate(gains.layers.items()):
-        for head in range(count):
-            found = part.get(f"{site}:{head}")
-            if found is not None:
-                table[i, head] = found.value
+    for i, head, name in _heads(gains):
+        if name in part:
+            table[i, head] = part[name].value
     return table
 
 
 def _marks(axes: Any, gains: HeadGains, part: Mapping[str, Gain]) -> None:
     from matplotlib.patches import Rectangle
 
+    for i, head, name in _heads(gains):
+        if name in part and part[name].clear:
+            axes.plot(head, i, "o", mfc=_DOT, mec=_FRAME, ms=5)
+        if name in gains.chosen:
+            corner = (head - 0.46, i - 0.46)
+            axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=_FRAME, lw=2))
+
+
+def _heads(gains: HeadGains) -> Iterator[tuple[int, int, str]]:
+    """The row of each head's layer, its number in it, and its name."""
     for i, (site, count) in enumerate(gains.layers.items()):
-        for head in range(count):
-            name = f"{site}:{head}"
-            if name in part and part[name].clear:
-                axes.plot(head, i, "o", mfc=_DOT, mec=_FRAME, ms=5)
-            if name in gains.chosen:
-                frame = Rectangle(
-                    (head - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=_FRAME, lw=2
-                )
-                axes.add_patch(frame)
+        yield from ((i, head, f"{site}:{head}") for head in range(count))
 
 
 def _layers(names: Iterable[str]) -> dict[str, int]:
     """Sites in their own order, ``block.10`` after ``block.9``, and the heads up to the last."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in names:
         site, _, head = name.rpartition(":")
-        found[site] = max(found.get(site, 0), int(head) + 1)
+        counts[site] = max(counts.get(site, 0), int(head) + 1)
 
     def order(site: str) -> list[tuple[int, str]]:
         parts = re.split(r"(\d+)", site)
         return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
-    return {site: found[site] for site in sorted(found, key=order)}
+    return {site: counts[site] for site in sorted(counts, key=order)}
 
 
 def _alike(candidates: Sequence[Candidate], best: Candidate) -> dict[frozenset[str], Candidate]:
     """By their heads, the candidates that are like the best in all else."""
     outer, own, _ = _parts(best)
-    found = {}
+    alike = {}
     for candidate in candidates:
         mine, numbers, heads = _parts(candidate)
         # Without heads, their scale and strength mean nothing.
         if mine == outer and (numbers == own or not heads):
-            found[heads] = candidate
-    return found
+            alike[heads] = candidate
+    return alike
 
 
 def _parts(candidate: Candidate) -> tuple[Any, Any, frozenset[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from autosearch.study.front_view import Axis, Point
+from autosearch.study.point import Axis, Point
 from autosearch.visualization.figures.markers import OTHER, SOFT
 
 __all__ = ["label_at_right", "spread"]

@@ -1,8 +1,11 @@
 """Which mark stands for what: shapes and line styles first, colour only beside them."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front
+from autosearch.study.point import STEPS, Point
 
 __all__ = [
     "FRONT",
@@ -37,37 +40,29 @@ class BaselineGroup:
     points: tuple[Point, ...]
 
 
-def families(view: FrontView) -> tuple[list[BaselineGroup], list[Point]]:
+def families(front: Front) -> tuple[list[BaselineGroup], list[Point]]:
     """The best three baselines of each cost by family, and all other baselines.
 
     With several qualities, the best three in any of them; so a family wears one mark in all panels.
     """
-    shown = _best_per_cost(view)
+    shown = {point.id: point for point in _best_per_cost(front)}
     grouped: dict[str, list[Point]] = {}
-    for point in view.ordered(list(shown.values())):
+    for point in front.ordered(list(shown.values())):
         family = (point.baseline or "").partition("@")[0]
         grouped.setdefault(family, []).append(point)
-    found = [
+    groups = [
         BaselineGroup(name, _MARKERS[i % len(_MARKERS)], tuple(points))
         for i, (name, points) in enumerate(sorted(grouped.items()))
     ]
-    return found, [point for point in view.baselines if point.id not in shown]
+    return groups, [point for point in front.baselines if point.id not in shown]
 
 
-def _best_per_cost(view: FrontView) -> dict[int, Point]:
-    best = {}
-    qualities = [axis for axis in view.axes if axis != view.cost] or view.axes
-    for points in _by_cost(view).values():
-        for axis in qualities:
-            ranked = sorted(points, key=lambda p: (axis.signed(p.value(axis.name)), p.id))
-            best.update({point.id: point for point in ranked[:_BEST]})
-    return best
-
-
-def _by_cost(view: FrontView) -> dict[float, list[Point]]:
-    """Baselines by cost; by their number of steps where no objective is a cost."""
+def _best_per_cost(front: Front) -> Iterator[Point]:
+    """The best baselines of each cost, or number of steps where no objective is a cost."""
+    cost = STEPS if front.cost is None else front.cost.name
     groups: dict[float, list[Point]] = {}
-    for point in view.baselines:
-        cost = point.value(view.cost.name) if view.cost is not None else float(point.steps)
-        groups.setdefault(cost, []).append(point)
-    return groups
+    for point in front.baselines:
+        groups.setdefault(point.value(cost), []).append(point)
+    qualities = [axis for axis in front.axes if axis != front.cost] or front.axes
+    for points, axis in itertools.product(groups.values(), qualities):
+        yield from sorted(points, key=lambda p: (axis.signed(p.value(axis.name)), p.id))[:_BEST]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Axis, Point
 from autosearch.visualization.figures.axes_scales import set_scales
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import (
@@ -23,39 +24,40 @@ __all__ = ["draw_panel"]
 _MOST_NUMBERS = 20
 
 
-def draw_panel(axes: Any, view: FrontView, x: Axis, y: Axis, *, names: bool = True) -> None:
-    """Draw on matplotlib axes.
+def draw_panel(
+    axes: Any, front: Front, x: Axis, y: Axis, *, names: bool = True, hover: bool = False
+) -> None:
+    """Draw the front, the baselines and the reference on two objectives.
 
     Args:
         axes: where to draw.
-        view: the table.
+        front: of a study.
         x: the objective across.
         y: the objective up.
         names: whether families of baselines are named at the right.
+        hover: whether unseen marks stand where a page says what a point is.
     """
-    grouped, others = families(view)
+    grouped, others = families(front)
     shown = [point for family in grouped for point in family.points]
-    set_scales(
-        axes,
-        [*view.points, *shown, *others],
-        x,
-        y,
-        cost=view.cost,
-        reference=view.reference_value(y.name),
-    )
-    _front(axes, view, x, y)
-    _overtaken(axes, view.overtaken, x, y)
+    set_scales(axes, front.shown, x, y, cost=front.cost, reference=front.reference_value(y.name))
+    _front(axes, front, x, y)
+    rings: dict[str, Any] = {"mfc": "none", "ls": "none"}
+    if front.overtaken:
+        rings |= {"mec": FRONT, "ms": 8, "label": "overtaken"}
+        axes.plot(*_xy(front.overtaken, x, y), "o", zorder=3, **rings)
+    if front.knee is not None:
+        rings |= {"mec": REFERENCE, "ms": 15, "label": "knee"}
+        axes.plot(*_xy([front.knee], x, y), "o", zorder=4.5, **rings)
     if others:
         axes.plot(*_xy(others, x, y), ".", color=OTHER, ms=4, zorder=1, label="other baselines")
     for family in grouped:
         _family(axes, family, x, y, None if names else family.name)
-    if view.cost == x:
+    if front.cost == x:
         costs = sorted({point.value(x.name) for point in [*shown, *others]})
         for family in grouped:
             _join(axes, family, costs, x, y)
-    _reference(axes, view, y)
-    for point in {p.id: p for p in [*view.points, *view.baselines]}.values():
-        # Unseen: where a page says what the point is.
+    _reference(axes, front, y)
+    for point in front.shown if hover else ():
         place = [point.value(x.name)], [point.value(y.name)]
         axes.plot(*place, "o", ms=16, alpha=0, zorder=10, gid=f"point-{point.id}")
     axes.set_xlabel(x.label)
@@ -85,16 +87,16 @@ def _xy(points: Sequence[Point], x: Axis, y: Axis) -> tuple[list[float], list[fl
     return [p.value(x.name) for p in points], [p.value(y.name) for p in points]
 
 
-def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
-    points = sorted(view.front, key=lambda point: (point.value(x.name), point.value(y.name)))
+def _front(axes: Any, front: Front, x: Axis, y: Axis) -> None:
+    points = sorted(front.front, key=lambda point: (point.value(x.name), point.value(y.name)))
     if not points:
         return
     xs, ys = _xy(points, x, y)
-    if view.cost == x and len(view.axes) == 2:
+    if front.cost == x and len(front.axes) == 2:
         # Between two points, and beyond the last, the cheaper one is the best there is: a step.
-        end = max(point.value(x.name) for point in [*view.points, *view.baselines])
+        end = max(point.value(x.name) for point in front.shown)
         axes.step([*xs, end], [*ys, ys[-1]], where="post", color=FRONT, lw=1.8, zorder=3)
-    several = len(view.axes) > 2
+    several = len(front.axes) > 2
     if several:
         _numbers(axes, points, x, y)
     axes.errorbar(
@@ -110,7 +112,7 @@ def _front(axes: Any, view: FrontView, x: Axis, y: Axis) -> None:
         # Points of a front of three stand close: their bars must not hide their neighbours.
         elinewidth=0.7 if several else 1.2,
         zorder=4,
-        label="front, 95% interval" if view.validated else "front (search values)",
+        label="front (search values)" if front.validated_on is None else "front, 95% interval",
     )
 
 
@@ -123,46 +125,22 @@ def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
         axes.annotate(point.name, place, **offset, fontsize=8, color=FRONT, zorder=6)
 
 
-def _overtaken(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
-    if points:
-        axes.plot(
-            *_xy(points, x, y),
-            "o",
-            mfc="none",
-            mec=FRONT,
-            ms=8,
-            ls="none",
-            zorder=3,
-            label="overtaken",
-        )
-
-
-def _reference(axes: Any, view: FrontView, y: Axis) -> None:
-    """A dashed line with its label; only the label where a log axis cannot show the value."""
-    level = view.reference_value(y.name)
-    if level is None:
+def _reference(axes: Any, front: Front, y: Axis) -> None:
+    """Draw the reference as a dashed line with a label; alone where a log axis lacks its value."""
+    level = front.reference_value(y.name)
+    if level is None or front.reference is None:
         return
-    text = f"reference {view.table['reference']['recipe']}: {level:.3g}"
-    place: tuple[float, float] = (0.01, level)
-    coordinates: Any = ("axes fraction", "data")
+    text = f"reference {front.reference.recipe}: {level:.3g}"
+    place, y_place = (0.01, level), "data"
     if axes.get_yscale() == "log" and level <= 0:
-        text, place, coordinates = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
+        text, place, y_place = f"{text} (below this axis)", (0.01, 0.01), "axes fraction"
     else:
         axes.axhline(level, color=REFERENCE, ls="--", lw=1.2, zorder=1)
-    axes.annotate(
-        text,
-        place,
-        xycoords=coordinates,
-        xytext=(0, 3),
-        textcoords="offset points",
-        color=REFERENCE,
-        fontsize=9,
-    )
+    style = {"xytext": (0, 3), "textcoords": "offset points", "color": REFERENCE, "fontsize": 9}
+    axes.annotate(text, place, xycoords=("axes fraction", y_place), **style)
 
 
 def _errors(points: Sequence[Point], axis: Axis) -> Any:
     """[2, N] distances to the ends of the intervals, none for exact values."""
-    lows = [point.value(axis.name) - point.interval(axis.name)[0] for point in points]
-    highs = [point.interval(axis.name)[1] - point.value(axis.name) for point in points]
-    errors = np.maximum(np.array([lows, highs]), 0.0)
-    return errors if errors.any() else None
+    halves = np.array([point.half_width(axis.name) for point in points])
+    return np.stack([halves, halves]) if halves.any() else None

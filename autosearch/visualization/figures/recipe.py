@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from autosearch.diffusion.plan.plan import Plan, StepPlan
@@ -12,7 +11,6 @@ from autosearch.diffusion.sites.sites import Site, SiteTable, parts
 from autosearch.recipe import Recipe, Step
 from autosearch.recipe.actions import Action
 from autosearch.text import number
-from autosearch.visualization.figures.front import check_suffix, save_figure
 from autosearch.visualization.figures.markers import FRONT, INK, LINE, ON_MIDDLE, OTHER, PAPER
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "ActionCell",
     "acts",
     "cells",
-    "plot_recipe",
     "recipe_figure",
 ]
 
@@ -86,29 +83,18 @@ def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[ActionCell |
     """
     table = SiteTable(sites)
     names = parts(sites)
-    found: dict[str, list[list[ActionCell | None]]] = {}
+    tables: dict[str, list[list[ActionCell | None]]] = {}
     for branch in dict.fromkeys(b.name for step in plan.steps for b in step.branches):
         columns = [_column(step, branch, names, table) for step in plan.steps]
         rows = [list(row) for row in zip(*columns, strict=True)]
-        alike = next((name for name, known in found.items() if _agree(known, rows)), None)
+        alike = next(
+            (name for name, table_rows in tables.items() if _agree(table_rows, rows)), None
+        )
         if alike is None:
-            found[branch] = rows
+            tables[branch] = rows
         else:
-            known = found.pop(alike)
-            found[f"{alike}, {branch}"] = _merged(known, rows)
-    return found
-
-
-def plot_recipe(
-    recipe: Recipe, plan: Plan, sites: Sequence[Site], path: Path, *, title: str
-) -> None:
-    """Write the picture of a recipe.
-
-    Raises:
-        UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
-    """
-    check_suffix(path)
-    save_figure(recipe_figure(recipe, plan, sites, title=title), path)
+            tables[f"{alike}, {branch}"] = _merged(tables.pop(alike), rows)
+    return tables
 
 
 def recipe_figure(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autosearch._typing import Array
 from autosearch.errors import UserError
+from autosearch.text import writing
 from autosearch.visualization.figures.front import save_figure
 from autosearch.visualization.figures.markers import FRONT, LINE
 
@@ -75,12 +76,8 @@ def save_grid(grid: Pixels, path: Path) -> None:
 
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: a grid of images is written as .png; use that suffix")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         imsave(path, grid)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot write: {reason}; give another path") from None
 
 
 def plot_panels(panels: Sequence[Panel], path: Path) -> None:

@@ -1,5 +1,5 @@
 """One self-contained HTML page of a study."""
 
-from autosearch.visualization.report.build import Options, report_html, write_report
+from autosearch.visualization.report.build import report_html, write_report
 
-__all__ = ["Options", "report_html", "write_report"]
+__all__ = ["report_html", "write_report"]

@@ -1,7 +1,6 @@
 """A study as one HTML page that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from autosearch._version import __version__
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import choose
+from autosearch.study.point import Point
 from autosearch.study.progress import unfinished
 from autosearch.study.study import Study
 from autosearch.text import write_text
@@ -38,99 +37,89 @@ from autosearch.visualization.report.samples import sample_rows
 from autosearch.visualization.sample_grids import sample_count
 from autosearch.visualization.study_outputs import study_problem
 
-__all__ = ["Options", "report_html", "write_report"]
+__all__ = ["report_html", "write_report"]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a report shows besides what every report does.
+def write_report(
+    directory: Path, path: Path, *, picks: Sequence[str] = (), samples: int | None = None
+) -> list[str]:
+    """Write a study's report; returns what it had to leave out, one line each.
 
-    Attributes:
+    Args:
+        directory: of the study.
+        path: where the page goes.
         picks: further points with samples and an open recipe, as ``--pick`` names them.
         samples: in each picture; None for as many as suit the model, 0 for no pictures. Without
             them the model is not needed.
-    """
-
-    picks: Sequence[str] = ()
-    samples: int | None = None
-
-
-def write_report(directory: Path, path: Path, options: Options) -> list[str]:
-    """Write a study's report; returns what it had to leave out, one line each.
 
     Raises:
         UserError: when the directory holds no study, a choice names no point or the place cannot
             be written.
     """
-    text, missing = report_html(directory, options)
+    text, missing = report_html(directory, picks=picks, samples=samples)
     write_text(path, text)
     return missing
 
 
-def report_html(directory: Path, options: Options) -> tuple[str, list[str]]:
-    """The page, and what is missing on it."""
+def report_html(
+    directory: Path, *, picks: Sequence[str] = (), samples: int | None = None
+) -> tuple[str, list[str]]:
+    """The page, and what is missing on it; see :func:`write_report`."""
     study = Study.read(directory)
-    table = front_table(study)
-    view = FrontView(table)
-    chosen = choices(view, [choose(view, choice) for choice in options.picks])
-    problem, missing = _problem(directory, study, wanted=options.samples != 0)
+    front = Front.of(study)
+    chosen = choices(front, [choose(front, choice) for choice in picks])
+    problem, missing = _problem(directory, study, wanted=samples != 0)
     rows = []
-    if problem is not None and view.front:
-        count = options.samples or sample_count(problem.denoiser.sample_shape)
+    if problem is not None and front.front:
+        count = samples or sample_count(problem.denoiser.sample_shape)
         try:
             store = ArtifactStore([directory / FOLDER])
-            rows = sample_rows(problem, study, view, chosen, count=count, artifact_store=store)
+            rows = sample_rows(problem, study, front, chosen, count=count, artifact_store=store)
         except UserError as error:
             missing.append(f"no pictures of samples: {error}")
-    context = {**_context(directory, study, view, problem, chosen), "samples": rows}
+    context = {**_context(directory, study, front, problem, chosen), "samples": rows}
     return _page(context | {"missing": missing}), missing
 
 
 def _context(
     directory: Path,
     study: Study,
-    view: FrontView,
+    front: Front,
     problem: Problem | None,
     chosen: Sequence[tuple[str, Point]],
 ) -> dict[str, Any]:
     """Everything that the page shows, samples excepted."""
-    table = view.table
-    speed = choose(view, "knee").speed if view.front else None
-    cards = recipe_cards(view, problem, chosen)
+    speed = choose(front, "knee").speed if front.front else None
+    cards = recipe_cards(front, problem, chosen)
     drawn = [card.id for card in cards]
-    ids = {point.id for point in view.points}
-    others = [point for point in view.ordered(view.baselines) if point.id not in ids]
+    ids = {point.id for point in front.points}
+    others = [point for point in front.ordered(front.baselines) if point.id not in ids]
     environment_title, environment = environment_rows(study)
     return {
-        "title": _title(table),
-        "objectives": [axis.label for axis in view.axes],
-        "headline": headline(view, study, chosen, speed),
+        "title": front.title,
+        "objectives": [axis.label for axis in front.axes],
+        "headline": headline(front, study, chosen, speed),
         "todo": unfinished(study),
-        "view": view,
-        "three": len(view.axes) > 2,
-        "charts": front_pictures(view),
-        "front": point_table(view, view.front, speed, drawn=drawn),
-        "overtaken": point_table(view, view.overtaken, speed),
-        "baselines": point_table(view, others, speed),
-        "more": more_table(view, view.front),
+        "three": len(front.axes) > 2,
+        "charts": front_pictures(front),
+        "front": point_table(front, front.front, speed, drawn=drawn),
+        "overtaken": point_table(front, front.overtaken, speed),
+        "baselines": point_table(front, others, speed),
+        "more": more_table(front, front.front),
         "cards": cards,
-        "undrawn": len(view.front) - len(cards),
+        "undrawn": len(front.front) - len(cards),
         "heads": heads_picture(study),
         "growth": growth_picture(study),
-        "costs": cost_rows(table, study),
+        "left_out": front.hypervolume_left_out,
+        "costs": cost_rows(front, study),
         "phases": phase_rows(study),
-        "seeds": seed_rows(table, study),
+        "seeds": seed_rows(front, study),
         "environment_title": environment_title,
         "environment": environment,
         "repeat": repeat(study),
         "directory": str(directory),
         "version": __version__,
     }
-
-
-def _title(table: Mapping[str, Any]) -> str:
-    study, model = table["study"], table["model"]
-    return str(study) if study == model else f"{study} on {model}"
 
 
 def _problem(directory: Path, study: Study, *, wanted: bool) -> tuple[Problem | None, list[str]]:

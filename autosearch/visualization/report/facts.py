@@ -2,15 +2,14 @@
 
 import base64
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from autosearch.errors import UserError
 from autosearch.experiment import load_experiment, shipped_experiments
 from autosearch.study.environment import environment
+from autosearch.study.front import Front
 from autosearch.study.study import Study
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
@@ -36,7 +35,7 @@ class Repeat:
 
 
 def repeat(study: Study) -> Repeat:
-    """The command: of a shipped experiment where one fits, else of the file that is given."""
+    """How to make a study again: from a shipped experiment where one fits, else from a file."""
     name, overrides = str(study.header.name), list(study.header.overrides)
     text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
@@ -48,70 +47,60 @@ def repeat(study: Study) -> Repeat:
     return Repeat(shlex.join(words), None if shipped else f"{name}.yaml", text, url)
 
 
-def cost_rows(table: Mapping[str, Any], study: Study) -> Pairs:
+def cost_rows(front: Front, study: Study) -> Pairs:
     """Candidates and forward equivalents, paid and saved."""
-    cost = table["cost"]
+    cost = front.spending
     executed, nominal = cost["forward_equivalents"], cost["forward_equivalents_nominal"]
+    saved, avoided = nominal - executed, cost["duplicates_avoided"]
+    average = study.nominal / max(1, len(study.candidates))
+    worth = f", about {avoided * average:,.0f} forward equivalents more" if avoided else ""
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
         ("candidates with a result", f"{cost['candidates']:,}, {baselines:,} of them baselines"),
         ("infeasible", f"{cost['infeasible']:,}, {cost['failed']:,} of them failed evaluations"),
         ("forward equivalents executed", f"{executed:,.0f}"),
         ("the same without any reuse", f"{nominal:,.0f}"),
-        ("saved by reuse", _share(nominal - executed, nominal)),
+        ("saved by reuse", f"{saved:,.0f} ({100 * saved / nominal:.0f}%)" if nominal else "0"),
+        ("duplicates avoided", f"{avoided:,}{worth}"),
     ]
-    avoided = cost["duplicates_avoided"]
-    average = study.nominal / max(1, len(study.candidates))
-    worth = f", about {avoided * average:,.0f} forward equivalents more" if avoided else ""
-    rows.append(("duplicates avoided", f"{avoided:,}{worth}"))
-    rows += [
-        (f"of these for: {what}", f"{spent:,.0f} of the budget")
-        for what, spent in study.overheads.items()
-        if spent
-    ]
-    if "latency" in table:
-        latency = table["latency"]
-        rows.append(
-            (
-                "predicted latencies",
-                f"off by {100 * latency['median_error']:.0f}% in the median, "
-                f"{100 * latency['largest_error']:.0f}% at most "
-                f"({latency['measured']} measured alone)",
-            )
-        )
+    for what, spent in study.overheads.items():
+        if spent:
+            rows.append((f"of these for: {what}", f"{spent:,.0f} of the budget"))
+    if latency := front.latency:
+        median, largest = (100 * latency[f"{kind}_error"] for kind in ("median", "largest"))
+        text = f"off by {median:.0f}% in the median, {largest:.0f}% at most"
+        rows.append(("predicted latencies", f"{text} ({latency['measured']} measured alone)"))
     return rows
 
 
 def phase_rows(study: Study) -> Pairs:
-    """Seconds of each phase, and of proposing."""
+    """How many seconds each phase of a study took, and proposing in all of them."""
     rows = [(name, f"{seconds:,.1f} s") for name, seconds in study.phases.items()]
     if study.proposing:
         rows.append(("of these proposing", f"{study.proposing:,.1f} s"))
     return rows
 
 
-def seed_rows(table: Mapping[str, Any], study: Study) -> Pairs:
+def seed_rows(front: Front, study: Study) -> Pairs:
     """Seeds and numbers of samples, of the search and of fresh noise."""
-    experiment, samples, seeds = study.experiment, table["samples"], table["seed"]
+    experiment, (seed, samples) = study.experiment, front.searched_on
     noise = {"common": "the same for all candidates", "fresh": "each candidate its own"}
+    searched, fresh = f"{samples:,} samples, seed {seed}", "not validated yet"
+    if front.validated_on is not None:
+        seed, samples = front.validated_on
+        fresh = f"{samples:,} samples, seed {seed}; its stream never meets the search's"
     rows = [
-        ("search", f"{samples['search']:,} samples, seed {seeds['search']}"),
+        ("search", searched),
         ("its noise", noise[experiment.noise]),
+        ("fresh noise", fresh),
+        ("algorithm", str(experiment.algorithm["name"])),
+        ("order", experiment.order),
     ]
-    if seeds["validated"] is None:
-        rows.append(("fresh noise", "not validated yet"))
-    else:
-        fresh = f"{samples['validated']:,} samples, seed {seeds['validated']}"
-        rows.append(("fresh noise", f"{fresh}; its stream never meets the search's"))
-    rows.append(("algorithm", str(experiment.algorithm["name"])))
-    rows.append(("order", experiment.order))
-    if table["stopped"]:
-        rows.append(("ended by", str(table["stopped"])))
-    return rows
+    return [*rows, ("ended by", front.stopped)] if front.stopped else rows
 
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
-    """Of the search where its journal says it, else of this report."""
+    """What the search ran on where its journal says it, else what this report is made on."""
     recorded = study.header.environment
     if recorded:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]
@@ -129,7 +118,3 @@ def _shipped(study: Study, overrides: list[str]) -> str | None:
         except UserError:  # overrides that another experiment has no place for
             continue
     return None
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part:,.0f} ({100 * part / whole:.0f}%)" if whole else "0"

@@ -114,7 +114,7 @@ def _prune(parent: ElementTree.Element) -> None:
 
 
 def _finish(element: ElementTree.Element, titles: Mapping[str, str], used: set[str]) -> None:
-    """Colours of the page, two decimals, and a title or class in place of an artist's id."""
+    """Give an element the page's colours, two decimals, and a title in place of an artist's id."""
     element.tail = None
     if element.tag not in ("text", "tspan", "title"):
         element.text = None

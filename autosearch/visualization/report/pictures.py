@@ -2,28 +2,28 @@
 
 from markupsafe import Markup
 
-from autosearch.study.front import volumes
-from autosearch.study.front_view import FrontView
+from autosearch.study.front import Front
+from autosearch.study.front_text import point_text
+from autosearch.study.hypervolume import volumes
 from autosearch.study.study import Study
 from autosearch.visualization.figures import front_figure, growth_figure, head_gains, heads_figure
 from autosearch.visualization.report.inline import inline_svg
-from autosearch.visualization.report.points import point_text
 
 __all__ = ["front_pictures", "growth_picture", "heads_picture"]
 
 
-def front_pictures(view: FrontView) -> dict[str, Markup]:
+def front_pictures(front: Front) -> dict[str, Markup]:
     """The front for ``wide`` and for ``narrow`` pages; empty before anything has a result."""
-    if not view.points and not view.baselines:
+    if not front.shown:
         return {}
-    titles = {f"point-{p.id}": point_text(view, p) for p in [*view.points, *view.baselines]}
+    titles = {f"point-{p.id}": point_text(front, p) for p in front.shown}
     label = (
-        f"{' against '.join(axis.name for axis in view.axes)}: {len(view.front)} points of the "
-        f"front and {len(view.baselines)} baselines; every value stands in the tables below"
+        f"{' against '.join(axis.name for axis in front.axes)}: {len(front.front)} points of the "
+        f"front and {len(front.baselines)} baselines; every value stands in the tables below"
     )
     return {
         width: inline_svg(
-            front_figure(view.table, narrow=width == "narrow"),
+            front_figure(front, narrow=width == "narrow", hover=True),
             name=f"front-{width}",
             label=label,
             titles=titles,

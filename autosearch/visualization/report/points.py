@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autosearch.study.front_view import Axis, FrontView, Point
+from autosearch.study.front import Front
 from autosearch.study.pick import Speed
+from autosearch.study.point import Axis, Point
 from autosearch.text import amount, amount_with_error
 
-__all__ = ["Cell", "Row", "Table", "more_table", "point_table", "point_text"]
+__all__ = ["Cell", "Row", "Table", "more_table", "point_table"]
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,16 @@ class Table:
     rows: list[Row]
 
 
-def point_text(view: FrontView, point: Point) -> str:
-    """A point in one line: its name, its steps and its value of each objective."""
-    values = ", ".join(
-        f"{axis.name} {amount_with_error(point.value(axis.name), point.half_width(axis.name))}"
-        for axis in view.axes
-    )
-    return f"{point.name}, {point.steps} steps: {values}"
-
-
 def point_table(
-    view: FrontView, points: Sequence[Point], speed: Speed | None, *, drawn: Sequence[int] = ()
+    front: Front, points: Sequence[Point], speed: Speed | None, *, drawn: Sequence[int] = ()
 ) -> Table:
     """A row for each point; for each measured objective its two values and their gap.
 
     An objective that plans declare has one column, for it is the same on any noise.
     """
-    measured = {axis.name for axis in view.axes if _is_measured(view, axis)}
+    measured = {axis.name for axis in front.axes if _is_measured(front, axis)}
     groups, headings = [("", 2)], ["recipe", "steps"]
-    for axis in view.axes:
+    for axis in front.axes:
         if axis.name in measured:
             groups.append((axis.name, 3))
             headings += ["search", "fresh noise (95%)", "gap"]
@@ -67,39 +59,40 @@ def point_table(
     if speed is not None:
         groups.append((f"against {speed.base.name}", 1))
         headings.append("speed-up")
-    groups.append(("best baseline at the nearest cost", 2))
-    headings += ["name", f"its {view.quality.name}"]
+    groups.append(("best baseline at the nearest cost", 3))
+    headings += ["name", f"its {front.quality.name}", "difference (95%)"]
     rows = []
     for point in points:
         cells = [Cell(str(point.steps))]
-        for axis in view.axes:
+        for axis in front.axes:
             cells += _values(point, axis, measured=axis.name in measured)
         if speed is not None:
             cells.append(Cell(f"{speed.of(point):.2f}x", speed.of(point), "speed-up"))
-        cells += _rival(view, point)
+        cells += _rival(front, point)
         anchor = f"recipe-{point.id}" if point.id in drawn else None
-        rows.append(Row(point.name, point.id, anchor, cells))
+        name = f"{point.name} (knee)" if point is front.knee else point.name
+        rows.append(Row(name, point.id, anchor, cells))
     return Table(groups, headings, rows)
 
 
-def more_table(view: FrontView, points: Sequence[Point]) -> Table | None:
+def more_table(front: Front, points: Sequence[Point]) -> Table | None:
     """What was measured beside the objectives; None where nothing was."""
-    shown = {axis.name for axis in view.axes}
-    names = dict.fromkeys(name for p in points for name in p.values if name not in shown)
+    shown = {axis.name for axis in front.axes}
+    names = dict.fromkeys(name for p in points for name in p.names if name not in shown)
     if not names:
         return None
     rows = [Row(p.name, p.id, None, [_extra_cell(p, name) for name in names]) for p in points]
     return Table([], ["recipe", *names], rows)
 
 
-def _is_measured(view: FrontView, axis: Axis) -> bool:
-    points = [*view.points, *view.baselines]
-    return any(p.half_width(axis.name) > 0 for p in points if axis.name in p.values)
+def _is_measured(front: Front, axis: Axis) -> bool:
+    return any(p.half_width(axis.name) > 0 for p in front.shown if axis.name in p.names)
 
 
 def _values(point: Point, axis: Axis, *, measured: bool) -> list[Cell]:
     name = axis.name
-    searched, validated = point.search(name), point.validated(name)
+    both = (estimates.get(name) for estimates in (point.search, point.validated))
+    searched, validated = (None if one is None else one.value for one in both)
     if not measured:
         return [Cell(amount(point.value(name)), point.value(name), f"{name} exact")]
     cells = [Cell("-") if searched is None else Cell(amount(searched), searched, f"{name} search")]
@@ -113,21 +106,24 @@ def _values(point: Point, axis: Axis, *, measured: bool) -> list[Cell]:
     return [*cells, Cell(f"{'+' if gap >= 0 else '-'}{amount(abs(gap))}", gap, f"{name} gap")]
 
 
-def _rival(view: FrontView, point: Point) -> list[Cell]:
-    rivals = view.same_cost(point)
-    quality = view.quality
-    if not rivals:
-        return [Cell("none", words=True), Cell("")]
-    theirs = rivals[0].value(quality.name)
-    if point.baseline is not None and not quality.better(theirs, point.value(quality.name)):
-        return [Cell("itself", words=True), Cell("")]
-    half = rivals[0].half_width(quality.name)
-    return [Cell(rivals[0].name, words=True), Cell(amount_with_error(theirs, half), theirs)]
+def _rival(front: Front, point: Point) -> list[Cell]:
+    """The best baseline at the point's cost, its quality, and the paired difference to it."""
+    versus, name = front.versus(point), front.quality.name
+    if versus is None:
+        return [Cell("none", words=True), Cell(""), Cell("")]
+    if front.is_best_baseline(point):
+        return [Cell("itself", words=True), Cell(""), Cell("")]
+    theirs, half = versus.baseline.value(name), versus.baseline.half_width(name)
+    low, high = versus.interval or (0.0, 0.0)
+    return [
+        Cell(versus.baseline.name, words=True),
+        Cell(amount_with_error(theirs, half), theirs),
+        Cell(amount_with_error(versus.difference, (high - low) / 2), versus.difference, "versus"),
+    ]
 
 
 def _extra_cell(point: Point, name: str) -> Cell:
-    try:
-        value = point.value(name)
-    except KeyError:
+    if name not in point.names:
         return Cell("-")
+    value = point.value(name)
     return Cell(amount_with_error(value, point.half_width(name)), value, name)

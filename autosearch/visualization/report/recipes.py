@@ -9,11 +9,12 @@ from markupsafe import Markup
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.recipe.describe import step_table, summary
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front
+from autosearch.study.front_text import point_text
+from autosearch.study.point import Point
 from autosearch.visualization.figures import recipe_figure
 from autosearch.visualization.figures.recipe import WORDS
 from autosearch.visualization.report.inline import inline_svg
-from autosearch.visualization.report.points import point_text
 
 __all__ = ["Card", "recipe_cards"]
 
@@ -25,7 +26,7 @@ _HALF = 5.75
 
 @dataclass(frozen=True)
 class Card:
-    """One recipe.
+    """What a report shows of one recipe.
 
     Attributes:
         why: what it was chosen for; empty for others, which are folded.
@@ -44,21 +45,21 @@ class Card:
 
 
 def recipe_cards(
-    view: FrontView, problem: Problem | None, chosen: Sequence[tuple[str, Point]]
+    front: Front, problem: Problem | None, chosen: Sequence[tuple[str, Point]]
 ) -> list[Card]:
     """The chosen points first, then the others by cost, as far as the page's size allows."""
     reasons = {point.id: why for why, point in chosen}
-    points = {point.id: point for point in [*(p for _, p in chosen), *view.front]}
+    points = {point.id: point for point in [*(p for _, p in chosen), *front.front]}
     cards: list[Card] = []
     for point in points.values():
-        cards.append(_card(view, problem, point, reasons.get(point.id, "")))
+        cards.append(_card(front, problem, point, reasons.get(point.id, "")))
         if sum(len(card.svg) + len(card.text) for card in cards) > _MOST_BYTES:
             break
     return cards
 
 
-def _card(view: FrontView, problem: Problem | None, point: Point, why: str) -> Card:
-    recipe = point.to_recipe()
+def _card(front: Front, problem: Problem | None, point: Point, why: str) -> Card:
+    recipe = point.recipe
     plan: Plan | None = None if problem is None else problem.compile(recipe)
     figure = recipe_figure(recipe, plan, problem.denoiser.sites if problem else ())
     name = f"recipe-{point.id}"
@@ -67,7 +68,7 @@ def _card(view: FrontView, problem: Problem | None, point: Point, why: str) -> C
         id=point.id,
         name=point.name,
         why=why,
-        values=point_text(view, point),
+        values=point_text(front, point),
         svg=inline_svg(figure, name=name, label=summary(recipe), titles=WORDS),
         broad=figure.get_figwidth() > _HALF,
         headings=headings,

@@ -1,7 +1,6 @@
 """Samples of chosen points beside baselines of as many steps, from the same noise."""
 
 import base64
-import contextlib
 import io
 import math
 from collections.abc import Sequence
@@ -11,24 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from autosearch.baselines import baseline
 from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
-from autosearch.errors import UserError
-from autosearch.study.front_view import FrontView, Point
+from autosearch.study.front import Front
+from autosearch.study.point import Point
 from autosearch.study.study import Study
-from autosearch.text import amount
 from autosearch.visualization.figures import scatter_picture
-from autosearch.visualization.report.points import point_text
-from autosearch.visualization.sample_grids import sample_panels
+from autosearch.visualization.sample_grids import compared_plans, sample_panels
 
 __all__ = ["Figure", "SampleRow", "sample_rows"]
 
 Pixels = NDArray[np.uint8]
 
-# What every chosen point is compared with.
-_UNIFORM = "ddim"
 # All pictures together; two bytes a pixel are usual for photographs.
 _MOST_PIXELS = 1_000_000
 
@@ -55,7 +49,7 @@ class SampleRow:
 def sample_rows(
     problem: Problem,
     study: Study,
-    view: FrontView,
+    front: Front,
     chosen: Sequence[tuple[str, Point]],
     *,
     count: int,
@@ -68,7 +62,7 @@ def sample_rows(
     Args:
         problem: the study's, with the model.
         study: for values of baselines that only the search measured.
-        view: the front.
+        front: the study's.
         chosen: why each point was chosen, and the point.
         count: how many samples a picture shows.
         artifact_store: of the study.
@@ -76,7 +70,7 @@ def sample_rows(
     named: dict[str, tuple[str, Plan]] = {}
     rows = []
     for why, point in chosen:
-        entries = _compared(problem, study, view, point)
+        entries = compared_plans(problem, study, front, point)
         named |= {plan.identity: (text, plan) for text, plan in entries}
         rows.append((f"{why}: {point.name}", [plan.identity for _, plan in entries]))
     plans = {identity: plan for identity, (_, plan) in named.items()}
@@ -104,42 +98,8 @@ def sample_rows(
     return [SampleRow(title, [figures[identity] for identity in ids]) for title, ids in rows]
 
 
-def _compared(
-    problem: Problem, study: Study, view: FrontView, point: Point
-) -> list[tuple[str, Plan]]:
-    """What stands beside each other, with captions; equal plans once."""
-    found = [(point_text(view, point), problem.compile(point.to_recipe()))]
-    alike = {p.name: p for p in view.baselines if p.steps == point.steps}
-    uniform = f"{_UNIFORM}@{point.steps}"
-    # The model's grid may lack this number of steps.
-    with contextlib.suppress(UserError):
-        plan = problem.compile(baseline(uniform, problem.denoiser))
-        known = alike.get(uniform)
-        text = _searched(study, view, uniform) if known is None else point_text(view, known)
-        found.append((text, plan))
-    if alike:
-        quality = view.quality
-        best = min(alike.values(), key=lambda p: (quality.signed(p.value(quality.name)), p.id))
-        found.append((point_text(view, best), problem.compile(best.to_recipe())))
-    once: dict[str, tuple[str, Plan]] = {}
-    for text, plan in found:
-        once.setdefault(plan.identity, (text, plan))
-    return list(once.values())
-
-
-def _searched(study: Study, view: FrontView, name: str) -> str:
-    """A baseline that was not measured on fresh noise, with its search values where it has some."""
-    for candidate in study.feasible:
-        if candidate.name == name:
-            values = ", ".join(
-                f"{axis.name} {amount(candidate.values[axis.name].value)}" for axis in view.axes
-            )
-            return f"{name}: {values} (search)"
-    return f"{name}, not measured in this study"
-
-
 def _shrunk(picture: Pixels, pixels: int) -> Pixels:
-    """At most so many pixels, by averaging."""
+    """A picture [H, W, 3] averaged down to at most so many pixels."""
     height, width = picture.shape[:2]
     factor = math.sqrt(pixels / (height * width))
     if factor >= 1:
@@ -149,7 +109,7 @@ def _shrunk(picture: Pixels, pixels: int) -> Pixels:
 
 
 def _url(picture: Pixels) -> str:
-    """A PNG; pictures without colour take a third of the bytes."""
+    """A picture as the data URL of a PNG; one without colour takes a third of the bytes."""
     grey = bool((picture == picture[:, :, :1]).all())
     image = Image.fromarray(picture[:, :, 0] if grey else picture)
     file = io.BytesIO()

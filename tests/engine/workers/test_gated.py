@@ -18,7 +18,7 @@ from autosearch.experiment import experiment_from_dict
 from autosearch.models.bundled import DigitsModel
 from autosearch.models.spec import ModelSpec
 from autosearch.recipe import Recipe
-from autosearch.study.front import front_table
+from autosearch.study.front import Front
 from autosearch.study.front_text import MEASURED_NOTE, front_text
 from autosearch.study.progress import Progress
 
@@ -91,14 +91,15 @@ def test_a_front_marks_what_was_measured(tmp_path) -> None:
         where="test",
     )
     study = run_study(experiment, tmp_path / "study", resume=False, progress=Progress())
-    table = front_table(study)
+    front = Front.of(study)
+    table = front.to_dict()
     named = {point["baseline"]: point for point in table["baselines"]}
     gated, plain = named["ddim+fbc:0.2@6"]["values"]["macs"], named["ddim@6"]["values"]["macs"]
     assert gated["measured"] is True
     assert gated["ci"][0] < gated["validated"] < gated["ci"][1]
     assert gated["validated"] < plain["validated"]
     assert "measured" not in plain
-    text = front_text(table)
+    text = front_text(front)
     assert MEASURED_NOTE in text
     assert "~  " in text
     # The budget counts bounds, and what was executed is less.

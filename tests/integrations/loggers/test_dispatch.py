@@ -12,7 +12,8 @@ from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.loggers import BUILTIN, REGISTRY, Logger
 from autosearch.integrations.loggers import dispatch as watching
-from autosearch.study.front import front_table, volumes
+from autosearch.study.front import Front
+from autosearch.study.hypervolume import volumes
 from autosearch.study.study import Study
 
 EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fid", "nfe"]}
@@ -108,7 +109,7 @@ def test_validated_values_and_the_front_come_with_their_intervals(run, heard, tm
         assert (numbers["validated/fid_low"], numbers["validated/fid_high"]) == estimate.interval()
         assert numbers["validated/samples"] == 100
     ending = heard[-2][2]
-    assert ending.table == front_table(study)
+    assert ending.table == Front.of(study).to_dict()
     assert ending.picture == tmp_path / "study" / "front.png"
     assert ending.picture.read_bytes().startswith(b"\x89PNG")
     assert [row[0] for row in ending.rows] == [

@@ -11,7 +11,7 @@ from autosearch.errors import UserError
 from autosearch.objectives import Estimate
 from autosearch.study.events import Header
 from autosearch.study.study import Candidate, Study
-from autosearch.visualization.figures import head_gains, heads_figure, plot_heads
+from autosearch.visualization.figures import head_gains, heads_figure, save_figure
 
 WORTH = {"block.0.attn:0": 0.1, "block.2.attn:1": 0.3, "block.10.attn:2": -0.2}
 A, B, C = WORTH
@@ -108,7 +108,7 @@ def test_the_picture_shows_both_tables(tmp_path: Path) -> None:
         assert axes.images[0].get_clim() == pytest.approx((-0.3, 0.3))
     assert [len(axes.patches) for axes in (alone, added)] == [1, 1]
     assert len(alone.lines) == 2  # two clear gains
-    plot_heads(gains, tmp_path / "sub" / "heads.png")
+    save_figure(heads_figure(gains), tmp_path / "sub" / "heads.png")
     assert matplotlib.image.imread(tmp_path / "sub" / "heads.png").shape[1] == 800
     with pytest.raises(UserError, match=r"use .png, .pdf or .svg"):
-        plot_heads(gains, tmp_path / "heads.jpg")
+        save_figure(heads_figure(gains), tmp_path / "heads.jpg")

@@ -14,7 +14,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
 from autosearch.models.bundled import DigitsModel
 from autosearch.recipe import Recipe
-from autosearch.visualization.figures import acts, plot_recipe, recipe_figure
+from autosearch.visualization.figures import acts, recipe_figure, save_figure
 from autosearch.visualization.figures.recipe import COLOURS, cells
 
 
@@ -95,14 +95,14 @@ def test_it_is_written(suffix: str, digits: Denoiser, tmp_path: Path) -> None:
     path = tmp_path / f"recipe{suffix}"
     drawn = recipe(digits, "ddim+taylorseer@20")
     found = compile_recipe(drawn, digits)
-    plot_recipe(drawn, found, digits.sites, path, title="t")
+    save_figure(recipe_figure(drawn, found, digits.sites, title="t"), path)
     assert path.stat().st_size > 1000
     if suffix == ".png":
         height, width = matplotlib.image.imread(path).shape[:2]
         assert 900 < width < 1400
         assert 500 < height < 900
     with pytest.raises(UserError, match="is no picture format"):
-        plot_recipe(drawn, found, digits.sites, tmp_path / "x.jpg", title="t")
+        save_figure(recipe_figure(drawn, found, digits.sites, title="t"), tmp_path / "x.jpg")
 
 
 def test_colours_differ_in_lightness() -> None:

@@ -12,12 +12,10 @@ from xml.etree import ElementTree
 import pytest
 
 from autosearch.errors import UserError
-from autosearch.study.front import front_table
-from autosearch.study.front_view import FrontView
+from autosearch.study.front import Front
 from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 from autosearch.visualization.report import (
-    Options,
     build,
     inline,
     recipes,
@@ -69,7 +67,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(two: Path) -> Page:
-    text, missing = report_html(two, Options(samples=50))
+    text, missing = report_html(two, samples=50)
     assert missing == []
     return Page(text)
 
@@ -77,7 +75,7 @@ def page(two: Path) -> Page:
 @pytest.fixture(scope="module")
 def texts(two: Path, three: Path) -> dict[int, str]:
     """Pages without samples, by the number of objectives."""
-    return {n: report_html(d, Options(samples=0))[0] for n, d in ((2, two), (3, three))}
+    return {n: report_html(d, samples=0)[0] for n, d in ((2, two), (3, three))}
 
 
 def test_every_element_is_closed(page: Page) -> None:
@@ -148,8 +146,11 @@ def test_the_tables_say_what_the_front_says(
 ) -> None:
     directory = two if objectives == 2 else three
     shown = page if objectives == 2 else Page(texts[3])
-    table = front_table(Study.read(directory))
+    front = Front.of(Study.read(directory))
+    table = front.to_dict()
+    hidden = {point.id for point in front.folded}
     listed = {entry["id"]: entry for key in ("baselines", "points") for entry in table[key]}
+    listed = {number: entry for number, entry in listed.items() if number not in hidden}
     assert len(table["objectives"]) == objectives
     assert set(shown.rows) == {f"point-{number}" for number in listed}
     for number, entry in listed.items():
@@ -177,8 +178,8 @@ def test_every_point_says_its_values_in_every_panel(
     two: Path, three: Path, objectives: int, texts: dict[int, str]
 ) -> None:
     directory = two if objectives == 2 else three
-    view = FrontView(front_table(Study.read(directory)))
-    points = {f"point-{p.id}": p for p in [*view.points, *view.baselines]}
+    front = Front.of(Study.read(directory))
+    points = {f"point-{p.id}": p for p in front.shown}
     pictures = re.findall(
         r'<div class="on-(?:wide|narrow)">(<svg.*</svg>)</div>', texts[objectives]
     )
@@ -191,7 +192,7 @@ def test_every_point_says_its_values_in_every_panel(
             point = points[str(mark.get("class"))]
             said = mark.findtext("title", "")
             assert said.startswith(f"{point.name}, {point.steps} steps: fid ")
-            assert all(f"{axis.name} " in said for axis in view.axes)
+            assert all(f"{axis.name} " in said for axis in front.axes)
             assert len(list(mark.iter("use"))) == 1
 
 
@@ -201,7 +202,7 @@ def test_names_of_users_are_escaped(two: Path, tmp_path: Path) -> None:
     with Journal.create(tmp_path / "evil", header) as journal:
         for record in read_journal(two)[1:]:
             journal.append(record)
-    text, _ = report_html(tmp_path / "evil", Options(samples=0))
+    text, _ = report_html(tmp_path / "evil", samples=0)
     assert evil not in text
     assert "onerror" in Page(text).text
     assert not Page(text).all("img")
@@ -214,7 +215,7 @@ def test_without_samples_the_model_is_not_needed(
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr(build, "study_problem", refuse)
-    text, missing = report_html(two, Options(samples=0))
+    text, missing = report_html(two, samples=0)
     assert missing == []
     assert not Page(text).all("img")
     assert "Recipes" in text
@@ -227,7 +228,7 @@ def test_a_model_that_is_gone_is_said_and_the_rest_stands(
         raise UserError("model: no such folder; give another path")
 
     monkeypatch.setattr(build, "study_problem", refuse)
-    missing = write_report(two, tmp_path / "sub" / "report.html", Options())
+    missing = write_report(two, tmp_path / "sub" / "report.html")
     assert len(missing) == 1
     assert "no such folder" in missing[0]
     text = (tmp_path / "sub" / "report.html").read_text()
@@ -241,38 +242,45 @@ def test_a_study_that_has_only_begun(two: Path, tmp_path: Path) -> None:
         with Journal.create(directory, Study.read(two).header) as journal:
             for record in read_journal(two)[1:count]:
                 journal.append(record)
-        shown = Page(report_html(directory, Options(samples=0))[0])
+        shown = Page(report_html(directory, samples=0)[0])
         assert "The search is not finished" in shown.text
     assert "Not validated yet" in shown.text
 
 
 def test_what_was_picked_is_shown_and_what_is_wrong_refused(two: Path) -> None:
-    text, _ = report_html(two, Options(("nfe<=3", "speedup>=1.3"), samples=0))
+    text, _ = report_html(
+        two,
+        picks=(
+            "nfe<=3",
+            "speedup>=1.3",
+        ),
+        samples=0,
+    )
     assert text.count('<span class="why">') >= 3
     assert "picked" in text
     with pytest.raises(UserError, match="did you mean 'knee'"):
-        report_html(two, Options(("kne",), samples=0))
+        report_html(two, picks=("kne",), samples=0)
 
 
 def test_a_large_front_is_drawn_as_far_as_the_page_allows(
     two: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipes, "_MOST_BYTES", 1)
-    shown = Page(report_html(two, Options(samples=0))[0])
-    count = sum(p["on_front"] for p in front_table(Study.read(two))["points"])
+    shown = Page(report_html(two, samples=0)[0])
+    count = sum(p["on_front"] for p in Front.of(Study.read(two)).to_dict()["points"])
     assert len([svg for svg in shown.all("svg") if svg.get("class") == "recipe"]) == 1
     assert f"{count - 1} more recipes of this large front are not drawn" in shown.text
 
 
 def test_the_same_study_gives_the_same_page(two: Path, texts: dict[int, str]) -> None:
-    assert report_html(two, Options(samples=0)) == (texts[2], [])
+    assert report_html(two, samples=0) == (texts[2], [])
 
 
 def test_it_does_not_need_a_display(two: Path, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; "
-        "from autosearch.visualization.report import Options, write_report; "
-        f"write_report(Path({str(two)!r}), Path({str(tmp_path / 'r.html')!r}), Options(samples=0));"
+        "from autosearch.visualization.report import write_report; "
+        f"write_report(Path({str(two)!r}), Path({str(tmp_path / 'r.html')!r}), samples=0);"
         "import sys; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

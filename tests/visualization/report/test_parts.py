@@ -147,13 +147,13 @@ def test_the_file_to_repeat_a_study_is_the_study_s_experiment(two: Path, tmp_pat
 
 
 def test_costs_and_environment_are_the_study_s(two: Path) -> None:
-    from autosearch.study.front import front_table
+    from autosearch.study.front import Front
 
     study = Study.read(two)
-    table = front_table(study)
-    rows = dict(cost_rows(table, study))
+    front = Front.of(study)
+    rows = dict(cost_rows(front, study))
     assert rows["candidates with a result"] == "16, 6 of them baselines"
-    assert rows["forward equivalents executed"] == f"{table['cost']['forward_equivalents']:,.0f}"
+    assert rows["forward equivalents executed"] == f"{front.spending['forward_equivalents']:,.0f}"
     title, environment = environment_rows(study)
     assert "not recorded" in title or "ran on" in title
     assert {"Python", "torch"} <= {name for name, _ in environment}

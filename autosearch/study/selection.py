@@ -1,0 +1,86 @@
+"""What of a search is worth measuring again, and which validation counts."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from autosearch._typing import Array
+from autosearch.objectives.base import Objective
+from autosearch.study.ranking import Ranking, objectives_of
+from autosearch.study.study import Candidate, Noise, Study
+
+__all__ = ["SearchFront", "selection"]
+
+# Validated besides the front: so many other candidates and baselines of each cost.
+_MORE, _BASELINES = 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class SearchFront:
+    """The front by search values, and what belongs beside it.
+
+    A front ends where nobody would go: a candidate that in *every* measured objective is worse
+    than *every* feasible named baseline is folded away, however cheap it is.
+
+    Attributes:
+        study: whose search it is.
+        ranking: its contenders, folded ones left out.
+        folded: non-dominated contenders that are folded.
+        worst: the baselines that are the worst in some measured objective.
+    """
+
+    study: Study
+    ranking: Ranking
+    folded: tuple[Candidate, ...]
+    worst: tuple[str, ...]
+
+    @classmethod
+    def of(cls, study: Study) -> "SearchFront":
+        """Compare all contenders of a study."""
+        objectives = objectives_of(study)
+        everything = Ranking.of(study.contenders, objectives)
+        limits, worst = _worst_baselines(study, objectives)
+        worse = everything.values[:, everything.measured] > limits
+        folded = np.asarray(worse.all(axis=1) if worst else np.zeros(len(worse), dtype=np.bool_))
+        away = tuple(everything.candidates[i] for i in everything.front() if folded[i])
+        return cls(study, everything.subset(~folded), away, worst)
+
+    @cached_property
+    def selection(self) -> list[Candidate]:
+        """The front, the next two and the best three baselines of each cost, by their numbers."""
+        candidates = self.ranking.candidates
+        front = set(self.ranking.front())
+        chosen = set(front)
+        for members in self.ranking.per_cost():
+            baselines = [i for i in members if candidates[i].kind == "baseline"]
+            others = [i for i in members if i not in front]
+            chosen.update(others[:_MORE], baselines[:_BASELINES])
+        return [candidates[i] for i in sorted(chosen)]
+
+    def validation(self) -> Noise | None:
+        """Seed and samples of the latest validation that has measured all that it should."""
+        needed = {c.identity for c in self.selection} if self.study.validations else set()
+        complete = (n for n, values in self.study.validations.items() if needed <= set(values))
+        return max(complete, key=list(self.study.validations).index, default=None)
+
+
+def selection(study: Study) -> list[Candidate]:
+    """What is validated; see :class:`SearchFront`."""
+    return SearchFront.of(study).selection
+
+
+def _worst_baselines(study: Study, objectives: list[Objective]) -> tuple[Array, tuple[str, ...]]:
+    """The worst values of named baselines, to be minimised, and whose they are.
+
+    Returns:
+        [measured objectives] values, and names; no names where there is no such objective or
+        baseline.
+    """
+    named = (c for c in study.candidates.values() if c.kind == "baseline")
+    baselines = Ranking.of([c for c in named if c.status == "ok"], objectives)
+    values = baselines.values[:, baselines.measured]
+    if not values.size:
+        return np.zeros(values.shape[1]), ()
+    names = [baselines.candidates[i].name or "" for i in values.argmax(axis=0)]
+    return values.max(axis=0), tuple(dict.fromkeys(names))
