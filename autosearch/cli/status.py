@@ -60,8 +60,7 @@ class Status:
         """What is searched, and whether somebody is at it."""
         state = _WORDS[self.state]
         if self.state != "finished":
-            setup = self.study.setup
-            state = f"{state}, {f'setup: {setup}' if setup else self.snapshot.phase}"
+            state = f"{state}, {self.snapshot.phase}"
         return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
 
 
@@ -93,7 +92,6 @@ def status_data(status: Status) -> dict[str, Any]:
         "model": study.header.model_name,
         "state": status.state,
         "phase": shown.phase,
-        "setup": study.setup,
         "done": shown.done,
         "pending": shown.running,
         "failed": shown.failed,

@@ -15,6 +15,7 @@ from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.store import BlockStore, StoredExecutor
+from autosearch.study.events import Event
 from autosearch.study.journal import Journal
 from autosearch.study.progress import Progress, snapshot
 from autosearch.study.study import Study
@@ -76,7 +77,13 @@ class Session(Recorder):
         self._progress = progress
         self._watchers = watchers
         self._started = time.monotonic()
-        self._next_show = 0.0
+        self._next_show = self._started + _SHOW_EVERY
+
+    def write(self, event: Event) -> None:
+        """Take in an event, and show what is being set up."""
+        super().write(event)
+        if self.study.setup is not None:
+            self.changed()
 
     def changed(self, validating: tuple[int, int] | None = None, *, show: bool = False) -> None:
         """Show where the run stands, now and then, or at once."""

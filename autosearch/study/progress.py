@@ -5,7 +5,7 @@ terminals.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from autosearch.study.front import Front
 from autosearch.study.hypervolume import volumes
@@ -18,8 +18,6 @@ __all__ = ["FrontEntry", "Progress", "Snapshot", "front_entries", "snapshot", "u
 
 # Moments of the line of hypervolumes, which is drawn in one line of text.
 _MOMENTS = 48
-
-Phase = Literal["baselines", "search", "validation"]
 
 
 class FrontEntry(NamedTuple):
@@ -36,7 +34,8 @@ class Snapshot:
     """Where a run stands.
 
     Attributes:
-        phase: what is being done.
+        phase: what is being done, such as ``setup: fits, 3 done``, ``baselines``, ``search`` or
+            ``validation``.
         done: candidates with a result.
         running: candidates that workers are evaluating now.
         failed: evaluations that ended in an error, after all attempts.
@@ -52,7 +51,7 @@ class Snapshot:
         quality_name: the one that it shows as its quality.
     """
 
-    phase: Phase
+    phase: str
     done: int = 0
     running: int = 0
     failed: int = 0
@@ -107,8 +106,10 @@ def snapshot(
     )
 
 
-def _phase(study: Study) -> Phase:
-    """What a search is at: its baselines, which come first, or the search proper."""
+def _phase(study: Study) -> str:
+    """What a search is at: setting up, its baselines, which come first, or the search proper."""
+    if study.setup is not None:
+        return f"setup: {study.setup}"
     last = study.candidates.get(len(study.candidates) - 1)
     return "search" if last is not None and last.kind == "search" else "baselines"
 

@@ -272,7 +272,7 @@ class Study:
     @property
     def feasible(self) -> list[Candidate]:
         """Candidates with values, in id order."""
-        return [c for _, c in sorted(self.candidates.items()) if c.status == "ok"]
+        return [c for c in self.candidates.values() if c.status == "ok"]
 
     @property
     def contenders(self) -> list[Candidate]:

@@ -200,7 +200,7 @@ def run_journaled(
 def count_objects(algorithm: Algorithm) -> int:
     """The number of containers that an algorithm keeps alive, apart from its space."""
     seen = {id(algorithm.space)}
-    todo: list[object] = [vars(algorithm)]
+    todo: list[object] = [algorithm]
     while todo:
         value = todo.pop()
         if id(value) in seen or isinstance(value, type) or callable(value):

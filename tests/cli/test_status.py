@@ -12,7 +12,7 @@ import pytest
 
 from autosearch.cli import status as status_module
 from autosearch.cli.status import read_status
-from autosearch.study.events import Ended, Validated
+from autosearch.study.events import Ended, Fitted, PhaseBegun, Validated
 from autosearch.study.journal import FILE, LOCK, Journal, in_use, read_journal
 from autosearch.study.study import Study
 
@@ -168,3 +168,12 @@ def test_watching_as_json_is_refused(cli, study: Path) -> None:
     result = cli("status", study, "--watch", "--json")
     assert result.code == 2
     assert "JSON is printed once" in result.err
+
+
+def test_it_says_what_is_being_set_up(cli, study: Path, tmp_path: Path) -> None:
+    with Journal.create(tmp_path / "a", Study.read(study).header) as journal:
+        journal.append(PhaseBegun(name="fits"))
+        fit = {"name": "ddim+x@3", "recipe": {}, "reason": None}
+        journal.append(Fitted(**fit, forward_equivalents=1.0, budgeted=1.0))
+        assert ": running, setup: fits, 1 done" in cli("status", tmp_path / "a").out
+        assert cli("status", tmp_path / "a", "--json").data["phase"] == "setup: fits, 1 done"

@@ -470,7 +470,8 @@ def test_load_random_bytes(data: bytes, tmp_path: Path) -> None:
         (b"", "not valid JSON"),
         (b"\xff\xfe", "cannot read the recipe: not a text file"),
         (b"[" * 100_000, "not valid JSON"),
-        (b"[" * 700 + b"]" * 700, "nested too deep to be a recipe"),
+        # What is too deep depends on the release of Python.
+        (b"[" * 700 + b"]" * 700, "nested too deep to be a recipe|expected a mapping of keys"),
         (b"9" * 5000, "not valid JSON"),
         (b'{"version": 1', "not valid JSON"),
         (b"\xef\xbb\xbf{}", "not valid JSON"),
@@ -481,7 +482,8 @@ def test_load_random_bytes(data: bytes, tmp_path: Path) -> None:
 def test_load_refusals(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_bytes(content)
-    assert message in load_refusal(path)
+    refusal = load_refusal(path)
+    assert any(part in refusal for part in message.split("|"))
 
 
 def test_load_of_what_is_no_file(tmp_path: Path) -> None:
