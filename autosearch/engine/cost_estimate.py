@@ -10,13 +10,13 @@ import numpy as np
 
 from autosearch.algorithms.base import Proposal, Result
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import (
     SETUP_SHARE,
-    TEACHER,
     reference_cost,
     reference_samples,
     shipped_reference,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem
@@ -17,9 +18,7 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
-    "REFERENCES",
     "SETUP_SHARE",
-    "TEACHER",
     "check_references",
     "measure_reference",
     "reference_cost",
@@ -30,9 +29,6 @@ __all__ = [
     "teacher_cost",
 ]
 
-# The reference of a model is the better of the two (unguided), where none is shipped with it.
-REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = REFERENCES[1]
 # The share of a budget that setting up takes at most, where that leaves enough samples.
 SETUP_SHARE = 0.2
 

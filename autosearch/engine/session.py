@@ -119,8 +119,7 @@ def open_session(
         loggers: which the experiment chose.
     """
     directory = journal.directory
-    artifacts = problem.denoiser.artifact_store
-    artifacts.folders = [directory / FOLDER]
+    artifacts = ArtifactStore([directory / FOLDER])
     watchers = None
     if loggers is not None:
         watchers = loggers.attached(study, directory=directory, key=journal.study)
