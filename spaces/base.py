@@ -9,13 +9,23 @@ its step.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
+from autosearch.errors import UserError
 
-__all__ = ["Family", "Genome", "Parameter", "Rng", "StepGenome", "clone"]
+__all__ = [
+    "Family",
+    "Genome",
+    "Parameter",
+    "Rng",
+    "StepGenome",
+    "check_within",
+    "checked_ends",
+    "clone",
+]
 
 StepGenome = dict[str, Any]
 Genome = dict[str, Any]
@@ -49,10 +59,48 @@ def _copy(value: Any) -> Any:
     return value
 
 
+def checked_ends(where: str, given: Any, least: float, most: float, *, whole: bool = False) -> Any:
+    """The two ends of a setting that must be two numbers in order.
+
+    Args:
+        where: the place in the experiment, for the message.
+        given: the setting.
+        least: the smallest number that makes sense.
+        most: the largest.
+        whole: whether they must be whole.
+
+    Raises:
+        UserError: for anything else.
+    """
+    pair = tuple(given) if isinstance(given, list | tuple) else ()
+    kinds = (int,) if whole else (int, float)
+    numbers = len(pair) == 2 and all(type(value) in kinds for value in pair)
+    if not numbers or not least <= pair[0] <= pair[1] <= most:
+        raise UserError(
+            f"{where}: expected [least, most], two {'whole ' if whole else ''}numbers in order "
+            f"from {least:g} to {most:g}, got {given!r}"
+        )
+    return pair
+
+
+def check_within(where: str, value: float, low: float, high: float, *, above: bool = False) -> None:
+    """Refuse a number outside of two ends, the lower one among them unless it must be above it.
+
+    Raises:
+        UserError: naming the ends.
+    """
+    if not low <= value <= high or (above and value == low):
+        raise UserError(
+            f"{where}: {value:g} is outside {'above ' if above else ''}{low:g} to {high:g}"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
 class Family(ABC):
     """One family of choices, behind operators that change a genome in place.
 
-    :class:`autosearch.spaces.Space` hands them a copy and repairs what they leave.
+    :class:`autosearch.spaces.Space` hands them a copy and repairs what they leave. A subclass that
+    is such a dataclass too has its settings as fields.
 
     Attributes:
         name: what experiments call the family.
@@ -61,19 +109,18 @@ class Family(ABC):
         odds: how likely a mutation of the whole genome changes this family.
         owns_length: whether the family owns the number of steps.
         steps: the least and the largest number of steps of a family that owns it.
-        free_length: whether some family owns the number of steps; set by the space.
+        free_length: whether some family of the space owns the number of steps.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    fields: tuple[str, ...]
-    odds: float = 0.5
     owns_length: ClassVar[bool] = False
-    steps: tuple[int, int] | None = None
-    free_length: bool = False
+    fields: tuple[str, ...] = field(init=False, default=())
+    odds: float = field(init=False, default=0.5)
+    steps: tuple[int, int] | None = field(init=False, default=None)
+    free_length: bool = field(init=False, default=False)
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser = denoiser
+    denoiser: Denoiser = field(kw_only=False)
 
     def genes(self, genome: Genome) -> dict[str, Any] | None:
         """A copy of the family's own choices under ``genes``; None where there are none."""
@@ -90,7 +137,7 @@ class Family(ABC):
         Raises:
             UserError: for families that cannot go together.
         """
-        return
+        self.free_length = any(family.owns_length for family in families)
 
     @abstractmethod
     def randomize(self, genome: Genome, rng: Rng) -> None:

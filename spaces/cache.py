@@ -1,22 +1,22 @@
 """Cache: what each step leaves out at each site, as ECAD searches it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, StepGenome
+from autosearch.spaces.base import Genome, StepGenome, check_within, checked_ends
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Cache"]
 
 _WHERE = "space.cache"
 _LARGEST_RATE = 0.5
+_MOST_POINTS = 10_000
 
 Mask = NDArray[np.bool_]
 
@@ -51,7 +51,6 @@ class Cache(OwnedSites):
     summary = "what each step reuses, forecasts or skips at each site (ECAD's masks)"
     odds = 0.8
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "parts"
     actions: Sequence[str] = ("reuse",)
     points: int = 4
@@ -63,16 +62,11 @@ class Cache(OwnedSites):
         self.sites = chosen_sites(self.denoiser, self.sites, where=f"{_WHERE}.sites")
         self.actions = _checked_actions(self.actions)
         self._skips = [name for name in self.actions if name == "skip"]
-        if self.points < 1:
-            raise UserError(f"{_WHERE}.points: {self.points} is too few; use at least 1")
-        if self.rate is not None and not 0 < self.rate <= _LARGEST_RATE:
-            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate of flips; use 0 to 0.5")
-        if not 0 <= self.whole <= 1:
-            raise UserError(f"{_WHERE}.whole: {self.whole:g} is no share; use 0 to 1")
-        if len(self.share) != 2 or not 0 <= self.share[0] <= self.share[1] <= 1:
-            raise UserError(
-                f"{_WHERE}.share: expected [least, most] from 0 to 1, got {list(self.share)}"
-            )
+        check_within(f"{_WHERE}.points", self.points, 1, _MOST_POINTS)
+        if self.rate is not None:
+            check_within(f"{_WHERE}.rate", self.rate, 0, _LARGEST_RATE, above=True)
+        check_within(f"{_WHERE}.whole", self.whole, 0, 1)
+        self.share = checked_ends(f"{_WHERE}.share", self.share, 0, 1)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         steps = genome["steps"]
@@ -84,7 +78,6 @@ class Cache(OwnedSites):
                 for site, acts in zip(self.sites, row.tolist(), strict=True)
                 if acts
             }
-        self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Flip bits; what acts and stays so may act otherwise."""
@@ -96,7 +89,6 @@ class Cache(OwnedSites):
             rate = self.rate or min(_LARGEST_RATE, 1 / max(shape[0] * shape[1], 1))
             for i, j in np.argwhere(rng.random(shape) < rate).tolist():
                 self._flip(steps[i], self.sites[j], rng)
-        self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         """Crossover at a few points of the masks."""
@@ -111,7 +103,6 @@ class Cache(OwnedSites):
                 for site, takes in zip(self.sites, row.tolist(), strict=True)
                 if site in (theirs if takes else mine)
             }
-        self.repair(child)
 
     def repair(self, genome: Genome) -> None:
         for i, step in enumerate(genome["steps"]):

@@ -1,16 +1,15 @@
 """Cache of few numbers: interval, order, warm-up and a range of blocks, for numeric search."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import IntervalCache
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import blocks, parts
 from autosearch.errors import UserError
-from autosearch.spaces.base import Genome, Parameter
-from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole, whole_range
+from autosearch.spaces.base import Genome, Parameter, checked_ends
+from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole
 from autosearch.spaces.site_masks import OwnedSites
 
 __all__ = ["CacheInterval"]
@@ -43,7 +42,6 @@ class CacheInterval(OwnedSites, GeneFamily):
     summary = "a cache of six numbers: interval, order, warm-up, blocks, boundary, grouping"
     odds = 0.6
 
-    denoiser: Denoiser = field(kw_only=False)
     interval: Sequence[int] = (1, 8)
     order: Sequence[int] = (0, 4)
     warmup: Sequence[int] = (1, 6)
@@ -55,9 +53,9 @@ class CacheInterval(OwnedSites, GeneFamily):
         # Where blocks have no parts, they are left out whole in any case.
         both = (False,) if parts(self.denoiser.sites) != self._blocks else ()
         self.ranges = {
-            "interval": whole_range(f"{_WHERE}.interval", self.interval, 1, 1000),
-            "order": whole_range(f"{_WHERE}.order", self.order, 0, 4),
-            "warmup": whole_range(f"{_WHERE}.warmup", self.warmup, 1, 1000),
+            "interval": _whole("interval", self.interval, 1, 1000),
+            "order": _whole("order", self.order, 0, 4),
+            "warmup": _whole("warmup", self.warmup, 1, 1000),
             "cached": Whole(1, len(self._blocks)),
             "boundary": Real(0.0, 1.0),
             "whole": _Grouping((*both, True)),
@@ -85,6 +83,10 @@ class CacheInterval(OwnedSites, GeneFamily):
         shown = [sites or {} for sites in self.read_steps(genome)]
         cache = IntervalCache.from_steps(shown, self.denoiser.sites) or IntervalCache(1)
         return self.clip({**asdict(cache), "cached": cache.cached or len(self._blocks)})
+
+
+def _whole(name: str, given: Sequence[int], least: int, most: int) -> Whole:
+    return Whole(*checked_ends(f"{_WHERE}.{name}", given, least, most, whole=True))
 
 
 class _Grouping(OneOf):

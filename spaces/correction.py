@@ -1,15 +1,14 @@
 """Correction: two factors a step, on what the network says and on the state (Q-Sched)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, StepGenome
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, check_within
 
 __all__ = ["Correction"]
 
@@ -41,7 +40,6 @@ class Correction(Family):
     fields = ("scaling",)
     odds = 0.5
 
-    denoiser: Denoiser = field(kw_only=False)
     low: float = 0.8
     high: float = 1.2
     knots: int = 1
@@ -53,10 +51,8 @@ class Correction(Family):
             raise UserError(
                 f"{_WHERE}: factors from {low:g} to {high:g}; use a range around 1, within 10"
             )
-        if not 1 <= self.knots <= _MOST_KNOTS:
-            raise UserError(f"{_WHERE}.knots: {self.knots} is outside 1 to {_MOST_KNOTS}")
-        if not 0 < self.width <= 1:
-            raise UserError(f"{_WHERE}.width: {self.width:g} is outside 0 to 1")
+        check_within(f"{_WHERE}.knots", self.knots, 1, _MOST_KNOTS)
+        check_within(f"{_WHERE}.width", self.width, 0, 1, above=True)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """Lines as published, from numbers drawn evenly."""

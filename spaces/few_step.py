@@ -1,16 +1,16 @@
 """Few-step: a schedule of four numbers, for searches with few evaluations of their own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.few_step import PRESETS, FewStep, few_step_times
 from autosearch.errors import UserError
 from autosearch.recipe import round_float
-from autosearch.spaces.base import Genome, Parameter, StepGenome
+from autosearch.spaces.base import Genome, Parameter, StepGenome, checked_ends
 from autosearch.spaces.genes import GeneFamily, Genes, Real, Whole
-from autosearch.spaces.timesteps import checked_range
+from autosearch.spaces.timesteps import MOST_STEPS
 
 __all__ = ["FewStepSchedule"]
 
@@ -18,6 +18,7 @@ __all__ = ["FewStepSchedule"]
 _DEFAULT = PRESETS[6]
 
 
+@dataclass(kw_only=True, eq=False)
 class FewStepSchedule(GeneFamily):
     """The closed-form schedule of "Hyperparameters are all you need" as a space.
 
@@ -33,23 +34,23 @@ class FewStepSchedule(GeneFamily):
     fields = ("time", "log_snr")
     odds = 0.8
     owns_length = True
-    steps: tuple[int, int]
 
-    def __init__(self, denoiser: Denoiser, *, steps: Sequence[int] = (2, 10)) -> None:
-        super().__init__(denoiser)
+    steps: tuple[int, int] = (2, 10)
+
+    def __post_init__(self) -> None:
         self.ranges = {
             "n": Whole(4, 20),
             "rho": Real(1.0, 12.0),
             "k": Whole(1, 19),
             "rho_t": Real(0.5, 3.0),
         }
-        self.steps = checked_range(steps, where="space.few_step.steps")
-        if denoiser.schedule.family == "flow":
+        self.steps = checked_ends("space.few_step.steps", self.steps, 1, MOST_STEPS, whole=True)
+        if self.denoiser.schedule.family == "flow":
             raise UserError(
                 "space.few_step: it needs a finite noisiest level, and flow models start from "
                 "pure noise; use timesteps"
             )
-        self._start = "scheduler" if denoiser.schedule.family == "edm" else "unit"
+        self._start = "scheduler" if self.denoiser.schedule.family == "edm" else "unit"
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         genes = self.draw(rng)

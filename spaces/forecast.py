@@ -1,15 +1,14 @@
 """Forecast: which steps compute, and with which order the others forecast (TaylorSeer's shape)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.caches import action_text
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.recipe import parse_action
-from autosearch.spaces.base import Genome, StepGenome
+from autosearch.spaces.base import Genome, StepGenome, check_within
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites, cut_points, paired_steps
 
 __all__ = ["Forecast"]
@@ -39,7 +38,6 @@ class Forecast(OwnedSites):
     summary = "which steps compute, and the order of the others' forecasts (TaylorSeer)"
     odds = 0.8
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "parts"
     orders: Sequence[int] = _ORDERS
     rate: float | None = None
@@ -49,14 +47,13 @@ class Forecast(OwnedSites):
         if not self.orders or not set(self.orders) <= set(_ORDERS):
             raise UserError(f"{_WHERE}.orders: expected some of 0 to 4, got {list(self.orders)}")
         self.orders = tuple(sorted(set(self.orders)))
-        if self.rate is not None and not 0 < self.rate <= 1:
-            raise UserError(f"{_WHERE}.rate: {self.rate:g} is no rate; use more than 0, at most 1")
+        if self.rate is not None:
+            check_within(f"{_WHERE}.rate", self.rate, 0, 1, above=True)
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         share = rng.random()
         for step in genome["steps"]:
             self._set(step, self._draw_order(rng) if rng.random() < share else None)
-        self.repair(genome)
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Steps drawn anew: one that computes forecasts, one that forecasts does one or other."""
@@ -67,7 +64,6 @@ class Forecast(OwnedSites):
                 computing = self._order(step) is None
                 anew = computing or (len(self.orders) > 1 and rng.random() < 0.5)
                 self._set(step, self._draw_order(rng) if anew else None)
-        self.repair(genome)
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         """Crossover of the steps at two points."""
@@ -78,7 +74,6 @@ class Forecast(OwnedSites):
         ):
             if takes:
                 self._set(step, self._order(partner))
-        self.repair(child)
 
     def repair(self, genome: Genome) -> None:
         for i, step in enumerate(genome["steps"]):

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines.policies.gates import GatedCache
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
-from autosearch.spaces.base import Genome, Parameter
-from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, whole_range
+from autosearch.spaces.base import Genome, Parameter, checked_ends
+from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole
 from autosearch.spaces.site_masks import OwnedSites
 
 __all__ = ["GateChoice"]
@@ -51,7 +50,6 @@ class GateChoice(OwnedSites, GeneFamily):
     fields = ("gate",)
     odds = 0.6
 
-    denoiser: Denoiser = field(kw_only=False)
     threshold: Sequence[float] = (1e-3, 1.0)
     measures: Sequence[str] = _MEASURES
     probe_order: Sequence[int] = (0, 3)
@@ -66,23 +64,23 @@ class GateChoice(OwnedSites, GeneFamily):
         if count < 2:
             raise UserError(f"{_WHERE}: it needs a model of at least two blocks; leave it out")
         blocks_first = (1, min(4, count - 1)) if self.first is None else self.first
+        settings = {
+            "probe_order": (self.probe_order, 0, 4),
+            "order": (self.order, 0, 4),
+            "first": (blocks_first, 1, count - 1),
+            "warmup": (self.warmup, 1, 1000),
+            "tail": (self.tail, 0, 1000),
+        }
         whole = {
-            "probe_order": whole_range(f"{_WHERE}.probe_order", self.probe_order, 0, 4),
-            "order": whole_range(f"{_WHERE}.order", self.order, 0, 4),
-            "first": whole_range(f"{_WHERE}.first", blocks_first, 1, count - 1),
-            "warmup": whole_range(f"{_WHERE}.warmup", self.warmup, 1, 1000),
-            "tail": whole_range(f"{_WHERE}.tail", self.tail, 0, 1000),
+            name: Whole(*checked_ends(f"{_WHERE}.{name}", *limits, whole=True))
+            for name, limits in settings.items()
         }
         known = tuple(name for name in _MEASURES if name in self.measures)
         if not known or len(known) < len(set(self.measures)):
             raise UserError(f"{_WHERE}.measures: expected some of {', '.join(_MEASURES)}")
-        if len(self.threshold) != 2 or not 0 < self.threshold[0] <= self.threshold[1]:
-            raise UserError(
-                f"{_WHERE}.threshold: expected [least, most] above 0, got {list(self.threshold)}"
-            )
         if not 0 <= self.without < 1:
             raise UserError(f"{_WHERE}.without: {self.without:g} is no probability below 1")
-        low, high = self.threshold
+        low, high = checked_ends(f"{_WHERE}.threshold", self.threshold, 1e-9, 1e6)
         self._threshold = _Threshold(math.log10(low), math.log10(high))
         self._measure = OneOf(known)
         self.ranges = {"measure": self._measure, "threshold": self._threshold, **whole}

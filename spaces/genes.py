@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
-from autosearch.errors import UserError
 from autosearch.spaces.base import Family, Genome, Parameter
 
-__all__ = ["Gene", "GeneFamily", "Genes", "OneOf", "Real", "Whole", "whole_range"]
+__all__ = ["Gene", "GeneFamily", "Genes", "OneOf", "Real", "Whole"]
 
 Genes = dict[str, Any]
 
@@ -202,24 +201,3 @@ class GeneFamily(Family):
 
     def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
         self.write(genome, self.arrange(self.point(values)))
-
-
-def whole_range(where: str, given: Sequence[int], least: int, most: int) -> Whole:
-    """The gene of a setting that must be two whole numbers in order.
-
-    Args:
-        where: the place in the experiment, for the message.
-        given: the setting.
-        least: the smallest number that makes sense.
-        most: the largest.
-
-    Raises:
-        UserError: for anything else.
-    """
-    whole = len(given) == 2 and all(type(value) is int for value in given)
-    if not whole or not least <= given[0] <= given[1] <= most:
-        raise UserError(
-            f"{where}: expected two whole numbers [least, most] from {least} to {most}, "
-            f"got {list(given)}"
-        )
-    return Whole(given[0], given[1])

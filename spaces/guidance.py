@@ -11,9 +11,9 @@ from autosearch.spaces.genes import Genes
 from autosearch.spaces.guidance_rules import (
     RuleFamily,
     change_number,
-    checked_range,
     interval_steps,
     order_ends,
+    real_range,
 )
 
 __all__ = ["GuidanceChoice"]
@@ -47,8 +47,8 @@ class GuidanceChoice(RuleFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        first = checked_range("first", self.first, 1.0, where=self.where)
-        last = checked_range("last", self.last, 1.0, where=self.where)
+        first = real_range(f"{self.where}.first", self.first, 1.0)
+        last = real_range(f"{self.where}.last", self.last, 1.0)
         if first.low > last.high:
             raise UserError(f"{self.where}: the interval ends before it starts; raise last")
         # An interval that would end before it starts is empty.

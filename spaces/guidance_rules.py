@@ -1,14 +1,14 @@
 """Rules of guidance as choices: what the families that write guidance have in common."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import round_float
-from autosearch.spaces.base import Family, Genome, Parameter
+from autosearch.spaces.base import Family, Genome, Parameter, checked_ends
 from autosearch.spaces.genes import Gene, GeneFamily, Genes, OneOf, Real
 
 __all__ = [
@@ -16,9 +16,9 @@ __all__ = [
     "GuidanceFamily",
     "RuleFamily",
     "change_number",
-    "checked_range",
     "interval_steps",
     "order_ends",
+    "real_range",
 ]
 
 Rule = dict[str, Any]
@@ -53,6 +53,7 @@ class GuidanceFamily(GeneFamily):
         Raises:
             UserError: when another family writes the same rule.
         """
+        super().join(families)
         others = [f for f in families if isinstance(f, GuidanceFamily) and f is not self]
         for other in others:
             both = sorted(set(self.rules) & set(other.rules))
@@ -106,7 +107,6 @@ class RuleFamily(GuidanceFamily):
         UserError: for a rule, a layer or a site that the model lacks, and impossible ranges.
     """
 
-    denoiser: Denoiser = field(kw_only=False)
     scale: Sequence[float] = (1.0, 8.0)
     rules: Sequence[str] = ("cfg", "cfgpp")
     layer: Sequence[str] | None = None
@@ -129,11 +129,10 @@ class RuleFamily(GuidanceFamily):
         for name, rule in _NUMBERS.items():
             if rule in self.rules:
                 largest = 100.0 if name == "temperature" else 1.0
-                ends = getattr(self, name)
-                ranges[name] = checked_range(name, ends, largest, where=self.where)
+                ranges[name] = real_range(f"{self.where}.{name}", getattr(self, name), largest)
         self.ranges: Mapping[str, Gene] = ranges
         largest = CFGPP if "cfgpp" in self.rules else LARGEST_SCALE
-        self.scales = checked_range("scale", self.scale, largest, where=self.where)
+        self.scales = real_range(f"{self.where}.scale", self.scale, largest)
 
     def _sites(self, name: str, default: Sequence[str]) -> OneOf:
         """The gene of a setting that lists sites; the default for None."""
@@ -219,26 +218,9 @@ def order_ends(genes: Genes) -> Genes:
     return {**genes, "first": first, "last": last}
 
 
-def checked_range(name: str, given: Sequence[float], largest: float, *, where: str) -> Real:
-    """The gene of a setting that must be two ends from 0 to the largest, with few digits.
-
-    Args:
-        name: the setting's.
-        given: the setting.
-        largest: what the upper end may be.
-        where: the place in the experiment, for the message.
-
-    Raises:
-        UserError: for anything else.
-    """
-    numbers = isinstance(given, list | tuple) and len(given) == 2
-    if not numbers or not all(type(value) in (int, float) for value in given):
-        raise UserError(f"{where}.{name}: expected two numbers [least, most], got {given!r}")
-    low, high = (round(float(value), DIGITS) for value in given)
-    if not 0 <= low <= high <= largest:
-        raise UserError(
-            f"{where}.{name}: expected 0 <= least <= most <= {largest:g}, got [{low:g}, {high:g}]"
-        )
+def real_range(where: str, given: Any, largest: float) -> Real:
+    """The gene of a setting that must be two ends from 0 to the largest, with few digits."""
+    low, high = (round(float(end), DIGITS) for end in checked_ends(where, given, 0.0, largest))
     return Real(low, high, DIGITS)
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
-from autosearch.errors import UserError
-from autosearch.spaces.base import Genome, Parameter
+from autosearch.spaces.base import Genome, Parameter, check_within
 from autosearch.spaces.genes import Genes
 from autosearch.spaces.guidance_rules import RuleFamily
 
@@ -41,9 +40,7 @@ class GuidanceScales(RuleFamily):
     rules: Sequence[str] = ("cfg",)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.pieces <= _MOST_PIECES:
-            where = f"space.{self.name}.pieces"
-            raise UserError(f"{where}: expected 1 to {_MOST_PIECES}, got {self.pieces}")
+        check_within(f"space.{self.name}.pieces", self.pieces, 1, _MOST_PIECES)
         super().__post_init__()
 
     def draw(self, rng: Rng) -> Genes:

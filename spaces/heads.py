@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
@@ -14,9 +15,9 @@ from autosearch.spaces.guidance_rules import (
     LARGEST_SCALE,
     GuidanceFamily,
     change_number,
-    checked_range,
     interval_steps,
     order_ends,
+    real_range,
 )
 
 __all__ = ["HeadSets"]
@@ -25,6 +26,7 @@ __all__ = ["HeadSets"]
 _PUBLISHED = {"scale": 3.0, "strength": 1.0, "first": 0.0, "last": 1.0}
 
 
+@dataclass(kw_only=True, eq=False)
 class HeadSets(GuidanceFamily):
     """Perturbed-attention guidance with any set of heads, as HeadHunter selects them.
 
@@ -50,28 +52,23 @@ class HeadSets(GuidanceFamily):
     rules = ("pag",)
     odds = 0.6
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        heads: Sequence[str] | None = None,
-        most: int | None = None,
-        scale: Sequence[float] = (3.0, 3.0),
-        strength: Sequence[float] = (1.0, 1.0),
-        first: Sequence[float] = (0.0, 0.0),
-        last: Sequence[float] = (1.0, 1.0),
-    ) -> None:
-        super().__init__(denoiser)
-        self._all = _select_heads(denoiser, heads)
+    heads: Sequence[str] | None = None
+    most: int | None = None
+    scale: Sequence[float] = (3.0, 3.0)
+    strength: Sequence[float] = (1.0, 1.0)
+    first: Sequence[float] = (0.0, 0.0)
+    last: Sequence[float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        self._all = _select_heads(self.denoiser, self.heads)
         self._place = {name: i for i, name in enumerate(self._all)}
-        if most is not None and most < 1:
-            raise UserError(f"space.heads.most: {most} is too few; use at least 1")
-        self.most = len(self._all) if most is None else min(most, len(self._all))
+        if self.most is not None and self.most < 1:
+            raise UserError(f"space.heads.most: {self.most} is too few; use at least 1")
+        self.limit = min(self.most or len(self._all), len(self._all))
+        largest = {"scale": LARGEST_SCALE, "strength": 1.0, "first": 1.0, "last": 1.0}
         self.ranges: dict[str, Real] = {
-            "scale": checked_range("scale", scale, LARGEST_SCALE, where="space.heads"),
-            "strength": checked_range("strength", strength, 1.0, where="space.heads"),
-            "first": checked_range("first", first, 1.0, where="space.heads"),
-            "last": checked_range("last", last, 1.0, where="space.heads"),
+            name: real_range(f"space.heads.{name}", getattr(self, name), most)
+            for name, most in largest.items()
         }
         if self.ranges["first"].low > self.ranges["last"].high:
             raise UserError("space.heads: the interval ends before it starts; raise last")
@@ -86,8 +83,8 @@ class HeadSets(GuidanceFamily):
 
     def draw(self, rng: Rng) -> Genes:
         # As many small sets as large ones, by magnitude.
-        size = math.floor(math.exp(rng.uniform(0.0, math.log(self.most + 1))))
-        drawn = rng.choice(len(self._all), size=min(size, self.most), replace=False)
+        size = math.floor(math.exp(rng.uniform(0.0, math.log(self.limit + 1))))
+        drawn = rng.choice(len(self._all), size=min(size, self.limit), replace=False)
         return {"heads": [self._all[i] for i in drawn.tolist()], **super().draw(rng)}
 
     def arrange(self, genes: Genes) -> Genes:
@@ -96,7 +93,7 @@ class HeadSets(GuidanceFamily):
     def clip(self, genes: Genes) -> Genes:
         """The nearest genes inside the settings, heads in order."""
         heads = {name for name in genes["heads"] if name in self._place}
-        kept = sorted(heads, key=self._place.__getitem__)[: self.most]
+        kept = sorted(heads, key=self._place.__getitem__)[: self.limit]
         return {"heads": kept, **super().clip(genes)}
 
     def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
@@ -122,7 +119,7 @@ class HeadSets(GuidanceFamily):
 
     def encodes(self, genome: Genome) -> bool:
         genes = self.current(genome)
-        if not set(genes["heads"]) <= set(self._all) or len(genes["heads"]) > self.most:
+        if not set(genes["heads"]) <= set(self._all) or len(genes["heads"]) > self.limit:
             return False
         expected = self.per_step(self.clip(genes), len(genome["steps"]))
         return [_canonical(rules, self.denoiser) for rules in expected] == [
@@ -162,7 +159,7 @@ class HeadSets(GuidanceFamily):
         chosen = set(heads)
         absent = [name for name in self._all if name not in chosen]
         kind = int(rng.integers(3))
-        drops = bool(chosen) and (kind != 0 or not absent or len(chosen) == self.most)
+        drops = bool(chosen) and (kind != 0 or not absent or len(chosen) == self.limit)
         adds = bool(absent) and (kind != 1 or not chosen)
         if drops:
             chosen.remove(str(rng.choice(sorted(chosen))))

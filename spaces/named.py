@@ -1,17 +1,17 @@
 """Named recipes: a choice among published ways to sample, taken as they are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.baselines import baseline
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces.base import Family, Genome, Parameter, clone
 
 __all__ = ["NamedRecipes"]
 
-_TIMES = ("time", "log_snr")
+_TIMES: tuple[str, ...] = ("time", "log_snr")
 _SOLVER = (
     "evaluate",
     "order",
@@ -28,6 +28,7 @@ _SOLVER = (
 _NEVER = 1e-9
 
 
+@dataclass(kw_only=True, eq=False)
 class NamedRecipes(Family):
     """Times and solver of one of some named recipes, for searches over what goes with them.
 
@@ -42,18 +43,19 @@ class NamedRecipes(Family):
 
     name = "named"
     summary = "times and solver of one of some named recipes"
-    fields: tuple[str, ...] = (*_TIMES, *_SOLVER)
+    fields = (*_TIMES, *_SOLVER)
     odds = 0.3
     owns_length = True
-    steps: tuple[int, int]
 
-    def __init__(self, denoiser: Denoiser, *, recipes: Sequence[str], solver: bool = True) -> None:
-        super().__init__(denoiser)
-        if not solver:
+    recipes: Sequence[str]
+    solver: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.solver:
             self.fields = _TIMES
-        if not recipes:
+        if not self.recipes:
             raise UserError("space.named.recipes: name at least one, such as dpmpp_2m@8")
-        self._known = {name: self._fragment(name) for name in recipes}
+        self._known = {name: self._fragment(name) for name in self.recipes}
         self._names = sorted(self._known, key=lambda name: len(self._known[name]["steps"]))
         lengths = [len(fragment["steps"]) for fragment in self._known.values()]
         self.steps = (min(lengths), max(lengths))

@@ -52,7 +52,6 @@ class Space:
         self._model = model_key(denoiser).model_dump()
         self._owns_length = bool(owners)
         for family in families:
-            family.free_length = self._owns_length
             family.join(families)
         if not owners:
             compile_recipe(base, denoiser)

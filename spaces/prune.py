@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
@@ -11,7 +11,7 @@ from autosearch.diffusion.plan.recovery import WEIGHTS
 from autosearch.errors import UserError, validated
 from autosearch.recipe import Recovery
 from autosearch.recipe.schema import round_numbers
-from autosearch.spaces.base import Genome, Parameter
+from autosearch.spaces.base import Genome, Parameter, checked_ends
 from autosearch.spaces.prune_masks import AnySubset, Intervals, MaskForm, Pattern
 from autosearch.spaces.site_masks import OwnedSites, chosen_sites
 
@@ -51,7 +51,6 @@ class Prune(OwnedSites):
     fields = ("pruned", "recovery")
     odds = 0.5
 
-    denoiser: Denoiser = field(kw_only=False)
     sites: str | Sequence[str] = "blocks"
     remove: Sequence[int] | None = None
     pattern: str | None = None
@@ -113,7 +112,9 @@ class Prune(OwnedSites):
         if self.recovery is not None:
             genome["recovery"] = dict(self.recovery)
             # Weights that were recovered for other sites, or for these: the plan knows the latter.
-            _drop_weights(genome)
+            artifacts = {k: v for k, v in genome.pop("artifacts", {}).items() if k != WEIGHTS}
+            if artifacts:
+                genome["artifacts"] = artifacts
 
     def _form(self) -> MaskForm:
         """The subsets that the settings ask for."""
@@ -135,11 +136,7 @@ class Prune(OwnedSites):
                 )
             return Intervals(self.sites, self.intervals, most)
         ends = [0, max(count - 1, 0)] if self.remove is None else list(self.remove)
-        if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= count:
-            raise UserError(
-                f"{_WHERE}.remove: expected [least, most] from 0 to {count}, got {ends}"
-            )
-        return AnySubset(self.sites, *ends)
+        return AnySubset(self.sites, *checked_ends(f"{_WHERE}.remove", ends, 0, count, whole=True))
 
 
 def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:
@@ -151,12 +148,6 @@ def _recovery(given: Mapping[str, Any], denoiser: Denoiser) -> dict[str, Any]:
         )
     found = validated(Recovery, round_numbers(given), where=where)
     return found.model_dump(exclude_defaults=True)
-
-
-def _drop_weights(genome: Genome) -> None:
-    artifacts = {k: v for k, v in genome.pop("artifacts", {}).items() if k != WEIGHTS}
-    if artifacts:
-        genome["artifacts"] = artifacts
 
 
 def _kinds(names: Sequence[str]) -> list[list[str]]:

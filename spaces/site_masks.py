@@ -23,6 +23,7 @@ class OwnedSites(Family):
     fields: tuple[str, ...] = ("sites",)
 
     def join(self, families: Sequence[Family]) -> None:
+        super().join(families)
         for other in families:
             shared = sorted(set(self.fields) & set(other.fields))
             if other is not self and shared:

@@ -1,15 +1,15 @@
 """Solver: every solver of the zoo, mixed freely per step."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers import RELAXATIONS
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import FORMS, SPECIAL_FORMS
 from autosearch.spaces import decisions
-from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, check_within, clone
 from autosearch.spaces.decisions import (
     Choice,
     Compensation,
@@ -30,10 +30,22 @@ _FIRST_RATE = 0.3
 _UNLIKE = tuple(form for form in SPECIAL_FORMS if form != "linear")
 # What the form needs besides the step, as the recipe's artifacts name it.
 _MEASURED = "v3"
+_FIELDS: tuple[str, ...] = (
+    "order",
+    "prediction",
+    "form",
+    "relaxation",
+    "start_point",
+    "points",
+    "corrector",
+    "evaluate",
+    "eta",
+)
 # At order 1, on a step without eta and corrector.
 _WITHOUT_EFFECT = ("prediction", "form", "relaxation", "points")
 
 
+@dataclass(kw_only=True, eq=False)
 class SolverChoice(Family):
     """All that a solver step can choose; what has no effect at a step costs nothing.
 
@@ -60,77 +72,62 @@ class SolverChoice(Family):
 
     name = "solver"
     summary = "order, form, prediction, corrector and more of each step"
-    fields: tuple[str, ...] = (
-        "order",
-        "prediction",
-        "form",
-        "relaxation",
-        "start_point",
-        "points",
-        "corrector",
-        "evaluate",
-        "eta",
-    )
+    fields = _FIELDS
     odds = 0.5
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        orders: Sequence[int] = tuple(decisions.ORDERS),
-        predictions: Sequence[str] = tuple(decisions.PREDICTIONS),
-        forms: Sequence[str] = FORMS,
-        relaxations: Sequence[str] = tuple(RELAXATIONS),
-        correctors: Sequence[str] = tuple(decisions.CORRECTORS),
-        restarts: Sequence[int] = tuple(decisions.RESTARTS),
-        evaluations: Sequence[str] | None = None,
-        estimates: bool = True,
-        eta: float = 0.0,
-        compensation: float = 0.0,
-        rate: float = 0.3,
-    ) -> None:
-        super().__init__(denoiser)
-        _check_numbers(rate=rate, eta=eta, compensation=compensation)
+    orders: Sequence[int] = tuple(decisions.ORDERS)
+    predictions: Sequence[str] = tuple(decisions.PREDICTIONS)
+    forms: Sequence[str] = FORMS
+    relaxations: Sequence[str] = tuple(RELAXATIONS)
+    correctors: Sequence[str] = tuple(decisions.CORRECTORS)
+    restarts: Sequence[int] = tuple(decisions.RESTARTS)
+    evaluations: Sequence[str] | None = None
+    estimates: bool = True
+    eta: float = 0.0
+    compensation: float = 0.0
+    rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_within(f"{_WHERE}.rate", self.rate, 0, 1, above=True)
+        check_within(f"{_WHERE}.eta", self.eta, 0, 1)
+        check_within(f"{_WHERE}.compensation", self.compensation, 0, 9)
         analytic = dict(decisions.EVALUATIONS)
-        if denoiser.data_mean is None:
+        if self.denoiser.data_mean is None:
             del analytic["average_x0"]
-        if evaluations is None:
-            evaluations = list(analytic)
-        self.rate = rate
         all_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
-        self.forms = Choice("form", "dpmsolver", _among("form", forms, all_forms))
-        self.orders = Choice("order", 1, _among("order", orders, decisions.ORDERS))
-        prediction_odds = _among("prediction", predictions, decisions.PREDICTIONS)
-        self.predictions = Choice("prediction", "data", prediction_odds)
-        corrector_odds = _among("corrector", correctors, decisions.CORRECTORS)
-        self.correctors = CorrectorDecision("corrector", "none", corrector_odds)
-        evaluation_odds = _among("evaluation", evaluations, analytic)
-        self.evaluations = Choice("evaluate", "network", evaluation_odds)
-        _among("relaxation", relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
+        self._form = Choice("form", "dpmsolver", _among("form", self.forms, all_forms))
+        self._order = Choice("order", 1, _among("order", self.orders, decisions.ORDERS))
+        prediction_odds = _among("prediction", self.predictions, decisions.PREDICTIONS)
+        self._prediction = Choice("prediction", "data", prediction_odds)
+        corrector_odds = _among("corrector", self.correctors, decisions.CORRECTORS)
+        self._corrector = CorrectorDecision("corrector", "none", corrector_odds)
+        first = list(analytic) if self.evaluations is None else self.evaluations
+        self._evaluation = Choice("evaluate", "network", _among("evaluation", first, analytic))
+        _among("relaxation", self.relaxations, dict.fromkeys(RELAXATIONS, 1.0), empty=True)
         self._check_forms()
         # The order comes before what depends on it.
         self.decisions: tuple[Decision, ...] = (
-            self.orders,
-            self.predictions,
-            self.forms,
-            Relax(relaxations),
-            Choice("start_point", -1, _among("restart", restarts, decisions.RESTARTS)),
-            EstimateDecision(varies=estimates),
-            self.correctors,
-            Eta(eta),
+            self._order,
+            self._prediction,
+            self._form,
+            Relax(self.relaxations),
+            Choice("start_point", -1, _among("restart", self.restarts, decisions.RESTARTS)),
+            EstimateDecision(varies=self.estimates),
+            self._corrector,
+            Eta(self.eta),
         )
-        if compensation:
-            self.decisions = (*self.decisions, Compensation(compensation))
+        if self.compensation:
+            self.decisions = (*self.decisions, Compensation(self.compensation))
             self.fields = (*self.fields, "compensation")
 
     def _check_forms(self) -> None:
         """Forms that a step could have at no order, or with nothing measured."""
-        if set(self.forms.values) == {_MEASURED}:
+        if set(self._form.values) == {_MEASURED}:
             raise UserError(f"{_WHERE}.forms: 'v3' alone has nothing to begin with; add 'taylor'")
-        least = min(self.orders.values)
-        if set(self.forms.values) <= {"dpmsolver", _MEASURED} and least == 4:
+        least = min(self._order.values)
+        if set(self._form.values) <= {"dpmsolver", _MEASURED} and least == 4:
             raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
-        if "evodiff" in self.forms.values and least > 2:
+        if "evodiff" in self._form.values and least > 2:
             raise UserError(f"{_WHERE}: form 'evodiff' has orders 1 and 2; add order 2")
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
@@ -146,7 +143,7 @@ class SolverChoice(Family):
             else:
                 self._copy(common, step)
         first = genome["steps"][0]
-        self.evaluations.put(first, self.evaluations.draw(first, rng))
+        self._evaluation.put(first, self._evaluation.draw(first, rng))
 
     def mutate(self, genome: Genome, rng: Rng) -> None:
         """Each decision of each step at the family's rate, one at least."""
@@ -165,7 +162,7 @@ class SolverChoice(Family):
         for mine, theirs in zip(child["steps"], other["steps"], strict=False):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
-                self.evaluations.put(mine, self.evaluations.get(theirs))
+                self._evaluation.put(mine, self._evaluation.get(theirs))
         table = other.get("artifacts", {}).get(_MEASURED)
         if table is not None:
             child["artifacts"] = {_MEASURED: table, **child.get("artifacts", {})}
@@ -173,21 +170,21 @@ class SolverChoice(Family):
     def repair(self, genome: Genome) -> None:
         measured = _MEASURED in genome.get("artifacts", {})
         for i, step in enumerate(genome["steps"]):
-            if not measured and self.forms.get(step) == _MEASURED:
-                self.forms.put(step, self._plain_form())
+            if not measured and self._form.get(step) == _MEASURED:
+                self._form.put(step, self._plain_form())
             for decision in self.decisions:
                 if not decision.allows(decision.get(step)):
                     decision.put(step, decision.fallback(step))
             first = i == 0 and len(genome["steps"]) > 1
-            allowed = first and self.evaluations.allows(self.evaluations.get(step))
+            allowed = first and self._evaluation.allows(self._evaluation.get(step))
             if not allowed:
                 step.pop("evaluate", None)
             self._agree(step)
 
     def encodes(self, genome: Genome) -> bool:
         steps = genome["steps"]
-        first = self.evaluations.get(steps[0])
-        return (first == "network" or self.evaluations.allows(first)) and all(
+        first = self._evaluation.get(steps[0])
+        return (first == "network" or self._evaluation.allows(first)) and all(
             decision.allows(decision.get(step))
             for step in steps
             for decision in self.decisions
@@ -197,38 +194,37 @@ class SolverChoice(Family):
     def box(self) -> Sequence[Parameter]:
         """What matters most, one choice for all steps: the last ones may be of the lowest order."""
         return (
-            Parameter("order", "int", min(self.orders.values), max(self.orders.values)),
+            Parameter("order", "int", min(self._order.values), max(self._order.values)),
             Parameter("lower_order_last", "int", 0, 3),
-            Parameter("prediction", "choice", choices=self.predictions.values),
-            Parameter("form", "choice", choices=self._box_forms()),
+            Parameter("prediction", "choice", choices=self._prediction.values),
+            # What a point can be without anything measured.
+            Parameter(
+                "form", "choice", choices=tuple(f for f in self._form.values if f != _MEASURED)
+            ),
             Parameter("corrector", "choice", choices=self._box_correctors()),
-            Parameter("evaluate", "choice", choices=self.evaluations.values),
+            Parameter("evaluate", "choice", choices=self._evaluation.values),
         )
-
-    def _box_forms(self) -> tuple[str, ...]:
-        """What a point of the box can be without anything measured."""
-        return tuple(form for form in self.forms.values if form != _MEASURED)
 
     def _plain_form(self) -> str:
         """A form that any step can have."""
         special = ("dpmsolver", *SPECIAL_FORMS)
-        return next((form for form in self.forms.values if form not in special), "dpmsolver")
+        return next((form for form in self._form.values if form not in special), "dpmsolver")
 
     def _box_correctors(self) -> tuple[str, ...]:
         """Implicit ones cost a second evaluation a step: only where they are all there is."""
-        cheap = tuple(name for name in self.correctors.values if name != "implicit")
-        return cheap if cheap and cheap != ("none",) else self.correctors.values
+        cheap = tuple(name for name in self._corrector.values if name != "implicit")
+        return cheap if cheap and cheap != ("none",) else self._corrector.values
 
     def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
         steps = genome["steps"]
-        high = max(order for order in self.orders.values if order <= int(values["order"]))
+        high = max(order for order in self._order.values if order <= int(values["order"]))
         full = len(steps) - int(values["lower_order_last"])
         for i, step in enumerate(steps):
-            self.orders.put(step, high if i < full else min(self.orders.values))
-            self.predictions.put(step, str(values["prediction"]))
-            self.forms.put(step, str(values["form"]))
-            self.correctors.put(step, str(values["corrector"]))
-        self.evaluations.put(steps[0], str(values["evaluate"]))
+            self._order.put(step, high if i < full else min(self._order.values))
+            self._prediction.put(step, str(values["prediction"]))
+            self._form.put(step, str(values["form"]))
+            self._corrector.put(step, str(values["corrector"]))
+        self._evaluation.put(steps[0], str(values["evaluate"]))
 
     def _draw_all(self, step: StepGenome, rng: Rng) -> None:
         for decision in self.decisions:
@@ -239,8 +235,8 @@ class SolverChoice(Family):
 
         A step that costs nothing comes before the first one, or goes again.
         """
-        was = self.evaluations.get(steps[0])
-        now = self.evaluations.draw(steps[0], rng)
+        was = self._evaluation.get(steps[0])
+        now = self._evaluation.draw(steps[0], rng)
         same_cost = self.free_length and rng.random() < 0.5
         if same_cost and was == "network" != now:
             schedule = self.denoiser.schedule
@@ -249,7 +245,7 @@ class SolverChoice(Family):
             steps[0].pop("log_snr", None)
         elif same_cost and was != "network" == now:
             del steps[0]
-        self.evaluations.put(steps[0], now)
+        self._evaluation.put(steps[0], now)
 
     def _copy(self, source: StepGenome, target: StepGenome) -> None:
         for decision in self.decisions:
@@ -257,10 +253,10 @@ class SolverChoice(Family):
 
     def _agree(self, step: StepGenome) -> None:
         """Drop what a recipe refuses: choices that exclude each other."""
-        form = self.forms.get(step)
+        form = self._form.get(step)
         if form != "taylor":
             step.pop("relaxation", None)
-        if form in _UNLIKE or (form in _LAGRANGE and self.orders.get(step) > 1):
+        if form in _UNLIKE or (form in _LAGRANGE and self._order.get(step) > 1):
             step.pop("eta", None)
         if form == "evodiff":
             step.pop("start_point", None)
@@ -270,22 +266,13 @@ class SolverChoice(Family):
 
     def _lower(self, step: StepGenome, most: int) -> None:
         """An order that the form has, or another form where the space has none."""
-        if self.orders.get(step) <= most:
+        if self._order.get(step) <= most:
             return
-        below = [order for order in self.orders.values if order <= most]
+        below = [order for order in self._order.values if order <= most]
         if below:
-            self.orders.put(step, max(below))
+            self._order.put(step, max(below))
         else:
-            self.forms.put(step, self._plain_form())
-
-
-def _check_numbers(*, rate: float, eta: float, compensation: float) -> None:
-    if not 0 < rate <= 1:
-        raise UserError(f"{_WHERE}.rate: {rate:g} is no rate; use a number above 0, at most 1")
-    if not 0 <= eta <= 1:
-        raise UserError(f"{_WHERE}.eta: {eta:g} is outside 0 to 1")
-    if not 0 <= compensation <= 9:
-        raise UserError(f"{_WHERE}.compensation: {compensation:g} is outside 0 to 9")
+            self._form.put(step, self._plain_form())
 
 
 def _plain(step: StepGenome) -> bool:

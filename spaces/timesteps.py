@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autosearch._typing import Rng
-from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
-from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, clone
+from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, checked_ends, clone
 
-__all__ = ["Timesteps", "checked_range"]
+__all__ = ["MOST_STEPS", "Timesteps"]
+
+# As many as a recipe may have.
+MOST_STEPS = 10_000
 
 _WARPS = 4
 # Standard deviations of a move, as shares of a step's room.
@@ -23,6 +26,7 @@ _ODDS = (0.5, 0.25, 0.125, 0.125)
 _LARGEST = 50.0
 
 
+@dataclass(kw_only=True, eq=False)
 class Timesteps(Family):
     """A variable number of decreasing times.
 
@@ -41,25 +45,24 @@ class Timesteps(Family):
     fields = ("time", "log_snr")
     odds = 0.8
     owns_length = True
-    steps: tuple[int, int]
 
-    def __init__(
-        self, denoiser: Denoiser, *, steps: Sequence[int] = (2, 10), min_gap: float | None = None
-    ) -> None:
-        super().__init__(denoiser)
-        low, high = checked_range(steps, where="space.timesteps.steps")
-        schedule = denoiser.schedule
-        self.steps = (low, high)
+    steps: tuple[int, int] = (2, 10)
+    min_gap: float | None = None
+
+    def __post_init__(self) -> None:
+        self.steps = checked_ends("space.timesteps.steps", self.steps, 1, MOST_STEPS, whole=True)
+        schedule, high = self.denoiser.schedule, self.steps[1]
         self.first, self.last = schedule.first, schedule.last
-        if denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
+        if self.denoiser.prediction == "noise" and math.isinf(schedule.log_snr(self.first)):
             # In pure noise, a prediction of the noise says nothing of the data.
             self.first -= 1e-3 * (self.first - self.last)
         self.resolution = 1e-3 * schedule.unit
         self._digits = round(-math.log10(self.resolution))
-        self.min_gap = max(schedule.min_gap if min_gap is None else min_gap, self.resolution)
-        if not high * (self.min_gap + self.resolution) <= self.first - self.last:
+        wanted = schedule.min_gap if self.min_gap is None else self.min_gap
+        self.gap = max(wanted, self.resolution)
+        if not high * (self.gap + self.resolution) <= self.first - self.last:
             raise UserError(
-                f"space.timesteps: {high} steps do not fit at least {self.min_gap:g} apart; use "
+                f"space.timesteps: {high} steps do not fit at least {self.gap:g} apart; use "
                 "fewer steps or a smaller min_gap"
             )
         # Models with alpha = 1 start from the marginal, as their baselines do.
@@ -67,7 +70,9 @@ class Timesteps(Family):
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """Random ends and a random smooth curve of half log-SNR between, jittered."""
-        count = self._random_count(rng)
+        # Each count gets an equal share of network evaluations, so few steps come up more.
+        counts = np.arange(self.steps[0], self.steps[1] + 1)
+        count = int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
         first, last = 0.55 * rng.random(), 1.0 - 0.4 * rng.random()
         bend = float(np.exp(0.4 * rng.standard_normal()))
         spots = np.linspace(0, 1, count) if count > 1 else np.array([0.5 * rng.random()])
@@ -176,16 +181,11 @@ class Timesteps(Family):
         """Keep a prefix of the child and go on with the other's later, smaller times."""
         cut = int(rng.integers(1, len(child["steps"]) + 1))
         prefix = child["steps"][:cut]
-        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.min_gap]
+        tail = [dict(s) for s in other["steps"] if s["time"] <= prefix[-1]["time"] - self.gap]
         merged = prefix + tail
         if self.steps[0] <= len(merged) <= self.steps[1]:
             child["steps"] = merged
             child["end"] = other["end"]
-
-    def _random_count(self, rng: Rng) -> int:
-        """Each count gets an equal share of network evaluations, so few steps come up more."""
-        counts = np.arange(self.steps[0], self.steps[1] + 1)
-        return int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
 
     def _insert(self, steps: list[StepGenome], rng: Rng) -> None:
         at = int(rng.integers(len(steps) + 1))
@@ -221,7 +221,7 @@ class Timesteps(Family):
 
         Times that are so already stay as they are, to the last digit: baselines must round-trip.
         """
-        gap = math.ceil(self.min_gap / self.resolution - 1e-9) * self.resolution
+        gap = math.ceil(self.gap / self.resolution - 1e-9) * self.resolution
         result = [min(max(time, self.last), self.first) for time in times]
         for i in range(1, len(result)):
             if not self._apart(result[i - 1], result[i]):
@@ -241,7 +241,7 @@ class Timesteps(Family):
         Those have more digits than operators write (or are the range's end). They need only be
         told apart: near the ends of some schedules, published grids are finer than the gap.
         """
-        if high - low >= self.min_gap * (1 - 1e-9):
+        if high - low >= self.gap * (1 - 1e-9):
             return True
         known = self._round(high) != high or high == self.first
         return known and self._round(low) != low and high - low >= self.resolution
@@ -283,20 +283,3 @@ class Timesteps(Family):
         return (
             low if math.isfinite(low) else schedule.log_snr(self.first - 1e-3 * span)
         ), schedule.log_snr(self.last)
-
-
-def checked_range(steps: Sequence[int], *, where: str) -> tuple[int, int]:
-    """Least and largest number of steps.
-
-    Raises:
-        UserError: when they are not two whole numbers in order, at least 1.
-    """
-    whole = len(steps) == 2 and all(type(value) is int for value in steps)
-    if not whole:
-        raise UserError(f"{where}: expected two whole numbers [least, most], got {list(steps)}")
-    low, high = steps
-    if low < 1:
-        raise UserError(f"{where}: the least number of steps is {low}; it must be at least 1")
-    if high < low:
-        raise UserError(f"{where}: the most ({high}) is below the least ({low}); swap them")
-    return low, high

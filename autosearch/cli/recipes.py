@@ -59,9 +59,10 @@ def evaluate(
         device=_device(device),
     )
     asked = [recipe] if against is None else [recipe, against]
-    loaded = [load_recipe(text, evaluator.model.denoiser) for text in asked]
+    denoiser, artifact_store = evaluator.model.denoiser, evaluator.artifact_store
+    loaded = [load_recipe(text, denoiser, artifact_store) for text in asked]
     _warn_of_weights(loaded)
-    evaluations = evaluator.evaluate({one.name: one.recipe for one in loaded})
+    evaluations = evaluator.evaluate({one.name: one.resolved for one in loaded})
     first, second = evaluations[0], evaluations[-1]
     data = first.to_dict()
     if against is not None:
@@ -87,14 +88,23 @@ def sample(
     check_output(output)
     if output.suffix.lower() != ".png":
         raise UserError(f"-o {output}: a grid of samples is written as .png; use that suffix")
+    from autosearch.diffusion.artifact_store import ArtifactStore
     from autosearch.engine.evaluate import load_recipe
     from autosearch.visualization.sample_grids import save_samples
 
-    loaded_model = _spec(experiment, model).load()
-    loaded = load_recipe(recipe, loaded_model.denoiser)
+    loaded_model, artifact_store = _spec(experiment, model).load(), ArtifactStore()
+    loaded = load_recipe(recipe, loaded_model.denoiser, artifact_store)
     _warn_of_weights([loaded])
-    save_samples(loaded_model, {recipe: loaded.plan}, output, count=count, seed=seed)
-    note(f"{output}: {count} samples in {loaded.plan.nfe} evaluations each")
+    save_samples(
+        loaded_model,
+        {recipe: loaded.plan},
+        output,
+        count=count,
+        seed=seed,
+        artifact_store=artifact_store,
+    )
+    fitted = _fitted_text(loaded.resolved.forward_equivalents)
+    note(f"{output}: {count} samples in {loaded.plan.nfe} evaluations each{fitted}")
 
 
 def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
@@ -128,12 +138,17 @@ def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
         warn(f"{', '.join(names)}: searched on other weights than this model's; values may differ")
 
 
+def _fitted_text(forward_equivalents: float) -> str:
+    """What fitting a recipe took, to stand after its name."""
+    return f", fitted in {forward_equivalents:.0f} forwards" if forward_equivalents else ""
+
+
 def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] | None) -> str:
     """Values and, with a second recipe, the differences that count."""
     from autosearch.text import with_error
 
     first = evaluations[0]
-    lines = [evaluation.name for evaluation in evaluations]
+    lines = [one.name + _fitted_text(one.forward_equivalents) for one in evaluations]
     lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals", ""]
     width = max(map(len, first.values))
     for name in first.values:

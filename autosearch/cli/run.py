@@ -75,15 +75,18 @@ def run(
         print_result(data, dry_run_text, as_json=as_json)
         return
     from autosearch.cli.progress import make_progress
+    from autosearch.engine.problem import Problem
     from autosearch.engine.run import run_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import study_problem, write_artifacts
+    from autosearch.visualization.study_outputs import write_artifacts
 
+    problem = Problem.of(loaded)
     study = run_study(
         loaded,
         directory,
+        problem=problem,
         resume=resume,
         progress=make_progress(),
         overrides=changes,
@@ -91,7 +94,7 @@ def run(
     )
     start = time.monotonic()
     front = Front.of(study)
-    written = write_artifacts(directory, study_problem(directory, study), study, front)
+    written = write_artifacts(directory, problem, study, front)
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
     print_front(front, as_json=as_json, show_all=show_all)
     if not as_json:

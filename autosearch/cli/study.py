@@ -52,10 +52,13 @@ def validate(
     from autosearch.engine.run import validate_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
+    from autosearch.study.study import Study
     from autosearch.visualization.study_outputs import study_problem, write_artifacts
 
+    problem = study_problem(directory, Study.read(directory))
     study = validate_study(
         directory,
+        problem=problem,
         samples=samples,
         seed=seed,
         progress=make_progress(),
@@ -63,7 +66,7 @@ def validate(
         loggers=partial(make_loggers, strict=False),
     )
     front = Front.of(study)
-    write_artifacts(directory, study_problem(directory, study), study, front)
+    write_artifacts(directory, problem, study, front)
     print_front(front, as_json=as_json, show_all=show_all)
 
 
@@ -199,7 +202,7 @@ def export(
 
 def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> None:
     """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
-    from autosearch.diffusion.artifact_store import carry_artifacts
+    from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
     from autosearch.study.front import Front
     from autosearch.study.pick import choose
     from autosearch.study.study import Study
@@ -213,10 +216,12 @@ def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> No
     point = chosen.point
     recipe = point.recipe
     if recipe.recovery is not None:
-        from autosearch.baselines.fitted.recover import recovered_recipe
+        from autosearch.baselines.fitted.calibrator import Calibrator
+        from autosearch.baselines.fitted.names import resolve
         from autosearch.visualization.study_outputs import study_problem
 
-        recipe = recovered_recipe(recipe, study_problem(directory, study).denoiser)
+        store = ArtifactStore([directory / FOLDER])
+        recipe = resolve(recipe, Calibrator(study_problem(directory, study).denoiser, store)).recipe
     model = [study.experiment.model] if folder else []
     lines = form.write(recipe, path, *model)
     carry_artifacts(recipe, directory, path if folder else path.parent)

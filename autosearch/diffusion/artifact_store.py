@@ -33,13 +33,21 @@ Value = TypeVar("Value")
 
 
 class Recent(OrderedDict[Key, Value]):
-    """The four values that were used last, by key; others are made again when they are needed."""
+    """The values that were used last, by key; others are made again when they are needed.
+
+    Args:
+        limit: how many are held.
+    """
+
+    def __init__(self, limit: int = _HELD) -> None:
+        super().__init__()
+        self._limit = limit
 
     def hold(self, key: Key, make: Callable[[], Value]) -> Value:
         """The value of a key, made where it is not held."""
         if key not in self:
             self[key] = make()
-            if len(self) > _HELD:
+            if len(self) > self._limit:
                 self.popitem(last=False)
         self.move_to_end(key)
         return self[key]
@@ -88,7 +96,7 @@ def _reference(provenance: Provenance, content: bytes) -> Artifact:
     )
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class ArtifactStore:
     """Folders in which artifacts are looked for, in their order; new ones go into the first.
 
@@ -115,6 +123,15 @@ class ArtifactStore:
             raise UserError(
                 f"{path}: cannot write the artifact: {error.strerror}; give another folder"
             ) from None
+
+    def take(self, recipe: Recipe, source: "ArtifactStore") -> None:
+        """Keep all artifacts of a recipe that another store has.
+
+        Raises:
+            UserError: when one is missing there or damaged, or cannot be kept.
+        """
+        for artifact in recipe.artifacts.values():
+            self.add(artifact.key, source.content(artifact))
 
     def content(self, artifact: Artifact) -> bytes:
         """The file of a reference.
@@ -202,7 +219,5 @@ def carry_artifacts(recipe: Recipe, source: Path, target: Path) -> list[Path]:
     Raises:
         UserError: when one is missing or damaged, or the target cannot be written.
     """
-    originals, copies = ArtifactStore([source / FOLDER]), ArtifactStore([target / FOLDER])
-    for artifact in recipe.artifacts.values():
-        copies.add(artifact.key, originals.content(artifact))
+    ArtifactStore([target / FOLDER]).take(recipe, ArtifactStore([source / FOLDER]))
     return [target / FOLDER / f"{one.key}.safetensors" for one in recipe.artifacts.values()]

@@ -2,10 +2,10 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,16 +22,9 @@ from autosearch.errors import UserError
 from autosearch.recipe import Artifact
 from autosearch.recipe.actions import Action
 
-__all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser", "Variant"]
+__all__ = ["Denoiser", "InterceptedDenoiser", "NetworkDenoiser"]
 
 _SKIP = Action("skip")
-
-
-class Variant(NamedTuple):
-    """A network and the module of each of its sites."""
-
-    network: nn.Module
-    modules: Mapping[str, nn.Module]
 
 
 class Denoiser(ABC):
@@ -51,7 +44,7 @@ class Denoiser(ABC):
         classifier: tells clean samples of the model's classes apart, where there is one.
         guidance_scale: of the classifier-free guidance that the model is usually run with; its
             baselines are guided by it at every step. None: they are not guided.
-        recoverable: whether its weights can be others for a recipe; see :meth:`weighted`.
+        recoverable: whether its weights can be others for a recipe; see :meth:`with_weights`.
     """
 
     schedule: NoiseSchedule
@@ -70,16 +63,14 @@ class Denoiser(ABC):
     guidance_scale: float | None = None
     recoverable: bool = False
 
-    @cached_property
-    def artifact_store(self) -> ArtifactStore:
-        """Where the artifacts of recipes are looked for."""
-        return ArtifactStore()
+    def with_weights(self, weights: Artifact | None, artifact_store: ArtifactStore) -> "Denoiser":
+        """A denoiser with an artifact's tensors in place of its own; itself where there are none.
 
-    @contextmanager
-    def weighted(self, weights: Artifact | None) -> Iterator[None]:
-        """Run the body with the weights of an artifact; None: with its own."""
+        Raises:
+            UserError: for an artifact that is not in the store, or of another model.
+        """
         assert weights is None  # refused when the plan was made
-        yield
+        return self
 
     @abstractmethod
     def denoise(
@@ -186,6 +177,7 @@ class InterceptedDenoiser(Denoiser):
         return SiteTable(self.sites)
 
 
+@dataclass(kw_only=True, eq=False)
 class NetworkDenoiser(InterceptedDenoiser):
     """A ``torch.nn.Module`` called as ``network(x, t [N], labels [N])``.
 
@@ -197,39 +189,28 @@ class NetworkDenoiser(InterceptedDenoiser):
 
     recoverable = True
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        schedule: NoiseSchedule,
-        prediction: Prediction,
-        sample_shape: tuple[int, ...],
-        classes: int,
-        null_label: int | None,
-        sites: Sequence[Site],
-        modules: Mapping[str, nn.Module],
-        heads: Mapping[str, int],
-        macs: int,
-        weights: str,
-        data_mean: Tensor | None = None,
-    ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.schedule = schedule
-        self.prediction = prediction
-        self.sample_shape = sample_shape
-        self.classes = classes
-        self.null_label = null_label
-        self.conditions = ("cond",) if null_label is None else ("cond", "uncond")
-        self.sites = tuple(sites)
-        self.heads = dict(heads)
-        self.macs = macs
-        self.weights = weights
-        self.modules = dict(modules)
-        self._own = Variant(self.network, self.modules)
-        self._variants: Recent[str, Variant] = Recent()
-        parameter = next(network.parameters())
+    network: nn.Module = field(kw_only=False)
+    schedule: NoiseSchedule
+    prediction: Prediction
+    sample_shape: tuple[int, ...]
+    classes: int
+    null_label: int | None
+    sites: tuple[Site, ...]
+    modules: Mapping[str, nn.Module]
+    heads: Mapping[str, int]
+    macs: int
+    weights: str
+    data_mean: Tensor | None = None
+    classifier: Classifier | None = None
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+        self.conditions = ("cond",) if self.null_label is None else ("cond", "uncond")
+        # Those of the model as loaded, and what was made of them: shared with what is.
+        self._own = (self.network, self.modules)
+        self._variants: Recent[str, NetworkDenoiser] = Recent()
+        parameter = next(self.network.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
-        self.data_mean = data_mean
 
     def to(self, device: torch.device | str) -> "NetworkDenoiser":
         """Move the network; returns itself."""
@@ -238,52 +219,42 @@ class NetworkDenoiser(InterceptedDenoiser):
         self._variants.clear()
         return self
 
-    def variant(self, tensors: Mapping[str, Tensor]) -> Variant:
-        """A copy of the network with some other parameters or buffers; it shares the rest."""
-        named = [*self._own.network.named_parameters(), *self._own.network.named_buffers()]
+    def with_tensors(self, tensors: Mapping[str, Tensor]) -> "NetworkDenoiser":
+        """A denoiser with some other parameters or buffers; its network shares the rest."""
+        network, _ = self._own
+        named = [*network.named_parameters(), *network.named_buffers()]
         shared: dict[int, Any] = {
             id(tensor): tensor for name, tensor in named if name not in tensors
         }
-        variant = copy.deepcopy(self._own, shared)
-        for name, tensor in [*variant.network.named_parameters(), *variant.network.named_buffers()]:
+        other = copy.copy(self)
+        other.network, other.modules = copy.deepcopy(self._own, shared)
+        for name, tensor in [*other.network.named_parameters(), *other.network.named_buffers()]:
             if name in tensors:
                 tensor.data = tensors[name]
-        return variant
+        return other
 
-    @contextmanager
-    def using(self, variant: Variant) -> Iterator[None]:
-        """Run the body with another network of the same shape."""
-        before = Variant(self.network, self.modules)
-        self.network, self.modules = variant
-        try:
-            yield
-        finally:
-            self.network, self.modules = before
-
-    @contextmanager
-    def weighted(self, weights: Artifact | None) -> Iterator[None]:
+    def with_weights(
+        self, weights: Artifact | None, artifact_store: ArtifactStore
+    ) -> "NetworkDenoiser":
+        """As everywhere; the denoisers of the last few artifacts are held."""
         if weights is None:
-            yield
-            return
-        with self.using(self._recovered(weights)):
-            yield
+            return self
 
-    def _recovered(self, weights: Artifact) -> Variant:
-        """The network with an artifact's tensors; those of the last few are held."""
-
-        def make() -> Variant:
+        def make() -> NetworkDenoiser:
             # Held for later, when gradients may be asked for.
             with torch.inference_mode(False):
-                tensors = self.artifact_store.on(weights, self.device, self.dtype)
-                self._check(weights, tensors)
-                return self.variant(tensors)
+                tensors = artifact_store.on(weights, self.device, self.dtype)
+                self._check(weights, tensors, artifact_store.provenance(weights))
+                return self.with_tensors(tensors)
 
         return self._variants.hold(weights.sha256, make)
 
-    def _check(self, weights: Artifact, tensors: Mapping[str, Tensor]) -> None:
-        own = self._own.network.state_dict()
+    def _check(
+        self, weights: Artifact, tensors: Mapping[str, Tensor], provenance: Mapping[str, Any]
+    ) -> None:
+        own = self._own[0].state_dict()
         fits = all(name in own and own[name].shape == t.shape for name, t in tensors.items())
-        if not fits or self.artifact_store.provenance(weights).get("model") != self.weights:
+        if not fits or provenance.get("model") != self.weights:
             raise UserError(
                 f"artifact {weights.key}.safetensors ({weights.method}): weights of another model "
                 "than this one; take the model that the recipe was searched on"

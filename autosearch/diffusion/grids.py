@@ -72,18 +72,9 @@ def _counted(schedule: NoiseSchedule, indices: Iterable[float]) -> list[GridPoin
     return [(schedule.training_time(index), None) for index in indices]
 
 
-def _leading(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    stride = schedule.train_steps // steps
-    return _counted(schedule, [i * stride for i in reversed(range(steps))])
-
-
-def _leading_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    stride = schedule.train_steps // (steps + 1)
-    return _counted(schedule, [i * stride for i in range(steps, 0, -1)])
-
-
-def _linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return _counted(schedule, map(round, _down(schedule, steps)))
+def _at(schedule: NoiseSchedule, log_snrs: Iterable[float]) -> list[GridPoint]:
+    """The exact times of half log-SNRs."""
+    return [(schedule.time(value), None) for value in log_snrs]
 
 
 def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
@@ -97,10 +88,6 @@ def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return points
 
 
-def _linspace_ms(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return _counted(schedule, map(round, _down(schedule, steps + 1)[:-1]))
-
-
 def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Accumulated as in diffusers, whose halves round the way that the sum of strides falls.
 
@@ -111,21 +98,11 @@ def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     return _counted(schedule, (np.arange(total, 0, -total / steps).round()[:steps] - 1).tolist())
 
 
-def _quadratic(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    """As in DDIM's own code; latent diffusion adds 1 to each time."""
-    roots = np.linspace(0, math.sqrt(schedule.train_steps * 0.8), steps)[::-1]
-    return _counted(schedule, [int(root**2) for root in roots])
-
-
-def _logsnr(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    first, last = _finite_ends(schedule)
-    return [(schedule.time(v), None) for v in np.linspace(first, last, steps + 1)[:-1].tolist()]
-
-
 def _ramp(schedule: NoiseSchedule, steps: int) -> list[float]:
-    """Noise levels of Karras et al. 2022, eq. 5, over the schedule's own range."""
+    """Half log-SNRs of the levels of Karras et al. 2022, eq. 5, over the schedule's own range."""
     first, last = _finite_ends(schedule)
-    return power_spaced(math.exp(-first), math.exp(-last), steps, rho=7.0)
+    sigmas = power_spaced(math.exp(-first), math.exp(-last), steps, rho=7.0)
+    return [-math.log(sigma) for sigma in sigmas]
 
 
 def _karras(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
@@ -134,23 +111,9 @@ def _karras(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     Its multistep solvers round the times, but cut them off on the cosine schedule.
     """
     if schedule.family != "vp":
-        return _edm(schedule, steps)
+        return _at(schedule, _ramp(schedule, steps))
     to_whole = math.floor if schedule.name == "cosine" else round
-    log_snrs = [-math.log(sigma) for sigma in _ramp(schedule, steps)]
-    return [(float(to_whole(schedule.time(value))), value) for value in log_snrs]
-
-
-def _edm(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    """Karras levels with the network's time real and exact."""
-    return [(schedule.time(-math.log(sigma)), None) for sigma in _ramp(schedule, steps)]
-
-
-def _flow(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return [(1.0 - i / steps, None) for i in range(steps)]
-
-
-def _flow_shift(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
-    return [(_shifted(time), None) for time, _ in _flow(schedule, steps)]
+    return [(float(to_whole(schedule.time(value))), value) for value in _ramp(schedule, steps)]
 
 
 def _flow_shift_linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
@@ -175,23 +138,30 @@ def _down(schedule: NoiseSchedule, count: int) -> list[float]:
     return values
 
 
+# By the schedule s and the number of steps k.
 GRIDS: Mapping[str, Grid] = {
-    "leading": _leading,
-    "leading-ms": _leading_ms,
-    "linspace": _linspace,
-    "linspace-ms": _linspace_ms,
+    "leading": lambda s, k: _counted(s, [i * (s.train_steps // k) for i in reversed(range(k))]),
+    "leading-ms": lambda s, k: _counted(
+        s, [i * (s.train_steps // (k + 1)) for i in range(k, 0, -1)]
+    ),
+    "linspace": lambda s, k: _counted(s, map(round, _down(s, k))),
+    "linspace-ms": lambda s, k: _counted(s, map(round, _down(s, k + 1)[:-1])),
     "trailing": _trailing,
-    "quadratic": _quadratic,
+    # As in DDIM's own code; latent diffusion adds 1 to each time.
+    "quadratic": lambda s, k: _counted(
+        s, [int(root**2) for root in np.linspace(0, math.sqrt(s.train_steps * 0.8), k)[::-1]]
+    ),
     "karras": _karras,
-    "logsnr": _logsnr,
-    "edm": _edm,
-    "flow": _flow,
-    "flow-shift": _flow_shift,
+    "logsnr": lambda s, k: _at(s, np.linspace(*_finite_ends(s), k + 1)[:-1].tolist()),
+    # Karras levels with the network's time real and exact.
+    "edm": lambda s, k: _at(s, _ramp(s, k)),
+    "flow": lambda s, k: [(1.0 - i / k, None) for i in range(k)],
+    "flow-shift": lambda s, k: [(_shifted(1.0 - i / k), None) for i in range(k)],
     "flow-shift-linspace": _flow_shift_linspace,
     "few-step": few_step,
 }
 _SHIFT = 3.0
-_REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": _edm}
+_REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": GRIDS["edm"]}
 # Where they are not ("vp",) alone.
 _FAMILIES: Mapping[str, tuple[ScheduleFamily, ...]] = {
     "logsnr": ("vp", "edm", "flow"),

@@ -14,6 +14,7 @@ import torch
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal, Result
+from autosearch.baselines.fine import TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
@@ -21,7 +22,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.measure import Measure
 from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import TEACHER, setup_advice, setup_cost
+from autosearch.engine.reference import setup_advice, setup_cost
 from autosearch.engine.session import STORE_BYTES
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.names import named_recipe
-from autosearch.baselines.fitted.recover import recovered_recipe
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.baselines.fine import TEACHER
+from autosearch.baselines.fitted.calibrator import Calibrator
+from autosearch.baselines.fitted.names import Resolved, resolve
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.reference import TEACHER
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
@@ -48,18 +48,29 @@ _BASELINE = "baseline:"
 class LoadedRecipe:
     """A recipe as the user named it, compiled for one model.
 
-    ``same_weights`` is false when it was searched on others than the model's.
+    Attributes:
+        resolved: the recipe, and what fitting it to the model took.
+        same_weights: false when it was searched on others than the model's.
     """
 
     name: str
-    recipe: Recipe
+    resolved: Resolved
     plan: Plan
     same_weights: bool
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it is run."""
+        return self.resolved.recipe
 
 
 @dataclass(frozen=True)
 class RecipeEvaluation:
-    """The values of one recipe on its samples, and how fast they were made."""
+    """The values of one recipe on its samples, and how fast they were made.
+
+    Attributes:
+        forward_equivalents: those that fitting it to the model took, where it is fitted.
+    """
 
     name: str
     recipe: Recipe
@@ -67,12 +78,15 @@ class RecipeEvaluation:
     seed: int
     values: Mapping[str, Estimate]
     speed: Mapping[str, Any]
+    forward_equivalents: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as ``autosearch evaluate --json`` prints it."""
+        fitted = {"forward_equivalents": self.forward_equivalents}
         return {
             "name": self.name,
             "recipe": self.recipe.to_dict(),
+            **(fitted if self.forward_equivalents else {}),
             "samples": self.samples,
             "seed": self.seed,
             "values": {
@@ -83,15 +97,18 @@ class RecipeEvaluation:
         }
 
 
-def load_recipe(text: str, denoiser: Denoiser) -> LoadedRecipe:
+def load_recipe(text: str, denoiser: Denoiser, artifact_store: ArtifactStore) -> LoadedRecipe:
     """The recipe that a user names: a file, or ``baseline:SOLVER[-GRID]@STEPS``.
+
+    What it asks to be fitted to the model is. Its artifacts are in the store then; what a file
+    asks for is also left in the folder beside it.
 
     Raises:
         UserError: for a missing or invalid file, an unknown baseline, or another kind of model.
     """
-    recipe = _find_recipe(text, denoiser)
-    plan = _compile(text, recipe, denoiser)
-    return LoadedRecipe(text, recipe, plan, check_compatible(recipe, denoiser))
+    resolved = _resolve(text, denoiser, artifact_store)
+    plan = _compile(text, resolved.recipe, denoiser)
+    return LoadedRecipe(text, resolved, plan, check_compatible(resolved.recipe, denoiser))
 
 
 def _compile(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
@@ -101,21 +118,18 @@ def _compile(name: str, recipe: Recipe, denoiser: Denoiser) -> Plan:
         raise UserError(f"{name}: {error}") from None
 
 
-def _find_recipe(text: str, denoiser: Denoiser) -> Recipe:
+def _resolve(text: str, denoiser: Denoiser, artifact_store: ArtifactStore) -> Resolved:
     if text.startswith(_BASELINE):
-        return named_recipe(text.removeprefix(_BASELINE), denoiser)
+        return resolve(text.removeprefix(_BASELINE), Calibrator(denoiser, artifact_store))
     path = Path(text)
     if not path.exists():
         name = text if "@" in text else "SOLVER[-GRID]@STEPS"
         raise UserError(f"{text}: no such file; for a baseline write {_BASELINE}{name}")
-    denoiser.artifact_store.folders = [
-        *denoiser.artifact_store.folders,
-        path.absolute().parent / FOLDER,
-    ]
-    recipe = Recipe.load(path)
-    for artifact in recipe.artifacts.values():
-        denoiser.artifact_store.content(artifact)
-    return recovered_recipe(recipe, denoiser)
+    beside, recipe = ArtifactStore([path.absolute().parent / FOLDER]), Recipe.load(path)
+    artifact_store.take(recipe, beside)
+    resolved = resolve(recipe, Calibrator(denoiser, beside))
+    artifact_store.take(resolved.recipe, beside)
+    return resolved
 
 
 def default_objectives(model: Model) -> list[str]:
@@ -123,8 +137,13 @@ def default_objectives(model: Model) -> list[str]:
     return [o.name for o in make_objectives(_DEFAULT) if o.needs <= set(model.widths)]
 
 
+@dataclass(eq=False)
 class RecipeEvaluator:
     """Measures recipes of one model on the ``evaluate`` stream.
+
+    Attributes:
+        model: the model.
+        artifact_store: in memory; where the recipes' artifacts are looked for.
 
     Args:
         spec: which model.
@@ -138,45 +157,45 @@ class RecipeEvaluator:
         UserError: for objectives or numbers of samples that the model cannot have.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        *,
-        samples: int,
-        seed: int,
-        objectives: Sequence[str] | None = None,
-        workers: int | None = None,
-        device: Literal["cpu", "cuda"] = "cpu",
-    ) -> None:
-        if device == "cuda" and not torch.cuda.is_available():
+    spec: ModelSpec
+    _: KW_ONLY
+    samples: int
+    seed: int
+    objectives: Sequence[str] | None = None
+    workers: int | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("--device cuda: this machine has no such device; use --device cpu")
-        if seed < 0:
-            raise UserError(f"--seed: {seed} is below 0; use 0 or more")
-        if workers is not None and workers < 1:
-            raise UserError(f"--workers: {workers} is too few; use at least 1")
-        self.model = spec.load()
-        self.samples, self.seed = samples, seed
-        names = default_objectives(self.model) if objectives is None else objectives
+        if self.seed < 0:
+            raise UserError(f"--seed: {self.seed} is below 0; use 0 or more")
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers: {self.workers} is too few; use at least 1")
+        self.model = self.spec.load()
+        self.artifact_store = ArtifactStore()
+        names = default_objectives(self.model) if self.objectives is None else self.objectives
         if not names:
             raise UserError("--objectives: name at least one, such as fid,nfe")
         self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
         if self._measure.needs:
-            self._measure.check_samples(samples, where="--samples")
-        self._spec = spec
-        self._workers = workers
-        self._device = device
+            self._measure.check_samples(self.samples, where="--samples")
 
-    def evaluate(self, recipes: Mapping[str, Recipe]) -> list[RecipeEvaluation]:
+    def evaluate(self, recipes: Mapping[str, Recipe | Resolved]) -> list[RecipeEvaluation]:
         """Measure recipes by name, all on the same noise.
 
         Raises:
             UserError: when a recipe does not fit the model or cannot be measured.
         """
-        plans = {name: self._plan(name, recipe) for name, recipe in recipes.items()}
+        resolved = {
+            name: one if isinstance(one, Resolved) else Resolved(one)
+            for name, one in recipes.items()
+        }
+        plans = {name: self._plan(name, one.recipe) for name, one in resolved.items()}
         with self._executor() as executor:
             teacher = self._teacher(executor)
             return [
-                self._evaluate(executor, name, recipes[name], plan, teacher)
+                self._evaluate(executor, name, resolved[name], plan, teacher)
                 for name, plan in plans.items()
             ]
 
@@ -184,7 +203,7 @@ class RecipeEvaluator:
         self,
         executor: Executor,
         name: str,
-        recipe: Recipe,
+        resolved: Resolved,
         plan: Plan,
         teacher: NDArray[np.generic] | None,
     ) -> RecipeEvaluation:
@@ -196,16 +215,24 @@ class RecipeEvaluator:
             values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
         except Infeasible as error:
             raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
-        local = self._device == "cuda" and self._workers is None
+        local = self.device == "cuda" and self.workers is None
         # How fast one worker was, on what, and the device's peak memory where it has its own.
         speed = {
-            "device": self._device,
+            "device": self.device,
             "batch": self.model.block_size,
             "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
             "samples_per_second": self.samples / outcome.seconds if outcome.seconds else None,
             "peak_memory_bytes": torch.cuda.max_memory_allocated() if local else None,
         }
-        return RecipeEvaluation(name, recipe, self.samples, self.seed, values, speed)
+        return RecipeEvaluation(
+            name,
+            resolved.recipe,
+            self.samples,
+            self.seed,
+            values,
+            speed,
+            resolved.forward_equivalents,
+        )
 
     def _plan(self, name: str, recipe: Recipe) -> Plan:
         plan = _compile(name, recipe, self.model.denoiser)
@@ -218,15 +245,15 @@ class RecipeEvaluator:
         return make_executor(
             functools.partial(
                 ModelEvaluator,
-                self._spec,
-                device=self._device,
-                artifact_store=self.model.denoiser.artifact_store,
+                self.spec,
+                device=self.device,
+                artifact_store=self.artifact_store,
                 call_cache="auto",
             ),
-            count=self._workers or 1,
+            count=self.workers or 1,
             cpus=1,
-            gpus=1 if self._device == "cuda" else 0,
-            kind="auto" if self._workers else "inprocess",
+            gpus=1 if self.device == "cuda" else 0,
+            kind="auto" if self.workers else "inprocess",
         )
 
     def _sample(self, executor: Executor, name: str, plan: Plan, needs: frozenset[str]) -> Outcome:

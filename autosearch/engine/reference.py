@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch.baselines.fine import REFERENCES, TEACHER
 from autosearch.baselines.fitted.names import fit_forwards
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.prepared import fitted_names
@@ -17,13 +18,10 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
-    "REFERENCES", "SETUP_SHARE", "TEACHER", "check_references", "measure_reference",
-    "reference_samples", "sample_teacher", "setup_advice", "setup_cost", "shipped_reference",
+    "SETUP_SHARE", "check_references", "measure_reference", "reference_samples", "sample_teacher",
+    "setup_advice", "setup_cost", "shipped_reference",
 ]  # fmt: skip
 
-# The reference of a model is the better of the two (unguided), where none is shipped with it.
-REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = REFERENCES[1]
 # The share of a budget that setting up takes at most, where that leaves enough samples.
 SETUP_SHARE = 0.2
 

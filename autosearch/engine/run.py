@@ -39,6 +39,7 @@ def run_study(
     progress: Progress,
     overrides: Sequence[str] = (),
     loggers: MakeLoggers = no_loggers,
+    problem: Problem | None = None,
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -49,11 +50,12 @@ def run_study(
         progress: told what happens.
         overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
         loggers: makes those that the experiment names; by default there are none.
+        problem: the experiment's, where its model is loaded already.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
     """
-    problem = Problem.of(experiment)
+    problem = problem or Problem.of(experiment)
     # Made before anything is written: a wrong name among them is the user's mistake.
     make_baselines(problem, {})
     problem.make_algorithm()
@@ -94,11 +96,15 @@ def validate_study(
     seed: int | None,
     progress: Progress,
     loggers: MakeLoggers = no_loggers,
+    problem: Problem | None = None,
 ) -> Study:
-    """Measure the front of a study again, by default on its own samples and seed."""
+    """Measure the front of a study again, by default on its own samples and seed.
+
+    ``problem`` is the study's, where its model is loaded already.
+    """
     with Journal.open(directory) as journal, _watch_interrupts(progress) as interrupted:
         study = Study.of(journal.history)
-        problem = Problem.of(study.experiment)
+        problem = problem or Problem.of(study.experiment)
         _check_weights(directory, study, problem)
         chosen = loggers(study.experiment.loggers)
         with (

@@ -94,8 +94,7 @@ def open_session(
         loggers: which the experiment chose.
     """
     directory = journal.directory
-    artifacts = problem.denoiser.artifact_store
-    artifacts.folders = [directory / FOLDER]
+    artifacts = ArtifactStore([directory / FOLDER])
     with contextlib.ExitStack() as stack:
         # The driver's own arithmetic is small; its threads would take the workers' cores.
         stack.enter_context(one_thread())

@@ -16,7 +16,7 @@ from torch import Tensor
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
 from autosearch.models.base import Model, Rows, to_uint8
-from autosearch.models.classifier import FeaturesClassifier, ImageFeatures, load_features
+from autosearch.models.classifier import ImageFeatures, load_features
 from autosearch.models.dit_denoiser import dit_denoiser
 from autosearch.models.weights import read_weights
 
@@ -57,19 +57,18 @@ class BundledModel(Model):
             figures = folder / f"{cls.name}.json"
             # A model in the making has none yet.
             bundled = path is None and figures.is_file()
+            reference = load_file(folder / f"{cls.name}_reference.safetensors")
+            features = load_features(folder / f"{cls.name}_features.safetensors")
+            real = cls.unpack_real_images(reference)
+            # Of the training images, in the range of the samples.
+            mean = (real[0].double().mean(dim=0) / 127.5 - 1).float()
             model = cls(
-                dit_denoiser(weights),
-                load_file(folder / f"{cls.name}_reference.safetensors"),
+                dit_denoiser(weights, data_mean=mean, features=features),
+                reference,
                 figures=json.loads(figures.read_text(encoding="utf-8")) if bundled else {},
             )
             model.training = json.loads(read_weights(weights)[1].get("training", "{}"))
-            model.features = load_features(folder / f"{cls.name}_features.safetensors")
-        model.real_images, model.real_labels = cls.unpack_real_images(model.reference)
-        if model.features.config.num_classes == model.denoiser.classes:
-            model.denoiser.classifier = FeaturesClassifier(model.features)
-        # Of the training images, in the range of the samples.
-        mean = model.real_images.double().mean(dim=0) / 127.5 - 1
-        model.denoiser.data_mean = mean.float()
+        model.features, (model.real_images, model.real_labels) = features, real
         return model
 
     @property

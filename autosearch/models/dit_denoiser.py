@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from torch import Tensor
 
@@ -12,19 +12,29 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.sites.sites import Site
 from autosearch.errors import UserError
+from autosearch.models.classifier import FeaturesClassifier, ImageFeatures
 from autosearch.models.dit import load_dit
 from autosearch.models.weights import read_weights
 
 __all__ = ["dit_denoiser"]
 
 
-def dit_denoiser(path: Path) -> NetworkDenoiser:
-    """A denoiser from a DiT's safetensors file, whose metadata names schedule and prediction."""
+def dit_denoiser(
+    path: Path, *, data_mean: Tensor | None = None, features: ImageFeatures | None = None
+) -> NetworkDenoiser:
+    """A denoiser from a DiT's safetensors file, whose metadata names schedule and prediction.
+
+    Args:
+        path: of the file.
+        data_mean: mean of the training data [*sample_shape], where it is known.
+        features: guide by their classifier, where it tells the network's classes apart.
+    """
     network = load_dit(path)
     tensors, metadata = read_weights(path)
     family, _, name = metadata.get("schedule", "").partition("_")
     prediction = _prediction(path, metadata)
     config = network.config
+    guides = features is not None and features.config.num_classes == config.num_classes
     site_macs, elements = network.site_macs(), config.tokens * config.width
     return NetworkDenoiser(
         network,
@@ -33,25 +43,26 @@ def dit_denoiser(path: Path) -> NetworkDenoiser:
         sample_shape=(config.channels, config.image_size, config.image_size),
         classes=config.num_classes,
         null_label=config.num_classes,
-        sites=[_site(name, macs, elements) for name, macs in site_macs.items()],
+        sites=tuple(_site(name, macs, elements) for name, macs in site_macs.items()),
         modules={
             name: network.get_submodule(name.replace("block", "blocks")) for name in site_macs
         },
         heads={f"block.{i}.attn": config.heads for i in range(config.depth)},
         macs=network.macs(),
         weights=_digest(tensors),
+        data_mean=data_mean,
+        classifier=FeaturesClassifier(features) if features and guides else None,
     )
 
 
 def _prediction(path: Path, metadata: Mapping[str, str]) -> Prediction:
-    for known in get_args(Prediction):
-        if metadata.get("prediction") == known:
-            prediction: Prediction = known
-            return prediction
-    raise UserError(
-        f"{path}: its metadata names no prediction; train it with "
-        "autosearch.experiments.training.train"
-    )
+    name = metadata.get("prediction")
+    if name not in get_args(Prediction):
+        raise UserError(
+            f"{path}: its metadata names no prediction; train it with "
+            "autosearch.experiments.training.train"
+        )
+    return cast(Prediction, name)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

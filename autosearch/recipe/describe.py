@@ -37,30 +37,6 @@ def summary(recipe: Recipe) -> str:
     return text
 
 
-def _form(step: Step) -> str:
-    if step.order == 1:
-        return ""
-    relaxed = f", {step.relaxation.kind}" if step.relaxation is not None else ""
-    return f"{step.form}{relaxed}"
-
-
-def _corrector(step: Step) -> str:
-    kind = step.corrector if isinstance(step.corrector, str) else step.corrector.kind
-    return "" if kind == "none" else kind
-
-
-def _rule(rule: Guidance) -> str:
-    text = f"{rule.rule} {number(rule.scale)}"
-    if rule.heads:
-        heads = " ".join(
-            f"{site}:{chosen if chosen == 'all' else ','.join(map(str, chosen))}"
-            for site, chosen in rule.heads.items()
-        )
-        strength = f", strength {number(rule.strength)}" if rule.strength != 1 else ""
-        text += f" ({heads}{strength})"
-    return text
-
-
 def _left_out(step: Step) -> str:
     counts = Counter(action.partition(":")[0] for action in step.sites.values())
     parts = [f"{kind} {count}" for kind, count in sorted(counts.items())]
@@ -69,23 +45,28 @@ def _left_out(step: Step) -> str:
     return ", ".join(parts)
 
 
+_EVALUATED = {"zero_x0": "data taken to be 0", "average_x0": "data taken to be their mean"}
 _ALWAYS = ("time", "order")
+# What a step says of each of its choices; nothing of the usual ones.
 _COLUMNS: Mapping[str, Callable[[Step], str]] = {
     "time": lambda step: number(step.time),
     "log-SNR": lambda step: "" if step.log_snr is None else number(step.log_snr),
     "order": lambda step: str(step.order),
-    "form": _form,
+    "form": lambda step: "" if step.order == 1 else step.form,
     "prediction": lambda step: "" if step.prediction == "data" else step.prediction,
+    "evaluates": lambda step: _EVALUATED.get(step.evaluate, ""),
+    "relaxation": lambda step: _relaxation_text(step.relaxation),
     "from": lambda step: "" if step.start_point == -1 else f"{-step.start_point} points back",
-    "corrector": _corrector,
-    "evaluates": lambda step: "" if step.evaluate == "network" else step.evaluate,
-    "eta": lambda step: number(step.eta) if step.eta else "",
-    "guidance": lambda step: " + ".join(map(_rule, step.guidance)),
+    "points": lambda step: "" if step.points is None else str(step.points),
+    "corrector": lambda step: corrector_text(step.corrector),
+    "eta": lambda step: f"{step.eta:g}" if step.eta else "",
+    "clip": lambda step: "" if step.clip is None else f"{step.clip:g}",
+    "guidance": lambda step: ", ".join(map(_guidance_text, step.guidance)),
     "sites left out": _left_out,
 }
-
-
-_EVALUATED = {"zero_x0": "data taken to be 0", "average_x0": "data taken to be their mean"}
+# Those that stand in a sentence, some after their name.
+_SAID = {"evaluates": "", "relaxation": "", "from": "from ", "points": "points ", "corrector": ""}
+_SAID |= {"eta": "eta ", "clip": "clip ", "guidance": ""}
 # What Heun's samplers do after each step but the last.
 _HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_rho")
 
@@ -93,22 +74,8 @@ _HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_r
 def step_text(step: Step) -> str:
     """A step in a few words: order, prediction and form, then whatever is unusual."""
     words = ["1" if step.order == 1 else f"{step.order} {step.prediction} {step.form}"]
-    if step.evaluate != "network":
-        words.append(_EVALUATED[step.evaluate])
-    if step.relaxation is not None:
-        words.append(_relaxation_text(step.relaxation))
-    if step.start_point < -1:
-        words.append(f"from {-step.start_point} points back")
-    if step.points is not None:
-        words.append(f"points {step.points}")
-    if step.corrector != "none":
-        words.append(corrector_text(step.corrector))
-    if step.eta:
-        words.append(f"eta {step.eta:g}")
-    if step.clip is not None:
-        words.append(f"clip {step.clip:g}")
-    words += [_guidance_text(rule) for rule in step.guidance]
-    return ", ".join(words)
+    facts = {name: _COLUMNS[name](step) for name in _SAID}
+    return ", ".join(words + [_SAID[name] + text for name, text in facts.items() if text])
 
 
 def corrector_text(corrector: str | CorrectorStep) -> str:
@@ -123,9 +90,7 @@ def corrector_text(corrector: str | CorrectorStep) -> str:
         words.append(f"from {-corrector.start_point} points back")
     if corrector.points is not None:
         words.append(f"points {corrector.points}")
-    if corrector.relaxation is not None:
-        words.append(_relaxation_text(corrector.relaxation))
-    return " ".join(words)
+    return " ".join([*words, _relaxation_text(corrector.relaxation)]).rstrip()
 
 
 def lost_choices(steps: Sequence[Step]) -> list[str]:
@@ -206,7 +171,9 @@ def _guidance_text(rule: Guidance) -> str:
     return f"{text} ({inside})" if inside else text
 
 
-def _relaxation_text(relaxation: Relaxation) -> str:
+def _relaxation_text(relaxation: Relaxation | None) -> str:
+    if relaxation is None:
+        return ""
     if relaxation.kind.startswith("unipc"):
         return f"relaxed as {relaxation.kind}"
     return f"relaxed by {relaxation.kind} {relaxation.coefficient:g}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines import baseline
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
@@ -43,7 +44,9 @@ _POINTS = 1000
 _REFERENCE_POINTS = 2000
 
 
-def draw_samples(model: Model, plan: Plan, *, count: int, seed: int) -> Tensor:
+def draw_samples(
+    model: Model, plan: Plan, *, count: int, seed: int, artifact_store: ArtifactStore | None = None
+) -> Tensor:
     """The first ``count`` samples [N, *sample_shape] of the ``evaluate`` stream.
 
     Drawn seed block by seed block, as they are when they are measured.
@@ -55,7 +58,14 @@ def draw_samples(model: Model, plan: Plan, *, count: int, seed: int) -> Tensor:
     for start in range(0, count, model.block_size):
         indices = range(start, min(start + model.block_size, count))
         parts.append(
-            sample_indices(model.denoiser, plan, indices, seed=seed, stream=Stream.EVALUATE)
+            sample_indices(
+                model.denoiser,
+                plan,
+                indices,
+                seed=seed,
+                stream=Stream.EVALUATE,
+                artifact_store=artifact_store,
+            )
         )
     x = torch.cat(parts)
     if not bool(torch.isfinite(x).all()):
@@ -70,7 +80,14 @@ def sample_count(shape: Sequence[int]) -> int:
     return _SAMPLES if math.prod(shape) <= _LARGE else _FEW_SAMPLES
 
 
-def sample_panels(model: Model, plans: Mapping[str, Plan], *, count: int, seed: int) -> list[Panel]:
+def sample_panels(
+    model: Model,
+    plans: Mapping[str, Plan],
+    *,
+    count: int,
+    seed: int,
+    artifact_store: ArtifactStore | None = None,
+) -> list[Panel]:
     """A panel of samples for each plan, all from the same noise.
 
     A grid of images [H, W, 3], rows by class; for models without images the samples themselves
@@ -78,7 +95,7 @@ def sample_panels(model: Model, plans: Mapping[str, Plan], *, count: int, seed: 
     """
     panels = []
     for name, plan in plans.items():
-        x = draw_samples(model, plan, count=count, seed=seed)
+        x = draw_samples(model, plan, count=count, seed=seed, artifact_store=artifact_store)
         images = model.images(x)
         data = (
             x.flatten(1).double().cpu().numpy()
@@ -90,14 +107,20 @@ def sample_panels(model: Model, plans: Mapping[str, Plan], *, count: int, seed: 
 
 
 def save_samples(
-    model: Model, plans: Mapping[str, Plan], path: Path, *, count: int, seed: int
+    model: Model,
+    plans: Mapping[str, Plan],
+    path: Path,
+    *,
+    count: int,
+    seed: int,
+    artifact_store: ArtifactStore | None = None,
 ) -> None:
     """Draw samples of each plan on the same noise and write one picture.
 
     A grid of images, rows by class; with several plans titled panels side by side. Models without
     images: the first two coordinates, beside the reference's.
     """
-    panels = sample_panels(model, plans, count=count, seed=seed)
+    panels = sample_panels(model, plans, count=count, seed=seed, artifact_store=artifact_store)
     if panels[0].data.ndim == 2:
         plot_scatter(panels, path)
     elif len(panels) == 1:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.problem import Problem
 from autosearch.export.recipe_json import write_recipe
@@ -27,15 +27,13 @@ __all__ = ["plan_figure", "study_problem", "write_artifacts"]
 
 
 def study_problem(directory: Path, study: Study) -> Problem:
-    """The problem of a study, whose model knows the artifacts that the study's recipes refer to.
+    """The problem of a study.
 
     Args:
         directory: of the study.
         study: the study.
     """
-    problem = Problem.of(study.experiment)
-    problem.denoiser.artifact_store.folders = [directory / FOLDER]
-    return problem
+    return Problem.of(study.experiment)
 
 
 def write_artifacts(directory: Path, problem: Problem, study: Study, front: Front) -> list[Path]:
@@ -75,6 +73,7 @@ def write_artifacts(directory: Path, problem: Problem, study: Study, front: Fron
         written[4],
         count=sample_count(problem.denoiser.sample_shape),
         seed=problem.experiment.seed,
+        artifact_store=ArtifactStore([directory / FOLDER]),
     )
     _, plan = compared[0]
     if acts(plan):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.names import fitted_recipe
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.baselines.fitted.names import resolve
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.evaluate import RecipeEvaluation, RecipeEvaluator
@@ -81,14 +81,15 @@ def calibrated_rows(
     for method in methods:
         cost = 0.0
         for count in counts:
-            calibrator = Calibrator(evaluator.model.denoiser)
-            recipes[f"{method}@{count}"] = fitted_recipe(_name(method, grid, count), calibrator)
-            cost += calibrator.forward_equivalents
+            calibrator = Calibrator(evaluator.model.denoiser, evaluator.artifact_store)
+            resolved = resolve(_name(method, grid, count), calibrator)
+            recipes[f"{method}@{count}"] = resolved.recipe
+            cost += resolved.forward_equivalents
         rows.append({"method": method, "cost": cost})
     for label, directory in searched.items():
-        artifact_store = evaluator.model.denoiser.artifact_store
-        artifact_store.folders = [*artifact_store.folders, directory.absolute() / FOLDER]
         found = _searched(directory, counts, evaluator.model.denoiser)
+        for recipe in found.values():
+            evaluator.artifact_store.take(recipe, ArtifactStore([directory / FOLDER]))
         recipes |= {f"{label}@{count}": recipe for count, recipe in found.items()}
         spent = Front.of(Study.read(directory)).spending["forward_equivalents"]
         rows.append({"method": label, "cost": spent})

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.sampling.call_keys import calls_of
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
@@ -46,7 +45,6 @@ def shared_share(directory: Path) -> dict[str, Any]:
     """
     study = Study.read(directory)
     problem = Problem.of(study.experiment)
-    problem.denoiser.artifact_store.folders = [directory / FOLDER]
     seen: set[bytes] = set()
     total = known = 0
     for _, candidate in sorted(study.candidates.items()):

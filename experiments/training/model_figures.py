@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import REFERENCES
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.measure import Measure, make_objectives
-from autosearch.engine.reference import REFERENCES
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator

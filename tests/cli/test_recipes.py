@@ -50,6 +50,20 @@ def test_against_pairs_the_two_on_the_same_noise(cli) -> None:
     assert "difference" in text
 
 
+def test_what_fitting_took_is_said(cli, tmp_path: Path) -> None:
+    name = "baseline:ddim+boss:20:10@4"
+    data = cli("evaluate", name, *MIXTURE, "--against", "baseline:ddim@4", "--json").data
+    assert data["forward_equivalents"] == 20 * 10
+    assert "forward_equivalents" not in data["against"]
+    first, second = cli("evaluate", name, *MIXTURE, "--against", "baseline:ddim@4").out.split("\n")[
+        :2
+    ]
+    assert first == f"{name}, fitted in 200 forwards"
+    assert second == "baseline:ddim@4"
+    drawn = cli("sample", name, *MIXTURE[:2], "-n", 4, "-o", tmp_path / "cloud.png")
+    assert drawn.err.endswith("in 4 evaluations each, fitted in 200 forwards\n")
+
+
 def test_other_weights_are_one_warning(cli, tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     baseline("ddim@2", MixtureModel.load(seed=1).denoiser).save(path)

@@ -9,6 +9,7 @@ import pytest
 import scipy.linalg
 
 from autosearch.baselines import baseline
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample_indices
@@ -91,12 +92,13 @@ def test_declared_objectives_need_no_samples(model: MixtureModel) -> None:
 
 def test_recipes_are_found_by_name_and_by_file(model: MixtureModel, tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
-    by_name = load_recipe("baseline:dpmpp_2m-logsnr@5", model.denoiser)
+    store = ArtifactStore()
+    by_name = load_recipe("baseline:dpmpp_2m-logsnr@5", model.denoiser, store)
     by_name.recipe.save(path)
-    by_file = load_recipe(str(path), model.denoiser)
+    by_file = load_recipe(str(path), model.denoiser, store)
     assert by_file.plan == by_name.plan
     assert by_file.same_weights
-    other = load_recipe(str(path), MixtureModel.load(seed=1).denoiser)
+    other = load_recipe(str(path), MixtureModel.load(seed=1).denoiser, store)
     assert not other.same_weights
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autosearch.cli import main
-from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study
 from autosearch.experiment import experiment_from_dict
@@ -45,14 +45,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
 def test_candidates_pay_for_their_training(study: tuple[Path, Study]) -> None:
     directory, found = study
     problem = Problem.of(found.experiment)
-    problem.denoiser.artifact_store.folders = [directory / FOLDER]
+    store = ArtifactStore([directory / FOLDER])
     searched = [c for c in found.candidates.values() if c.kind == "search"]
     assert searched
     for candidate in searched:
         plan = problem.compile(found.recipe(candidate))
         assert plan.training is not None
         assert candidate.nominal == plan.cost(200)
-        assert problem.denoiser.artifact_store.find(plan.training.provenance) is not None
+        assert store.find(plan.training.provenance) is not None
         once = plan.training.macs - plan.training.shared_macs
         # The samples to train on were there already: the fit drew them.
         assert candidate.executed == pytest.approx((200 * plan.macs + once) / plan.full_macs)

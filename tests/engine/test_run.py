@@ -8,10 +8,10 @@ import pytest
 from support.records import read_records
 
 from autosearch.baselines import baseline
+from autosearch.baselines.fine import REFERENCES
 from autosearch.diffusion.noise import Stream
 from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import REFERENCES
 from autosearch.engine.run import run_study, validate_study
 from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.inprocess import InProcessExecutor

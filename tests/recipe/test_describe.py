@@ -33,11 +33,11 @@ def test_everything_that_a_step_may_choose() -> None:
         )
     )
     shown = [dict(zip(headings, row, strict=True)) for row in rows]
-    assert shown[0]["evaluates"] == "zero_x0"
-    assert shown[1]["corrector"] == "pseudo"
-    assert shown[1]["guidance"] == "cfg 1.500 + pag 0.600 (block.3.attn:0,2, strength 0.800)"
+    assert shown[0]["evaluates"] == "data taken to be 0"
+    assert shown[1]["corrector"] == "pseudo corrector"
+    assert shown[1]["guidance"] == "cfg 1.5, pag 0.6 at strength 0.8 (block.3.attn 0 2)"
     assert shown[1]["sites left out"] == "forecast 1, reuse 2"
-    assert (shown[2]["eta"], shown[2]["prediction"]) == ("0.500", "noise")
+    assert (shown[2]["eta"], shown[2]["prediction"]) == ("0.5", "noise")
 
 
 def test_the_summary_stands_for_a_picture() -> None:

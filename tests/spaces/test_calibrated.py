@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.names import named_recipe
+from autosearch.baselines.fitted.calibrator import Calibrator
+from autosearch.baselines.fitted.names import resolve
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces import SolverChoice, Space, Timesteps
@@ -25,7 +26,7 @@ def calibrated(spaces) -> Space:
 
 @pytest.mark.parametrize("name", ["unipc+dc:10:40@5", "unipc+v3:40:40@5", "evodiff@5"])
 def test_fitted_baselines_are_inside(calibrated: Space, name: str) -> None:
-    genome = calibrated.encode(named_recipe(name, calibrated.denoiser))
+    genome = calibrated.encode(resolve(name, Calibrator(calibrated.denoiser)).recipe)
     assert genome is not None
     assert calibrated.decode(genome).artifacts.keys() == ({"v3"} if "v3" in name else set())
 
@@ -38,17 +39,20 @@ def test_they_are_not_where_nobody_asked(spaces, name: str) -> None:
         [Timesteps(denoiser, steps=(3, 6)), SolverChoice(denoiser)],
         baseline("ddim@10", denoiser),
     )
-    assert plain.encode(named_recipe(name, denoiser)) is None
+    assert plain.encode(resolve(name, Calibrator(denoiser)).recipe) is None
 
 
 def test_weights_are_in_no_space(calibrated: Space) -> None:
-    assert calibrated.encode(named_recipe("ddim+olss:20:10@5", calibrated.denoiser)) is None
+    assert (
+        calibrated.encode(resolve("ddim+olss:20:10@5", Calibrator(calibrated.denoiser)).recipe)
+        is None
+    )
 
 
 def test_statistics_are_inherited_and_never_invented(calibrated: Space) -> None:
     rng = np.random.default_rng(0)
     bare = calibrated.encode(baseline("unipc@5", calibrated.denoiser))
-    known = calibrated.encode(named_recipe("unipc+v3:40:40@5", calibrated.denoiser))
+    known = calibrated.encode(resolve("unipc+v3:40:40@5", Calibrator(calibrated.denoiser)).recipe)
     assert bare is not None
     assert known is not None
     forms: dict[bool, set[str]] = {False: set(), True: set()}

@@ -77,7 +77,7 @@ def test_plain_baselines_are_inside(correction: Space) -> None:
     [
         ({"low": 1.1}, "use a range around 1"),
         ({"knots": 0}, "knots: 0 is outside 1 to 8"),
-        ({"width": 0.0}, "width: 0 is outside"),
+        ({"width": 0.0}, "width: 0 is outside above 0"),
     ],
 )
 def test_wrong_settings_are_refused(spaces, options: dict, message: str) -> None:

@@ -14,8 +14,8 @@ from autosearch.spaces import SolverChoice, Timesteps
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": [0, 5]}, "at least 1"),
-        ({"steps": [5, 2]}, r"the most \(2\) is below the least \(5\)"),
+        ({"steps": [0, 5]}, "from 1 to 10000"),
+        ({"steps": [5, 2]}, r"in order .*got \[5, 2\]"),
         ({"steps": [2]}, "two whole numbers"),
         ({"steps": [2, 10, 20]}, "two whole numbers"),
         ({"steps": [2.0, 10]}, "two whole numbers"),
@@ -39,7 +39,7 @@ def test_impossible_timesteps_are_refused(spaces, settings, message):
         ({"relaxations": ["lin"]}, "unknown relaxation 'lin'"),
         ({"restarts": [-7]}, "unknown restart '-7'"),
         ({"orders": [4], "forms": ["dpmsolver"]}, "add form 'taylor'"),
-        ({"rate": 0.0}, "above 0"),
+        ({"rate": 0.0}, "outside above 0 to 1"),
         ({"eta": 1.5}, "outside 0 to 1"),
         ({"predictions": ["dat"]}, "unknown prediction 'dat'; did you mean 'data'"),
         ({"forms": ["tailor"]}, "unknown form 'tailor'; did you mean 'taylor'"),

@@ -93,8 +93,8 @@ def test_the_first_quarter_of_each_level_is_off(attentive):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pieces": 0}, "space.guidance-scales.pieces: expected 1 to 64, got 0"),
-        ({"scale": [2, 1]}, "space.guidance-scales.scale: expected 0 <= least"),
+        ({"pieces": 0}, "space.guidance-scales.pieces: 0 is outside 1 to 64"),
+        ({"scale": [2, 1]}, "space.guidance-scales.scale: .*in order from 0"),
         ({"rules": ["pug"]}, "space.guidance-scales.rules: unknown rule 'pug'; did you mean 'pag'"),
     ],
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.recover import recovered_recipe
+from autosearch.baselines.fitted.calibrator import Calibrator
+from autosearch.baselines.fitted.names import resolve
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -45,7 +46,7 @@ def test_whatever_is_pruned_is_recovered(dit: NetworkDenoiser) -> None:
 def test_it_encodes_what_is_recovered_in_its_way_alone(dit: NetworkDenoiser) -> None:
     searched, bare = space(dit, recovery=ASKED), space(dit)
     asked = recipe(dit, ["block.2"], recovery=ASKED)
-    done = recovered_recipe(asked, dit)
+    done = resolve(asked, Calibrator(dit)).recipe
     genome = searched.encode(asked)
     assert genome is not None
     assert genome["recovery"] == ASKED

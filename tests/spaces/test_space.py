@@ -46,7 +46,7 @@ def check_inside(space: Space, genome: Genome) -> None:
         low, high = family.steps
         assert low <= len(genome["steps"]) <= high
         for a, b in pairwise(times_of(genome)):
-            assert a - b >= family.min_gap * (1 - 1e-9) or unrounded(family, b)
+            assert a - b >= family.gap * (1 - 1e-9) or unrounded(family, b)
 
 
 def unrounded(family: Timesteps, time: float) -> bool:

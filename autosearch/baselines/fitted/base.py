@@ -2,17 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from autosearch.baselines.base import Rule
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["Fit", "with_steps"]
-
-
-def _no_forwards(*_: Any) -> float:
-    """The cost of a fit that reads earlier measurements."""
-    return 0.0
+__all__ = ["Fit", "check_recipe", "with_steps"]
 
 
 @dataclass(frozen=True)
@@ -24,15 +19,38 @@ class Fit(Rule):
 
     Attributes:
         forwards: ``forwards(recipe, denoiser, *values)`` is about how many forwards of one sample
-            it takes, without guidance; for a dry run.
+            it takes, without guidance; for a dry run. None by default, as reading a file does.
         sites: whether the model must have blocks.
         shared: whether all names with the same settings share one artifact, measured once.
     """
 
     apply: Callable[..., Recipe]
-    forwards: Callable[..., float] = _no_forwards
+    forwards: Callable[..., float] = lambda *_: 0.0
     sites: bool = False
     shared: bool = False
+
+
+def check_recipe(
+    recipe: Recipe, name: str, *, noisy: bool = True, weighted: bool = True, sparse: bool = True
+) -> None:
+    """Refuse recipes that a fit is not for.
+
+    Args:
+        recipe: what is to be fitted.
+        name: the fit's.
+        noisy: whether steps may add noise.
+        weighted: whether they may have weights, which belong to their times.
+        sparse: whether they may leave sites out already.
+
+    Raises:
+        UserError: saying what to leave out.
+    """
+    if not noisy and any(step.eta > 0 for step in recipe.steps):
+        raise UserError(f"{name}: it is fitted without noise on the way; set eta to 0")
+    if not weighted and any(step.weights is not None for step in recipe.steps):
+        raise UserError(f"{name}: the recipe's weights belong to its times; leave one of them out")
+    if not sparse and any(step.sites or step.gate for step in recipe.steps):
+        raise UserError(f"{name}: the recipe leaves something out already; give one that computes")
 
 
 def with_steps(recipe: Recipe, changes: Iterable[Mapping[str, object]], **fields: object) -> Recipe:

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Trajectory, mean_square, record_trajectory
 from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.sampling.sampler import plan_statistics
 from autosearch.diffusion.solvers import next_state
-from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "cheapest_path", "edge_costs", "straighten"]
@@ -66,7 +65,9 @@ def edge_costs(recipe: Recipe, calibrator: Calibrator, trajectory: Trajectory) -
     """
     count = len(trajectory.states)
     costs = np.full((count, count), math.inf)
-    statistics = plan_statistics(calibrator.plan(recipe), calibrator.denoiser)
+    statistics = plan_statistics(
+        calibrator.plan(recipe), calibrator.denoiser, calibrator.artifact_store
+    )
     template = recipe.steps[0].model_copy(update={"corrector": "none", "eta": 0.0})
     with torch.inference_mode():
         for i in range(count - 1):
@@ -99,8 +100,7 @@ def straighten(
     Raises:
         UserError: for more steps than fine ones, and for weights that belong to times.
     """
-    if any(step.weights is not None for step in recipe.steps):
-        raise UserError("BOSS: the recipe's weights belong to its times; leave one of them out")
+    check_recipe(recipe, "BOSS", weighted=False)
     trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples)
     path = cheapest_path(edge_costs(recipe, calibrator, trajectory), len(recipe.steps))
     return move_to_points(recipe, trajectory, path)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autosearch.baselines import baseline
-from autosearch.baselines.fitted import FITS, Calibrator, Fit
+from autosearch.baselines.fitted import FITS, Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
-from autosearch.baselines.fitted.v3 import statistics, write_calibration
+from autosearch.baselines.fitted.names import resolve
+from autosearch.baselines.fitted.v3 import write_calibration
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
 from autosearch.errors import UserError, unknown_name
-from autosearch.recipe import Recipe
 
 __all__ = ["CASCADE", "METHODS", "Calibrated", "calibrate"]
 
@@ -71,19 +70,19 @@ def calibrate(
         raise UserError(f"--seed: {seed} is below 0; use 0 or more")
     calibrator = Calibrator(denoiser, seed=seed)
     base = solver or METHODS[name]
-    given = _settings(FITS[name], samples)
+    asked = f"{base}+{_with_settings(name, samples)}"
     if name == STATISTICS:
         if steps is not None:
             raise UserError("--steps: statistics serve any number of steps; leave it out")
-        return _statistics(calibrator, base, given, output)
+        if output.suffix != ".safetensors":
+            raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
+        found = resolve(f"{asked}@10", calibrator).recipe.artifacts[STATISTICS]
+        write_calibration(output, found, calibrator)
+        return Calibrated([output], calibrator.forward_equivalents)
     low, high = steps or (3, 10)
     if not 1 <= low <= high:
         raise UserError(f"--steps: {low} {high} is no range; write the least and the largest")
-    recipes: dict[int, Recipe] = {}
-    for count in range(low, high + 1):
-        plain = baseline(f"{base}@{count}", denoiser)
-        with calibrator.counting():
-            recipes[count] = FITS[name].apply(plain, calibrator, *given)
+    recipes = {n: resolve(f"{asked}@{n}", calibrator).recipe for n in range(low, high + 1)}
     texts = {f"{base}+{name}@{count}.json": one.to_dict() for count, one in recipes.items()}
     if name == "dc" and high >= 3:
         cascade = Cascade.fit(list(recipes.values()), model=denoiser.weights)
@@ -91,28 +90,15 @@ def calibrate(
     return Calibrated(_written(output, texts), calibrator.forward_equivalents)
 
 
-def _settings(fit: Fit, samples: int | None) -> tuple[Any, ...]:
-    """The values of a fit's settings, its samples as asked for."""
+def _with_settings(name: str, samples: int | None) -> str:
+    """A fit as a baseline's name gives it, its samples as asked for."""
     values = []
-    for one in fit.settings:
-        asked = samples is not None and one.name == "samples"
-        value = samples if asked and samples is not None else one.default
+    for one in FITS[name].settings:
+        value = samples if samples is not None and one.name == "samples" else one.default
         if not one.low <= value <= one.high:
             raise UserError(f"--samples: {value:g} is outside {one.low:g} to {one.high:g}")
-        values.append(value)
-    return tuple(values)
-
-
-def _statistics(
-    calibrator: Calibrator, base: str, given: Sequence[Any], output: Path
-) -> Calibrated:
-    if output.suffix != ".safetensors":
-        raise UserError(f"-o {output}: statistics are written as .safetensors; use that suffix")
-    with calibrator.counting():
-        recipe = baseline(f"{base}@10", calibrator.denoiser)
-        found = statistics(recipe, calibrator, levels=given[0], samples=given[1])
-    write_calibration(output, found, calibrator)
-    return Calibrated([output], calibrator.forward_equivalents)
+        values.append(f"{value!r}")
+    return ":".join([name, *values])
 
 
 def _written(folder: Path, texts: Mapping[str, Any]) -> list[Path]:

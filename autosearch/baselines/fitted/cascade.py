@@ -8,33 +8,33 @@ fewer ratios than numbers the smallest ones. The first two steps of a recipe hav
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from autosearch._typing import Array
 from autosearch.baselines.fitted.base import with_steps
 from autosearch.diffusion.plan.compensation import LEAST_HISTORY
-from autosearch.errors import UserError, shortened
+from autosearch.errors import UserError, validated
 from autosearch.recipe import Recipe, round_float
+from autosearch.recipe.schema import Strict
 
 __all__ = ["Cascade", "recipe_scale"]
 
-_METHOD = "dc cascade"
 _POWERS = tuple(itertools.product(range(4), range(3), range(3)))
 _SCALE, _STEPS = 12.0, 50.0
 _DIGITS = 4
 
 
-@dataclass(frozen=True)
-class Cascade:
+class Cascade(Strict):
     """The 36 numbers, and the model that they were fitted on."""
 
-    coefficients: Sequence[float]
+    method: Literal["dc cascade"] = "dc cascade"
     model: str
+    coefficients: Annotated[list[float], Field(min_length=len(_POWERS), max_length=len(_POWERS))]
 
     @classmethod
     def fit(cls, recipes: Sequence[Recipe], *, model: str) -> "Cascade":
@@ -52,7 +52,7 @@ class Cascade:
         if not rows:
             raise UserError("cascade: ratios begin at the third step; fit recipes of 3 or more")
         found = np.linalg.lstsq(np.array(rows), np.array(ratios), rcond=None)[0]
-        return cls([round_float(value) for value in found.tolist()], model)
+        return cls(model=model, coefficients=[round_float(value) for value in found.tolist()])
 
     @classmethod
     def load(cls, path: Path) -> "Cascade":
@@ -66,28 +66,15 @@ class Cascade:
         except OSError as error:
             raise UserError(f"{path}: cannot read the cascade: {error.strerror}") from None
         except ValueError:
-            raise UserError(
-                f"{path}: no cascade of DC-Solver; make one: autosearch calibrate"
-            ) from None
-        fields = data if isinstance(data, Mapping) else {}
-        numbers, model = fields.get("coefficients"), fields.get("model")
-        if (
-            fields.get("method") != _METHOD
-            or not isinstance(numbers, list)
-            or not isinstance(model, str)
-            or len(numbers) != len(_POWERS)
-        ):
-            raise UserError(
-                f"{path}: no cascade of DC-Solver ({shortened(data)}); make one: autosearch "
-                "calibrate MODEL --method dc"
-            )
-        if not all(isinstance(number, (int, float)) for number in numbers):
-            raise UserError(f"{path}: its coefficients are no numbers; make it again")
-        return cls([float(number) for number in numbers], model)
+            data = None
+        where = (
+            f"{path}: no cascade of DC-Solver (autosearch calibrate MODEL --method dc makes one)"
+        )
+        return validated(cls, data, where=where)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"method": _METHOD, "model": self.model, "coefficients": list(self.coefficients)}
+        return self.model_dump()
 
     def ratios(self, steps: int, scale: float = 1.0) -> list[float]:
         """A ratio for each of ``steps`` steps at a guidance scale; scale 1 is unguided."""

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
@@ -24,7 +24,6 @@ from autosearch.diffusion.plan.compensation import LEAST_HISTORY
 from autosearch.diffusion.sampling.sampler import plan_statistics
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.solvers import Evaluation
-from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "fit_compensation"]
@@ -51,15 +50,14 @@ def fit_compensation(
     Raises:
         UserError: for stochastic recipes.
     """
-    if any(step.eta > 0 for step in recipe.steps):
-        raise UserError("DC-Solver: ratios are fitted to a trajectory without noise; set eta to 0")
+    check_recipe(recipe, "DC-Solver", noisy=False)
     nothing: dict[str, object] = {"sites": {}, "gate": None, "rectify": None, "compensation": 1.0}
     fitted = with_steps(recipe, [nothing] * len(recipe.steps), pruned=[])
     wanted = fine_states(fitted, calibrator, steps=fine, samples=samples)
     network = calibrator.network(samples)
     plan = calibrator.plan(fitted)
     start = plan.start_scale * calibrator.noise(samples)
-    statistics = plan_statistics(plan, calibrator.denoiser)
+    statistics = plan_statistics(plan, calibrator.denoiser, calibrator.artifact_store)
     stepper = Stepper(plan, calibrator.denoiser.schedule, start, statistics=statistics)
     with torch.inference_mode():
         while not stepper.finished:
@@ -110,10 +108,6 @@ def _with_ratio(recipe: Recipe, i: int, ratio: float) -> Recipe:
     )
 
 
-def _predicted(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
-    return Cascade.load(Path(file)).apply(recipe, model=calibrator.denoiser.weights)
-
-
 def _forwards(recipe: Recipe, denoiser: Denoiser, samples: int, fine: int) -> float:
     count = len(recipe.steps)
     # A corrector asks the network for each ratio that is tried.
@@ -133,7 +127,9 @@ FITS = {
     "cpr": Fit(
         "DC-Solver's ratios as a cascade polynomial of a file predicts them",
         (),
-        _predicted,
+        lambda recipe, calibrator, file: Cascade.load(Path(file)).apply(
+            recipe, model=calibrator.denoiser.weights
+        ),
         "compensation",
         path=True,
     ),

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
-from autosearch.diffusion.noise import Stream, draw, labels
+from autosearch.diffusion.noise import Stream, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
-from autosearch.diffusion.sampling.sampler import sample
+from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.diffusion.schedules import NoiseSchedule
 
 __all__ = ["Lesson", "Pool", "cosine", "course", "descend", "lessons", "pool"]
@@ -40,13 +40,13 @@ _COURSES: WeakKeyDictionary[Denoiser, tuple[tuple[int, int], list["Lesson"]]] = 
 class Pool:
     """Samples of a network: [N, *sample_shape], labels [N].
 
-    ``cost``: the forwards that drawing them takes; ``forwards``: those that it took now.
+    ``cost``: the multiply-accumulates that drawing them takes; ``macs``: those that it took now.
     """
 
     x: Tensor
     labels: Tensor | None
-    cost: float
-    forwards: float
+    cost: int
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -64,43 +64,40 @@ class Lesson:
 
 
 def pool(denoiser: Denoiser, seed: int) -> Pool:
-    """Samples of a cheap solver; kept, so that the next time they take no forwards."""
+    """Samples of a cheap solver; kept, so that the next time they take nothing."""
     known = _POOLS.setdefault(denoiser, {})
     if seed in known:
-        return replace(known[seed], forwards=0.0)
+        return replace(known[seed], macs=0)
     plan = compile_recipe(baseline(f"{_SOLVER}@{POOL_STEPS}", denoiser), denoiser)
-    parts, device = [], denoiser.device
-    for start in range(0, POOL, BATCH):
-        indices = range(start, start + BATCH)
-        noise = draw(seed, Stream.RECOVERY, indices, denoiser.sample_shape)
-        condition = labels(indices, denoiser.classes).to(device) if denoiser.classes else None
-        parts.append(sample(denoiser, plan, noise.to(device, denoiser.dtype), condition))
+    batches = [range(start, start + BATCH) for start in range(0, POOL, BATCH)]
+    stream = Stream.RECOVERY
+    parts = [sample_indices(denoiser, plan, batch, seed=seed, stream=stream) for batch in batches]
     # Outside inference, or nothing could be learned from them.
-    cost = POOL * plan.forward_equivalents
+    cost = POOL * plan.macs
     known[seed] = Pool(
         torch.cat(parts).clone(),
-        labels(range(POOL), denoiser.classes).to(device) if denoiser.classes else None,
+        labels(range(POOL), denoiser.classes).to(denoiser.device) if denoiser.classes else None,
         cost=cost,
-        forwards=cost,
+        macs=cost,
     )
     return known[seed]
 
 
-def course(denoiser: NetworkDenoiser, seed: int, count: int) -> tuple[Iterable[Lesson], float]:
-    """So many lessons that follow from a seed, and the forwards that they take now.
+def course(denoiser: NetworkDenoiser, seed: int, count: int) -> tuple[Iterable[Lesson], int]:
+    """So many lessons that follow from a seed, and the multiply-accumulates that they take now.
 
     The last course is kept where it is small, as it is the same whatever is pruned.
     """
     known = _COURSES.get(denoiser)
     if known is not None and known[0] == (seed, count):
-        return known[1], 0.0
+        return known[1], 0
     samples = pool(denoiser, seed)
-    forwards = samples.forwards + count * BATCH
+    macs = samples.macs + count * BATCH * denoiser.macs
     found = lessons(denoiser, samples, torch.Generator().manual_seed(seed), count)
     if 2 * count * BATCH * samples.x[0].nbytes > _KEPT_BYTES:
-        return found, forwards
+        return found, macs
     _COURSES[denoiser] = ((seed, count), list(found))
-    return _COURSES[denoiser][1], forwards
+    return _COURSES[denoiser][1], macs
 
 
 def lessons(

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import features, network_states
-from autosearch.diffusion.sites.memory import extrapolate
+from autosearch.diffusion.sites.memory import Lookup, extrapolate
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -45,8 +45,7 @@ def fit_dpcache(
     Raises:
         UserError: for a recipe with actions already, or that has fewer steps.
     """
-    if any(step.sites or step.gate for step in recipe.steps):
-        raise UserError("dpcache: the recipe leaves something out already; give one that computes")
+    check_recipe(recipe, "dpcache", sparse=False)
     asking = [i for i, step in enumerate(recipe.steps) if step.evaluate == "network"]
     if computed > len(asking):
         raise UserError(
@@ -124,7 +123,7 @@ def _outputs(
     outputs = []
     for at in states:
         memory = features(at, calibrator, [feature])
-        parts = [memory.get(name, feature, at.step.time, 0) for name in sorted(shared)]
+        parts = [memory.get(Lookup(name, feature, at.step.time)) for name in sorted(shared)]
         outputs.append(torch.cat(parts))
     return [at.step.time for at in states], outputs
 

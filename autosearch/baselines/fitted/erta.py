@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import predict, uncached_predictions
 from autosearch.diffusion.sites.sites import blocks, span
@@ -42,10 +42,7 @@ def fit_erta(
     every = blocks(calibrator.denoiser.sites)
     if not every:
         raise UserError("ERTACache: this model has no blocks to reuse; use another recipe")
-    if any(step.sites or step.gate for step in recipe.steps):
-        raise UserError(
-            "ERTACache: the recipe leaves something out already; give one that computes"
-        )
+    check_recipe(recipe, "ERTACache", sparse=False)
     chosen, stored = [], None
     for _, x, true in uncached_predictions(recipe, calibrator, samples):
         added = true - x

@@ -28,7 +28,7 @@ from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.stepper import Stepper
 from autosearch.diffusion.sites.branches import COND
 from autosearch.diffusion.sites.interception import Mix
-from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Lookup
 from autosearch.diffusion.sites.sites import parts
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.diffusion.threads import one_thread
@@ -196,17 +196,13 @@ class _Training:
         prediction = self._predict(at, mixes, memory)
         for name, share in zip(self.names, own.tolist(), strict=True):
             if share > _THRESHOLD or name not in at.stored:
-                at.stored[name] = memory.get(COND.name, name, at.step.time, 0).detach()
+                at.stored[name] = memory.get(Lookup(COND.name, name, at.step.time)).detach()
         return prediction
 
     def _predict(self, at: _At, mixes: Mapping[str, Mix], memory: FeatureMemory | None) -> Tensor:
         precise = torch.promote_types(self.denoiser.dtype, torch.float32)
         times = torch.full((len(at.x),), at.step.time, dtype=precise, device=at.x.device)
         return self.denoiser.differentiable(at.x, times, self.labels, mixes=mixes, memory=memory)
-
-
-def _fit(recipe: Recipe, calibrator: Calibrator, weight: float) -> Recipe:
-    return apply_router(recipe, calibrator, learn_router(recipe, calibrator, weight))
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, weight: float) -> float:
@@ -218,7 +214,9 @@ FITS = {
     "harmonica": Fit(
         "HarmoniCa (2025): what each step reuses, learned by gradients along cached trajectories",
         (Setting("weight", 0.05, 0.0, 1e6, whole=False),),
-        _fit,
+        lambda recipe, calibrator, weight: apply_router(
+            recipe, calibrator, learn_router(recipe, calibrator, weight)
+        ),
         "sites",
         forwards=_forwards,
         sites=True,

@@ -13,6 +13,7 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import features, network_states, predict
 from autosearch.diffusion.plan.plan import StepPlan
+from autosearch.diffusion.sites.memory import Lookup
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -36,8 +37,8 @@ def importance(recipe: Recipe, calibrator: Calibrator, samples: int = _SAMPLES) 
     for at in network_states(recipe, calibrator, samples):
         memory = features(at, calibrator, wanted)
         for branch, name in itertools.product(at.step.branches, names):
-            change = memory.get(branch.name, name, at.step.time, 0)
-            output = memory.get(branch.name, output_feature(name), at.step.time, 0)
+            change = memory.get(Lookup(branch.name, name, at.step.time))
+            output = memory.get(Lookup(branch.name, output_feature(name), at.step.time))
             cosine = torch.nn.functional.cosine_similarity(output - change, output, dim=-1)
             found[name].append(1 - float(cosine.double().mean()))
     return {name: fmean(values) for name, values in found.items()}

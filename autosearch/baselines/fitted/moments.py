@@ -129,15 +129,7 @@ def match_moments(
 ) -> Recipe:
     """The recipe at the times whose ends have the moments of a fine trajectory's.
 
-    Args:
-        recipe: deterministic, without weights.
-        calibrator: the model.
-        samples: to measure distances on.
-        rounds: how often slopes are measured, at most.
-        fine: steps of the fine trajectory, about.
-
-    Raises:
-        UserError: for stochastic recipes, and for weights that belong to times.
+    What it takes and raises are those of :func:`match_ends`.
     """
     ends = Ends("moments", recipe, calibrator, samples=samples, fine=fine)
     distance = MomentsFit(ends.wanted)
@@ -164,12 +156,6 @@ def _drawn(ends: Ends, *, samples: int, rng: Rng) -> list[Array]:
     ]
 
 
-def _matched_forwards(
-    recipe: Recipe, denoiser: Denoiser, samples: int, rounds: int, fine: int
-) -> float:
-    return samples * fine + _nearest_forwards(recipe, samples=samples, rounds=rounds)
-
-
 def _forwards(recipe: Recipe, denoiser: Denoiser, samples: int, rounds: int, fine: int) -> float:
     count = len(recipe.steps)
     descent = samples * count * most_evaluations(count, rounds=rounds, tries=_TRIES)
@@ -188,7 +174,9 @@ FITS = {
         ),
         match_ends,
         "time",
-        forwards=_matched_forwards,
+        forwards=lambda recipe, denoiser, samples, rounds, fine: (
+            samples * fine + _nearest_forwards(recipe, samples=samples, rounds=rounds)
+        ),
     ),
     "moments": Fit(
         "times whose ends have the mean and covariance of a fine trajectory's on the same noise",

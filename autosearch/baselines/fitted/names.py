@@ -1,10 +1,12 @@
 """Names with fits in them: ``SOLVER[-GRID][+POLICY...][+FIT...]@STEPS``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from autosearch.baselines import POLICIES, baseline, split_name
 from autosearch.baselines.fitted import FITS, Calibrator, Fit
+from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.baselines.names import check_policies
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -13,7 +15,7 @@ from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
-__all__ = ["FittedName", "check_name", "fit_forwards", "fitted_recipe", "is_fitted", "named_recipe"]
+__all__ = ["FittedName", "Resolved", "check_name", "fit_forwards", "is_fitted", "resolve"]
 
 
 class FittedName(NamedTuple):
@@ -26,6 +28,14 @@ class FittedName(NamedTuple):
     def shared(self) -> tuple[tuple[Fit, tuple[Any, ...]], ...]:
         """The fits whose measurement all names with the same settings share."""
         return tuple((fit, values) for fit, values in self.fits if fit.shared)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe that can be run as it is, and the forward equivalents that making it took."""
+
+    recipe: Recipe
+    forward_equivalents: float = 0.0
 
 
 def check_name(name: str) -> FittedName:
@@ -63,13 +73,23 @@ def is_fitted(name: str) -> bool:
     return bool(check_name(name).fits)
 
 
-def fitted_recipe(name: str, calibrator: Calibrator) -> Recipe:
-    """The recipe of a name, measuring the model where the name asks for it.
+def resolve(asked: str | Recipe, calibrator: Calibrator) -> Resolved:
+    """The recipe that a baseline's name or a recipe asks for, and what it took to make it.
+
+    A name may ask for measurements of the model, a recipe for a recovery of its weights; what is
+    neither is returned as it is, for nothing. Artifacts are kept in the calibrator's store.
 
     Raises:
         UserError: as :func:`check_name` and :func:`autosearch.baselines.baseline`, and for a model
             that a fit cannot be done on.
     """
+    before = calibrator.forward_equivalents
+    made = _fitted(asked, calibrator) if isinstance(asked, str) else asked
+    recipe = recovered_recipe(made, calibrator)
+    return Resolved(recipe, calibrator.forward_equivalents - before)
+
+
+def _fitted(name: str, calibrator: Calibrator) -> Recipe:
     parts = check_name(name)
     recipe = baseline(parts.unfitted, calibrator.denoiser)
     for fit, values in parts.fits:
@@ -78,11 +98,6 @@ def fitted_recipe(name: str, calibrator: Calibrator) -> Recipe:
                 f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"
             )
         # What a fit says of the model, it says of the recipe's weights.
-        with calibrator.counting(), calibrator.denoiser.weighted(recipe.artifacts.get(WEIGHTS)):
-            recipe = fit.apply(recipe, calibrator, *values)
+        weighted = calibrator.with_weights(recipe.artifacts.get(WEIGHTS))
+        recipe = fit.apply(recipe, weighted, *values)
     return recipe
-
-
-def named_recipe(name: str, denoiser: Denoiser, *, seed: int = 0) -> Recipe:
-    """:func:`fitted_recipe` on a model at hand; artifacts stay in its store."""
-    return fitted_recipe(name, Calibrator(denoiser, seed=seed))

@@ -20,11 +20,10 @@ import torch
 
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
-from autosearch.baselines.fitted.base import Fit, with_steps
+from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.boss import move_to_points
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import Trajectory, record_trajectory
-from autosearch.errors import UserError
 from autosearch.recipe import Recipe, round_float
 
 __all__ = ["FITS", "Regression", "best_path", "search_subspace"]
@@ -89,8 +88,7 @@ def search_subspace(
     Raises:
         UserError: for stochastic recipes, and for more steps than fine ones.
     """
-    if any(step.eta > 0 for step in recipe.steps):
-        raise UserError("OLSS: weights are of deterministic recipes; set eta to 0")
+    check_recipe(recipe, "OLSS", noisy=False)
     trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples)
     regression = Regression(trajectory)
     path = best_path(regression, len(recipe.steps))

@@ -19,9 +19,8 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import Lesson, cosine, course, descend
 from autosearch.baselines.fitted.low_rank import adapt, merge
-from autosearch.diffusion.artifact_store import pack_artifact
+from autosearch.diffusion.artifact_store import ArtifactStore, pack_artifact
 from autosearch.diffusion.denoiser import Denoiser, NetworkDenoiser
-from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.plan.recovery import WEIGHTS, Training, training
 from autosearch.diffusion.threads import one_thread
@@ -42,42 +41,48 @@ class Recovered:
     """
 
     weights: Artifact
-    macs: float
+    macs: int
     files: dict[str, bytes]
 
 
-def recover(denoiser: Denoiser, wanted: Training) -> Recovered:
-    """The weights of a training, from the denoiser's artifact store or trained now and kept there.
+def recover(denoiser: Denoiser, wanted: Training, artifact_store: ArtifactStore) -> Recovered:
+    """The weights of a training, from the artifact store or trained now and kept there.
 
     They depend on the training and the network alone: one thread, one generator.
     """
-    known = denoiser.artifact_store.find(wanted.provenance)
+    known = artifact_store.find(wanted.provenance)
     if known is not None:
-        return Recovered(known, 0.0, {})
+        return Recovered(known, 0, {})
     assert isinstance(denoiser, NetworkDenoiser)  # checked when the plan was made
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
-        taught, forwards = course(denoiser, wanted.settings.seed, wanted.settings.steps)
+        taught, macs = course(denoiser, wanted.settings.seed, wanted.settings.steps)
         tensors = _trained(denoiser, wanted, taught)
     artifact, content = pack_artifact(wanted.provenance, tensors)
-    denoiser.artifact_store.add(artifact.key, content)
-    macs = wanted.macs - wanted.shared_macs + forwards * denoiser.macs
-    return Recovered(artifact, macs, {artifact.key: content})
+    artifact_store.add(artifact.key, content)
+    own = wanted.macs - wanted.shared_macs
+    return Recovered(artifact, own + macs, {artifact.key: content})
 
 
-def recovered_plan(plan: Plan, denoiser: Denoiser) -> tuple[Plan, Recovered | None]:
+def recovered_plan(
+    plan: Plan, denoiser: Denoiser, artifact_store: ArtifactStore
+) -> tuple[Plan, Recovered | None]:
     """A plan whose training is done: its weights are an artifact, trained now unless at hand."""
     if plan.training is None:
         return plan, None
-    found = recover(denoiser, plan.training)
+    found = recover(denoiser, plan.training, artifact_store)
     artifacts = tuple(sorted([*plan.artifacts, (WEIGHTS, found.weights)]))
     return replace(plan, training=None, artifacts=artifacts), found
 
 
-def recovered_recipe(recipe: Recipe, denoiser: Denoiser) -> Recipe:
+def recovered_recipe(recipe: Recipe, calibrator: Calibrator) -> Recipe:
     """A recipe whose recovery is done: its weights are an artifact, trained now unless at hand."""
     if recipe.recovery is None:
         return recipe
-    plan, _ = recovered_plan(compile_recipe(recipe, denoiser), denoiser)
+    asked = calibrator.plan(recipe)
+    plan, found = recovered_plan(asked, calibrator.denoiser, calibrator.artifact_store)
+    if asked.training is not None and found is not None:
+        calibrator.count_macs(found.macs, nominal=asked.training.macs)
+        calibrator.files[found.weights.key] = calibrator.artifact_store.content(found.weights)
     return recipe.model_copy(update={"recovery": None, "artifacts": dict(plan.artifacts)})
 
 
@@ -87,15 +92,14 @@ def _trained(
     """The tensors that differ from the network's own."""
     settings = wanted.settings
     own = dict(denoiser.network.named_parameters())
-    student = denoiser.variant({name: tensor.detach().clone() for name, tensor in own.items()})
+    student = denoiser.with_tensors({name: value.detach().clone() for name, value in own.items()})
     learned = _learned(student.network, settings)
     optimizer = torch.optim.Adam(learned, lr=settings.rate, betas=_BETAS)
     schedule = cosine(optimizer, settings.steps)
     for lesson in taught:
-        with denoiser.using(student):
-            prediction = denoiser.differentiable(
-                lesson.x, lesson.times, lesson.labels, skipped=wanted.pruned
-            )
+        prediction = student.differentiable(
+            lesson.x, lesson.times, lesson.labels, skipped=wanted.pruned
+        )
         descend(optimizer, lesson.loss(prediction), learned)
         schedule.step()
     merge(student.network)
@@ -116,20 +120,13 @@ def _recovery(steps: int, rate: float, seed: int, rank: int) -> Recovery:
 
 
 def _fit(recipe: Recipe, calibrator: Calibrator, *values: Any) -> Recipe:
-    plan = calibrator.plan(recipe.model_copy(update={"recovery": _recovery(*values)}))
-    if plan.training is None:
+    asked = recipe.model_copy(update={"recovery": _recovery(*values)})
+    if calibrator.plan(asked).training is None:
         raise UserError(
             "recover: nothing is pruned, so there is nothing to recover from; prune before it, as "
             "in ddim+importance:2+recover@10"
         )
-    macs, plan_training = calibrator.macs, plan.training
-    plan, found = recovered_plan(plan, calibrator.denoiser)
-    assert found is not None
-    # Drawing the samples was counted as it went.
-    calibrator.macs = macs + found.macs
-    calibrator.saved += plan_training.macs - found.macs
-    calibrator.files[found.weights.key] = calibrator.denoiser.artifact_store.content(found.weights)
-    return recipe.model_copy(update={"artifacts": dict(plan.artifacts)})
+    return recovered_recipe(asked, calibrator)
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, *values: Any) -> float:

@@ -21,7 +21,7 @@ from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.distil import descend, lessons, pool
 from autosearch.baselines.fitted.low_rank import adapt
-from autosearch.diffusion.denoiser import NetworkDenoiser, Variant
+from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan.recovery import BATCH, POOL, POOL_STEPS
 from autosearch.diffusion.sites.interception import Mix
 from autosearch.diffusion.sites.sites import blocks
@@ -101,7 +101,7 @@ def learn_mask(calibrator: Calibrator, *, remove: int, group: int, steps: int) -
     keep = _kept(len(names), remove, group)
     with one_thread(), torch.inference_mode(False), torch.enable_grad():
         gates = Gates(names, group=group, keep=keep).to(denoiser.device)
-        student = denoiser.variant({})
+        student = denoiser.with_tensors({})
         updates = [adapt(student.modules[name], _RANK, calibrator.generator) for name in names]
         low_rank = [parameter for update in updates for parameter in update]
         _train(calibrator, student, gates, low_rank, steps=steps)
@@ -127,7 +127,7 @@ def _kept(count: int, remove: int, group: int) -> int:
 
 def _train(
     calibrator: Calibrator,
-    student: Variant,
+    student: NetworkDenoiser,
     gates: Gates,
     low_rank: Sequence[nn.Parameter],
     *,
@@ -145,13 +145,12 @@ def _train(
     trained = [*low_rank, *gates.parameters()]
     first, last = _TEMPERATURES
     samples = pool(denoiser, calibrator.seed)
-    calibrator.saved += (samples.cost - samples.forwards) * denoiser.macs
+    calibrator.count_macs(samples.macs, nominal=samples.cost)
     for i, lesson in enumerate(lessons(denoiser, samples, calibrator.generator, steps)):
         temperature = first + (last - first) * i / max(steps - 1, 1)
         kept = gates.draw(BATCH, temperature, calibrator.generator)
         mixes = {name: Mix(kept[:, j]) for j, name in enumerate(gates.names)}
-        with denoiser.using(student):
-            prediction = denoiser.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
+        prediction = student.differentiable(lesson.x, lesson.times, lesson.labels, mixes=mixes)
         descend(optimizer, lesson.loss(prediction), trained)
     # The teacher's forward, the student's, and twice that backwards.
     calibrator.count(4 * steps * BATCH)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from autosearch._typing import Array
-from autosearch.baselines.fitted.base import with_steps
+from autosearch.baselines.fitted.base import check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import fine_states
 from autosearch.diffusion.schedules import NoiseSchedule
@@ -75,12 +75,7 @@ class Ends:
     def __init__(
         self, name: str, recipe: Recipe, calibrator: Calibrator, *, samples: int, fine: int
     ) -> None:
-        if any(step.eta > 0 for step in recipe.steps):
-            raise UserError(f"{name}: ends are compared without noise on the way; set eta to 0")
-        if any(step.weights is not None for step in recipe.steps):
-            raise UserError(
-                f"{name}: the recipe's weights belong to its times; leave one of them out"
-            )
+        check_recipe(recipe, name, noisy=False, weighted=False)
         self._recipe = recipe
         self._calibrator = calibrator
         self._gaps = Gaps(calibrator.denoiser.schedule)

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autosearch.baselines.base import Setting
+from autosearch.baselines.fine import plain_step, with_plain_steps
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import plain_step
 from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.plan.plan import StepPlan
@@ -66,7 +66,7 @@ def statistics(
     guidance = [rule.model_dump(exclude_defaults=True) for rule in recipe.steps[0].guidance]
     settings = {"levels": levels, "samples": samples, "guidance": guidance}
     provenance = Provenance(STATISTICS, settings, calibrator.denoiser.weights, calibrator.seed)
-    known = calibrator.denoiser.artifact_store.find(provenance)
+    known = calibrator.artifact_store.find(provenance)
     if known is not None:
         return known
     if not hasattr(calibrator.denoiser, "differentiable"):
@@ -173,7 +173,7 @@ def with_statistics(recipe: Recipe, artifact: Artifact) -> Recipe:
 
 
 def write_calibration(path: Path, artifact: Artifact, calibrator: Calibrator) -> None:
-    """Write an artifact of the calibrator's denoiser.
+    """Write an artifact of the calibrator's store.
 
     Raises:
         UserError: when the file cannot be written.
@@ -183,13 +183,13 @@ def write_calibration(path: Path, artifact: Artifact, calibrator: Calibrator) ->
     )
     header = {"provenance": json.dumps(provenance.to_dict()), "artifact": artifact.sha256}
     try:
-        save_file(dict(calibrator.denoiser.artifact_store.tensors(artifact)), path, metadata=header)
+        save_file(dict(calibrator.artifact_store.tensors(artifact)), path, metadata=header)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot write: {error}; give another file") from None
 
 
 def read_calibration(path: str, calibrator: Calibrator, *, method: str) -> Artifact:
-    """The artifact of a file, from now on in the denoiser's artifact store.
+    """The artifact of a file, from now on in the calibrator's artifact store.
 
     Raises:
         UserError: when it is missing, damaged, of another method or of another model.
@@ -235,8 +235,7 @@ def _fine_recipe(recipe: Recipe, calibrator: Calibrator, levels: int) -> Recipe:
         time = {0: schedule.time(low), levels: schedule.last}.get(i, schedule.time(level))
         steps.append(plain_step(first, time, level, order=2))
     # Beyond the last level there is nothing to learn, and the state there is not looked at.
-    change = {"steps": steps, "end": "clean", "pruned": [], "artifacts": {}}
-    return recipe.model_copy(update=change)
+    return with_plain_steps(recipe, steps, end="clean")
 
 
 def _smoothed(values: Tensor) -> Tensor:
@@ -247,14 +246,6 @@ def _smoothed(values: Tensor) -> Tensor:
     )
 
 
-def _fit(recipe: Recipe, calibrator: Calibrator, levels: int, samples: int) -> Recipe:
-    return with_statistics(recipe, statistics(recipe, calibrator, levels=levels, samples=samples))
-
-
-def _given(recipe: Recipe, calibrator: Calibrator, file: str) -> Recipe:
-    return with_statistics(recipe, read_calibration(file, calibrator, method=STATISTICS))
-
-
 FITS = {
     "v3": Fit(
         "DPM-Solver-v3 (2023): the solver's steps with the model's measured statistics",
@@ -263,7 +254,9 @@ FITS = {
             Setting("levels", _LEVELS, 30, 2000),
             Setting("samples", _SAMPLES, 20, 100_000),
         ),
-        _fit,
+        lambda recipe, calibrator, levels, samples: with_statistics(
+            recipe, statistics(recipe, calibrator, levels=levels, samples=samples)
+        ),
         "form",
         # Along the trajectory, and at each of its points with gradients.
         forwards=lambda recipe, denoiser, levels, samples: levels * samples * (2 + GRADIENT_COST),
@@ -272,7 +265,9 @@ FITS = {
     "v3_from": Fit(
         "DPM-Solver-v3 with the statistics of a file that `autosearch calibrate` wrote",
         (),
-        _given,
+        lambda recipe, calibrator, file: with_statistics(
+            recipe, read_calibration(file, calibrator, method=STATISTICS)
+        ),
         "form",
         path=True,
     ),

@@ -1,7 +1,8 @@
 """Caches at regular intervals, by step and block alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autosearch.baselines.base import Policy, RecipeData, Setting
 from autosearch.diffusion.denoiser import Denoiser
@@ -106,68 +107,53 @@ def _left_out(sites: Sequence[Site], asked: Mapping[str, str]) -> list[str]:
     return [name for name in blocks(sites) if name in found]
 
 
-def _write(data: RecipeData, denoiser: Denoiser, cache: IntervalCache) -> None:
-    written = cache.steps(len(data["steps"]), denoiser.sites)
-    for step, sites in zip(data["steps"], written, strict=True):
-        step["sites"] = sites
+def _policy(
+    summary: str, settings: tuple[Setting, ...], cache: Callable[..., IntervalCache]
+) -> Policy:
+    """A policy that writes the cache of a model and of settings into each step."""
 
+    def apply(data: RecipeData, denoiser: Denoiser, *values: Any) -> None:
+        written = cache(denoiser, *values).steps(len(data["steps"]), denoiser.sites)
+        for step, sites in zip(data["steps"], written, strict=True):
+            step["sites"] = sites
 
-def _fora(data: RecipeData, denoiser: Denoiser, interval: int) -> None:
-    """FORA (Selvaraju et al. 2024): attention and feed-forward of all blocks, at interval 3."""
-    _write(data, denoiser, IntervalCache(interval))
-
-
-def _taylorseer(
-    data: RecipeData, denoiser: Denoiser, interval: int, order: int, warmup: int
-) -> None:
-    """TaylorSeer (Liu et al. 2025), module by module.
-
-    Published for DiT at 50 steps: interval 4, order 4, the first 2 steps computed; for FLUX: 6, 1
-    and 3. It forecasts in the step's number; we do in the network's time, whose gaps are the true
-    ones where a grid is uneven, and with divided differences.
-    """
-    _write(data, denoiser, IntervalCache(interval, order, warmup))
-
-
-def _delta(
-    data: RecipeData, denoiser: Denoiser, interval: int, share: float, boundary: float
-) -> None:
-    """Delta-DiT (Chen et al. 2024): what a range of blocks adds; first the rear, then the front.
-
-    The paper sets the interval, the number of blocks and the boundary by hand for each model, and
-    we could not check its values: ours leave out three quarters of the blocks (``share``) on every
-    second step, and turn from rear to front half-way.
-    """
-    size = max(round(share * len(blocks(denoiser.sites))), 1)
-    cache = IntervalCache(interval, cached=size, boundary=boundary, whole=True)
-    _write(data, denoiser, cache)
+    return Policy(summary, settings, apply, "sites")
 
 
 POLICIES = {
-    "fora": Policy(
+    # Attention and feed-forward of all blocks, at interval 3.
+    "fora": _policy(
         "FORA (Selvaraju et al. 2024): every interval-th step computes, the others reuse",
         (Setting("interval", 3, 1, 1000),),
-        _fora,
-        "sites",
+        lambda denoiser, interval: IntervalCache(interval),
     ),
-    "taylorseer": Policy(
+    # Module by module. Published for DiT at 50 steps: interval 4, order 4, the first 2 steps
+    # computed; for FLUX: 6, 1 and 3. It forecasts in the step's number; we do in the network's
+    # time, whose gaps are the true ones where a grid is uneven, and with divided differences.
+    "taylorseer": _policy(
         "TaylorSeer (Liu et al. 2025): as FORA, the others forecast",
         (
             Setting("interval", 4, 1, 1000),
             Setting("order", 4, 0, 4),
             Setting("warmup", 2, 1, 1000),
         ),
-        _taylorseer,
-        "sites",
+        lambda denoiser, *numbers: IntervalCache(*numbers),
     ),
-    "delta": Policy(
+    # What a range of blocks adds; first the rear, then the front. The paper sets the interval, the
+    # number of blocks and the boundary by hand for each model, and we could not check its values:
+    # ours leave out three quarters of the blocks on every second step, and turn half-way.
+    "delta": _policy(
         "Delta-DiT (Chen et al. 2024): the difference of a range of blocks is reused",
         (
             Setting("interval", 2, 1, 1000),
             Setting("share", 0.75, 0, 1, whole=False),
             Setting("boundary", 0.5, 0, 1, whole=False),
         ),
-        _delta,
-        "sites",
+        lambda denoiser, interval, share, boundary: IntervalCache(
+            interval,
+            cached=max(round(share * len(blocks(denoiser.sites))), 1),
+            boundary=boundary,
+            whole=True,
+        ),
     ),
 }

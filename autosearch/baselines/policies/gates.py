@@ -1,6 +1,6 @@
 """Caches behind a threshold, decided for each sample (published: for a batch as a whole)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,37 +78,18 @@ class GatedCache:
         return found if found.steps(len(steps), sites) == list(steps) else None
 
 
-def _write(data: RecipeData, denoiser: Denoiser, cache: GatedCache) -> None:
-    gates = cache.steps(len(data["steps"]), denoiser.sites)
-    for step, gate in zip(data["steps"], gates, strict=True):
-        if gate is not None:
-            step["gate"] = gate
+def _policy(
+    summary: str, settings: tuple[Setting, ...], cache: Callable[..., GatedCache]
+) -> Policy:
+    """A policy that writes the gates of a cache of settings."""
 
+    def apply(data: RecipeData, denoiser: Denoiser, *values: Any) -> None:
+        gates = cache(*values).steps(len(data["steps"]), denoiser.sites)
+        for step, gate in zip(data["steps"], gates, strict=True):
+            if gate is not None:
+                step["gate"] = gate
 
-def _cgtaylor(data: RecipeData, denoiser: Denoiser, threshold: float, *numbers: int) -> None:
-    """CG-Taylor (2025) at its setting for DiT-XL at 50 steps.
-
-    Threshold 0.008; orders 3 for the first block and 1 for the last; the first 3 steps and the
-    last one always compute. For FLUX: 0.13 or 0.03, orders 1 and 1.
-    """
-    probe_order, order, warmup = numbers
-    cache = GatedCache(threshold, probe_order=probe_order, order=order, warmup=warmup, tail=1)
-    _write(data, denoiser, cache)
-
-
-def _fbc(data: RecipeData, denoiser: Denoiser, threshold: float) -> None:
-    """First-block cache as in diffusers: threshold 0.05, one block."""
-    _write(data, denoiser, GatedCache(threshold, "change"))
-
-
-def _dbcache(
-    data: RecipeData, denoiser: Denoiser, threshold: float, first: int, warmup: int
-) -> None:
-    """DBCache of cache-dit: threshold 0.08, the first 8 blocks and 8 steps always computed.
-
-    Its defaults, without blocks computed at the end; a model of fewer blocks keeps all but one.
-    """
-    _write(data, denoiser, GatedCache(threshold, "change", first=first, warmup=warmup))
+    return Policy(summary, settings, apply, "gate")
 
 
 def _threshold(default: float) -> Setting:
@@ -116,7 +97,9 @@ def _threshold(default: float) -> Setting:
 
 
 POLICIES = {
-    "cgtaylor": Policy(
+    # Its setting for DiT-XL at 50 steps: threshold 0.008; orders 3 for the first block and 1 for
+    # the last; the first 3 steps and the last one always compute. FLUX: 0.13 or 0.03, orders 1, 1.
+    "cgtaylor": _policy(
         "CG-Taylor (2025): the last block's forecast where the first block's is good",
         (
             _threshold(0.008),
@@ -124,19 +107,23 @@ POLICIES = {
             Setting("order", 1, 0, 4),
             Setting("warmup", 3, 1, 1000),
         ),
-        _cgtaylor,
-        "gate",
+        lambda threshold, probe, order, warmup: GatedCache(
+            threshold, probe_order=probe, order=order, warmup=warmup, tail=1
+        ),
     ),
-    "fbc": Policy(
+    # As in diffusers: threshold 0.05, one block.
+    "fbc": _policy(
         "first-block cache: the rest is reused where the first block hardly changed",
         (_threshold(0.05),),
-        _fbc,
-        "gate",
+        lambda threshold: GatedCache(threshold, "change"),
     ),
-    "dbcache": Policy(
+    # Of cache-dit: threshold 0.08, the first 8 blocks and 8 steps always computed; its defaults,
+    # without blocks computed at the end. A model of fewer blocks keeps all but one.
+    "dbcache": _policy(
         "DBCache (cache-dit): as first-block cache, with more blocks and a warm-up",
         (_threshold(0.08), Setting("first", 8, 1, 1000), Setting("warmup", 8, 1, 1000)),
-        _dbcache,
-        "gate",
+        lambda threshold, first, warmup: GatedCache(
+            threshold, "change", first=first, warmup=warmup
+        ),
     ),
 }

@@ -7,6 +7,7 @@ the steps after it. As published, the first two steps have nothing to compensate
 
 from collections.abc import Sequence
 
+from autosearch.diffusion.lagrange import lagrange_basis
 from autosearch.recipe import Step, round_float
 
 __all__ = ["LEAST_HISTORY", "compensation", "is_compensated"]
@@ -25,11 +26,4 @@ def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple
         return ()
     past = [times[i - back] for back in range(LEAST_HISTORY)]
     at = past[1] + steps[i].compensation * (past[0] - past[1])
-    weights = []
-    for own in past:
-        weight = 1.0
-        for other in past:
-            if other != own:
-                weight *= (at - other) / (own - other)
-        weights.append(round_float(weight))
-    return tuple(weights)
+    return tuple(round_float(lagrange_basis(past, i, at)) for i in range(LEAST_HISTORY))

@@ -15,7 +15,7 @@ from autosearch.diffusion.plan.plan import (
     kept_features,
     model_key,
 )
-from autosearch.diffusion.plan.reachability import saved_macs
+from autosearch.diffusion.plan.reachability import branch_macs
 from autosearch.diffusion.plan.recovery import compile_training
 from autosearch.diffusion.plan.sites import compile_branches
 from autosearch.diffusion.plan.solver import compile_updates
@@ -116,11 +116,7 @@ def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Ar
 
 def _macs(steps: Sequence[StepPlan], denoiser: Denoiser, sites: SiteTable) -> int:
     """Multiply-accumulates of one sample: the network's, and the classifier's gradients."""
-    network = sum(
-        denoiser.macs - saved_macs(branch.actions, sites)
-        for step in calls(steps)
-        for branch in step.branches
-    )
+    network = sum(branch_macs(step.branches, denoiser.macs, sites) for step in calls(steps))
     if denoiser.classifier is None:
         return network
     gradients = sum(bool(step.classifier) for step in calls(steps))

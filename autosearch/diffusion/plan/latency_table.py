@@ -68,7 +68,13 @@ class LatencyTable:
                 opened -= count * share * self._saved(branch.passing_actions, table)
         if macs is None or closed == opened:
             return closed
-        passed = (plan.macs - macs) / _most_saved(plan, counts)
+        most_saved = sum(
+            count * branch.gate.saves
+            for count, step in zip(counts, plan.steps, strict=True)
+            for branch in step.branches
+            if branch.gate is not None
+        )
+        passed = (plan.macs - macs) / most_saved
         return closed - passed * (closed - opened)
 
     def _saved(self, actions: Mapping[str, Action], table: SiteTable) -> float:
@@ -79,12 +85,3 @@ class LatencyTable:
             if action.remembers:
                 saved -= self.features.get(action.order, 0.0) * site.elements
         return saved
-
-
-def _most_saved(plan: Plan, counts: Sequence[int]) -> int:
-    return sum(
-        count * branch.gate.saves
-        for count, step in zip(counts, plan.steps, strict=True)
-        for branch in step.branches
-        if branch.gate is not None
-    )

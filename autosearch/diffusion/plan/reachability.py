@@ -10,7 +10,15 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import parse_action
 from autosearch.recipe.actions import Action
 
-__all__ = ["Actions", "FeatureCounts", "asked_actions", "checked_site", "reachable", "saved_macs"]
+__all__ = [
+    "Actions",
+    "FeatureCounts",
+    "asked_actions",
+    "branch_macs",
+    "checked_site",
+    "reachable",
+    "saved_macs",
+]
 
 Actions = Mapping[str, Action]
 
@@ -101,3 +109,14 @@ def _reachable(
 def saved_macs(actions: Actions, sites: SiteTable) -> int:
     """Multiply-accumulates that actions avoid; they never nest."""
     return sum(sites[name].macs for name in actions)
+
+
+def branch_macs(branches: Iterable[Branch], whole: int, sites: SiteTable) -> int:
+    """Multiply-accumulates of one sample in some branches, whatever gates leave out.
+
+    Args:
+        branches: what is run.
+        whole: multiply-accumulates of one full forward of the network.
+        sites: those of the network.
+    """
+    return sum(whole - saved_macs(branch.actions, sites) for branch in branches)

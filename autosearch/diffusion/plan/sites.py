@@ -16,7 +16,7 @@ from autosearch.diffusion.plan.reachability import (
 from autosearch.diffusion.sites.branches import Branch, RowGate, same_run
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError
-from autosearch.recipe import Gate, Recipe, Step, round_float
+from autosearch.recipe import Gate, Recipe, round_float
 from autosearch.recipe.actions import Action
 
 __all__ = ["Combination", "compile_branches", "pruned_sites"]
@@ -59,7 +59,12 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
     """
     pruned = dict.fromkeys(pruned_sites(recipe, sites), Action("skip"))
     asked = [
-        _asked(step, denoiser, sites, where=f"recipe: steps[{i}]")
+        _StepRequest(
+            asked_actions(step.sites, sites, where=f"recipe: steps[{i}].sites"),
+            requested_branches(step.guidance, denoiser, where=f"recipe: steps[{i}]"),
+            step.gate,
+            _covered_actions(step.gate, sites, where=f"recipe: steps[{i}]"),
+        )
         for i, step in enumerate(recipe.steps)
     ]
     remembered = _remembered(asked)
@@ -88,15 +93,6 @@ def pruned_sites(recipe: Recipe, sites: SiteTable) -> list[str]:
         name = checked_site(text, sites, where="recipe: pruned")
         names += sites[name].members or (name,)
     return names
-
-
-def _asked(step: Step, denoiser: Denoiser, sites: SiteTable, *, where: str) -> _StepRequest:
-    return _StepRequest(
-        asked_actions(step.sites, sites, where=f"{where}.sites"),
-        requested_branches(step.guidance, denoiser, where=where),
-        step.gate,
-        _covered_actions(step.gate, sites, where=where),
-    )
 
 
 def _remembered(asked: Sequence[_StepRequest]) -> list[str]:

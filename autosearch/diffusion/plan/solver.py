@@ -78,9 +78,9 @@ def compile_updates(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
         history = {-k: value for k, value in enumerate(reversed(past), start=1)}
-        moved = _corrected_points(result) | {
-            j - i - 1 for j in range(i + 1) if is_compensated(steps, j)
-        }
+        # The points that have a state other than the one that was evaluated.
+        moved = {j - i for j, (_, one) in enumerate(result) if one and one.kind == "pseudo"}
+        moved |= {j - i - 1 for j in range(i + 1) if is_compensated(steps, j)}
         decisive = set(history) if step.eta > 0 else moved
         if step.weights is None:
             update = _resolve(choice, history, end, decisive)
@@ -106,15 +106,6 @@ def _without_idle(
             starts.add(k + used.update.start)
         result.append((update, used))
     return result[::-1]
-
-
-def _corrected_points(before: Sequence[tuple[Update, Corrector | None]]) -> set[int]:
-    """Which points have a state other than the one that was evaluated."""
-    return {
-        -k
-        for k, (_, corrector) in enumerate(reversed(before), start=1)
-        if corrector is not None and corrector.kind == "pseudo"
-    }
 
 
 def _corrector(

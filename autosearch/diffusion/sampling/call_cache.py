@@ -9,16 +9,16 @@ Features that later steps look up belong to a call's record too. One that lacks 
 plan that will look there; it is to a plan whose next look goes to a later call.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from autosearch.diffusion.sampling.call_keys import Call
-from autosearch.diffusion.sites.memory import FeatureMemory, Passed, Put, RowMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Passed, Put, RecordingMemory
 
 __all__ = ["AUTO_BYTES", "CachedCall", "CallCache", "Keep", "Recaller", "make_call_cache"]
 
@@ -30,6 +30,8 @@ AUTO_BYTES = 512 * 2**20
 _WIDEST = 8.0
 
 Outputs = dict[str, Tensor]
+# A call of the network, with the memory that it is to use.
+Run = Callable[[FeatureMemory | None], Outputs]
 
 
 @dataclass(frozen=True)
@@ -74,29 +76,25 @@ class CachedCall:
         )
 
 
+@dataclass(eq=False)
 class CallCache:
     """Records by call and batch, at most ``max_bytes`` of them: the least recently used go first.
 
     They are copies, in the host's memory.
 
-    Args:
+    Attributes:
         widest: the most that a record may take, as a multiple of the samples' bytes: what is
             larger loses its features, then is not kept at all. None: no such limit.
+        nbytes: bytes held now.
     """
 
-    def __init__(self, max_bytes: int, *, widest: float | None = None) -> None:
-        self.max_bytes = max_bytes
-        self.widest = widest
-        self._records: OrderedDict[object, CachedCall] = OrderedDict()
-        self._nbytes = 0
+    max_bytes: int
+    widest: float | None = None
+    nbytes: int = field(init=False, default=0)
+    _records: OrderedDict[object, CachedCall] = field(init=False, default_factory=OrderedDict)
 
     def __len__(self) -> int:
         return len(self._records)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held now."""
-        return self._nbytes
 
     def find(self, key: object) -> CachedCall | None:
         """The record of a key, which counts as used now."""
@@ -115,14 +113,14 @@ class CallCache:
         if fitting is None:
             return
         self._records[key] = fitting.on(torch.device("cpu"), fitting.features)
-        self._nbytes += fitting.nbytes
-        while self._nbytes > self.max_bytes:
+        self.nbytes += fitting.nbytes
+        while self.nbytes > self.max_bytes:
             self._drop(next(iter(self._records)))
 
     def clear(self) -> None:
         """Drop all records."""
         self._records.clear()
-        self._nbytes = 0
+        self.nbytes = 0
 
     def _fitting(self, whole: CachedCall, record: CachedCall) -> CachedCall | None:
         """The most of it that may be kept."""
@@ -137,7 +135,7 @@ class CallCache:
     def _drop(self, key: object) -> CachedCall | None:
         record = self._records.pop(key, None)
         if record is not None:
-            self._nbytes -= record.nbytes
+            self.nbytes -= record.nbytes
         return record
 
 
@@ -153,65 +151,55 @@ def make_call_cache(keep: Keep) -> CallCache | None:
     return CallCache(keep)
 
 
+@dataclass(eq=False)
 class Recaller:
     """Stands between one run of a plan and the network.
 
-    Args:
+    Attributes:
         calls: those that the plan makes.
         batch: everything that decides a call's result beside the plan: noise, condition, model;
             hashable.
         device: where the network wants its memory, and its outputs are wanted.
-
-    Attributes:
         avoided: multiply-accumulates of the calls that were not made.
     """
 
-    def __init__(
-        self, store: CallCache, calls: Sequence[Call], batch: object, *, device: torch.device
-    ) -> None:
-        self._store = store
-        self._calls = calls
-        self._batch = batch
-        self._device = device
-        self._at = 0
-        self._chosen = _usable(calls, [store.find(self._key(call)) for call in calls])
-        self.avoided = 0
+    store: CallCache
+    calls: Sequence[Call]
+    batch: object
+    _: KW_ONLY
+    device: torch.device
+    avoided: int = field(init=False, default=0)
 
-    def __call__(self, run: Callable[[], Outputs], memory: FeatureMemory | None) -> Outputs:
+    def __post_init__(self) -> None:
+        records = [self.store.find(self._key(call)) for call in self.calls]
+        self._left = deque(zip(self.calls, _usable(self.calls, records), strict=True))
+
+    def __call__(self, run: Run, memory: FeatureMemory | None) -> Outputs:
         """The outputs of the next call, cached or made; changes the memory as the call does."""
-        call, record = self._calls[self._at], self._chosen[self._at]
-        self._chosen[self._at] = None
-        self._at += 1
+        call, record = self._left.popleft()
         if record is None:
             return self._make(call, run, memory)
         self.avoided += record.macs
-        given = record.on(self._device, () if memory is None else memory.keep)
+        given = record.on(self.device, () if memory is None else memory.keep)
         if memory is not None:
             _repeat(given, memory)
         return dict(given.outputs)
 
-    def _make(
-        self, call: Call, run: Callable[[], Outputs], memory: FeatureMemory | None
-    ) -> Outputs:
-        changes: list[Put | Passed] = []
-        if memory is not None:
-            memory.changes = changes
+    def _make(self, call: Call, run: Run, memory: FeatureMemory | None) -> Outputs:
+        recording = None if memory is None else RecordingMemory(memory)
+        outputs = run(recording)
+        changes = () if recording is None else recording.changes
         try:
-            outputs = run()
-        finally:
-            if memory is not None:
-                memory.changes = None
-        try:
-            self._store.keep(self._key(call), _record(call, outputs, changes))
+            self.store.keep(self._key(call), _record(call, outputs, changes))
         except (MemoryError, RuntimeError) as error:
             # What torch says when the host has no room is a RuntimeError like any other.
             if isinstance(error, RuntimeError) and "allocate" not in str(error):
                 raise
-            self._store.clear()
+            self.store.clear()
         return outputs
 
     def _key(self, call: Call) -> object:
-        return call.key, self._batch
+        return call.key, self.batch
 
 
 def _usable(calls: Sequence[Call], records: Sequence[CachedCall | None]) -> list[CachedCall | None]:
@@ -247,10 +235,9 @@ def _record(call: Call, outputs: Outputs, changes: Sequence[Put | Passed]) -> Ca
 def _repeat(record: CachedCall, memory: FeatureMemory) -> None:
     """Change the memory as the call did."""
     for put in (put for puts in record.features.values() for put in puts):
-        memory.put(*put)
-    for one in record.passed:
-        assert isinstance(memory, RowMemory)  # plans without gates have other keys
-        memory.passed(one.mask, one.saves)
+        memory.put(put)
+    for one in record.passed:  # plans without gates have other keys
+        memory.passed(*one)
 
 
 def _put(put: Put, device: torch.device) -> Put:

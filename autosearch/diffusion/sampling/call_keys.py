@@ -12,7 +12,7 @@ from functools import cache
 
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.plan import Plan, StepPlan, calls, evaluations, lookups
-from autosearch.diffusion.plan.reachability import saved_macs
+from autosearch.diffusion.plan.reachability import branch_macs
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.diffusion.solvers import FIRST_ORDER
 from autosearch.recipe.actions import feature_site
@@ -69,7 +69,7 @@ def calls_of(plan: Plan, denoiser: Denoiser) -> tuple[Call, ...]:
     for index, feature in (look for of_call in looks for look in of_call):
         wanted[index].add(feature)
     return tuple(
-        Call(key, _macs(step, denoiser, sites), looks[i], frozenset(wanted[i]))
+        Call(key, branch_macs(step.branches, denoiser.macs, sites), looks[i], frozenset(wanted[i]))
         for i, (key, step) in enumerate(zip(call_keys(plan), steps, strict=True))
     )
 
@@ -84,10 +84,6 @@ def _evaluation(step: StepPlan) -> StepPlan:
     return replace(
         step, next_log_snr=0.0, update=FIRST_ORDER, corrector=None, eta=0.0, compensation=()
     )
-
-
-def _macs(step: StepPlan, denoiser: Denoiser, sites: SiteTable) -> int:
-    return sum(denoiser.macs - saved_macs(branch.actions, sites) for branch in step.branches)
 
 
 def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]:

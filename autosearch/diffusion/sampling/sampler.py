@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import Recent
+from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.classifier import classifier_shift
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream, draw, labels
@@ -32,8 +33,10 @@ __all__ = [
 ]
 
 # Gives what a call of the network returns, by its branches: from an earlier run of the same call,
-# with what that one stored in the memory, or by making it.
-Recall = Callable[[Callable[[], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]]
+# with what that one stored in the memory, or by making it with that memory.
+Recall = Callable[
+    [Callable[[FeatureMemory | None], dict[str, Tensor]], FeatureMemory | None], dict[str, Tensor]
+]
 
 # By content and device, with the integrals that were computed so far.
 _STATISTICS: Recent[tuple[str, str], Statistics] = Recent()
@@ -65,6 +68,7 @@ def trajectory(
     noise: Tensor,
     condition: Tensor | None,
     *,
+    artifact_store: ArtifactStore | None = None,
     step_noise: StepNoise | None = None,
     history: Sequence[Evaluation] = (),
     recall: Recall | None = None,
@@ -76,12 +80,15 @@ def trajectory(
         plan: the steps.
         noise: [N, *sample_shape] unit noise; scaled by the plan's start.
         condition: [N] labels or None.
+        artifact_store: holds the plan's artifacts; may be left out where it has none.
         step_noise: noise of stochastic steps; needed when the plan has any.
         history: evaluations before the first step, oldest first, for exact starting values.
         recall: asked in place of the network, once for each call of it in order.
     """
+    store = ArtifactStore() if artifact_store is None else artifact_store
     memory = plan.new_memory(len(noise))
-    network = Network(denoiser, condition, memory, _weights(denoiser, plan), recall)
+    weighted = denoiser.with_weights(_weights(plan, store), store)
+    network = Network(weighted, condition, memory, recall)
     start = plan.start_scale * noise
     stepper = Stepper(
         plan,
@@ -89,7 +96,7 @@ def trajectory(
         start,
         step_noise=step_noise,
         history=history,
-        statistics=plan_statistics(plan, denoiser),
+        statistics=plan_statistics(plan, denoiser, store),
     )
     yield State(0, stepper.log_snr, stepper.x, None)
     while not stepper.finished:
@@ -98,11 +105,11 @@ def trajectory(
             yield State(stepper.done, stepper.log_snr, stepper.x, stepper.newest, saved)
 
 
-def _weights(denoiser: Denoiser, plan: Plan) -> Artifact | None:
+def _weights(plan: Plan, artifact_store: ArtifactStore) -> Artifact | None:
     """The weights of a plan, where they are others than the denoiser's own."""
     if plan.training is None:
         return plan.weights
-    weights = denoiser.artifact_store.find(plan.training.provenance)
+    weights = artifact_store.find(plan.training.provenance)
     if weights is None:
         raise UserError(
             f"artifact {plan.training.provenance.key}.safetensors (recover): these weights are not "
@@ -116,29 +123,27 @@ def sample(
     plan: Plan,
     noise: Tensor,
     condition: Tensor | None,
-    *,
-    step_noise: StepNoise | None = None,
+    **settings: Any,
 ) -> Tensor:
-    """The samples [N, *sample_shape] that :func:`trajectory` ends with."""
-    return last_state(denoiser, plan, noise, condition, step_noise=step_noise).x
+    """The samples [N, *sample_shape] that :func:`trajectory` ends with, with its settings."""
+    return last_state(denoiser, plan, noise, condition, **settings).x
 
 
 def last_state(
-    denoiser: Denoiser,
-    plan: Plan,
-    noise: Tensor,
-    condition: Tensor | None,
-    *,
-    step_noise: StepNoise | None = None,
-    recall: Recall | None = None,
+    denoiser: Denoiser, plan: Plan, noise: Tensor, condition: Tensor | None, **settings: Any
 ) -> State:
-    """The last state of :func:`trajectory`."""
-    states = trajectory(denoiser, plan, noise, condition, step_noise=step_noise, recall=recall)
-    return deque(states, maxlen=1)[0]
+    """The last state of :func:`trajectory`, with its settings."""
+    return deque(trajectory(denoiser, plan, noise, condition, **settings), maxlen=1)[0]
 
 
 def sample_indices(
-    denoiser: Denoiser, plan: Plan, indices: Sequence[int], *, seed: int, stream: Stream
+    denoiser: Denoiser,
+    plan: Plan,
+    indices: Sequence[int],
+    *,
+    seed: int,
+    stream: Stream,
+    artifact_store: ArtifactStore | None = None,
 ) -> Tensor:
     """Samples [N, *sample_shape] whose noise and labels follow from their indices."""
 
@@ -148,13 +153,16 @@ def sample_indices(
 
     condition = labels(indices, denoiser.classes).to(denoiser.device) if denoiser.classes else None
     with torch.inference_mode():
-        return sample(denoiser, plan, noise(0), condition, step_noise=noise)
+        settings = {"artifact_store": artifact_store, "step_noise": noise}
+        return sample(denoiser, plan, noise(0), condition, **settings)
 
 
-def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
-    """The model's statistics that steps of form ``v3`` need; None where there is no such step.
+def plan_statistics(
+    plan: Plan, denoiser: Denoiser, artifact_store: ArtifactStore
+) -> Statistics | None:
+    """The model's statistics that steps of form ``v3`` need, in double precision.
 
-    They come from the denoiser's artifact store, in double precision.
+    None where there is no such step.
 
     Raises:
         UserError: when they are missing, damaged or of another kind of model.
@@ -165,7 +173,7 @@ def plan_statistics(plan: Plan, denoiser: Denoiser) -> Statistics | None:
     key = (artifact.sha256, str(denoiser.device))
 
     def make() -> Statistics:
-        tensors = denoiser.artifact_store.on(artifact, denoiser.device, torch.float64)
+        tensors = artifact_store.on(artifact, denoiser.device, torch.float64)
         where = f"artifact {artifact.key}.safetensors"
         return Statistics.from_tensors(tensors, shape=denoiser.sample_shape, where=where)
 
@@ -180,14 +188,12 @@ class Network:
         denoiser: the model.
         condition: [N] labels, or None for an unconditional model.
         memory: features that steps store and look up.
-        weights: those of the recipe, in place of the denoiser's own.
         recall: asked in place of the network.
     """
 
     denoiser: Denoiser
     condition: Tensor | None
     memory: FeatureMemory | None
-    weights: Artifact | None = None
     recall: Recall | None = None
 
     def evaluate(self, step: StepPlan, x: Tensor) -> Evaluation:
@@ -225,13 +231,12 @@ class Network:
     def _outputs(self, step: StepPlan, x: Tensor) -> dict[str, Tensor]:
         """The network's prediction of each branch, from a call made now or before."""
 
-        def call() -> dict[str, Tensor]:
-            with self.denoiser.weighted(self.weights):
-                return self.denoiser.denoise(
-                    x, step.time, self.condition, branches=step.branches, memory=self.memory
-                )
+        def call(memory: FeatureMemory | None) -> dict[str, Tensor]:
+            return self.denoiser.denoise(
+                x, step.time, self.condition, branches=step.branches, memory=memory
+            )
 
-        return call() if self.recall is None else self.recall(call, self.memory)
+        return call(self.memory) if self.recall is None else self.recall(call, self.memory)
 
     def _classifier_shift(self, step: StepPlan, data: Tensor, alpha: float, sigma: float) -> Tensor:
         """What the classifier adds to the data."""

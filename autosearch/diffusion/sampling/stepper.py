@@ -6,7 +6,7 @@ theirs. Both step alike.
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 
 from torch import Tensor
 
@@ -20,34 +20,31 @@ __all__ = ["StepNoise", "Stepper", "weighted_sum"]
 StepNoise = Callable[[int], Tensor]
 
 
+@dataclass(eq=False)
 class Stepper:
     """Runs a plan step by step: gives the state to evaluate next, and takes the evaluation.
 
     Attributes:
         x: the state [N, *sample_shape] at which ``step`` wants its evaluation.
+        step_noise: gives the noise of stochastic steps.
+        history: evaluations before the first step, oldest first.
         done: how many steps are complete.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        schedule: NoiseSchedule,
-        x: Tensor,
-        *,
-        step_noise: StepNoise | None = None,
-        history: Sequence[Evaluation] = (),
-        statistics: Statistics | None = None,
-    ) -> None:
-        self.plan = plan
-        self.x = x
-        self.done = 0
-        self._schedule = schedule
-        self._step_noise = step_noise
-        self._statistics = statistics
+    plan: Plan
+    schedule: NoiseSchedule
+    x: Tensor
+    _: KW_ONLY
+    step_noise: StepNoise | None = None
+    history: InitVar[Sequence[Evaluation]] = ()
+    statistics: Statistics | None = None
+    done: int = field(init=False, default=0)
+    _noise: Tensor | None = field(init=False, default=None)
+    _corrected: bool = field(init=False, default=False)
+
+    def __post_init__(self, history: Sequence[Evaluation]) -> None:
         self._past = list(history)
-        self._depth = max(step.depth for step in plan.steps) + 1
-        self._noise: Tensor | None = None
-        self._corrected = False
+        self._depth = max(step.depth for step in self.plan.steps) + 1
 
     @property
     def finished(self) -> bool:
@@ -122,9 +119,9 @@ class Stepper:
     def _advance(self, step: StepPlan) -> None:
         self._noise = None
         if step.eta:
-            if self._step_noise is None:
+            if self.step_noise is None:
                 raise ValueError("a stochastic plan needs step_noise")
-            self._noise = self._step_noise(self.done + 1)
+            self._noise = self.step_noise(self.done + 1)
         self.x = self._next_state(step.update, step.next_log_snr, eta=step.eta)
         self.done += 1
 
@@ -135,10 +132,10 @@ class Stepper:
             update,
             {index: self._past[index + shift] for index in update.used},
             end,
-            schedule=self._schedule,
+            schedule=self.schedule,
             eta=eta,
             noise=self._noise,
-            statistics=self._statistics,
+            statistics=self.statistics,
         )
 
 

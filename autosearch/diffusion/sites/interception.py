@@ -16,8 +16,9 @@ from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.row_groups import Running, gather_rows, scatter_rows
 from autosearch.diffusion.sites.sites import SiteTable
+from autosearch.diffusion.sites.swapped import swapped
 
-__all__ = ["Mix", "PerturbedHeads", "intercepted", "swapped"]
+__all__ = ["Mix", "PerturbedHeads", "intercepted"]
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,6 @@ def intercepted(
                 heads = PerturbedHeads(cast(Any, module).attend, name, running)
                 stack.enter_context(swapped(module, "attend", heads))
         yield
-
-
-@contextmanager
-def swapped(module: nn.Module, attribute: str, value: object) -> Iterator[None]:
-    """Run the body with another value of a module's attribute.
-
-    Another library's hook may already stand there in place of the class's own; it is put back.
-    """
-    hook = vars(module).get(attribute)
-    setattr(module, attribute, value)
-    try:
-        yield
-    finally:
-        vars(module).pop(attribute, None)
-        if hook is not None:
-            setattr(module, attribute, hook)
 
 
 @dataclass(frozen=True)

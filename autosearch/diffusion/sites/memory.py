@@ -2,26 +2,53 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["FeatureMemory", "Passed", "Put", "RowMemory", "extrapolate"]
+from autosearch.diffusion.lagrange import lagrange_basis
+
+__all__ = [
+    "FeatureMemory",
+    "Lookup",
+    "Passed",
+    "Put",
+    "RecordingMemory",
+    "RowMemory",
+    "extrapolate",
+]
 
 
 class Put(NamedTuple):
-    """One call of :meth:`FeatureMemory.put`."""
+    """A computed feature, to be stored.
+
+    Attributes:
+        branch: the branch that computed it.
+        name: of the feature.
+        coordinate: where the step stands on the axis of forecasts.
+        feature: [B, ...].
+        rows: [B] indices of the samples that these are; None for all.
+    """
 
     branch: str
     name: str
     coordinate: float
     feature: Tensor
-    rows: Tensor | None
+    rows: Tensor | None = None
+
+
+class Lookup(NamedTuple):
+    """A feature that is asked for: of a branch, at a coordinate, by a forecast of an order."""
+
+    branch: str
+    name: str
+    coordinate: float
+    order: int = 0
 
 
 class Passed(NamedTuple):
-    """One call of :meth:`RowMemory.passed`."""
+    """One call of :meth:`FeatureMemory.passed`."""
 
     mask: Tensor
     saves: int
@@ -36,67 +63,43 @@ class FeatureMemory:
 
     Attributes:
         keep: for each feature worth storing, how many computed ones are held.
-        changes: where it is a list, gets everything that changes the memory, in order.
     """
 
     keep: Mapping[str, int]
-    changes: list[Any] | None = None
     _stored: dict[tuple[str, str], list[tuple[float, Tensor]]] = field(default_factory=dict)
 
-    def put(
-        self,
-        branch: str,
-        name: str,
-        coordinate: float,
-        feature: Tensor,
-        rows: Tensor | None = None,
-    ) -> None:
-        """Add the feature computed at ``coordinate``; the oldest beyond ``keep`` is dropped.
+    def put(self, put: Put) -> None:
+        """Store a feature; the oldest beyond ``keep`` is dropped.
 
         A second one at the same coordinate, as an implicit corrector computes, takes its place.
-
-        Args:
-            branch: the branch that computed it.
-            name: of the feature.
-            coordinate: where the step stands on the axis of forecasts.
-            feature: [B, ...].
-            rows: [B] indices of the samples that these are; None for all.
         """
-        put = Put(branch, name, coordinate, feature, rows)
-        if self.changes is not None:
-            self.changes.append(put)
-        self._store(put)
-
-    def get(
-        self,
-        branch: str,
-        name: str,
-        coordinate: float,
-        order: int,
-        *,
-        onto: Tensor | None = None,
-        rows: Tensor | None = None,
-    ) -> Tensor:
-        """The feature [B, ...] extrapolated to ``coordinate``, added to ``onto`` where it is given.
-
-        Raises:
-            KeyError: when nothing was stored for this branch and feature.
-        """
-        assert rows is None
-        return extrapolate(self._stored[branch, name][-(order + 1) :], coordinate, onto=onto)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held now."""
-        return sum(feature.nbytes for entries in self._stored.values() for _, feature in entries)
-
-    def _store(self, put: Put) -> None:
         assert put.rows is None
         entries = self._stored.setdefault((put.branch, put.name), [])
         if entries and entries[-1][0] == put.coordinate:
             entries.pop()
         entries.append((put.coordinate, put.feature))
         del entries[: -self.keep[put.name]]
+
+    def get(
+        self, asked: Lookup, *, onto: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        """The feature [B, ...] extrapolated to a coordinate, added to ``onto`` where it is given.
+
+        Raises:
+            KeyError: when nothing was stored for this branch and feature.
+        """
+        assert rows is None
+        entries = self._stored[asked.branch, asked.name][-(asked.order + 1) :]
+        return extrapolate(entries, asked.coordinate, onto=onto)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return sum(feature.nbytes for entries in self._stored.values() for _, feature in entries)
+
+    def passed(self, mask: Tensor, saves: int) -> None:
+        """Note the rows [N] that passed a gate, and the multiply-accumulates that each saves."""
+        raise TypeError("gates decide row by row, and this memory keeps whole branches")
 
 
 class RowMemory(FeatureMemory):
@@ -111,17 +114,18 @@ class RowMemory(FeatureMemory):
         self.saved = torch.zeros(count, dtype=torch.int64)
         self._rings: dict[tuple[str, str], _Ring] = {}
 
+    def put(self, put: Put) -> None:
+        key = (put.branch, put.name)
+        if key not in self._rings:
+            shape = (self.keep[put.name], len(self.saved), *put.feature.shape[1:])
+            self._rings[key] = _Ring(put.feature.new_zeros(shape))
+        self._rings[key].put(put.rows, put.coordinate, put.feature)
+
     def get(
-        self,
-        branch: str,
-        name: str,
-        coordinate: float,
-        order: int,
-        *,
-        onto: Tensor | None = None,
-        rows: Tensor | None = None,
+        self, asked: Lookup, *, onto: Tensor | None = None, rows: Tensor | None = None
     ) -> Tensor:
-        feature = self._rings[branch, name].get(rows, coordinate, order)
+        ring = self._rings[asked.branch, asked.name]
+        feature = ring.get(rows, asked.coordinate, asked.order)
         return feature if onto is None else onto + feature
 
     @property
@@ -129,17 +133,37 @@ class RowMemory(FeatureMemory):
         return sum(ring.slots.nbytes for ring in self._rings.values())
 
     def passed(self, mask: Tensor, saves: int) -> None:
-        """Note the rows [N] that passed a gate, and the multiply-accumulates that each saves."""
-        if self.changes is not None:
-            self.changes.append(Passed(mask, saves))
         self.saved += saves * mask.to(device="cpu", dtype=torch.int64)
 
-    def _store(self, put: Put) -> None:
-        key = (put.branch, put.name)
-        if key not in self._rings:
-            shape = (self.keep[put.name], len(self.saved), *put.feature.shape[1:])
-            self._rings[key] = _Ring(put.feature.new_zeros(shape))
-        self._rings[key].put(put.rows, put.coordinate, put.feature)
+
+class RecordingMemory(FeatureMemory):
+    """Another memory, and a record of everything that changes it.
+
+    Attributes:
+        changes: what changed it, in order.
+    """
+
+    def __init__(self, inner: FeatureMemory) -> None:
+        super().__init__(inner.keep)
+        self._inner = inner
+        self.changes: list[Put | Passed] = []
+
+    def put(self, put: Put) -> None:
+        self.changes.append(put)
+        self._inner.put(put)
+
+    def get(
+        self, asked: Lookup, *, onto: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        return self._inner.get(asked, onto=onto, rows=rows)
+
+    def passed(self, mask: Tensor, saves: int) -> None:
+        self.changes.append(Passed(mask, saves))
+        self._inner.passed(mask, saves)
+
+    @property
+    def nbytes(self) -> int:
+        return self._inner.nbytes
 
 
 class _Ring:
@@ -206,7 +230,7 @@ def extrapolate(
         feature = entries[0][1]
         return feature if onto is None else onto + feature
     coordinates = [at for at, _ in entries]
-    weights = [_lagrange(coordinates, i, coordinate) for i in range(len(entries))]
+    weights = [lagrange_basis(coordinates, i, coordinate) for i in range(len(entries))]
     features = [feature for _, feature in entries]
     # As few passes over memory as there can be: on a CPU they are what a forecast costs.
     if onto is None and len(entries) == 2:
@@ -215,12 +239,3 @@ def extrapolate(
     for weight, feature in zip(weights[1:], features[1:], strict=True):
         total.add_(feature, alpha=weight)
     return total
-
-
-def _lagrange(coordinates: Sequence[float], which: int, coordinate: float) -> float:
-    """Value at a coordinate of the polynomial that is 1 at one of the others and 0 at the rest."""
-    weight = 1.0
-    for i, other in enumerate(coordinates):
-        if i != which:
-            weight *= (coordinate - other) / (coordinates[which] - other)
-    return weight

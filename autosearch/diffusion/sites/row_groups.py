@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Lookup, Put
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe.actions import Action, feature_site
 
@@ -51,39 +51,37 @@ class _Record:
     base: str | None
 
 
+@dataclass(eq=False)
 class Running:
     """One call of the network: its rows in groups, their actions, and what is stored of it.
 
     Attributes:
+        coordinate: where the call stands on the axis along which features are forecast.
         touched: the sites whose modules are to be intercepted.
     """
 
-    def __init__(
-        self,
-        sites: SiteTable,
-        branches: Sequence[Branch],
-        memory: FeatureMemory | None,
-        coordinate: float,
-    ) -> None:
-        self._sites = sites
-        self._branches = branches
-        self._memory = memory
-        self._coordinate = coordinate
+    sites: SiteTable
+    branches: Sequence[Branch]
+    memory: FeatureMemory | None
+    coordinate: float
+
+    def __post_init__(self) -> None:
+        sites = self.sites
         self._layout: list[Group] = []
         self._passed: dict[str, Tensor] = {}
         self._inputs: dict[str, Tensor] = {}
-        self._records = _records(sites, memory)
+        self._records = _records(sites, self.memory)
         self._stand_ins: dict[tuple[str, bool], dict[str, tuple[Site, Action]]] = {}
         self._stored: dict[tuple[str, bool], set[str]] = {}
         recorded = {record.site for records in self._records.values() for record in records}
-        for branch in branches:
+        for branch in self.branches:
             for passed in (False,) if branch.gate is None else (False, True):
                 actions = branch.passing_actions if passed else branch.actions
                 self._stand_ins[branch.name, passed] = sites.stand_ins(actions)
                 self._stored[branch.name, passed] = {
                     site for site in recorded if branch.computes(site, sites)[passed]
                 }
-        self._probes = {branch.gate.probe for branch in branches if branch.gate is not None}
+        self._probes = {one.gate.probe for one in self.branches if one.gate is not None}
         records = (record for group in self._records.values() for record in group)
         self._bases = {record.base for record in records if record.base is not None}
         self.touched = self._probes.union(self._records, self._bases, *self._stand_ins.values())
@@ -91,10 +89,10 @@ class Running:
     def groups(self, total: int) -> list[Group]:
         """The rows of a batch of ``total``, apart where a gate has decided."""
         if not self._layout:
-            size = total // len(self._branches)
+            size = total // len(self.branches)
             self._layout = [
                 Group(branch, slice(i * size, (i + 1) * size))
-                for i, branch in enumerate(self._branches)
+                for i, branch in enumerate(self.branches)
             ]
         return [part for group in self._layout for part in self._decided(group)]
 
@@ -137,15 +135,11 @@ class Running:
         """The output of rows [B, ...] that do not compute a site, from its input ``hidden``."""
         if action.kind == "skip":
             return hidden if site.residual else torch.zeros_like(hidden)
-        assert self._memory is not None
-        return self._memory.get(
-            group.branch.name,
-            action.feature(site.name),
-            self._coordinate,
-            action.order,
-            onto=hidden if site.residual and action.kind != "output" else None,
-            rows=group.rows,
-        )
+        assert self.memory is not None
+        feature = action.feature(site.name)
+        asked = Lookup(group.branch.name, feature, self.coordinate, action.order)
+        onto = hidden if site.residual and action.kind != "output" else None
+        return self.memory.get(asked, onto=onto, rows=group.rows)
 
     def decide(self, name: str, hidden: Tensor, output: Tensor) -> None:
         """Open the gates whose probe has just run."""
@@ -155,15 +149,13 @@ class Running:
             gate = group.branch.gate
             if gate is None or gate.probe != name or group.passed is not None:
                 continue
-            assert isinstance(self._memory, RowMemory)
-            difference = gate.measure == "change" and self._sites[name].residual
+            assert self.memory is not None
+            difference = gate.measure == "change" and self.sites[name].residual
             computed = output[group.at] - hidden[group.at] if difference else output[group.at]
-            expected = self._memory.get(
-                group.branch.name, gate.feature, self._coordinate, gate.order, rows=group.rows
-            )
-            mask = gate.passes(computed, expected)
+            asked = Lookup(group.branch.name, gate.feature, self.coordinate, gate.order)
+            mask = gate.passes(computed, self.memory.get(asked, rows=group.rows))
             self._passed[group.branch.name] = mask
-            self._memory.passed(mask, gate.saves)
+            self.memory.passed(mask, gate.saves)
 
     def record(self, name: str, hidden: Tensor, output: Tensor) -> None:
         """Store the features that a site's run completes; tensors are [B, ...]."""
@@ -175,15 +167,10 @@ class Running:
             value = output
             if record.base is not None:
                 value = output - (hidden if record.base == name else self._inputs[record.base])
-            assert self._memory is not None
+            assert self.memory is not None
             for group in storing:
-                self._memory.put(
-                    group.branch.name,
-                    record.feature,
-                    self._coordinate,
-                    value[group.at],
-                    rows=group.rows,
-                )
+                branch, part = group.branch.name, value[group.at]
+                self.memory.put(Put(branch, record.feature, self.coordinate, part, group.rows))
 
 
 def _records(sites: SiteTable, memory: FeatureMemory | None) -> dict[str, list[_Record]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from autosearch.diffusion.lagrange import lagrange_weights
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers.lagrange import lagrange_weights
 from autosearch.diffusion.solvers.taylor import relaxation_factor, taylor_weights
 from autosearch.diffusion.solvers.update import Interval, Update
 

@@ -1,7 +1,6 @@
 """The evaluator that samples a model: what every worker holds."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,9 +10,9 @@ from torch import Tensor
 
 from autosearch._typing import Rows
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.recover import Recovered, recovered_plan
-from autosearch.diffusion.artifact_store import ArtifactStore
+from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.noise import Stream, draw
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.call_cache import CallCache, Keep, Recaller, make_call_cache
@@ -50,10 +49,9 @@ class ModelEvaluator(Evaluator):
     ) -> None:
         keep_freed_memory()
         self.model = spec.load().to(device)
-        if artifact_store is not None:
-            self.model.denoiser.artifact_store = artifact_store
+        self.artifact_store = ArtifactStore() if artifact_store is None else artifact_store
         self.call_cache: CallCache | None = make_call_cache(call_cache)
-        self._noise: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+        self._noise: Recent[tuple[object, ...], Tensor] = Recent(_NOISE_CACHE)
 
     def evaluate(self, task: SampleTask) -> Outcome:
         start = time.perf_counter()
@@ -90,9 +88,14 @@ class ModelEvaluator(Evaluator):
 
     def fit(self, task: FitTask) -> Outcome:
         start = time.perf_counter()
-        calibrator = Calibrator(self.model.denoiser, seed=task.seed)
+        calibrator = Calibrator(
+            self.model.denoiser,
+            self.artifact_store,
+            seed=task.seed,
+            call_cache=self.call_cache,
+        )
         try:
-            recipe = fitted_recipe(task.name, calibrator)
+            recipe = resolve(task.name, calibrator).recipe
         except UserError as error:
             raise Infeasible(str(error)) from None
         return Outcome(
@@ -121,7 +124,7 @@ class ModelEvaluator(Evaluator):
 
     def _recovered(self, plan: Plan) -> tuple[Plan, Recovered | None]:
         try:
-            return recovered_plan(plan, self.model.denoiser)
+            return recovered_plan(plan, self.model.denoiser, self.artifact_store)
         except UserError as error:
             raise Infeasible(str(error)) from None
 
@@ -156,6 +159,7 @@ class ModelEvaluator(Evaluator):
                 task.plan,
                 noise(0),
                 condition if denoiser.classes else None,
+                artifact_store=self.artifact_store,
                 step_noise=noise,
                 recall=recall,
             )
@@ -179,14 +183,13 @@ class ModelEvaluator(Evaluator):
     def _drawn(self, seed: int, stream: Stream, indices: range, k: int) -> Tensor:
         """Start noise is the same for all candidates, so the last blocks' are kept."""
         key = (seed, stream, indices.start, indices.stop, k)
-        if key not in self._noise:
-            denoiser = self.model.denoiser
-            drawn = draw(seed, stream, indices, denoiser.sample_shape, k=k)
-            self._noise[key] = drawn.to(device=denoiser.device, dtype=denoiser.dtype)
-            if len(self._noise) > _NOISE_CACHE:
-                self._noise.popitem(last=False)
-        self._noise.move_to_end(key)
-        return self._noise[key]
+        denoiser = self.model.denoiser
+        return self._noise.hold(
+            key,
+            lambda: draw(seed, stream, indices, denoiser.sample_shape, k=k).to(
+                device=denoiser.device, dtype=denoiser.dtype
+            ),
+        )
 
 
 @dataclass(frozen=True)

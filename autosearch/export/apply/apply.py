@@ -1,6 +1,7 @@
 """Running a recipe in somebody's own pipeline, and taking it out again."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -14,6 +15,7 @@ from autosearch.diffusion.prediction import from_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sampling.stepper import StepNoise
 from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Given
@@ -96,20 +98,15 @@ class _Applied:
         self._inside = False
         self._removed = False
         self._own_scheduler = pipeline.scheduler
-        # Another library's hook may stand there already.
-        self._before = vars(network).get("forward")
         self._original = network.forward
-        self._forward = self.forward
-        network.forward = self._forward
+        self._swaps = ExitStack()
+        self._swaps.enter_context(swapped(network, "forward", self.forward))
         pipeline.scheduler = scheduler
 
     def remove(self, pipeline: Any) -> None:
         """Put everything back; what others put on top of ours in the meantime stays."""
         self._removed = True
-        if vars(self._network).get("forward") is self._forward:
-            del self._network.forward
-            if self._before is not None:
-                self._network.forward = self._before
+        self._swaps.close()
         if pipeline.scheduler is self._scheduler:
             pipeline.scheduler = self._own_scheduler
 
@@ -146,8 +143,7 @@ class _Applied:
             stepper = self._scheduler.take(state)
         conditions = call.conditions(doubled=doubled)
         _check_modes(stepper.step, conditions)
-        denoiser = self._denoiser.with_conditions(conditions)
-        denoiser.device = state.device
+        denoiser = self._denoiser.with_conditions(conditions, state.device)
         network = Network(denoiser, None, self._memory)
         evaluation = network.evaluate(stepper.step, stepper.x)
         self._scheduler.pending = evaluation
@@ -201,7 +197,7 @@ def _denoiser(network: Any, scheduler: Any) -> PipelineDenoiser:
         schedule=schedule,
         prediction=prediction,
         sample_shape=(),
-        conditions=Given({mode: {} for mode in modes}),
+        given=Given({mode: {} for mode in modes}),
         classes=0,
     )
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from autosearch.diffusion.denoiser import InterceptedDenoiser
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import Branch
-from autosearch.diffusion.sites.interception import swapped
 from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.models.diffusers.conditions import Conditions, join_inputs
 from autosearch.models.diffusers.families import PipelineFamily
 from autosearch.models.diffusers.module_adapter import ModuleAdapter, bridge, is_acting
@@ -22,6 +23,7 @@ from autosearch.models.diffusers.site_specs import SiteSpec
 __all__ = ["PipelineDenoiser", "plain_sites"]
 
 
+@dataclass(kw_only=True, eq=False)
 class PipelineDenoiser(InterceptedDenoiser):
     """A network of a pipeline, called as the pipeline calls it.
 
@@ -37,36 +39,27 @@ class PipelineDenoiser(InterceptedDenoiser):
         schedule: the noise schedule that it was trained for.
         prediction: what it predicts.
         sample_shape: the shape of one state.
-        conditions: what the branches are given.
+        given: what the branches are given.
         classes: how many labels there are: classes or prompts.
     """
 
     dtype = torch.float32
     weights = ""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        family: PipelineFamily,
-        *,
-        site_specs: Sequence[SiteSpec],
-        sites: Sequence[Site],
-        macs: int,
-        schedule: NoiseSchedule,
-        prediction: Prediction,
-        sample_shape: tuple[int, ...],
-        conditions: Conditions,
-        classes: int,
-    ) -> None:
-        self.family = family
-        self.schedule = schedule
-        self.prediction = prediction
-        self.sample_shape = sample_shape
-        self.classes = classes
-        self.sites = tuple(sites)
-        self.macs = macs
-        self.set_conditions(conditions)
-        self.set_network(network, site_specs)
+    network: nn.Module = field(kw_only=False)
+    family: PipelineFamily = field(kw_only=False)
+    site_specs: InitVar[Sequence[SiteSpec]]
+    sites: tuple[Site, ...]
+    macs: int
+    schedule: NoiseSchedule
+    prediction: Prediction
+    sample_shape: tuple[int, ...]
+    given: InitVar[Conditions]
+    classes: int
+
+    def __post_init__(self, site_specs: Sequence[SiteSpec], given: Conditions) -> None:
+        self.set_conditions(given)
+        self.set_network(self.network, site_specs)
 
     def set_network(self, network: nn.Module, site_specs: Sequence[SiteSpec]) -> None:
         """Take another network of the same configuration."""
@@ -93,10 +86,11 @@ class PipelineDenoiser(InterceptedDenoiser):
         self._conditions = conditions
         self.conditions = conditions.modes
 
-    def with_conditions(self, conditions: Conditions) -> "PipelineDenoiser":
-        """A denoiser of the same network with other conditions."""
+    def with_conditions(self, conditions: Conditions, device: torch.device) -> "PipelineDenoiser":
+        """A denoiser of the same network, where it is now, with other conditions."""
         other = copy.copy(self)
         other.set_conditions(conditions)
+        other.device = device
         return other
 
     def run(
@@ -133,8 +127,8 @@ class PipelineDenoiser(InterceptedDenoiser):
             yield
 
 
-def plain_sites(site_specs: Sequence[SiteSpec]) -> list[Site]:
+def plain_sites(site_specs: Sequence[SiteSpec]) -> tuple[Site, ...]:
     """Sites without what they cost, for running recipes and not for searching them."""
-    return [
+    return tuple(
         Site(spec.name, 0, 0, parent=spec.parent, residual=spec.residual) for spec in site_specs
-    ]
+    )

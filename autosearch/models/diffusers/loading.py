@@ -187,7 +187,7 @@ class LazyDenoiser(PipelineDenoiser):
             schedule=source.schedule,
             prediction=source.prediction,
             sample_shape=source.sample_shape,
-            conditions=source.conditions(),
+            given=source.conditions(),
             classes=labels,
         )
         self.loaded = False

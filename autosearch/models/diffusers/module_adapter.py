@@ -8,6 +8,7 @@ something acts on in a call are in the way of that call.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from autosearch.diffusion.sites.interception import swapped
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.errors import UserError
 
 __all__ = ["ModuleAdapter", "bridge", "is_acting"]
@@ -24,6 +25,7 @@ _ATTENTION = ("query", "key", "value")
 _OPTIONS = ("attn_mask", "dropout_p", "is_causal")
 
 
+@dataclass(eq=False)
 class ModuleAdapter:
     """One site's module as a function of one tensor.
 
@@ -41,36 +43,31 @@ class ModuleAdapter:
             What acts on the site then sees a tensor of the output's shape in place of its input.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        *,
-        inputs: Sequence[str] = (),
-        outputs: Sequence[int | None] | None = None,
-        size: int = 0,
-        changed: tuple[int, int] | None = None,
-    ) -> None:
-        self.module = module
+    module: nn.Module
+    _: KW_ONLY
+    inputs: Sequence[str] = ()
+    outputs: Sequence[int | None] | None = None
+    size: int = 0
+    changed: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
         self._names = [
             parameter.name
-            for parameter in inspect.signature(type(module).forward).parameters.values()
+            for parameter in inspect.signature(type(self.module).forward).parameters.values()
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         ][1:]
-        self._inputs = tuple(inputs) or (self._names[0],)
-        self._outputs = None if outputs is None else tuple(outputs)
-        self._size = size
-        self._changed = changed
-        self._original: Callable[..., Any] = module.forward
+        self.inputs = self.inputs or (self._names[0],)
+        self._original: Callable[..., Any] = self.module.forward
         self._lengths: list[int] = []
         self._options: dict[str, Any] = {}
         self._attended = False
 
     def forward(self, hidden: Tensor, **others: Any) -> Tensor:
         """The module's output, its streams one after the other."""
-        if self._changed is not None:
+        if self.changed is not None:
             return self._pack_output(self._original(**others), ())
         streams = self._unpack(hidden)
-        given = dict(zip(self._inputs, streams, strict=True))
+        given = dict(zip(self.inputs, streams, strict=True))
         return self._pack_output(self._original(**given, **others), streams)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -80,7 +77,7 @@ class ModuleAdapter:
     def elements(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> int:
         """Numbers in the output of a call."""
         given = self._named(args, kwargs)
-        return self._pack_output(output, [given[name] for name in self._inputs]).numel()
+        return self._pack_output(output, [given[name] for name in self.inputs]).numel()
 
     def bridge(self) -> AbstractContextManager[None]:
         """Run the body with calls of the module going through the adapter."""
@@ -89,20 +86,20 @@ class ModuleAdapter:
 
     def _call_through(self, *args: Any, **kwargs: Any) -> Any:
         given = self._named(args, kwargs)
-        streams = [given.pop(name) for name in self._inputs]
+        streams = [given.pop(name) for name in self.inputs]
         self._lengths = [stream.shape[1] for stream in streams]
-        if self._changed is not None:
+        if self.changed is not None:
             (stream,) = streams
-            given[self._inputs[0]] = stream
-            streams = [_expand(stream, *self._changed)]
+            given[self.inputs[0]] = stream
+            streams = [_expand(stream, *self.changed)]
         if "attend" in vars(self):
             output = self._attending(_pack(streams), given)
         else:
             output = self.forward(_pack(streams), **given)
-        if self._outputs is None:
+        if self.outputs is None:
             return output
-        result: list[Tensor | None] = [None] * self._size
-        for place, stream in zip(self._outputs, self._unpack(output), strict=True):
+        result: list[Tensor | None] = [None] * self.size
+        for place, stream in zip(self.outputs, self._unpack(output), strict=True):
             if place is not None:
                 result[place] = stream
         return tuple(result)
@@ -132,18 +129,18 @@ class ModuleAdapter:
 
     def _pack_output(self, output: Any, streams: Sequence[Tensor]) -> Tensor:
         """One tensor out of what the module returns, from these inputs."""
-        if self._outputs is None:
+        if self.outputs is None:
             tensor: Tensor = output
             return tensor
         return _pack(
             [
                 stream if place is None else output[place]
-                for place, stream in zip(self._outputs, streams, strict=True)
+                for place, stream in zip(self.outputs, streams, strict=True)
             ]
         )
 
     def _unpack(self, hidden: Tensor) -> Sequence[Tensor]:
-        if len(self._inputs) == 1:
+        if len(self.inputs) == 1:
             return [hidden]
         return torch.split(hidden, self._lengths, dim=1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from autosearch.diffusion.sites.interception import swapped
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.errors import UserError
 from autosearch.models.diffusers.conditions import Prompts, join_inputs, map_rows
 from autosearch.models.diffusers.families import PipelineFamily

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autosearch._version import __version__
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.study.front import Front
@@ -72,7 +73,8 @@ def report_html(
     if problem is not None and front.front:
         count = samples or sample_count(problem.denoiser.sample_shape)
         try:
-            rows = sample_rows(problem, study, front, chosen, count=count)
+            store = ArtifactStore([directory / FOLDER])
+            rows = sample_rows(problem, study, front, chosen, count=count, artifact_store=store)
         except UserError as error:
             missing.append(f"no pictures of samples: {error}")
     context = {**_context(directory, study, front, problem, chosen), "samples": rows}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.study.front import Front
@@ -52,6 +53,7 @@ def sample_rows(
     chosen: Sequence[tuple[str, Point]],
     *,
     count: int,
+    artifact_store: ArtifactStore,
 ) -> list[SampleRow]:
     """A row of pictures for each chosen point: its own, ``ddim``'s and the best baseline's.
 
@@ -63,6 +65,7 @@ def sample_rows(
         front: the study's.
         chosen: why each point was chosen, and the point.
         count: how many samples a picture shows.
+        artifact_store: of the study.
     """
     named: dict[str, tuple[str, Plan]] = {}
     rows = []
@@ -71,7 +74,13 @@ def sample_rows(
         named |= {plan.identity: (text, plan) for text, plan in entries}
         rows.append((f"{why}: {point.name}", [plan.identity for _, plan in entries]))
     plans = {identity: plan for identity, (_, plan) in named.items()}
-    panels = sample_panels(problem.model, plans, count=count, seed=problem.experiment.seed)
+    panels = sample_panels(
+        problem.model,
+        plans,
+        count=count,
+        seed=problem.experiment.seed,
+        artifact_store=artifact_store,
+    )
     images = panels[0].data.ndim == 3
     pixels = _MOST_PIXELS // len(panels)
     figures = {}

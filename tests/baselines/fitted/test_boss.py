@@ -11,7 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.baselines.fitted.boss import cheapest_path, edge_costs, straighten
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import record_trajectory
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.errors import UserError
 
 
@@ -47,7 +47,7 @@ def test_a_path_of_all_steps_costs_nothing(make) -> None:
 def test_only_times_change(make, model: str) -> None:
     calibrator = Calibrator(make(model))
     before = baseline("unipc@5", calibrator.denoiser)
-    after = fitted_recipe("unipc+boss:30:20@5", calibrator)
+    after = resolve("unipc+boss:30:20@5", calibrator).recipe
     assert calibrator.forward_equivalents == pytest.approx(30 * 20)
     assert [s.time for s in before.steps] != [s.time for s in after.steps]
     same = {"time": 0.0, "log_snr": None}
@@ -67,4 +67,4 @@ def test_an_end_before_the_clean_one_is_kept(make) -> None:
 
 def test_too_few_fine_steps_are_refused(make) -> None:
     with pytest.raises(UserError, match="has 4 steps, and the recipe 5; use more"):
-        fitted_recipe("ddim+boss:4@5", Calibrator(make("vp")))
+        resolve("ddim+boss:4@5", Calibrator(make("vp")))

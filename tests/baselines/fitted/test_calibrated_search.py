@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from autosearch.diffusion.artifact_store import FOLDER, carry_artifacts
+from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
 from autosearch.engine.evaluate import load_recipe
 from autosearch.engine.run import run_study
 from autosearch.experiment import experiment_from_dict
@@ -62,7 +62,7 @@ def test_statistics_are_measured_once_and_inherited(tmp_path: Path) -> None:
     recipe = study.recipe(heirs[0])
     recipe.save(tmp_path / "best.json")
     carry_artifacts(recipe, folder, tmp_path)
-    loaded = load_recipe(str(tmp_path / "best.json"), MixtureModel.load().denoiser)
+    loaded = load_recipe(str(tmp_path / "best.json"), MixtureModel.load().denoiser, ArtifactStore())
     assert loaded.plan.identity == heirs[0].identity
     assert (tmp_path / FOLDER / kept.name).read_bytes() == kept.read_bytes()
 

@@ -12,7 +12,7 @@ from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.dc import fit_compensation
 from autosearch.baselines.fitted.fine_trajectory import fine_states, mean_square
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.diffusion.plan.compensation import compensation
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
@@ -84,14 +84,14 @@ def test_it_is_nearer_on_fresh_noise_and_its_cost_is_counted(make) -> None:
     fresh, calibrator = Calibrator(denoiser, seed=3), Calibrator(denoiser)
     truth = fresh.states(baseline("dpmpp_2m@200", denoiser), 300)[-1].x
     plain = fresh.states(baseline("unipc@5", denoiser), 300)[-1].x
-    found = fresh.states(fitted_recipe("unipc+dc@5", calibrator), 300)[-1].x
+    found = fresh.states(resolve("unipc+dc@5", calibrator).recipe, 300)[-1].x
     assert mean_square(found, truth) < mean_square(plain, truth)
     assert 200 * 20 < calibrator.forward_equivalents < 300 * 20
 
 
 def test_stochastic_recipes_are_refused(make) -> None:
     with pytest.raises(UserError, match="set eta to 0"):
-        fitted_recipe("ddpm+dc@5", Calibrator(make("vp")))
+        resolve("ddpm+dc@5", Calibrator(make("vp")))
 
 
 # -- the cascade -----------------------------------------------------------------------------
@@ -125,18 +125,18 @@ def test_the_cascade_predicts_what_nobody_fitted(make) -> None:
 def test_a_file_brings_ratios_to_any_recipe(make, tmp_path: Path) -> None:
     denoiser = make("vp")
     calibrator = Calibrator(denoiser)
-    recipes = [fitted_recipe(f"unipc+dc:10:40@{count}", calibrator) for count in (4, 5, 6)]
+    recipes = [resolve(f"unipc+dc:10:40@{count}", calibrator).recipe for count in (4, 5, 6)]
     cascade = Cascade.fit(recipes, model=denoiser.weights)
     path = tmp_path / "cascade.json"
     path.write_text(json.dumps(cascade.to_dict()))
-    found = fitted_recipe(f"unipc+cpr:{path}@7", calibrator)
+    found = resolve(f"unipc+cpr:{path}@7", calibrator).recipe
     assert [step.compensation for step in found.steps] == cascade.ratios(7)
     path.write_text(json.dumps({**cascade.to_dict(), "model": "another"}))
     with pytest.raises(UserError, match="fitted on another model"):
-        fitted_recipe(f"unipc+cpr:{path}@7", calibrator)
+        resolve(f"unipc+cpr:{path}@7", calibrator)
     for text in ("{", "[]", '{"method": "dc cascade"}'):
         path.write_text(text)
         with pytest.raises(UserError, match="no cascade of DC-Solver"):
-            fitted_recipe(f"unipc+cpr:{path}@7", calibrator)
+            resolve(f"unipc+cpr:{path}@7", calibrator)
     with pytest.raises(UserError, match="cannot read the cascade"):
-        fitted_recipe("unipc+cpr:nowhere.json@7", calibrator)
+        resolve("unipc+cpr:nowhere.json@7", calibrator)

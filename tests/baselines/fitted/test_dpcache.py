@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.dpcache import fit_dpcache, forecast_errors, key_steps
-from autosearch.baselines.fitted.names import check_name, fitted_recipe
+from autosearch.baselines.fitted.names import check_name, resolve
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
@@ -73,7 +73,7 @@ def test_errors_are_those_of_the_sampler(dit: NetworkDenoiser) -> None:
 def test_the_recipe_computes_where_it_should(dit: NetworkDenoiser) -> None:
     calibrator = Calibrator(dit)
     full = baseline("dpmpp_2m@9", dit)
-    recipe = fitted_recipe("dpmpp_2m+dpcache:5@9", calibrator)
+    recipe = resolve("dpmpp_2m+dpcache:5@9", calibrator).recipe
     acting = [step.sites for step in recipe.steps]
     assert acting[:3] == [{}, {}, {}]
     assert sum(not sites for sites in acting) == 5
@@ -104,8 +104,8 @@ def test_refusals(dit: NetworkDenoiser, make: Callable[[str], ExactDenoiser]) ->
     with pytest.raises(UserError, match="leaves something out already"):
         fit_dpcache(baseline("ddim+fora@6", dit), Calibrator(dit), 3, 1)
     with pytest.raises(UserError, match="7 steps cannot compute in a recipe of 4"):
-        fitted_recipe("ddim+dpcache@4", Calibrator(dit))
+        resolve("ddim+dpcache@4", Calibrator(dit))
     with pytest.raises(UserError, match="this model has no blocks"):
-        fitted_recipe("ddim+dpcache:2@4", Calibrator(make("vp")))
+        resolve("ddim+dpcache:2@4", Calibrator(make("vp")))
     with pytest.raises(UserError, match="dpcache's order is '2'; expected a whole number from 0"):
         check_name("ddim+dpcache:3:2@4")

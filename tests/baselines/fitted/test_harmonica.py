@@ -9,7 +9,7 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.harmonica import apply_router, learn_router
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import last_state
@@ -62,7 +62,7 @@ def test_equal_seeds_learn_alike(dit: NetworkDenoiser) -> None:
 
 def test_the_recipe_runs_and_costs_less(dit: NetworkDenoiser) -> None:
     calibrator = Calibrator(dit)
-    recipe = fitted_recipe("ddim+harmonica:1000@3", calibrator)
+    recipe = resolve("ddim+harmonica:1000@3", calibrator).recipe
     plan = compile_recipe(recipe, dit)
     assert plan.macs < compile_recipe(baseline("ddim@3", dit), dit).macs
     with torch.inference_mode():
@@ -100,4 +100,4 @@ def test_refusals(dit: NetworkDenoiser, make: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="no network with gradients"):
         learn_router(baseline("ddim@4", exact), Calibrator(exact), 0.1)
     with pytest.raises(UserError, match="this model has no blocks"):
-        fitted_recipe("ddim+harmonica@4", Calibrator(exact))
+        resolve("ddim+harmonica@4", Calibrator(exact))

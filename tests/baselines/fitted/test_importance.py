@@ -8,7 +8,7 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.importance import importance, prune_least, sensitivity
-from autosearch.baselines.fitted.names import check_name, fitted_recipe
+from autosearch.baselines.fitted.names import check_name, resolve
 from autosearch.baselines.fitted.network_states import predict
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -65,7 +65,7 @@ def test_a_block_without_effect_is_the_first_to_go(
         parameter.data.zero_()
     calibrator = Calibrator(denoiser)
     for name in ("importance", "sensitivity"):
-        recipe = fitted_recipe(f"ddim+{name}:1@3", calibrator)
+        recipe = resolve(f"ddim+{name}:1@3", calibrator).recipe
         assert recipe.pruned == ["block.2"]
     assert calibrator.forward_equivalents > 0
 

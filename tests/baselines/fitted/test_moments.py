@@ -7,7 +7,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.moments import MomentsFit, match_ends, match_moments
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.errors import UserError
 from autosearch.models.mixture import MixtureModel
@@ -63,8 +63,7 @@ def test_moments_are_nearer_than_the_best_grid(steps: int, seed: int) -> None:
     model = MixtureModel.load()
     calibrator = Calibrator(model.denoiser, seed=seed)
     grids = [baseline(f"dpmpp_2m{grid}@{steps}", calibrator.denoiser) for grid in ("", "-logsnr")]
-    with calibrator.counting():
-        found = match_moments(baseline(f"dpmpp_2m-logsnr@{steps}", calibrator.denoiser), calibrator)
+    found = match_moments(baseline(f"dpmpp_2m-logsnr@{steps}", calibrator.denoiser), calibrator)
     best = min(frechet(model, grid) for grid in grids)
     # Where the best grid is near the data, the rounding of kernels moves what is fitted.
     assert frechet(model, found) < (0.75 if steps < 9 else 0.9) * best
@@ -76,8 +75,7 @@ def test_matched_ends_are_nearer_and_cost_little() -> None:
     model = MixtureModel.load()
     calibrator = Calibrator(model.denoiser)
     before = baseline("dpmpp_2m-logsnr@6", calibrator.denoiser)
-    with calibrator.counting():
-        after = match_ends(before, calibrator)
+    after = match_ends(before, calibrator)
     assert calibrator.forward_equivalents < 4000 * 6
     fresh = Calibrator(model.denoiser, seed=9)
     ends = Ends("test", before, fresh, samples=500, fine=100)
@@ -93,7 +91,7 @@ def test_matched_ends_are_nearer_and_cost_little() -> None:
 def test_only_times_change(make, model: str, fit: str) -> None:
     calibrator = Calibrator(make(model))
     before = baseline("dpmpp_2m@5", calibrator.denoiser)
-    after = fitted_recipe(f"dpmpp_2m+{fit}@5", calibrator)
+    after = resolve(f"dpmpp_2m+{fit}@5", calibrator).recipe
     assert [s.time for s in before.steps] != [s.time for s in after.steps]
     same = {"time": 0.0, "log_snr": None}
     assert [s.model_copy(update=same) for s in after.steps] == [
@@ -106,7 +104,7 @@ def test_only_times_change(make, model: str, fit: str) -> None:
 @pytest.mark.parametrize("fit", ["matched:8:1:20", "moments:16:1:20"])
 def test_equal_seeds_fit_equal_times(make, fit: str) -> None:
     fitted = [
-        fitted_recipe(f"dpmpp_2m+{fit}@3", Calibrator(make("vp"), seed=seed)).steps
+        resolve(f"dpmpp_2m+{fit}@3", Calibrator(make("vp"), seed=seed)).recipe.steps
         for seed in (1, 1, 2)
     ]
     assert fitted[0] == fitted[1]

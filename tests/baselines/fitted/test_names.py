@@ -9,12 +9,12 @@ from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import (
     check_name,
     fit_forwards,
-    fitted_recipe,
     is_fitted,
-    named_recipe,
+    resolve,
 )
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.sampling.call_cache import CallCache
 from autosearch.errors import UserError
 from autosearch.models.bundled import DigitsModel
 
@@ -45,12 +45,12 @@ def test_what_is_run_is_counted_and_nothing_stays_behind() -> None:
     denoiser = DigitsModel.load().denoiser
     calibrator = Calibrator(denoiser)
     plan = compile_recipe(baseline("ddim@3", denoiser), denoiser)
-    with calibrator.counting():
-        calibrator.states(baseline("ddim@3", denoiser), 10)
-    assert calibrator.forward_equivalents == pytest.approx(10 * plan.forward_equivalents)
     calibrator.states(baseline("ddim@3", denoiser), 10)
+    assert calibrator.forward_equivalents == pytest.approx(10 * plan.forward_equivalents)
+    calibrator.network(10).evaluate(plan.steps[0], calibrator.noise(10))
     calibrator.count(2.5)
-    assert calibrator.forward_equivalents == pytest.approx(10 * plan.forward_equivalents + 2.5)
+    spent = 10 * (plan.forward_equivalents + 1) + 2.5
+    assert calibrator.forward_equivalents == calibrator.nominal == pytest.approx(spent)
     assert "denoise" not in vars(denoiser)
 
 
@@ -79,7 +79,7 @@ def test_a_fit_knows_about_what_it_takes(
 ) -> None:
     calibrator = Calibrator(random_dit())
     estimate = fit_forwards([name], calibrator.denoiser)
-    fitted_recipe(name, calibrator)
+    resolve(name, calibrator)
     assert calibrator.nominal / 1.5 < estimate < calibrator.nominal * 1.5
 
 
@@ -92,7 +92,40 @@ def test_what_fits_share_counts_once() -> None:
 
 def test_equal_seeds_fit_equal_recipes(random_dit: Callable[..., NetworkDenoiser]) -> None:
     denoiser = random_dit()
-    found = fitted_recipe("ddim+erta:0.3@6", Calibrator(denoiser, seed=1))
-    assert named_recipe("ddim+erta:0.3@6", denoiser, seed=1) == found
-    assert named_recipe("ddim+erta:0.3@6", denoiser, seed=2) != found
-    assert named_recipe("ddim@6", denoiser) == baseline("ddim@6", denoiser)
+    found = resolve("ddim+erta:0.3@6", Calibrator(denoiser, seed=1)).recipe
+    assert resolve("ddim+erta:0.3@6", Calibrator(denoiser, seed=1)).recipe == found
+    assert resolve("ddim+erta:0.3@6", Calibrator(denoiser, seed=2)).recipe != found
+    assert resolve("ddim@6", Calibrator(denoiser)).recipe == baseline("ddim@6", denoiser)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ddim+boss:30:20@3", "ddim+boss:30:20@4", "dpmpp_2m+olss:30:20@5"),
+        ("ddim+importance:1@3", "ddim+erta:0.3@3", "ddim+sensitivity:1@3"),
+    ],
+)
+def test_no_trajectory_is_computed_twice(
+    names: tuple[str, ...], random_dit: Callable[..., NetworkDenoiser]
+) -> None:
+    denoiser, cache = random_dit(), CallCache(2**28)
+    for i, name in enumerate(names):
+        alone = Calibrator(denoiser, call_cache=CallCache(0))
+        sharing = Calibrator(denoiser, call_cache=cache)
+        assert resolve(name, sharing).recipe == resolve(name, alone).recipe
+        # What is charged does not depend on who came before, and what is run does.
+        assert sharing.nominal == alone.nominal
+        assert (sharing.forward_equivalents < alone.forward_equivalents) == (i > 0)
+    other = Calibrator(denoiser, seed=1, call_cache=cache)
+    resolve(names[0], other)
+    assert other.forward_equivalents == other.nominal
+
+
+def test_what_is_neither_fitted_nor_recovered_costs_nothing(
+    random_dit: Callable[..., NetworkDenoiser],
+) -> None:
+    calibrator = Calibrator(random_dit())
+    for asked in ("ddim+fora:2@4", baseline("ddim@4", calibrator.denoiser)):
+        assert resolve(asked, calibrator).forward_equivalents == 0
+    fitted = resolve("ddim+boss:20:10@4", calibrator)
+    assert fitted.forward_equivalents == 20 * 10 == calibrator.forward_equivalents

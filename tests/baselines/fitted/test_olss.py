@@ -6,7 +6,7 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import mean_square, record_trajectory
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.olss import Regression, best_path, search_subspace
 from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser
@@ -68,14 +68,14 @@ def test_it_is_nearer_to_the_fine_trajectory_than_ddim(make) -> None:
         return fresh.states(recipe, 200)[-1].x
 
     truth = end(baseline("dpmpp_2m@200", denoiser))
-    found = mean_square(end(fitted_recipe("ddim+olss@5", fitted)), truth)
+    found = mean_square(end(resolve("ddim+olss@5", fitted).recipe), truth)
     assert fitted.forward_equivalents == pytest.approx(64 * 100)
     assert found < mean_square(end(baseline("ddim@5", denoiser)), truth)
 
 
 def test_weights_must_fit_their_step(make) -> None:
     calibrator = Calibrator(make("vp"))
-    found = fitted_recipe("ddim+olss:20:20@4", calibrator).to_dict()
+    found = resolve("ddim+olss:20:20@4", calibrator).recipe.to_dict()
     assert Recipe.from_dict(found).to_dict() == found
     found["steps"][2]["weights"].pop()
     with pytest.raises(UserError, match=r"steps\[2\].weights has 3 numbers; there are 4"):

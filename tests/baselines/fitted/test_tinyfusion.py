@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.tinyfusion import Gates, learn_mask
 from autosearch.diffusion.denoiser import NetworkDenoiser
 from autosearch.errors import UserError
@@ -57,7 +57,7 @@ def idle(random_dit: Callable[..., NetworkDenoiser]) -> NetworkDenoiser:
 def test_what_does_nothing_goes(idle: NetworkDenoiser) -> None:
     before = {name: value.clone() for name, value in idle.network.state_dict().items()}
     calibrator = Calibrator(idle)
-    recipe = fitted_recipe("ddim+tinyfusion:2:2:25@2", calibrator)
+    recipe = resolve("ddim+tinyfusion:2:2:25@2", calibrator).recipe
     assert recipe.pruned == ["block.1", "block.2"]
     # Samples to train on, then four forwards of a batch at each step.
     assert calibrator.forward_equivalents == pytest.approx(1000 * 10 + 4 * 25 * 100)
@@ -82,4 +82,4 @@ def test_refusals(idle: NetworkDenoiser, make: Callable[..., Any]) -> None:
         learn_mask(calibrator, remove=4, group=4, steps=1)
     exact: ExactDenoiser = make("vp")
     with pytest.raises(UserError, match="this model has no blocks"):
-        fitted_recipe("ddim+tinyfusion@2", Calibrator(exact))
+        resolve("ddim+tinyfusion@2", Calibrator(exact))

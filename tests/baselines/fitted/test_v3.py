@@ -9,7 +9,7 @@ import torch
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.fine_trajectory import mean_square
-from autosearch.baselines.fitted.names import fitted_recipe
+from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.v3 import (
     diagonal,
     read_calibration,
@@ -17,6 +17,7 @@ from autosearch.baselines.fitted.v3 import (
     statistics_of,
     write_calibration,
 )
+from autosearch.diffusion.artifact_store import ArtifactStore
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.errors import UserError
 from autosearch.models.bundled import DigitsModel
@@ -68,11 +69,12 @@ def test_of_a_gaussian_without_correlations_all_three_are_exact() -> None:
 @pytest.mark.parametrize("model", ["vp", "cosine", "edm", "flow"])
 def test_it_is_nearer_to_the_fine_trajectory(make, model: str) -> None:
     denoiser = make(model)
-    calibrator, fresh = Calibrator(denoiser), Calibrator(denoiser, seed=4)
+    store = ArtifactStore()
+    calibrator, fresh = Calibrator(denoiser, store), Calibrator(denoiser, store, seed=4)
     truth = fresh.states(baseline("dpmpp_2m@200", denoiser), 200)[-1].x
 
     def error(name: str) -> float:
-        return mean_square(fresh.states(fitted_recipe(name, calibrator), 200)[-1].x, truth)
+        return mean_square(fresh.states(resolve(name, calibrator).recipe, 200)[-1].x, truth)
 
     assert error("ddim+v3:60:50@6") < error("ddim@6")
 
@@ -80,17 +82,16 @@ def test_it_is_nearer_to_the_fine_trajectory(make, model: str) -> None:
 def test_it_is_measured_once(make) -> None:
     denoiser = make("vp")
     calibrator = Calibrator(denoiser)
-    first = fitted_recipe("unipc+v3:40:20@5", calibrator)
+    first = resolve("unipc+v3:40:20@5", calibrator).recipe
     # A fine trajectory, and a gradient at each of its points.
     assert calibrator.forward_equivalents == pytest.approx(41 * 20 * (1 + 3))
-    again = Calibrator(denoiser)
-    second = fitted_recipe("dpmpp_3m+v3:40:20@7", again)
+    again = Calibrator(denoiser, calibrator.artifact_store)
+    second = resolve("dpmpp_3m+v3:40:20@7", again).recipe
     assert again.forward_equivalents == 0
     assert first.artifacts == second.artifacts
     assert {step.form for step in second.steps} == {"v3"}
-    assert statistics(first, Calibrator(denoiser, seed=1), levels=40, samples=20) not in (
-        first.artifacts.values()
-    )
+    other = Calibrator(denoiser, calibrator.artifact_store, seed=1)
+    assert statistics(first, other, levels=40, samples=20) not in first.artifacts.values()
 
 
 def test_a_network_gives_gradients_with_guidance() -> None:
@@ -101,7 +102,7 @@ def test_a_network_gives_gradients_with_guidance() -> None:
         step["guidance"] = [{"rule": "cfg", "scale": 2.0}]
     recipe = type(baseline("ddim@4", denoiser)).from_dict(data)
     found = statistics(recipe, calibrator, levels=10, samples=10)
-    tables = denoiser.artifact_store.tensors(found)
+    tables = calibrator.artifact_store.tensors(found)
     assert tables["l"].shape == (11, *denoiser.sample_shape)
     assert all(table.isfinite().all() for table in tables.values())
     # Of nearly pure noise the noise is nearly all.
@@ -111,9 +112,9 @@ def test_a_network_gives_gradients_with_guidance() -> None:
 def test_what_it_cannot_be_combined_with_is_refused(make) -> None:
     calibrator = Calibrator(make("vp"))
     with pytest.raises(UserError, match="no stochastic version"):
-        fitted_recipe("ddpm+v3:40:40@4", calibrator)
+        resolve("ddpm+v3:40:40@4", calibrator)
     with pytest.raises(UserError, match="the recipe's steps have weights"):
-        fitted_recipe("ddim+olss:20:10+v3:40:40@4", calibrator)
+        resolve("ddim+olss:20:10+v3:40:40@4", calibrator)
 
 
 # -- files -----------------------------------------------------------------------------------
@@ -129,9 +130,9 @@ def calibration(make, tmp_path: Path) -> Path:
 
 def test_a_file_serves_any_recipe_of_the_model(make, calibration: Path) -> None:
     calibrator = Calibrator(make("vp"))
-    found = fitted_recipe(f"unipc+v3_from:{calibration}@5", calibrator)
+    found = resolve(f"unipc+v3_from:{calibration}@5", calibrator).recipe
     assert calibrator.forward_equivalents == 0
-    measured = fitted_recipe("unipc+v3:40:40@5", Calibrator(make("vp")))
+    measured = resolve("unipc+v3:40:40@5", Calibrator(make("vp"))).recipe
     assert found == measured
     calibrator.states(found, 5)
 

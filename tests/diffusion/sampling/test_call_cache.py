@@ -328,10 +328,11 @@ def test_kept_tensors_are_nobody_elses(dit: Denoiser) -> None:
     calls = calls_of(plan, dit)
     given = {"cond": torch.ones(COUNT, 1, 8, 8)}
     recall = Recaller(store, calls, 0, device=torch.device("cpu"))
-    recall(lambda: given, None)
+    recall(lambda memory: given, None)
     given["cond"].fill_(7.0)
     for _ in range(2):
-        out = Recaller(store, calls, 0, device=torch.device("cpu"))(lambda: given, None)
+        again = Recaller(store, calls, 0, device=torch.device("cpu"))
+        out = again(lambda memory: given, None)
         assert bool((out["cond"] == 1).all())
         out["cond"].zero_()
 

@@ -15,7 +15,7 @@ from autosearch.diffusion.noise import Stream, draw, labels
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, last_state, trajectory
-from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
+from autosearch.diffusion.sites.memory import FeatureMemory, Lookup, Put, RowMemory
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
@@ -243,18 +243,18 @@ def test_rows_remember_what_each_would_alone(seed: int, keep: int, order: int) -
         chosen = torch.rand(count, generator=generator) < (2.0 if first else 0.6)
         rows = chosen.nonzero()[:, 0]
         feature = torch.randn(len(rows), 3, generator=generator, dtype=torch.float64)
-        rows_at_once.put("cond", "site", coordinate, feature, None if first else rows)
+        rows_at_once.put(Put("cond", "site", coordinate, feature, None if first else rows))
         for row, value in zip(rows.tolist(), feature, strict=True):
-            alone[row].put("cond", "site", coordinate, value)
+            alone[row].put(Put("cond", "site", coordinate, value))
     asked = torch.tensor([3, 0, 4])
     onto = torch.ones(3, 3, dtype=torch.float64)
-    found = rows_at_once.get("cond", "site", 120.0, order, onto=onto, rows=asked)
+    found = rows_at_once.get(Lookup("cond", "site", 120.0, order), onto=onto, rows=asked)
     for row, value in zip(asked.tolist(), found, strict=True):
-        expected = 1 + alone[row].get("cond", "site", 120.0, order)
+        expected = 1 + alone[row].get(Lookup("cond", "site", 120.0, order))
         torch.testing.assert_close(value, expected, rtol=1e-8, atol=1e-8)
     assert rows_at_once.nbytes == keep * count * 3 * 8
     with pytest.raises(KeyError):
-        rows_at_once.get("uncond", "site", 1.0, 0)
+        rows_at_once.get(Lookup("uncond", "site", 1.0))
 
 
 # -- refusals --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
 from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
 from autosearch.diffusion.sites.interception import intercepted
-from autosearch.diffusion.sites.memory import FeatureMemory, extrapolate
+from autosearch.diffusion.sites.memory import FeatureMemory, Lookup, Put, extrapolate
 from autosearch.diffusion.sites.sites import Site, SiteTable
 from autosearch.recipe import Recipe
 from autosearch.recipe.actions import Action
@@ -324,9 +324,9 @@ def test_a_second_feature_at_one_time_takes_the_place_of_the_first() -> None:
     """An implicit corrector evaluates twice at one time; forecasts see the second."""
     memory = FeatureMemory({"site": 2})
     for at, value in ((900.0, 1.0), (700.0, 5.0), (700.0, 2.0)):
-        memory.put("cond", "site", at, torch.tensor([value]))
-    assert memory.get("cond", "site", 700.0, 0).item() == 2.0
-    assert memory.get("cond", "site", 500.0, 1).item() == pytest.approx(3.0)
+        memory.put(Put("cond", "site", at, torch.tensor([value])))
+    assert memory.get(Lookup("cond", "site", 700.0, 0)).item() == 2.0
+    assert memory.get(Lookup("cond", "site", 500.0, 1)).item() == pytest.approx(3.0)
     assert memory.nbytes == 2 * 4
 
 
@@ -359,7 +359,7 @@ def test_implicit_correctors_store_what_they_compute_last(denoiser: NetworkDenoi
     # The feature of time 500 is that of the corrected state, asked after the predicted one.
     memory = memory_of(["block.1.mlp"])
     original(seen[3], 500.0, labels, memory=memory)
-    torch.testing.assert_close(memory.get("cond", "block.1.mlp", 500.0, 0), stored[1][1])
+    torch.testing.assert_close(memory.get(Lookup("cond", "block.1.mlp", 500.0, 0)), stored[1][1])
     assert not torch.equal(seen[2], seen[3])
 
 

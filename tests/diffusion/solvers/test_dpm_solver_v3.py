@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autosearch.diffusion.artifact_store import Provenance, pack_artifact
+from autosearch.diffusion.artifact_store import ArtifactStore, Provenance, pack_artifact
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import model_key
@@ -24,6 +24,7 @@ SCHEDULES: dict[str, NoiseSchedule] = {
 }
 TIMES = {"vp": [900, 700, 450, 200, 50], "edm": [40, 8, 2, 0.5, 0.1], "flow": [0.9, 0.7, 0.5, 0.2]}
 DIMENSION = 3
+STORE = ArtifactStore()
 
 
 def denoiser_of(name: str) -> ExactDenoiser:
@@ -33,7 +34,7 @@ def denoiser_of(name: str) -> ExactDenoiser:
 
 def kept(denoiser: Denoiser, **tables: Tensor) -> Artifact:
     artifact, content = pack_artifact(Provenance("v3", {}, denoiser.weights, 0), tables)
-    denoiser.artifact_store.add(artifact.key, content)
+    STORE.add(artifact.key, content)
     return artifact
 
 
@@ -64,7 +65,7 @@ def run(
     noise = torch.randn(
         6, DIMENSION, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    return sample(denoiser, plan, noise, None)
+    return sample(denoiser, plan, noise, None, artifact_store=STORE)
 
 
 @pytest.mark.parametrize("name", list(SCHEDULES))

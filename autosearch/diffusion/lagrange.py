@@ -1,19 +1,29 @@
-"""DEIS: polynomials of the noise in time or in sigma/alpha, integrated (Zhang & Chen 2023).
+"""Polynomials through given values, in the form of Lagrange, and their integrals.
 
+DEIS integrates polynomials of the noise in time or in sigma/alpha (Zhang & Chen 2023):
 ``x' = (alpha'/alpha) x + alpha' sum_j c_j noise_j`` with ``c_j`` the integral of the j-th Lagrange
 polynomial over ``rho = sigma / alpha``: tAB-DEIS in time, rhoAB-DEIS in rho. In log rho, which is
 minus the log-SNR, it is the Taylor form of noise prediction.
 """
 
-import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["lagrange_weights"]
+__all__ = ["lagrange_basis", "lagrange_weights"]
 
 # Far more than the polynomials need; the time of a discrete schedule has kinks in rho.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+def lagrange_basis(nodes: Sequence[float], which: int, at: Any) -> Any:
+    """The polynomial that is 1 at one of the nodes and 0 at the others, at a number or an array."""
+    own, value = nodes[which], 1.0
+    for i, other in enumerate(nodes):
+        if i != which:
+            value = value * ((at - other) / (own - other))
+    return value
 
 
 def lagrange_weights(
@@ -36,11 +46,5 @@ def lagrange_weights(
     measure = half * _WEIGHTS * np.exp(end - at)
     points = np.array([coordinate(value) for value in at.tolist()])
     nodes = [coordinate(value) for value in log_snrs]
-    weights = []
-    for j, own in enumerate(nodes):
-        basis = math.prod(
-            ((points - other) / (own - other) for i, other in enumerate(nodes) if i != j),
-            start=np.ones_like(points),
-        )
-        weights.append(-float(measure @ basis))
-    return weights
+    ones = np.ones_like(points)
+    return [-float(measure @ (lagrange_basis(nodes, j, points) * ones)) for j in range(len(nodes))]
