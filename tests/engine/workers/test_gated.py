@@ -40,9 +40,9 @@ def task(found: Plan) -> SampleTask:
 
 def test_workers_record_what_each_sample_executed(evaluator: ModelEvaluator) -> None:
     plain, gated = (plan(f"ddim{rest}@6", evaluator.model) for rest in ("", "+fbc:0.2"))
-    assert task(plain).needs == NEEDS
+    assert task(plain).returns == NEEDS
     asked = task(gated)
-    assert asked.needs == {"features", "macs"}
+    assert asked.returns == {"features", "macs"}
     outcome = evaluator.evaluate(asked)
     macs = outcome.rows["macs"]
     assert macs.shape == (200,)

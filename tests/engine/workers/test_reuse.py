@@ -11,7 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.workers.base import SampleTask
+from autosearch.engine.workers.base import SampleTask, TimingTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.models.spec import ModelSpec
@@ -74,9 +74,11 @@ def test_other_blocks_seeds_and_sizes_share_nothing(evaluator):
 
 
 def test_time_is_measured_on_all_of_it(evaluator):
-    asked = task(plan(evaluator, *TIMES), needs="latency")
-    evaluator.evaluate(task(plan(evaluator, *TIMES)))
-    assert evaluator.evaluate(asked).forward_equivalents == pytest.approx(3 * SIZE * 4)
+    whole = plan(evaluator, *TIMES)
+    evaluator.evaluate(task(whole))
+    outcome = evaluator.run(TimingTask(0, whole, runs=2, block_size=SIZE))
+    assert outcome.rows["latency"].shape == (2,)
+    assert outcome.forward_equivalents == pytest.approx(3 * SIZE * 4)
 
 
 def test_what_is_infeasible_is_charged_for_what_was_executed(evaluator, monkeypatch):
