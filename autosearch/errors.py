@@ -9,9 +9,16 @@ if TYPE_CHECKING:  # every command imports this file, and hardly one needs pydan
     from pydantic_core import ErrorDetails
 
 __all__ = [
-    "ClusterLost", "Infeasible", "UserError", "missing", "nearest", "one_line", "shortened",
-    "unknown_name", "validated",
-]  # fmt: skip
+    "ClusterLost",
+    "Infeasible",
+    "UserError",
+    "missing",
+    "nearest",
+    "one_line",
+    "shortened",
+    "unknown_name",
+    "validated",
+]
 
 
 class UserError(Exception):

@@ -9,9 +9,16 @@ from pathlib import Path
 from autosearch.errors import UserError
 
 __all__ = [
-    "align", "amount", "amount_with_error", "column_widths", "number", "replace_file", "with_error",
-    "write_text", "writing",
-]  # fmt: skip
+    "align",
+    "amount",
+    "amount_with_error",
+    "column_widths",
+    "number",
+    "replace_file",
+    "with_error",
+    "write_text",
+    "writing",
+]
 
 
 def number(value: float) -> str:

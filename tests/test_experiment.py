@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
@@ -88,7 +89,7 @@ def test_every_shipped_experiment_loads_and_states_a_problem(name):
         assert experiment.model["path"]
         return
     problem = Problem.of(experiment)
-    assert problem.baselines
+    assert make_baselines(problem, {})
     assert problem.make_algorithm()
     assert shipped_experiments()[name]
 

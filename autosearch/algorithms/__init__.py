@@ -18,15 +18,44 @@ from autosearch.algorithms.usf import USF
 from autosearch.registry import Registry
 
 __all__ = [
-    "BUILTIN", "CMAES", "ECAD", "GP", "NSGA2", "NSGA3", "REGISTRY", "SMSEMOA", "TPE", "USF",
-    "Algorithm", "AutoDiffusion", "DifferentialEvolution", "Exhaustive", "Greedy", "Proposal",
-    "RandomSearch", "Result", "Screened", "find",
-]  # fmt: skip
+    "BUILTIN",
+    "CMAES",
+    "ECAD",
+    "GP",
+    "NSGA2",
+    "NSGA3",
+    "REGISTRY",
+    "SMSEMOA",
+    "TPE",
+    "USF",
+    "Algorithm",
+    "AutoDiffusion",
+    "DifferentialEvolution",
+    "Exhaustive",
+    "Greedy",
+    "Proposal",
+    "RandomSearch",
+    "Result",
+    "Screened",
+    "find",
+]
 
 BUILTIN: tuple[type[Algorithm], ...] = (
-    RandomSearch, NSGA2, SMSEMOA, Screened, NSGA3, TPE, GP, CMAES, DifferentialEvolution,
-    AutoDiffusion, USF, ECAD, Greedy, Exhaustive,
-)  # fmt: skip
+    RandomSearch,
+    NSGA2,
+    SMSEMOA,
+    Screened,
+    NSGA3,
+    TPE,
+    GP,
+    CMAES,
+    DifferentialEvolution,
+    AutoDiffusion,
+    USF,
+    ECAD,
+    Greedy,
+    Exhaustive,
+)
 
 REGISTRY = Registry("algorithm", BUILTIN)
 find = REGISTRY.find

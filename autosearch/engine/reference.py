@@ -18,9 +18,15 @@ from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
-    "SETUP_SHARE", "check_references", "measure_reference", "reference_samples", "sample_teacher",
-    "setup_advice", "setup_cost", "shipped_reference",
-]  # fmt: skip
+    "SETUP_SHARE",
+    "check_references",
+    "measure_reference",
+    "reference_samples",
+    "sample_teacher",
+    "setup_advice",
+    "setup_cost",
+    "shipped_reference",
+]
 
 # The share of a budget that setting up takes at most, where that leaves enough samples.
 SETUP_SHARE = 0.2

@@ -26,10 +26,29 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.objectives.base import Estimate
 
 __all__ = [
-    "KINDS", "Asked", "Ended", "Estimates", "Evaluated", "Event", "Fitted", "Header",
-    "LatencyMeasured", "PhaseBegun", "PhaseEnded", "ReferenceMeasured", "Resumed", "ScaleAxis",
-    "ScaleFixed", "Spent", "Status", "Timed", "Validated", "WarmStarted", "fault", "parse_event",
-]  # fmt: skip
+    "KINDS",
+    "Asked",
+    "Ended",
+    "Estimates",
+    "Evaluated",
+    "Event",
+    "Fitted",
+    "Header",
+    "LatencyMeasured",
+    "PhaseBegun",
+    "PhaseEnded",
+    "ReferenceMeasured",
+    "Resumed",
+    "ScaleAxis",
+    "ScaleFixed",
+    "Spent",
+    "Status",
+    "Timed",
+    "Validated",
+    "WarmStarted",
+    "fault",
+    "parse_event",
+]
 
 # Squares and sums of what is measured stay finite.
 _LARGEST = 1e150

@@ -27,9 +27,17 @@ from autosearch.study.journal import Journal, read_journal
 from autosearch.study.study import Study
 
 __all__ = [
-    "Trial", "count_objects", "make_problem", "make_result", "propose", "rebuild",
-    "run_in_parallel", "run_journaled", "run_search", "to_json",
-]  # fmt: skip
+    "Trial",
+    "count_objects",
+    "make_problem",
+    "make_result",
+    "propose",
+    "rebuild",
+    "run_in_parallel",
+    "run_journaled",
+    "run_search",
+    "to_json",
+]
 
 _OBJECTIVES = ("fid", "nfe", "memory")
 _MODEL = {"name": "mixture", "dimension": 2, "components": 2}

@@ -13,9 +13,16 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import Infeasible
 
 __all__ = [
-    "DelegatingExecutor", "Evaluator", "EvaluatorFactory", "Executor", "FitTask", "Outcome",
-    "SampleTask", "Task", "TimingTask",
-]  # fmt: skip
+    "DelegatingExecutor",
+    "Evaluator",
+    "EvaluatorFactory",
+    "Executor",
+    "FitTask",
+    "Outcome",
+    "SampleTask",
+    "Task",
+    "TimingTask",
+]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,15 @@ from ray.util.placement_group import PlacementGroup
 from autosearch.errors import ClusterLost, UserError, one_line
 
 __all__ = [
-    "Arrivals", "Pulse", "abandon", "connect", "free_room", "reserve", "room_on", "worker_count",
-]  # fmt: skip
+    "Arrivals",
+    "Pulse",
+    "abandon",
+    "connect",
+    "free_room",
+    "reserve",
+    "room_on",
+    "worker_count",
+]
 
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
