@@ -137,9 +137,8 @@ def _state(
     interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
     # A run that ends in good order has the phase that it was in as its last word.
     phase = last.name if isinstance(last, PhaseEnded) else None
-    ended = phase in ("validation", "timing") or (
-        interrupted and isinstance(last, PhaseEnded | Ended)
-    )
+    ended = phase in ("validation", "timing") or isinstance(last, Ended)
+    ended = ended or (interrupted and phase is not None)
     if held is None and not ended and quiet <= _QUIET:
         return "running"
     return "stopped" if ended else "killed"

@@ -1,6 +1,8 @@
 """What crosses the border to code of others: copies go out, and what comes back is checked."""
 
 import math
+import numbers
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +13,7 @@ from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal
 from autosearch.errors import Infeasible, UserError
 from autosearch.objectives import Estimate, Objective
+from autosearch.study.events import LARGEST
 
 __all__ = ["check_rows", "checked_estimate", "plain_copy", "third_party"]
 
@@ -36,8 +39,10 @@ def third_party(kind: str, part: object) -> Iterator[None]:
         if module.partition(".")[0] == "autosearch":
             raise
         name = getattr(part, "name", type(part).__name__)
+        place = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
-            f"{kind} {name!r} ({module}): {type(error).__name__}: {error}; tell its author"
+            f"{kind} {name!r}: {type(error).__name__}: {error} ({place.filename}, line "
+            f"{place.lineno}); tell its author"
         ) from error
 
 
@@ -53,10 +58,21 @@ def checked_estimate(objective: Objective, estimate: object) -> Estimate:
             f"objective {objective.name!r} returned {type(estimate).__name__} where an Estimate is "
             "due; tell its author"
         )
-    numbers = (float(estimate.value), *map(float, estimate.pseudo))
-    if not all(map(math.isfinite, numbers)):
+    try:
+        found = [_number(value) for value in (estimate.value, *estimate.pseudo)]
+    except (TypeError, OverflowError):
+        raise UserError(
+            f"objective {objective.name!r} returned an estimate that is no number; tell its author"
+        ) from None
+    if not all(abs(value) <= LARGEST for value in found):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
-    return Estimate(numbers[0], numbers[1:])
+    return Estimate(found[0], tuple(found[1:]))
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, numbers.Real):
+        raise TypeError
+    return float(value)
 
 
 def check_rows(rows: Rows, samples: int) -> None:
@@ -66,9 +82,13 @@ def check_rows(rows: Rows, samples: int) -> None:
         UserError: naming them.
     """
     for name, array in rows.items():
-        shape = np.shape(array)
-        if name != "latency" and (not shape or shape[0] != samples):
-            raise UserError(f"model: its {name!r} are of shape {list(shape)} for {samples} samples")
+        found = np.asarray(array)
+        if found.dtype.kind not in "fiub":
+            raise UserError(f"model: its {name!r} are of type {found.dtype}; give numbers")
+        if name != "latency" and found.shape[:1] != (samples,):
+            raise UserError(
+                f"model: its {name!r} are of shape {list(found.shape)} for {samples} samples"
+            )
 
 
 def plain_copy(proposal: Proposal) -> Proposal:

@@ -49,6 +49,10 @@ _SHORTEST = 1e-4
 # How long, in seconds, and how often the algorithm proposes on made-up values.
 _MOST_SECONDS = 2.0
 _MOST_PROPOSALS = 100
+_NOTHING_SEARCHED = (
+    "setup and baselines use up the budget, and nothing is searched; raise it, or name fewer "
+    "baselines"
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,9 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
     sampling = timing.seconds_per_unit * costs.mean
     each = _elapsed(sampling, timing.scoring, workers)
     candidates = _candidates(problem, costs, seconds=each)
-    asked = candidates - len(costs.plans)
-    searching = costs.baselines + asked * costs.mean
+    asked = max(candidates - len(costs.plans), 0)
+    # Where the budget ends among the baselines, about their share.
+    searching = costs.baselines * min(candidates / len(costs.plans), 1) + asked * costs.mean
     proposing = _proposal_seconds(problem, most=asked)
     scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
     # What no measurement scales with.
@@ -116,7 +121,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             # What their fits take, which is part of the setup.
             "fits": fit_forwards(fitted_names(problem), problem.denoiser),
         },
-        "advice": setup_advice(problem),
+        "advice": setup_advice(problem) or (None if asked else _NOTHING_SEARCHED),
         "candidate": {
             "measured": timing.name,
             "seconds": sampling + timing.scoring,
@@ -124,7 +129,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             "proposing_seconds": proposing,
         },
         "candidates": candidates,
-        "validated": costs.validated,
+        "validated": min(costs.validated, candidates),
         "forward_equivalents": {
             "setup": costs.setup,
             "search": searching,
@@ -181,8 +186,12 @@ def _candidates(problem: Problem, costs: _Costs, *, seconds: float) -> int:
     budget, most = problem.experiment.budget, problem.make_algorithm().most_candidates
     counts = [float(count) for count in (most, budget.candidates) if count is not None]
     if budget.forward_equivalents is not None and costs.mean > 0:
-        left = budget.forward_equivalents - costs.setup - costs.baselines
-        counts.append(len(costs.plans) + max(0.0, left / costs.mean))
+        left = budget.forward_equivalents - costs.setup
+        samples = problem.experiment.samples if problem.measure.needs else 0
+        spent = np.cumsum([plan.cost(samples) for plan in costs.plans.values()])
+        afforded = int((spent <= left).sum())
+        more = (left - costs.baselines) / costs.mean if afforded == len(spent) else 0.0
+        counts.append(afforded + more)
     if budget.hours is not None:
         counts.append(3600 * budget.hours / max(seconds, _SHORTEST))
     return math.floor(min(counts, default=0.0))

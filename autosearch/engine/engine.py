@@ -10,9 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
@@ -20,12 +21,15 @@ from autosearch.engine.border import plain_copy, third_party
 from autosearch.engine.prepared import Prepared
 from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
-from autosearch.errors import UserError
-from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed
+from autosearch.errors import Infeasible, UserError
+from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed, fault
 from autosearch.study.hypervolume import make_scale
-from autosearch.study.study import Candidate, Study
+from autosearch.study.study import Candidate, Estimates, Study
 
 __all__ = ["Assignment", "Engine"]
+
+# What may be told of a candidate; see :meth:`Engine.tell`.
+Measurement = Outcome | Evaluated | Mapping[str, float] | Infeasible
 
 _ASK = int.from_bytes(b"ask", "big")
 # How often one ask may meet known or forbidden plans before the space counts as exhausted.
@@ -49,9 +53,26 @@ class Assignment:
     task: SampleTask
 
 
-def _copied(candidate: Candidate) -> Proposal:
+def _copied(candidate: Candidate) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """A candidate's genome and point for others to keep; plain data, copied in microseconds."""
-    return Proposal(*marshal.loads(marshal.dumps((candidate.genome, candidate.point))))
+    genome, point = marshal.loads(marshal.dumps((candidate.genome, candidate.point)))
+    return genome, point
+
+
+def _check_history(study: Study, prepared: Prepared) -> None:
+    """Refuse the history of another search.
+
+    Raises:
+        UserError: where it has other objectives, or other candidates than those given here.
+    """
+    now = prepared.problem.experiment.objectives
+    if study.experiment.objectives != now:
+        before = ", ".join(study.experiment.objectives)
+        raise UserError(f"history: a search of {before}, not of {', '.join(now)}")
+    for number, given in enumerate(prepared.given):
+        candidate = study.candidates.get(number)
+        if candidate is not None and candidate.identity != given.plan.identity:
+            raise UserError(f"history: candidate {number} is not {given.name}, which is given here")
 
 
 class Engine:
@@ -60,8 +81,8 @@ class Engine:
         call               what follows
         ask()              the next thing to evaluate; None while results must come first, and at
                            the end
-        tell(id, result)   an executor's outcome, a result that was judged elsewhere, or values by
-                           objective; one for something that is not waited for is left aside
+        tell(id, result)   an executor's outcome, a result that was judged elsewhere, values by
+                           objective, or why there are none; the first one counts
         claim(id)          ask does not give it again: somebody evaluates it already
         stop(reason)       nothing more is proposed; what is out may still be told
         ended              why there is no more to ask and to tell; None before
@@ -73,9 +94,10 @@ class Engine:
         prepared: what is searched, and from where.
         algorithm: who proposes, knowing nothing yet; the experiment's by default.
         history: events of the study so far, header first, or the study that they amount to (it is
-            then kept up with the search); by default what preparing found. Its results are told
-            again, and what had none is given out again.
-        record: called with each new event before it counts, such as a journal's ``append``.
+            then kept up with the search); by default what preparing found, which is recorded
+            first. Its results are told again, and what had none is given out again.
+        record: called with each new event before it counts, such as the ``append`` of a journal
+            that begins with ``prepared.header``.
         clock: seconds that a budget in hours counts, and a proposal's.
 
     Attributes:
@@ -94,6 +116,7 @@ class Engine:
         events = prepared.events if history is None else history
         self.study = events if isinstance(events, Study) else Study.of(events)
         self._problem = prepared.problem
+        _check_history(self.study, prepared)
         self._given = prepared.given
         self._baselines = len(prepared.baselines)
         self._experiment = prepared.problem.experiment
@@ -119,6 +142,10 @@ class Engine:
         self._reason: str | None = None
         self._ended = False
         self._started = clock()
+        for event in prepared.events[1:] if history is None else ():
+            record(event)
+        if self.study.reference is None and prepared.reference is not None:
+            self._emit(prepared.reference)
         self._replay()
         self._fix_scale()
 
@@ -159,31 +186,40 @@ class Engine:
         self._reason = self._reason or reason
         self._note_end()
 
-    def tell(self, number: int, result: "Outcome | Evaluated | Mapping[str, float]") -> None:
+    def tell(self, number: int, result: Measurement) -> None:
         """Take in what came of a candidate.
 
         Args:
             number: of the candidate.
-            result: rows as an executor returns them; or a result that was judged elsewhere; or
-                values of measured objectives by name, where they come from somebody else's code.
+            result: rows as an executor returns them; a result that was judged elsewhere; values of
+                measured objectives by name, where they come from somebody else's code; or
+                ``Infeasible`` with the reason why there are none.
 
         Raises:
-            UserError: for values that are not those of the measured objectives, or not finite; for
-                anything but rows in a race.
+            UserError: for a number that was never asked for, values that are not those of the
+                measured objectives, or not finite; for anything but rows in a race.
         """
-        if number not in self._unfinished:
+        if number not in self.study.candidates:
+            raise UserError(f"candidate {number} was not asked for")
+        again = number in self._waiting and self._halving.begun(number)
+        if number not in self._unfinished or again:
             return
         candidate = self.study.candidates[number]
-        event = self._evaluated(candidate, result)
-        self.claim(number)
+        try:
+            event = self._evaluated(candidate, result)
+        except ValidationError as error:
+            raise UserError(f"candidate {number}: {fault(error, 'result')}") from None
         if event is None:  # there is more of it to evaluate
+            self.claim(number)
             self._waiting.append(number)
             return
+        # Here and not in the ask, which is a function of settings and seed alone.
+        proposing = round(self._proposing.get(number, 0.0), 6)
+        self._emit(event.model_copy(update={"proposing": proposing}))
+        self.claim(number)
         self._unfinished.discard(number)
         self._plans.pop(number, None)
-        # Here and not in the ask, which is a function of settings and seed alone.
-        proposing = round(self._proposing.pop(number, 0.0), 6)
-        self._emit(event.model_copy(update={"proposing": proposing}))
+        self._proposing.pop(number, None)
         if not self._fixed:
             self._tell(self.study.candidates[number])
         self._fix_scale()
@@ -301,8 +337,8 @@ class Engine:
         start, end = self._halving.samples(candidate)
         task = self._problem.search_task(number, plan, self._blocks(number, start, end))
         # Who evaluates it may do with it what they like.
-        own = replace(candidate, genome=_copied(candidate).genome)
-        return Assignment(number, own, plan, task)
+        genome, point = _copied(candidate)
+        return Assignment(number, replace(candidate, genome=genome, point=point), plan, task)
 
     def _blocks(self, number: int, start: int, end: int) -> tuple[int, ...]:
         """The seed blocks of some of a candidate's samples: those of all, or its own."""
@@ -318,18 +354,26 @@ class Engine:
 
     # -- telling -----------------------------------------------------------------------------
 
-    def _evaluated(
-        self, candidate: Candidate, result: "Outcome | Evaluated | Mapping[str, float]"
-    ) -> Evaluated | None:
+    def _evaluated(self, candidate: Candidate, result: Measurement) -> Evaluated | None:
         """A candidate's result; None where there is more of it to evaluate."""
         if isinstance(result, Outcome):
+            if result.id != candidate.id:
+                raise UserError(f"an outcome of {result.id} told of candidate {candidate.id}")
             return self._halving.take(candidate, self._plan(candidate), result)
         if len(self._halving.rungs) > 1:
             raise UserError("rungs: a race compares rows; tell outcomes, or give samples")
         if isinstance(result, Evaluated):
-            return result.model_copy(update={"id": candidate.id})
-        values = self._problem.measure.given(self._plan(candidate), result)
-        reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
+            event = result.model_copy(update={"id": candidate.id})
+            reason = self.study.misplaced(event)
+            if reason is not None:
+                raise UserError(f"candidate {candidate.id}: {reason}")
+            return event
+        values: Estimates = {}
+        if isinstance(result, Infeasible):
+            reason = str(result) or "infeasible"
+        else:
+            values = self._problem.measure.given(self._plan(candidate), result)
+            reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
         return Evaluated(
             id=candidate.id,
             status="infeasible" if reason else "ok",
@@ -352,14 +396,14 @@ class Engine:
     def _result(self, candidate: Candidate) -> Result:
         values = {name: estimate.value for name, estimate in candidate.values.items()}
         measured = self._problem.signed(values) if values else None
-        copy = _copied(candidate)
+        genome, point = _copied(candidate)
         return Result(
             candidate.id,
-            None if candidate.foreign else copy.genome,
+            None if candidate.foreign else genome,
             measured if candidate.status == "ok" else None,
             cost=self._cost(candidate),
             baseline=candidate.kind != "search",
-            point=copy.point,
+            point=point,
             measured=measured,
             violations=self._problem.violations(values) if values else (),
         )
@@ -390,7 +434,7 @@ class Engine:
     def _note_untold(self, candidate: Candidate) -> None:
         """Keep what an algorithm may look at while a candidate has no result."""
         if not candidate.foreign:
-            self._untold[candidate.id] = _copied(candidate)
+            self._untold[candidate.id] = Proposal(*_copied(candidate))
 
     def _fix_scale(self) -> None:
         """Settle the hypervolume's axes once the last baseline has a result, if there is one."""

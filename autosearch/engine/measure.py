@@ -1,5 +1,6 @@
 """From rows of samples to estimates of objectives."""
 
+import numbers
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,11 +14,19 @@ from autosearch.engine.border import check_rows, checked_estimate, third_party
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, Objective, block_count, find
+from autosearch.study.events import LARGEST
 
 __all__ = ["Measure", "make_objectives"]
 
 # Rows that are made here, of the samples and the fine trajectory's.
 _TEACHER = frozenset({"teacher", "teacher_mse"})
+
+
+def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The same numbers, which nobody changes for others."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
@@ -42,6 +51,7 @@ class Measure:
     def __init__(self, model: Model, objectives: Sequence[Objective]) -> None:
         self.objectives = tuple(objectives)
         self._model = model
+        self._reference = {name: _frozen(array) for name, array in model.reference.items()}
         self._multiple = max(model.denoiser.classes, 1)
         gives = {*model.widths, *model.rewards, "final", *_TEACHER}
         gives |= {"labels"} if model.denoiser.classes else set()
@@ -120,7 +130,7 @@ class Measure:
             Infeasible: when rows or estimates are not finite.
         """
         check_rows(rows, samples)
-        given = dict(rows)
+        given = {name: _frozen(array) for name, array in rows.items()}
         if self.needs_teacher:
             assert teacher is not None
             distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
@@ -141,14 +151,16 @@ class Measure:
             UserError: for other names than the measured objectives', or a value that is not finite.
         """
         measured = {objective.name for objective in self.objectives if objective.needs}
+        if not isinstance(values, Mapping):
+            raise UserError(f"a result is {type(values).__name__}; tell values by objective")
         if set(values) != measured:
             wanted = ", ".join(sorted(measured)) or "none"
             got = ", ".join(sorted(values)) or "none"
             raise UserError(f"values of {got} where {wanted} is due")
         for name, value in values.items():
-            if not np.isfinite(value):
+            if not isinstance(value, numbers.Real) or not abs(value) <= LARGEST:
                 raise UserError(
-                    f"{name}: {value} is not finite; tell what has no value as infeasible"
+                    f"{name}: {value!r} is no finite number; tell Infeasible where there is none"
                 )
         return {
             o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
@@ -159,7 +171,7 @@ class Measure:
         try:
             with third_party("objective", objective):
                 if objective.needs:
-                    estimate = objective.estimate(rows, self._model.reference, blocks)
+                    estimate = objective.estimate(dict(rows), dict(self._reference), blocks)
                 else:
                     estimate = objective.observed(plan, rows, blocks)
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]

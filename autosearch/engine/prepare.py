@@ -55,6 +55,7 @@ def prepare(
     *,
     recorder: Recorder | None = None,
     folder: Path | None = None,
+    name: str = "search",
 ) -> Prepared:
     """Latencies, fitted baselines, warm start, reference and teacher, each once per study.
 
@@ -64,6 +65,7 @@ def prepare(
         recorder: the study so far; what it has already is not measured again. By default a new
             one, whose events the result holds.
         folder: the study's, where artifacts of a warm start are kept.
+        name: of a new study.
 
     Raises:
         UserError: when the model cannot be fitted or sampled as the experiment asks.
@@ -71,7 +73,7 @@ def prepare(
     """
     events: list[Event] = []
     if recorder is None:
-        events.append(make_header(problem, "search"))
+        events.append(make_header(problem, name))
         recorder = Recorder(executor, Study.of(events), events.append)
     problem = predict_latencies(problem, recorder)
     baselines = make_baselines(problem, _fits(problem, recorder))

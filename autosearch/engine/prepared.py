@@ -16,7 +16,7 @@ from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
-from autosearch.study.events import Event, ReferenceMeasured
+from autosearch.study.events import Event, Header, ReferenceMeasured
 
 __all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start"]
 
@@ -58,6 +58,13 @@ class Prepared:
     reference: ReferenceMeasured | None = None
     teacher: NDArray[np.generic] | None = None
     events: tuple[Event, ...] = ()
+
+    @property
+    def header(self) -> Header:
+        """The first event of a study that was begun by preparing it."""
+        header = self.events[0]
+        assert isinstance(header, Header)
+        return header
 
     @property
     def given(self) -> tuple[Given, ...]:

@@ -16,6 +16,7 @@ from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.border import third_party
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import Infeasible, UserError
@@ -164,7 +165,8 @@ class Problem:
         for objective in self.measure.objectives:
             bounds = self.experiment.constraints.get(objective.name)
             if bounds is not None and not objective.needs and objective.ready:
-                broken = broken_bound(objective.name, objective.declared(plan), bounds)
+                with third_party("objective", objective):
+                    broken = broken_bound(objective.name, float(objective.declared(plan)), bounds)
                 if broken:
                     return broken
         return self.measure.check_plan(plan)

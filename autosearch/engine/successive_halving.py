@@ -1,6 +1,6 @@
 """Successive halving: which samples of a candidate to evaluate next, and its final result."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +15,30 @@ from autosearch.study.study import Candidate, Estimates
 __all__ = ["SuccessiveHalving"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Partial:
     """Rows and estimates of a candidate whose evaluation goes on."""
 
     rows: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     samples: int = 0
-    rungs: list[Estimates] = field(default_factory=list)
+    rungs: tuple[Estimates, ...] = ()
     executed: float = 0.0
     seconds: float = 0.0
 
-    def add(self, outcome: Outcome, samples: int) -> None:
-        self.executed += outcome.forward_equivalents
-        self.seconds += outcome.seconds
-        if outcome.reason is None:
-            self.samples = samples
-            self.rows = {
-                name: np.concatenate([self.rows[name], rows]) if name in self.rows else rows
-                for name, rows in outcome.rows.items()
-            }
+    def plus(self, outcome: Outcome, samples: int) -> "_Partial":
+        """With what an outcome adds, which ends at so many samples."""
+        whole = replace(
+            self,
+            executed=self.executed + outcome.forward_equivalents,
+            seconds=self.seconds + outcome.seconds,
+        )
+        if outcome.reason is not None:
+            return whole
+        rows = {
+            name: np.concatenate([self.rows[name], rows]) if name in self.rows else rows
+            for name, rows in outcome.rows.items()
+        }
+        return replace(whole, samples=samples, rows=rows)
 
 
 class SuccessiveHalving:
@@ -64,8 +69,8 @@ class SuccessiveHalving:
 
     def take(self, candidate: Candidate, plan: Plan, outcome: Outcome) -> Evaluated | None:
         """The candidate's result; None where it is to be measured further."""
-        partial = self._partial.pop(candidate.id, None) or _Partial()
-        partial.add(outcome, self._end(candidate, partial.samples))
+        partial = self._partial.get(candidate.id, _Partial())
+        partial = partial.plus(outcome, self._end(candidate, partial.samples))
         status: Status = "infeasible"
         reason = outcome.reason
         values: Estimates = {}
@@ -75,7 +80,7 @@ class SuccessiveHalving:
             status, reason, values = self._judge(plan, partial, rung)
             if status != "ok":
                 break
-            partial.rungs.append(values)
+            partial = replace(partial, rungs=(*partial.rungs, values))
         if status == "ok" and partial.samples < self.top:
             at = len(partial.rungs) - 1
             if not self._race.stops(values, at, before=candidate.told):
@@ -91,12 +96,17 @@ class SuccessiveHalving:
             forward_equivalents=partial.executed,
             seconds=round(partial.seconds, 6),
             saved=1 - partial.samples / self.top if short else 0.0,
-            rungs=partial.rungs[:-1] if len(self.rungs) > 1 else None,
+            rungs=list(partial.rungs[:-1]) if len(self.rungs) > 1 else None,
             worker=outcome.worker,
         )
 
+    def begun(self, number: int) -> bool:
+        """Whether a candidate has rows, and waits for more of them."""
+        return number in self._partial
+
     def tell(self, candidate: Candidate) -> None:
         """From now on later candidates are compared with this one."""
+        self._partial.pop(candidate.id, None)
         if len(self.rungs) > 1 and candidate.status == "ok":
             self._race.tell(candidate.id, [*candidate.rungs, candidate.values])
 

@@ -27,6 +27,7 @@ from autosearch.objectives.base import Estimate
 
 __all__ = [
     "KINDS",
+    "LARGEST",
     "Asked",
     "Ended",
     "Estimates",
@@ -51,20 +52,20 @@ __all__ = [
 ]
 
 # Squares and sums of what is measured stay finite.
-_LARGEST = 1e150
+LARGEST = 1e150
 
-Number = Annotated[FiniteFloat, Field(ge=-_LARGEST, le=_LARGEST)]
-Amount = Annotated[FiniteFloat, Field(ge=0, le=_LARGEST)]
+Number = Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)]
+Amount = Annotated[FiniteFloat, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[FiniteFloat, Field(gt=0, le=_LARGEST)]
+Positive = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 
 
 def _bounded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
     for name, estimate in estimates.items():
         for value in (estimate.value, *estimate.pseudo):
-            if not -_LARGEST <= value <= _LARGEST:  # false for NaN too
-                raise ValueError(f"{name} is not a finite number below {_LARGEST:g}")
+            if not -LARGEST <= value <= LARGEST:  # false for NaN too
+                raise ValueError(f"{name} is not a finite number below {LARGEST:g}")
     return estimates
 
 
@@ -89,7 +90,7 @@ class Event(BaseModel):
         durable: whether the line should survive a loss of power.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, protected_namespaces=())
 
     type: ClassVar[str]
     durable: ClassVar[bool] = False

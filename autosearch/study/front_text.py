@@ -74,9 +74,14 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
-    level = front.reference_value(front.quality.name)
-    if front.reference is not None and level is not None:
-        lines.append(f"reference {front.reference.recipe}: {front.quality.name} {number(level)}")
+    name, reference = front.quality.name, front.reference
+    if reference is not None and name in reference.values:
+        value = reference.values[name]
+        low, high = value.interval()
+        shown_value = with_error(value.value, (high - low) / 2)
+        lines.append(
+            f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
+        )
     volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")

@@ -95,6 +95,12 @@ class Journal:
             raise
 
     @classmethod
+    def start(cls, directory: Path, header: Header) -> "Journal":
+        """Begin a study, or continue the one that is there; see ``create`` and ``open``."""
+        begun = os.path.lexists(directory / FILE)
+        return cls.open(directory) if begun else cls.create(directory, header)
+
+    @classmethod
     def open(cls, directory: Path) -> "Journal":
         """Continue a study; an incomplete last line is cut off with a warning.
 

@@ -4,7 +4,7 @@ The search calls it and never waits for it; the command line shows it. Nothing h
 terminals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from autosearch.study.front import Front
@@ -127,8 +127,16 @@ def unfinished(study: Study) -> str | None:
 
 
 def front_entries(front: Front) -> tuple[FrontEntry, ...]:
-    """The points of a front, and the best baseline of each cost; the cheapest first."""
+    """The points of a front and the best baseline of each cost, the cheapest first.
+
+    By their values on the search's noise, also where others are known by now.
+    """
     cost, quality = front.cost or front.axes[0], front.quality
+    front = replace(
+        front,
+        points=tuple(replace(point, validated={}) for point in front.points),
+        baselines=tuple(replace(point, validated={}) for point in front.baselines),
+    )
     best: dict[float, Point] = {}
     for baseline in front.ordered(front.baselines):
         best.setdefault(baseline.value(cost.name), baseline)

@@ -157,8 +157,9 @@ class Study:
                 same candidate, with its place.
         """
         rest = iter(events)
-        header = next(rest)
-        assert isinstance(header, Header)
+        header = next(rest, None)
+        if not isinstance(header, Header):
+            raise UserError("history: a study begins with a header")
         study = cls(header)
         for number, event in enumerate(rest, start=2):
             reason = study.misplaced(event)
@@ -316,6 +317,8 @@ class Study:
         event: LatencyMeasured | Fitted | ReferenceMeasured | Spent,
         nominal: float | None = None,
     ) -> None:
+        if what in self.overheads:  # done once more, since what it left was lost
+            nominal = 0.0
         self.overheads[what] = event.budgeted
         self._count(event.forward_equivalents, event.budgeted if nominal is None else nominal)
 

@@ -64,7 +64,9 @@ class Raising(Algorithm):
 
 
 def test_an_exception_of_an_algorithm_is_one_line_with_its_name(runner):
-    with pytest.raises(UserError, match=r"algorithm 'raising' \(.*\): KeyError: 'oh'"):
+    with pytest.raises(
+        UserError, match=r"algorithm 'raising': KeyError: 'oh' \(.*test_border.py, line \d+\)"
+    ):
         runner.search(algorithm_of=lambda problem: Raising(problem.space, objectives=2))
 
 

@@ -19,7 +19,7 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.run import drive, run_study
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import InProcessExecutor
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.integrations.candidate_evaluator import CandidateEvaluator
 from autosearch.models.spec import ModelSpec
@@ -192,13 +192,14 @@ def test_arrival_order_never_waits(experiment: Make) -> None:
     assert (following.id, following.plan.identity) == (live.id, live.plan.identity)
 
 
-def test_the_first_result_counts_and_strange_ones_are_left_aside(experiment: Make) -> None:
+def test_the_first_result_counts_and_one_of_nobody_is_refused(experiment: Make) -> None:
     evaluator = CandidateEvaluator(experiment())
     search = Search(evaluator.problem)
     asked = search.engine.ask()
     assert asked is not None
     result = evaluator.measure(asked.candidate.genome)
-    search.engine.tell(7, result)
+    with pytest.raises(UserError, match="candidate 7 was not asked for"):
+        search.engine.tell(7, result)
     search.engine.tell(0, result)
     search.engine.tell(0, result.model_copy(update={"status": "infeasible"}))
     assert [event.id for event in search.events if isinstance(event, Evaluated)] == [0]
@@ -246,8 +247,11 @@ def test_values_of_one_s_own_are_judged_as_measured_ones(experiment: Make) -> No
     [
         ({}, "values of none where fid is due"),
         ({"fid": 1.0, "nfe": 2.0}, "values of fid, nfe where fid is due"),
-        ({"fid": math.nan}, "fid: nan is not finite"),
-        ({"fid": -math.inf}, "fid: -inf is not finite"),
+        ({"fid": math.nan}, "fid: nan is no finite number"),
+        ({"fid": -math.inf}, "fid: -inf is no finite number"),
+        ({"fid": "0.3"}, "fid: '0.3' is no finite number; tell Infeasible"),
+        (0.3, "a result is float; tell values by objective"),
+        (None, "a result is NoneType"),
     ],
 )
 def test_values_that_are_none_are_refused_and_may_be_told_again(
@@ -259,6 +263,25 @@ def test_values_that_are_none_are_refused_and_may_be_told_again(
         search.engine.tell(0, told)
     search.engine.tell(0, {"fid": 1.0})
     assert search.engine.study.candidates[0].status == "ok"
+
+
+def test_what_has_no_values_is_told_with_its_reason(experiment: Make) -> None:
+    search = Search(Problem.of(experiment()))
+    assert search.asked(1) == [0]
+    search.engine.tell(0, Infeasible("the cluster said no"))
+    candidate = search.engine.study.candidates[0]
+    assert (candidate.status, candidate.reason) == ("infeasible", "the cluster said no")
+
+
+def test_a_history_without_the_reference_gets_it(experiment: Make) -> None:
+    problem = Problem.of(experiment())
+    with InProcessExecutor(lambda: ModelEvaluator(problem.spec)) as executor:
+        prepared = prepare(problem, executor)
+    recorded: list[Event] = []
+    Engine(prepared, record=recorded.append)
+    assert [prepared.header, *recorded] == list(prepared.events)
+    engine = Engine(prepared, history=[prepared.header], record=recorded.append)
+    assert engine.study.reference == recorded[-1] == prepared.reference
 
 
 def test_a_measured_constraint_makes_infeasible_with_its_values(experiment: Make) -> None:

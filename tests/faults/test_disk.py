@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from autosearch.cli import app as app_module
-from autosearch.cli import front as front_module
 from autosearch.errors import UserError
 from autosearch.study.journal import FILE, read_journal
+from autosearch.study.study import Study
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 HOW = ("clean", "short", "stuck", "flush")
@@ -113,7 +113,7 @@ def test_commands_say_in_one_line_that_the_disk_is_full(monkeypatch, capsys, tmp
     def refuse(directory: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "front.png"))
 
-    monkeypatch.setattr(front_module, "read_table", refuse)
+    monkeypatch.setattr(Study, "read", refuse)
     assert app_module.main(["front", str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""

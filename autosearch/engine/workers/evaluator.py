@@ -18,6 +18,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.call_cache import CallCache, Keep, Recaller, make_call_cache
 from autosearch.diffusion.sampling.call_keys import Call, calls_of
 from autosearch.diffusion.sampling.sampler import State, last_state
+from autosearch.engine.border import check_rows, third_party
 from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, SampleTask, TimingTask
 from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.errors import Infeasible, UserError
@@ -170,8 +171,12 @@ class ModelEvaluator(Evaluator):
     def _rows(self, task: SampleTask, run: "_Run") -> Rows:
         x, condition = run.state.x, run.condition
         rewards = self.model.rewards
-        rows = dict(self.model.rows(x, task.needs - {"final", "labels"} - rewards.keys()))
+        asked = task.needs - {"final", "labels"} - rewards.keys()
+        with third_party("model", self.model):
+            given = self.model.rows(x, asked)
+            rows = {name: np.asarray(given[name]) for name in asked}
         rows |= {name: rewards[name](x, condition) for name in task.needs & rewards.keys()}
+        check_rows(rows, len(x))
         if "labels" in task.needs:
             rows["labels"] = condition.cpu().numpy()
         if run.state.saved is not None:

@@ -69,11 +69,11 @@ def draw_panel(
 
 
 def _family(axes: Any, family: BaselineGroup, x: Axis, y: Axis, label: str | None) -> None:
-    """A baseline's marks; those on the front wear their own inside the front's."""
+    """A baseline's marks; of those on the front they stand round the front's filled point."""
     points = _xy(family.points, x, y)
     axes.plot(*points, family.marker, color=OTHER, mfc="white", ms=6, zorder=2, label=label)
     winners = [point for point in family.points if point.on_front]
-    axes.plot(*_xy(winners, x, y), family.marker, color="white", ms=4, zorder=5)
+    axes.plot(*_xy(winners, x, y), family.marker, color=OTHER, mfc="white", ms=13, zorder=2.5)
 
 
 def _join(axes: Any, family: BaselineGroup, costs: Sequence[float], x: Axis, y: Axis) -> None:
