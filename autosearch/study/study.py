@@ -318,9 +318,10 @@ class Study:
         nominal: float | None = None,
     ) -> None:
         if what in self.overheads:  # done once more, since what it left was lost
-            nominal = 0.0
+            self._other_executed += event.forward_equivalents
+        else:
+            self._count(event.forward_equivalents, event.budgeted if nominal is None else nominal)
         self.overheads[what] = event.budgeted
-        self._count(event.forward_equivalents, event.budgeted if nominal is None else nominal)
 
     def _count(self, executed: float, nominal: float | None = None) -> None:
         self._other_executed += executed

@@ -6,8 +6,10 @@ import pytest
 from autosearch.algorithms import Algorithm
 from autosearch.algorithms.base import Proposal
 from autosearch.engine.border import check_rows, checked_estimate, plain_copy, third_party
+from autosearch.engine.measure import Measure
 from autosearch.errors import Infeasible, UserError
-from autosearch.objectives import Estimate, Objective
+from autosearch.models.mixture import MixtureModel
+from autosearch.objectives import Estimate, Fid, Objective
 
 
 class OneDict(Algorithm):
@@ -103,3 +105,48 @@ def test_rows_are_one_for_each_sample():
     for wrong in (np.zeros((3, 2)), np.float64(1.0)):
         with pytest.raises(UserError, match="'features' are of shape"):
             check_rows({"features": wrong}, 4)
+
+
+class Vandal(Objective):
+    """Changes what it is given to read."""
+
+    name, summary, needs = "vandal", "", frozenset({"features"})
+
+    def estimate(self, rows, reference, blocks):
+        rows["features"] = reference["features_mean"] = None
+        return Estimate(1.0, (1.0, 1.0))
+
+
+class Writer(Vandal):
+    """Writes into the arrays themselves."""
+
+    name = "writer"
+
+    def estimate(self, rows, reference, blocks):
+        rows["features"][:] = 0
+
+
+def measured(*objectives: Objective) -> Measure:
+    return Measure(MixtureModel.load(dimension=2), objectives)
+
+
+def test_objectives_share_nothing_that_one_could_change_for_another():
+    rows = {"features": np.random.default_rng(0).normal(size=(400, 2))}
+    alone = measured(Fid()).estimates(None, rows, samples=400)
+    beside = measured(Vandal(), Fid())
+    for _ in range(2):
+        assert beside.estimates(None, rows, samples=400)["fid"] == alone["fid"]
+    with pytest.raises(UserError, match=r"objective 'writer': ValueError: .*read-only"):
+        measured(Writer()).estimates(None, rows, samples=400)
+
+
+@pytest.mark.parametrize("value", [1e151, -1e200, float("inf")])
+def test_what_a_journal_cannot_hold_is_infeasible(value):
+    with pytest.raises(Infeasible, match="is not finite"):
+        checked_estimate(Fid(), Estimate(value))
+
+
+@pytest.mark.parametrize("value", ["1.5", None, 1j, np.array([1.0]), 10**400])
+def test_what_is_no_number_is_refused_with_the_objective_s_name(value):
+    with pytest.raises(UserError, match="'fid' returned an estimate that is no number"):
+        checked_estimate(Fid(), Estimate(value))

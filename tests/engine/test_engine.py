@@ -4,6 +4,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,81 @@ def test_the_model_is_held_once(experiment: Make, monkeypatch: pytest.MonkeyPatc
     evaluator = CandidateEvaluator(experiment(objectives=["teacher_mse", "nfe"]))
     evaluator.measure(make_baselines(evaluator.problem, {})[0].genome)
     assert len(loads) == 1
+
+
+RUNGS = {"rungs": [100, 200, 400], "samples": 400, "budget": {"candidates": 14}}
+
+
+def raced(experiment: Make, *, twice: bool, wrong: bool) -> Study:
+    """A race driven by hand, each outcome told once or twice, or after one that is refused."""
+    problem = Problem.of(experiment(**RUNGS))
+    with InProcessExecutor(lambda: ModelEvaluator(problem.spec)) as executor:
+        engine = Engine(prepare(problem, executor))
+        while (asked := engine.ask()) is not None:
+            executor.submit(asked.task)
+            outcome = executor.wait()[0]
+            if wrong:
+                short = {name: rows[:3] for name, rows in outcome.rows.items()}
+                with pytest.raises(UserError, match=r"for \d+ samples"):
+                    engine.tell(asked.id, replace(outcome, rows=short))
+            engine.tell(asked.id, outcome)
+            if twice:
+                engine.tell(asked.id, outcome)
+    return engine.study
+
+
+def test_in_a_race_the_first_outcome_counts_and_a_refused_one_changes_nothing(experiment: Make):
+    whole = raced(experiment, twice=False, wrong=False)
+    assert any(candidate.rungs for candidate in whole.candidates.values())
+    for twice, wrong in ((True, False), (False, True)):
+        other = raced(experiment, twice=twice, wrong=wrong)
+        assert {c.id: (c.values, c.samples) for c in other.candidates.values()} == {
+            c.id: (c.values, c.samples) for c in whole.candidates.values()
+        }
+
+
+def test_a_result_that_could_not_be_recorded_may_be_told_again(experiment: Make) -> None:
+    full = [False]
+
+    def record(event: Event) -> None:
+        if full[0]:
+            raise OSError("no space left")
+
+    problem = Problem.of(experiment())
+    engine = Engine(
+        Prepared(problem, make_baselines(problem, {})),
+        history=[make_header(problem, "t")],
+        record=record,
+    )
+    asked = engine.ask()
+    assert asked is not None
+    full[0] = True
+    with pytest.raises(OSError, match="no space left"):
+        engine.tell(asked.id, {"fid": 1.0})
+    full[0] = False
+    engine.tell(asked.id, {"fid": 1.0})
+    assert engine.study.candidates[asked.id].finished
+    assert engine.out == 0
+
+
+@pytest.mark.parametrize("values", [{}, {"zzz": Estimate(1.0)}])
+def test_a_judged_result_without_the_objectives_is_refused(experiment: Make, values) -> None:
+    search = Search(Problem.of(experiment()))
+    assert search.asked(1) == [0]
+    fixed = {"samples": 100, "forward_equivalents": 1.0, "seconds": 0.0, "reason": None}
+    with pytest.raises(UserError, match="candidate 0: an objective has no value"):
+        search.engine.tell(0, Evaluated(id=0, status="ok", values=values, **fixed))
+    search.engine.tell(0, {"fid": 1.0})
+
+
+def test_histories_of_other_searches_are_refused(experiment: Make) -> None:
+    search = Search(Problem.of(experiment()))
+    assert search.asked(1) == [0]
+    for change, message in (
+        ({"objectives": ["fid", "macs"]}, "history: a search of fid, nfe, not of fid, macs"),
+        ({"baselines": ["dpmpp_2m@4"]}, "history: candidate 0 is not dpmpp_2m@4"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Search(Problem.of(experiment(**change)), search.events)
+    with pytest.raises(UserError, match="begins with a header"):
+        Engine(Prepared(search.problem, ()), history=[])

@@ -180,3 +180,22 @@ def rewrite_header(source: Path, target: Path) -> None:
     with Journal.create(target, other) as journal:
         for event in rest:
             journal.append(event)
+
+
+def test_the_validation_that_was_asked_for_last_counts(tmp_path, tools, fake_workers):
+    shown = []
+    for number, samples in enumerate((100, 200, 100)):
+        experiment = tools.experiment(validation={"samples": samples})
+        study = run_study(experiment, tmp_path / "a", resume=number > 0, progress=Progress())
+        shown.append(tools.comparable(study))
+        assert shown[-1]["samples"]["validated"] == samples
+    assert shown[0] == shown[2] == tools.comparable(Study.read(tmp_path / "a"))
+
+
+def test_what_was_lost_and_done_again_is_nominal_once(tmp_path, tools, fake_workers):
+    experiment = tools.experiment(objectives=["teacher_mse", "nfe"], budget={"candidates": 8})
+    study = run_study(experiment, tmp_path / "a", resume=False, progress=Progress())
+    shutil.rmtree(tmp_path / "a" / "blocks")
+    again = run_study(experiment, tmp_path / "a", resume=True, progress=Progress())
+    assert again.nominal_spent == study.nominal_spent
+    assert again.spent > study.spent
