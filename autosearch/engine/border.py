@@ -59,14 +59,14 @@ def checked_estimate(objective: Objective, estimate: object) -> Estimate:
             "due; tell its author"
         )
     try:
-        found = [_number(value) for value in (estimate.value, *estimate.pseudo)]
+        value, *pseudo = map(_number, (estimate.value, *estimate.pseudo))
     except (TypeError, OverflowError):
         raise UserError(
             f"objective {objective.name!r} returned an estimate that is no number; tell its author"
         ) from None
-    if not all(abs(value) <= LARGEST for value in found):  # false for NaN too
+    if not all(abs(one) <= LARGEST for one in (value, *pseudo)):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
-    return Estimate(found[0], tuple(found[1:]))
+    return Estimate(value, tuple(pseudo))
 
 
 def _number(value: object) -> float:
@@ -82,12 +82,12 @@ def check_rows(rows: Rows, samples: int) -> None:
         UserError: naming them.
     """
     for name, array in rows.items():
-        found = np.asarray(array)
-        if found.dtype.kind not in "fiub":
-            raise UserError(f"model: its {name!r} are of type {found.dtype}; give numbers")
-        if name != "latency" and found.shape[:1] != (samples,):
+        data = np.asarray(array)
+        if data.dtype.kind not in "fiub":
+            raise UserError(f"model: its {name!r} are of type {data.dtype}; give numbers")
+        if name != "latency" and data.shape[:1] != (samples,):
             raise UserError(
-                f"model: its {name!r} are of shape {list(found.shape)} for {samples} samples"
+                f"model: its {name!r} are of shape {list(data.shape)} for {samples} samples"
             )
 
 

@@ -113,7 +113,7 @@ def make_warm_start(
     problem: Problem, recipes: Mapping[str, Recipe], baselines: Sequence[Given]
 ) -> tuple[Given, ...]:
     """Recipes of other searches, by name, that are no baselines and that this model can run."""
-    known = {one.plan.identity for one in baselines}
+    taken = {one.plan.identity for one in baselines}
     kept: dict[str, Given] = {}
     for name, recipe in recipes.items():
         try:
@@ -123,7 +123,7 @@ def make_warm_start(
             reason = str(error)
         if reason is not None:
             _log.warning("init: %s is left out: %s", name, reason)
-        elif plan.identity not in known:
+        elif plan.identity not in taken:
             kept.setdefault(plan.identity, _given(problem, name, recipe, plan))
     return tuple(kept.values())
 

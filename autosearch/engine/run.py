@@ -77,7 +77,7 @@ def run_study(
                 prepared = prepare(problem, session.executor, recorder=session, folder=out)
                 with session.phase("search"):
                     engine = Engine(prepared, history=study, record=session.record)
-                    drive(engine, session.executor, told=session.changed, stopping=interrupted)
+                    drive(engine, session.executor, on_result=session.changed, stopping=interrupted)
                     session.changed(show=True)
                 if not interrupted():
                     validate(prepared.problem, session)
@@ -119,7 +119,7 @@ def drive(
     engine: Engine,
     executor: Executor,
     *,
-    told: Callable[[], None] = lambda: None,
+    on_result: Callable[[], None] = lambda: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Evaluate what an engine asks for until it ends.
@@ -127,7 +127,7 @@ def drive(
     Args:
         engine: asks.
         executor: evaluates; it has twice as much as it can run at a time, so that none waits.
-        told: called after each result.
+        on_result: called after each result.
         stopping: ends the search when all in flight is told.
 
     Raises:
@@ -151,7 +151,7 @@ def drive(
         for outcome in executor.wait() if running else ():
             running -= 1
             engine.tell(outcome.id, outcome)
-            told()
+            on_result()
 
 
 def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> tuple[Journal, Study]:

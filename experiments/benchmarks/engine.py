@@ -62,7 +62,7 @@ def grown(algorithm: str, sizes: tuple[int, ...]) -> dict[str, Any]:
         directory = Path(folder)
         with InProcessExecutor(Empty) as executor, begun(problem, directory) as search:
             tick()
-            drive(search, executor, told=tick)
+            drive(search, executor, on_result=tick)
         found = {str(size): _milliseconds(clock, size) for size in sizes}
         start = time.perf_counter(), time.process_time()
         study = Study.read(directory)

@@ -57,7 +57,7 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
             history=study,
             record=journal.append,
         )
-        drive(engine, executor, told=session.changed)
+        drive(engine, executor, on_result=session.changed)
     shutil.rmtree(directory / "blocks", ignore_errors=True)
     return study
 

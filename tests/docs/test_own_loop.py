@@ -22,7 +22,8 @@ def loops() -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    experiment = load_experiment("mixture", ["budget={candidates: 60}", "workers.count=1"])
+    changes = ["budget={candidates: 60}", "validation={samples: 400}", "workers={count: 1}"]
+    experiment = load_experiment("mixture", changes)
     folder = tmp_path_factory.mktemp("run") / "own"
     return run_study(experiment, folder, resume=False, progress=Progress())
 

@@ -57,6 +57,7 @@ def same_results(study: Study, engine: Study) -> None:
         assert other.executed == candidate.executed
 
 
+@pytest.mark.soak
 def test_two_trials_at_a_time_give_the_engines_measurements(
     ray_cluster, experiment, engine, tmp_path: Path
 ) -> None:

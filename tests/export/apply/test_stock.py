@@ -229,6 +229,7 @@ def test_the_rest_is_named(tiny, case, tmp_path):
     assert message in (tmp_path / "fast" / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.diffusers
 def test_the_folder_runs_as_it_is(tiny, tmp_path):
     """example.py, in a process of its own, and its scheduler from the saved configuration."""
     import autosearch
