@@ -87,6 +87,9 @@ def records(directory: Path, *, ordered: bool = True) -> list[dict[str, Any]]:
     return found if ordered else sorted(found, key=lambda r: (r["type"], r.get("id", -1)))
 
 
+SOAKED = {"solvers", "gates"}
+
+
 def searched(experiment: Experiment, out: Path, keep: Any) -> Study:
     workers = {**experiment.to_dict()["workers"], "call_cache": keep, "executor": "inprocess"}
     changed = experiment_from_dict({**experiment.to_dict(), "workers": workers}, where="test")
@@ -95,7 +98,7 @@ def searched(experiment: Experiment, out: Path, keep: Any) -> Study:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.soak if name == "solvers" else ()) for name in CASES],
+    [pytest.param(name, marks=pytest.mark.soak if name in SOAKED else ()) for name in CASES],
 )
 def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
     experiment = experiment_from_dict(

@@ -32,6 +32,10 @@ RANKED = {
 }
 
 
+# For what takes photos long.
+SLOW = ["digits", pytest.param("photos", marks=pytest.mark.soak)]
+
+
 @pytest.fixture(scope="module", params=["digits", "photos"])
 def evaluator(request: pytest.FixtureRequest) -> ModelEvaluator:
     torch.set_num_threads(1)
@@ -44,6 +48,7 @@ def rows_of(evaluator: ModelEvaluator, name: str, needs: set[str], blocks: int =
     return plan, evaluator.evaluate(task).rows
 
 
+@pytest.mark.parametrize("evaluator", SLOW, indirect=True)
 def test_fid_plain_and_is_equal_torch_fidelity_on_the_same_images(evaluator):
     import torch_fidelity
 
@@ -102,6 +107,7 @@ def test_shipped_honesty_checks_are_what_the_features_say(evaluator):
             assert values[-1] > 10 * floor
 
 
+@pytest.mark.parametrize("evaluator", SLOW, indirect=True)
 def test_better_samplers_score_better(evaluator):
     measure = Measure(evaluator.model, make_objectives(["fid", "fd_pixels"]))
     values = []

@@ -281,7 +281,7 @@ def test_config_and_weights_round_trip(tmp_path: Path, config: FeaturesConfig) -
     assert torch.equal(loaded.features(as_rgb(images))["features"], expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["digits", pytest.param("photos", marks=pytest.mark.soak)])
 def test_training_learns_and_is_a_function_of_the_seed(name: str) -> None:
     subject = SUBJECTS[name]
     rows = torch.arange(0, len(real(name).images), 1 if name == "digits" else 3)

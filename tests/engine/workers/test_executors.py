@@ -302,9 +302,8 @@ def test_workers_without_a_gpu_see_none(pool):
     assert pool.wait(30)[0].reason == "devices: ''"
 
 
-@pytest.mark.parametrize(
-    ("gpus", "expected"), [pytest.param(1, ["0", "1"], marks=pytest.mark.soak), (0.5, ["0", "0"])]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize(("gpus", "expected"), [(1, ["0", "1"]), (0.5, ["0", "0"])])
 def test_workers_see_the_devices_that_they_were_given(ray_cluster, tmp_path, gpus, expected):
     factory = functools.partial(Devices, str(tmp_path), 2)
     with RayExecutor(factory, count=2, num_gpus=gpus) as executor:
