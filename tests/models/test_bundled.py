@@ -131,6 +131,7 @@ def test_rows_do_not_depend_on_how_blocks_are_asked_for(evaluator):
     assert np.array_equal(together["features"], np.concatenate(apart))
 
 
+@pytest.mark.parametrize("evaluator", SLOW, indirect=True)
 def test_every_site_is_intercepted_and_priced(evaluator):
     denoiser = evaluator.model.denoiser
     base = baseline("ddim@3", denoiser).to_dict()

@@ -111,7 +111,9 @@ def collapsed(images: RealImages, share: float) -> Tensor:
         (collapsed, [0.0, 0.5, 0.8, 0.9, 0.97, 0.99, 1.0]),
     ],
 )
-@pytest.mark.parametrize("name", ["digits", "photos", pytest.param("all photos", marks=SOAK)])
+@pytest.mark.parametrize(
+    "name", ["digits", *(pytest.param(name, marks=SOAK) for name in ("photos", "all photos"))]
+)
 def test_distance_rises_with_every_defect(
     name: str, spoil: Callable[[RealImages, float], Tensor], amounts: list[float]
 ) -> None:
