@@ -96,8 +96,10 @@ class Search:
             asked = self.engine.ask() if len(out) < 3 else None
             if asked is not None:
                 out.append(asked.id)
-            else:
+            elif out:
                 self.measure(evaluator, out.pop(int(rng.integers(len(out)))))
+            else:  # the ask that found nothing more ended it
+                assert self.engine.ended is not None
         assert not out
 
 
