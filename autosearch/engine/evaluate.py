@@ -172,6 +172,7 @@ class RecipeEvaluator:
             raise UserError(f"--seed: {self.seed} is below 0; use 0 or more")
         if self.workers is not None and self.workers < 1:
             raise UserError(f"--workers: {self.workers} is too few; use at least 1")
+        self.spec = self.spec.loaded()
         self.model = self.spec.load()
         self.artifact_store = ArtifactStore()
         names = default_objectives(self.model) if self.objectives is None else self.objectives

@@ -130,15 +130,16 @@ class Measure:
             Infeasible: when rows or estimates are not finite.
         """
         check_rows(rows, samples)
-        given = {name: _frozen(array) for name, array in rows.items()}
+        given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
             distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
             given["teacher_mse"] = (distance**2).mean(axis=1)
             given["teacher"] = teacher
         blocks = block_count(samples, self._multiple) if self.needs else 0
+        given = {name: _frozen(array) for name, array in given.items()}
         return {
-            objective.name: self._estimate(objective, plan, given, blocks)
+            objective.name: self._estimate(objective, plan, dict(given), blocks)
             for objective in self.objectives
         }
 
@@ -171,7 +172,7 @@ class Measure:
         try:
             with third_party("objective", objective):
                 if objective.needs:
-                    estimate = objective.estimate(dict(rows), dict(self._reference), blocks)
+                    estimate = objective.estimate(rows, dict(self._reference), blocks)
                 else:
                     estimate = objective.observed(plan, rows, blocks)
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]

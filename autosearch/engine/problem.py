@@ -22,7 +22,7 @@ from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Bounds, Experiment
 from autosearch.models.base import Model
-from autosearch.models.spec import LoadedModel, ModelSpec
+from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Objective
 from autosearch.recipe import Recipe
 from autosearch.registry import construct
@@ -69,9 +69,8 @@ class Problem:
         Raises:
             UserError: for anything in the experiment that cannot be done.
         """
-        named = model_spec(experiment.model)
-        model = named.load()
-        spec = LoadedModel(named.name, named.options, model)
+        spec = model_spec(experiment.model).loaded()
+        model = spec.load()
         constrained = [name for name in experiment.constraints if name not in experiment.objectives]
         reported = [n for n in experiment.report if n not in experiment.objectives + constrained]
         measured = [

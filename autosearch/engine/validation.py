@@ -16,6 +16,7 @@ from autosearch.engine.workers.timing import time_plan
 from autosearch.errors import Infeasible, UserError
 from autosearch.study.events import Timed, Validated
 from autosearch.study.selection import selection
+from autosearch.study.study import Candidate
 
 __all__ = ["validate"]
 
@@ -62,9 +63,10 @@ def _measure(
 ) -> None:
     measure, blocks, size = problem.report_measure, problem.blocks(samples), problem.seed_block
     done_before = session.study.validations.get((seed, samples), {})
-    todo = {c.id: c for c in selection(session.study) if c.identity not in done_before}
+    chosen = selection(session.study)
+    todo = {c.id: c for c in chosen if c.identity not in done_before}
     if done_before and not todo and next(reversed(session.study.validations)) != (seed, samples):
-        _count_again(session, seed, samples)
+        _count_again(session, chosen[0], seed, samples)
     plans = {c.id: problem.compile(session.study.recipe(c)) for c in todo.values()}
     tasks = [
         SampleTask(number, plan, seed, Stream.VALIDATION, blocks, size, measure.needs)
@@ -90,9 +92,8 @@ def _measure(
         session.changed(validating=(done, len(todo)), show=done == len(todo))
 
 
-def _count_again(session: Session, seed: int, samples: int) -> None:
+def _count_again(session: Session, candidate: Candidate, seed: int, samples: int) -> None:
     """Say that an earlier validation, complete, is the one that counts now: the latest."""
-    candidate = selection(session.study)[0]
     session.write(
         Validated(
             id=candidate.id,

@@ -34,6 +34,14 @@ class ModelSpec:
             attach_bounds(model, self.options["bounds"])
         return model
 
+    def loaded(self) -> "LoadedModel":
+        """The model built now, for this process to hold once.
+
+        Raises:
+            UserError: as ``load``.
+        """
+        return LoadedModel(self.name, self.options, self.load())
+
 
 @dataclass(frozen=True)
 class LoadedModel(ModelSpec):

@@ -61,8 +61,8 @@ class SearchFront:
     def validation(self) -> Noise | None:
         """Seed and samples of the latest validation that has measured all that it should."""
         needed = {c.identity for c in self.selection} if self.study.validations else set()
-        complete = (n for n, values in self.study.validations.items() if needed <= set(values))
-        return max(complete, key=list(self.study.validations).index, default=None)
+        latest_first = reversed(self.study.validations.items())
+        return next((noise for noise, values in latest_first if needed <= set(values)), None)
 
 
 def selection(study: Study) -> list[Candidate]:

@@ -13,6 +13,7 @@ from autosearch.recipe.document import recipe_data
 from autosearch.study.events import (
     Asked,
     Ended,
+    Estimates,
     Evaluated,
     Event,
     Fitted,
@@ -33,7 +34,6 @@ from autosearch.study.journal_lines import no_collection
 
 __all__ = ["Candidate", "Estimates", "Noise", "Study"]
 
-Estimates = dict[str, Estimate]
 # Seed and number of samples of a validation.
 Noise = tuple[int, int]
 
