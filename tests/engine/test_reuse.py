@@ -117,7 +117,7 @@ def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
     [
         {},
         {"rungs": [100, 200, 400]},
-        {"budget": {"forward_equivalents": 50_000}},
+        pytest.param({"budget": {"forward_equivalents": 50_000}}, marks=pytest.mark.soak),
         {"objectives": ["teacher_mse", "nfe"], "space": {"timesteps": {"steps": [2, 6]}}},
     ],
 )

@@ -329,6 +329,7 @@ print(json.dumps({{"sums": sums, "up": ray.is_initialized(), "dashboard": dashbo
 """
 
 
+@pytest.mark.soak
 def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_path):
     (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
     ours = ("RAY_", "AUTOSEARCH_")
