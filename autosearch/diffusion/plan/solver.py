@@ -66,7 +66,7 @@ def compile_updates(
         steps: those of a recipe.
         log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
             at the ends of the list. Infinite history counts as absent, and a step to an infinite
-            half log-SNR is of order 1.
+            half log-SNR, or to its own, is of order 1.
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one.
@@ -159,7 +159,7 @@ def _resolve(
     finite = {index for index, value in history.items() if math.isfinite(value)}
     start = choice.start if choice.start in finite else -1
     alone = choice.form == "evodiff" and -2 not in finite
-    if math.isinf(end) or start not in finite or alone:
+    if math.isinf(end) or start not in finite or alone or end == history[-1]:
         return FIRST_ORDER
     points = _points(choice, finite - {start}, start)
     order = len(points) + 1

@@ -24,7 +24,8 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
     here = steps[0].time
     shifted = [steps[0].model_copy(update={"interval": 1.0})]
     for step, following, end in zip(steps, steps[1:], ends, strict=False):
-        left = (here - schedule.last) / (step.time - schedule.last)
+        length = step.time - schedule.last
+        left = (here - schedule.last) / length if length else 0.0
         here -= left * step.interval * (step.time - end)
         time = round_float(here)
         kept = following.log_snr if time == round_float(following.time) else None
@@ -36,17 +37,21 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
 def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
     """The time of each step, in the model's unit.
 
+    A time may stand twice where one of its steps says its own log-SNR, as on published grids that
+    round times and not levels.
+
     Raises:
         UserError: for times outside the model's range, or that do not decrease.
     """
     times = [step.time for step in recipe.steps]
+    own = [step.log_snr is not None for step in recipe.steps]
     for i, time in enumerate(times):
         if not schedule.last <= time <= schedule.first:
             raise UserError(
                 f"recipe: steps[{i}].time {time:g} is outside this model's range, "
                 f"{schedule.first:g} down to {schedule.last:g}"
             )
-        if i and time >= times[i - 1]:
+        if i and (time > times[i - 1] or (time == times[i - 1] and not any(own[i - 1 : i + 1]))):
             raise UserError(
                 f"recipe: times must decrease, but steps[{i}].time {time:g} follows "
                 f"{times[i - 1]:g}; sort them from noise to clean and drop repeats"
@@ -59,6 +64,9 @@ def checked_log_snrs(
 ) -> list[float]:
     """The half log-SNR, log(alpha/sigma), at the start of each step and at the end of the last.
 
+    The last step may end where it begins, as published grids do that end at their smallest level:
+    it leaves the state as it is, and its evaluation serves the corrector before it.
+
     Raises:
         UserError: for values that do not grow.
     """
@@ -69,8 +77,10 @@ def checked_log_snrs(
         default = schedule.log_snr(time)
         given = step.log_snr
         values.append(default if given is None or given == round_float(default) else given)
-    values.append(math.inf if recipe.end == "clean" else float(recipe.end))
-    for i in range(1, len(values)):
+    end = math.inf if recipe.end == "clean" else float(recipe.end)
+    stays = end in (values[-1], round_float(values[-1]))
+    values.append(values[-1] if stays else end)
+    for i in range(1, len(values) - stays):
         if not values[i] > values[i - 1]:
             what = "end" if i == len(times) else f"steps[{i}]"
             raise UserError(

@@ -90,9 +90,9 @@ def test_what_a_model_cannot_do_is_refused_before_its_weights_are_read(tiny, con
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"beta_schedule": "sigmoid"}, "betas 'sigmoid' are not supported"),
-        ({"trained_betas": [0.1, 0.2]}, "betas 'trained_betas' are not supported"),
-        ({"rescale_betas_zero_snr": True}, "pure noise"),
+        ({"beta_schedule": "sigmoid"}, "beta_schedule 'sigmoid' is not supported"),
+        ({"trained_betas": [0.1, 0.2]}, "trained_betas has 2 numbers"),
+        ({"timestep_type": "continuous", "_class_name": "EulerDiscreteScheduler"}, "continuous"),
         ({"prediction_type": "unknown"}, "prediction_type 'unknown'"),
         ({"_class_name": "TCDScheduler"}, "distilled"),
     ],
