@@ -36,7 +36,7 @@ def test_every_baseline_at_every_step_count(model: str, solver: str, make: Make)
             try:
                 recipe = baseline(f"{name}@{steps}", denoiser)
             except UserError as error:
-                assert grid_name == "few-step"  # noqa: PT017
+                assert grid_name == "few-step"
                 assert "is published for" in str(error)  # noqa: PT017
                 continue
             assert Recipe.from_dict(recipe.to_dict()) == recipe

@@ -9,6 +9,7 @@ One deviation: diffusers' DDIM goes T // K down from each time, which on spacing
 """
 
 import inspect
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -232,6 +233,6 @@ def _check(
             f"to {schedule.last:g}"
         )
     levels = [_level(point, schedule) for point in points]
-    falls = all(b > a for a, b in zip(levels, levels[1:], strict=False))
+    falls = all(b > a for a, b in itertools.pairwise(levels))
     if not falls or (end != "clean" and end < levels[-1]):
         raise UserError(f"{place}: its noise levels do not fall from step to step")

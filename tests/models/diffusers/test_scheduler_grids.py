@@ -15,6 +15,7 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from autosearch.baselines import SOLVERS, baseline, baseline_names
+from autosearch.baselines.fine import fine_dpmpp
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.errors import UserError
@@ -323,21 +324,21 @@ def reading_or_refusal(config: Config) -> object:
     try:
         return reading(config)
     except UserError as error:
-        assert "\n" not in str(error)
         return str(error)
 
 
-def supported(kind: str) -> bool:
-    """Whether models of a class of schedulers can be read; the others are refused by its name."""
-    try:
-        reading({"_class_name": kind})
-    except UserError as error:
-        assert kind in str(error)
-        return False
-    return True
+SUPPORTED, OTHERS = [], []
+for _kind in CLASSES:
+    _list = OTHERS if isinstance(reading_or_refusal({"_class_name": _kind}), str) else SUPPORTED
+    _list.append(_kind)
 
 
-SUPPORTED = [kind for kind in CLASSES if supported(kind)]
+@pytest.mark.parametrize("kind", OTHERS)
+def test_schedulers_that_are_not_supported_are_refused_by_their_name(kind: str) -> None:
+    refusal = reading_or_refusal({"_class_name": kind})
+    assert isinstance(refusal, str)
+    assert kind in refusal
+    assert "\n" not in refusal
 
 
 def test_the_walk_finds_the_schedulers_that_people_use() -> None:
@@ -368,6 +369,7 @@ def test_every_key_of_levels_is_honoured_or_refused(kind: str) -> None:
         context = {name: one for name, one in others.items() if name in keys}
         config = {"_class_name": kind, key: keys[key], **context}
         before, after = (reading_or_refusal(one) for one in (config, {**config, key: value}))
+        assert "\n" not in str(after)
         assert before != after or isinstance(after, str), f"{kind}: {key} changes nothing"
 
 
@@ -411,13 +413,28 @@ def test_keys_that_a_newer_diffusers_adds_are_refused_by_name(
         ({"_class_name": "HeliosScheduler"}, "HeliosScheduler is not supported for flows"),
         ({"_class_name": "EDMEulerScheduler"}, "EDMEulerScheduler has neither betas"),
         ({"_class_name": _EULER, "num_train_timesteps": 500}, "num_train_timesteps 500"),
-        ({"_class_name": _EULER, "use_dynamic_shifting": True}, "`mu` must be passed"),
         ({**_WAN, "shift_terminal": 0.1, "use_flow_sigmas": False}, "set use_flow_sigmas"),
         ({**_UNIPC, "timestep_spacing": "uneven"}, "uneven is not supported"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_cause(config: Config, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        denoiser = denoiser_of(config)
-        baseline("unipc@5", denoiser)
+        reading(config)
     assert "\n" not in str(caught.value)
+
+
+def test_a_dynamic_shift_without_a_size_is_refused() -> None:
+    config = {"_class_name": _EULER, "use_dynamic_shifting": True}
+    with pytest.raises(UserError, match="`mu` must be passed"):
+        SchedulerGrids(config)(_EULER, 5)
+
+
+@pytest.mark.parametrize(
+    ("config", "even"),
+    [(BETAS["sd15"], False), (BETAS["pixart"], False), (FLOWS["wan-720p"][0], False)],
+)
+def test_finer_recipes_pass_through_rounded_times(config: Config, even: bool) -> None:
+    denoiser = denoiser_of(config, even=even)
+    for name in ("dpmpp_2m@7", "unipc@7"):
+        fine, counts = fine_dpmpp(baseline(name, denoiser), denoiser, steps=70)
+        assert counts[-1] == len(compile_recipe(fine, denoiser).steps) >= 61
