@@ -16,8 +16,10 @@ LEAST_HISTORY = 3
 
 
 def is_compensated(steps: Sequence[Step], i: int) -> bool:
-    """Whether step i replaces its evaluation."""
-    return i + 1 >= LEAST_HISTORY and steps[i].compensation != 1
+    """Whether step i replaces its evaluation; not where the last times repeat."""
+    if i + 1 < LEAST_HISTORY or steps[i].compensation == 1:
+        return False
+    return len({step.time for step in steps[i + 1 - LEAST_HISTORY : i + 1]}) == LEAST_HISTORY
 
 
 def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple[float, ...]:
@@ -25,7 +27,5 @@ def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple
     if not is_compensated(steps, i):
         return ()
     past = [times[i - back] for back in range(LEAST_HISTORY)]
-    if len(set(past)) < LEAST_HISTORY:  # no polynomial passes through a time that stands twice
-        return ()
     at = past[1] + steps[i].compensation * (past[0] - past[1])
     return tuple(round_float(lagrange_basis(past, i, at)) for i in range(LEAST_HISTORY))

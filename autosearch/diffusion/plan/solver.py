@@ -66,7 +66,7 @@ def compile_updates(
         steps: those of a recipe.
         log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
             at the ends of the list. Infinite history counts as absent, and a step to an infinite
-            half log-SNR, or to its own, is of order 1.
+            half log-SNR is of order 1.
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one.
@@ -74,6 +74,9 @@ def compile_updates(
     result: list[tuple[Update, Corrector | None]] = []
     for i, step in enumerate(steps):
         past, end = log_snrs[: i + 1], log_snrs[i + 1]
+        if i == len(steps) - 1 and end == past[-1] and step.start_point == -1:  # it stays there
+            result.append((FIRST_ORDER, None))
+            continue
         choice = _Choice(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
@@ -159,7 +162,7 @@ def _resolve(
     finite = {index for index, value in history.items() if math.isfinite(value)}
     start = choice.start if choice.start in finite else -1
     alone = choice.form == "evodiff" and -2 not in finite
-    if math.isinf(end) or start not in finite or alone or end == history[-1]:
+    if math.isinf(end) or start not in finite or alone:
         return FIRST_ORDER
     points = _points(choice, finite - {start}, start)
     order = len(points) + 1

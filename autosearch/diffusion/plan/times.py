@@ -24,8 +24,8 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
     here = steps[0].time
     shifted = [steps[0].model_copy(update={"interval": 1.0})]
     for step, following, end in zip(steps, steps[1:], ends, strict=False):
-        length = step.time - schedule.last
-        left = (here - schedule.last) / length if length else 0.0
+        room = step.time - schedule.last
+        left = (here - schedule.last) / room if room else 1.0
         here -= left * step.interval * (step.time - end)
         time = round_float(here)
         kept = following.log_snr if time == round_float(following.time) else None
@@ -79,12 +79,13 @@ def checked_log_snrs(
         values.append(default if given is None or given == round_float(default) else given)
     end = math.inf if recipe.end == "clean" else float(recipe.end)
     stays = end in (values[-1], round_float(values[-1]))
-    values.append(values[-1] if stays else end)
-    for i in range(1, len(values) - stays):
+    if not stays:
+        values.append(end)
+    for i in range(1, len(values)):
         if not values[i] > values[i - 1]:
             what = "end" if i == len(times) else f"steps[{i}]"
             raise UserError(
                 f"recipe: log-SNR must grow, but {what} has {values[i]:g} after "
                 f"{values[i - 1]:g}; order the steps from noise to clean"
             )
-    return values
+    return [*values, values[-1]] if stays else values
