@@ -16,8 +16,10 @@ LEAST_HISTORY = 3
 
 
 def is_compensated(steps: Sequence[Step], i: int) -> bool:
-    """Whether step i replaces its evaluation."""
-    return i + 1 >= LEAST_HISTORY and steps[i].compensation != 1
+    """Whether step i replaces its evaluation; not where the last times repeat."""
+    if i + 1 < LEAST_HISTORY or steps[i].compensation == 1:
+        return False
+    return len({step.time for step in steps[i + 1 - LEAST_HISTORY : i + 1]}) == LEAST_HISTORY
 
 
 def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple[float, ...]:

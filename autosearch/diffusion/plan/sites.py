@@ -77,7 +77,7 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
         runs = [(_compiled(wanted, one, pruned, sites, stored), wanted) for wanted in one.wanted]
         combination = _merged(runs)
         for branch in combination.branches:
-            stored.add(branch, remembered, sites)
+            stored.add(branch, remembered, sites, time=step.time)
         result.append(combination)
     return result
 

@@ -24,7 +24,8 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
     here = steps[0].time
     shifted = [steps[0].model_copy(update={"interval": 1.0})]
     for step, following, end in zip(steps, steps[1:], ends, strict=False):
-        left = (here - schedule.last) / (step.time - schedule.last)
+        room = step.time - schedule.last
+        left = (here - schedule.last) / room if room else 1.0
         here -= left * step.interval * (step.time - end)
         time = round_float(here)
         kept = following.log_snr if time == round_float(following.time) else None
@@ -37,7 +38,7 @@ def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
     """The time of each step, in the model's unit.
 
     Raises:
-        UserError: for times outside the model's range, or that do not decrease.
+        UserError: for times outside the model's range, or that grow.
     """
     times = [step.time for step in recipe.steps]
     for i, time in enumerate(times):
@@ -46,10 +47,10 @@ def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
                 f"recipe: steps[{i}].time {time:g} is outside this model's range, "
                 f"{schedule.first:g} down to {schedule.last:g}"
             )
-        if i and time >= times[i - 1]:
+        if i and time > times[i - 1]:
             raise UserError(
-                f"recipe: times must decrease, but steps[{i}].time {time:g} follows "
-                f"{times[i - 1]:g}; sort them from noise to clean and drop repeats"
+                f"recipe: times must not grow, but steps[{i}].time {time:g} follows "
+                f"{times[i - 1]:g}; sort them from noise to clean"
             )
     return times
 
@@ -60,7 +61,7 @@ def checked_log_snrs(
     """The half log-SNR, log(alpha/sigma), at the start of each step and at the end of the last.
 
     Raises:
-        UserError: for values that do not grow.
+        UserError: for values that do not grow, but at times that repeat, where they may stay.
     """
     values = []
     for step, time in zip(recipe.steps, times, strict=True):
@@ -71,7 +72,8 @@ def checked_log_snrs(
         values.append(default if given is None or given == round_float(default) else given)
     values.append(math.inf if recipe.end == "clean" else float(recipe.end))
     for i in range(1, len(values)):
-        if not values[i] > values[i - 1]:
+        repeats = i < len(times) and times[i] == times[i - 1] and values[i] == values[i - 1]
+        if not (values[i] > values[i - 1] or repeats):
             what = "end" if i == len(times) else f"steps[{i}]"
             raise UserError(
                 f"recipe: log-SNR must grow, but {what} has {values[i]:g} after "
