@@ -67,8 +67,11 @@ _COLUMNS: Mapping[str, Callable[[Step], str]] = {
 # Those that stand in a sentence, some after their name.
 _SAID = {"evaluates": "", "relaxation": "", "from": "from ", "points": "points ", "corrector": ""}
 _SAID |= {"eta": "eta ", "clip": "clip ", "guidance": ""}
-# What Heun's samplers do after each step but the last.
-_HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_rho")
+# What Heun's samplers do after each step but the last, in sigma and in the time of flows.
+_HEUN = (
+    CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_rho"),
+    CorrectorStep(kind="implicit", order=2, form="velocity"),
+)
 
 
 def step_text(step: Step) -> str:
@@ -156,7 +159,9 @@ def _usual_correctors(steps: Sequence[Step]) -> bool:
     unipc = all(
         step.corrector == "pseudo" and step.form in ("unipc_bh1", "unipc_bh2") for step in corrected
     )
-    return unipc or all(step.corrector == _HEUN and step.order == 1 for step in corrected)
+    return unipc or any(
+        all(step.corrector == heun and step.order == 1 for step in corrected) for heun in _HEUN
+    )
 
 
 def _guidance_text(rule: Guidance) -> str:

@@ -102,7 +102,11 @@ def compile_updates(
         decisive = set(history) if step.eta > 0 else moved
         if step.weights is None:
             update = _resolve(choice, history, end, decisive)
-            _check_length(i, update, history, end)
+            if not history[update.start] < end:
+                raise UserError(
+                    f"recipe: steps[{i}] at time {step.time:g} goes nowhere, as the next step is "
+                    "there too; let it start further back (start_point -2), or drop it"
+                )
         else:
             update = _linear(i, step.weights, step.prediction)
         last = i == len(steps) - 1
@@ -168,14 +172,6 @@ def _linear(i: int, weights: Sequence[float], prediction: Literal["noise", "data
     others = tuple(range(-i, 0))
     rounded = tuple(map(round_float, weights))
     return Update(i + 1, prediction, "linear", -i - 1, (others,) * bool(i), weights=rounded)
-
-
-def _check_length(i: int, update: Update, history: Mapping[int, float], end: float) -> None:
-    if not history[update.start] < end:
-        raise UserError(
-            f"recipe: steps[{i}] ends at the log-SNR {end:g} that it starts from; let it start "
-            "further back (start_point -2), or drop it"
-        )
 
 
 def looks_back_at_start(updates: Sequence[tuple[Update, Corrector | None]]) -> bool:
