@@ -43,11 +43,12 @@ def sigmas_data(recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
         if one == other:
             raise UserError(
                 f"--format sigmas: steps {i + 1} and {i + 2} are both at time "
-                f"{recipe.steps[i].time:g}, which a list of sigmas cannot say; use json or diffusers"
+                f"{recipe.steps[i].time:g}, which a list of sigmas cannot say; use json or "
+                "diffusers"
             )
     ends = [*log_snrs, math.inf if recipe.end == "clean" else float(recipe.end)]
     flow = schedule.family == _FLOW
-    lost = lost_choices(recipe.steps)
+    lost = lost_choices(recipe.steps, flow=flow)
     data = {
         "sigmas": [round_float(_sigma(schedule, log_snr)) for log_snr in ends],
         "timesteps": [step.time for step in recipe.steps],

@@ -25,10 +25,10 @@ the points of the first derivative, Adams' methods and the trapezoidal rule ther
 Pure noise, a half log-SNR of minus infinity, is a point like others: a state to start from and
 history for later steps. Where levels enter the coefficients it has a large finite one, as in
 diffusers (:attr:`autosearch.diffusion.schedules.NoiseSchedule.pure_noise`). A step above order 1
-starts there only where its coefficients stay bounded as that level goes to minus infinity. They do
-in data prediction for the expansion and for ``unipc_bh2``; they grow without bound in noise
-prediction, for the polynomials of DEIS and for ``unipc_bh1``, and such steps start from the newest
-state instead. ``v3`` and ``evodiff`` do not look there at all.
+starts there, or next to there, only where its coefficients stay bounded as that level goes to minus
+infinity. They do in data prediction for the expansion and for ``unipc_bh2``; they grow without
+bound in noise prediction, for the polynomials of DEIS and for ``unipc_bh1``, and such steps start
+from the newest state instead. ``v3`` and ``evodiff`` do not look there at all.
 
 Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
 (Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take
@@ -54,8 +54,11 @@ Points = tuple[tuple[int, ...], ...]
 _CORRECTOR_FORMS = ("unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho", "v3", "velocity")
 # One polynomial through all points, without a stochastic version.
 _POLYNOMIALS = ("deis_t", "deis_rho", "velocity")
-# Made for finite levels.
+# Made for levels far from it.
 _WITHOUT_PURE_NOISE = ("v3", "evodiff")
+# Up to this half log-SNR a state counts as pure noise: sigma/alpha, with which steps of noise
+# prediction magnify, is 60,000 and more, and single precision has nothing left.
+_PURE_NOISE = -11.0
 # Factors on the first derivative that grow with the length of the step.
 _GROWING = ("unipc_bh1", "linear")
 # From so far back a dpmsolver step of order 3 is the singlestep one.
@@ -196,14 +199,16 @@ def _resolve(
     """
     if math.isinf(end):
         return FIRST_ORDER
+    before = {index for index, value in history.items() if value < end}
+    known = history
     if choice.form in _WITHOUT_PURE_NOISE:
-        history = {index: value for index, value in history.items() if math.isfinite(value)}
+        known = {index: value for index, value in history.items() if value > _PURE_NOISE}
     for start in (choice.start, -1):
-        if start in history:
-            update = _from_start(choice, history, start, decisive)
-            if math.isfinite(history[start]) or _is_bounded(update):
+        if start in known and start in before:
+            update = _from_start(choice, known, start, decisive)
+            if known[start] > _PURE_NOISE or _is_bounded(update):
                 return update
-    return FIRST_ORDER
+    return Update(start=choice.start) if choice.start in before else FIRST_ORDER
 
 
 def _is_bounded(update: Update) -> bool:
@@ -217,20 +222,24 @@ def _from_start(
     choice: _Choice, history: Mapping[int, float], start: int, decisive: Collection[int]
 ) -> Update:
     others = _others(history, start)
-    if choice.form == "evodiff" and -2 not in others:
-        return FIRST_ORDER
     points = _points(choice, others, start)
-    order = len(points) + 1
-    if choice.form == "evodiff":  # the one before, whatever the order
-        return Update(min(choice.order, 2), "data", choice.form, start, ((-2,),))
     if choice.form == "v3":
-        return Update(order, "data", choice.form, start, points)
+        return Update(len(points) + 1, "data", choice.form, start, points)
+    if choice.form == "evodiff":  # the one before, whatever the order
+        full = Update(min(choice.order, 2), "data", choice.form, start, ((-2,),))
+        return full if -2 in others else FIRST_ORDER
+    if points:
+        return _above_first(choice, points, start)
     prediction = _prediction(choice)
-    if order == 1:
-        if start not in decisive or prediction == "data":
-            return Update(start=start)
-        form = "velocity" if prediction == "velocity" else "taylor"
-        return Update(prediction=prediction, form=form, start=start)
+    if start not in decisive or prediction == "data":
+        return Update(start=start)
+    form = "velocity" if prediction == "velocity" else "taylor"
+    return Update(prediction=prediction, form=form, start=start)
+
+
+def _above_first(choice: _Choice, points: Points, start: int) -> Update:
+    """The update of order 2 and more through some points."""
+    order, prediction = len(points) + 1, _prediction(choice)
     if choice.form in _POLYNOMIALS:
         return Update(len(points[0]) + 1, prediction, choice.form, start, points[:1])
     if choice.form == "dpmsolver" and order == 3:

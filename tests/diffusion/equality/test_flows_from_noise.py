@@ -141,7 +141,7 @@ def test_flow_match_heun(name: str, flow: ExactDenoiser, peer: Any) -> None:
 
 
 def test_flow_match_heun_written_as_repeated_times(flow: ExactDenoiser, peer: Any) -> None:
-    """A step of its own at each evaluation: the first one at a time goes again from further back."""
+    """A step of its own at each evaluation; the first one at a time goes again, from before."""
     times = [time for time, _ in grid("flow-shift", flow.schedule, 5)]
     again = {"order": 2, "form": "velocity", "start_point": -2}
     steps = [{"time": times[0]}]

@@ -106,6 +106,9 @@ def test_above_order_1_steps_start_at_pure_noise_where_they_have_a_limit(
         assert (corrected[0][1] is not None) == starts
     if choices["form"] == "v3":
         assert found[1] == (Update(form="v3"), None)
+    # Where the newest state is already there, it is DDIM that goes again.
+    again = compiled({}, restart, {}, log_snrs=(-math.inf, 0.1, 0.1, 0.7))
+    assert again[1][0] == (found[1][0] if starts else Update(start=-2))
 
 
 def test_polynomials_of_the_velocity() -> None:
