@@ -97,8 +97,13 @@ def _between(
     if end >= time:  # the last step of a grid that reaches the model's last time
         return [(time, own)]
     shares = [i / many for i in range(1, many)]
-    if math.isfinite(next_log_snr - log_snr):
-        inner = [schedule.time(log_snr + share * (next_log_snr - log_snr)) for share in shares]
-    else:
-        inner = [time + share * (end - time) for share in shares]
-    return [(time, own), *((value, None) for value in inner)]
+    if not math.isfinite(next_log_snr - log_snr):
+        return [(time, own), *((time + share * (end - time), None) for share in shares)]
+    points = [(time, own)]
+    for share in shares:
+        level = log_snr + share * (next_log_snr - log_snr)
+        exact = schedule.time(level)
+        # A recipe whose times are rounded has levels that belong to times beyond its own.
+        inner = min(max(exact, end), time)
+        points.append((inner, None if inner == exact else level))
+    return points

@@ -93,18 +93,20 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     Raises:
         UserError: for an unknown name, or one that the model cannot run at any step count.
     """
-    named = problem.experiment.baselines
-    names = baseline_names(problem.denoiser.schedule) if named is None else named
+    named, denoiser = problem.experiment.baselines, problem.denoiser
+    usual = baseline_names(denoiser.schedule, own_grids=denoiser.own_grids)
+    names = usual if named is None else named
     made = {
         name: _make_baseline(problem, name, fits, foreign=named is not None)
         for name in _with_steps(problem, names)
     }
     for name in named or ():
-        if not any(made[one] or is_fitted(one) for one in _with_steps(problem, [name])):
-            raise UserError(f"baselines: the model cannot run {name!r}; leave it out")
+        results = [made[one] for one in _with_steps(problem, [name]) if not is_fitted(one)]
+        if results and all(isinstance(one, UserError) for one in results):
+            raise UserError(f"baselines: {name!r} cannot run on this model: {results[0]}")
     kept: dict[str, Given] = {}
     for one in made.values():
-        if one is not None and problem.violation(one.plan) is None:
+        if isinstance(one, Given) and problem.violation(one.plan) is None:
             kept.setdefault(one.plan.identity, one)
     return tuple(kept.values())
 
@@ -158,7 +160,8 @@ def _step_counts(problem: Problem) -> Iterator[int]:
 
 def _make_baseline(
     problem: Problem, name: str, fits: Mapping[str, Recipe], *, foreign: bool
-) -> Given | None:
+) -> Given | UserError | None:
+    """A baseline, why the model cannot run it, or None for one that is no candidate here."""
     try:
         if is_fitted(name):
             if name not in fits:
@@ -167,10 +170,9 @@ def _make_baseline(
         else:
             recipe = baseline(name, problem.denoiser)
         plan = problem.compile(recipe)
-    except UserError:
-        # A grid that this step count does not have (it would repeat times) is no baseline,
-        # nor is a recipe that the model cannot run.
-        return None
+    except UserError as error:
+        # Such as a grid that this step count does not have.
+        return error
     made = _given(problem, name, recipe, plan)
     return made if foreign or not made.foreign else None
 

@@ -74,6 +74,11 @@ def test_declared_constraints_leave_baselines_out():
         (["ddim@five"], "write SOLVER"),
         (["ddim-"], "write SOLVER"),
         ([""], "write SOLVER"),
+        (
+            ["ddim-quadratic@50"],
+            "'ddim-quadratic@50' cannot run on this model: grid 'quadratic' rep",
+        ),
+        (["ddim-few-step@7"], "cannot run on this model: .* is published for 4, 5, 6, 8 steps"),
         (["ddim+foraa@3"], "unknown policy 'foraa'; did you mean 'fora'"),
     ],
 )

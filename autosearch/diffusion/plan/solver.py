@@ -85,16 +85,17 @@ def compile_updates(
     Args:
         steps: those of a recipe.
         log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
-            at the ends of the list. A step to an infinite half log-SNR is of order 1. Of levels
-            that stand there twice, the newest evaluation counts.
+            at the ends of the list. A step to an infinite half log-SNR, or a last one to its own,
+            is of order 1. Of levels that stand there twice, the newest evaluation counts.
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one, or a step
-            that ends at the level it starts from.
+            before the last that ends at the level it starts from.
     """
     result: list[tuple[Update, Corrector | None]] = []
     for i, step in enumerate(steps):
         past, end = log_snrs[: i + 1], log_snrs[i + 1]
+        last = i == len(steps) - 1
         choice = _Choice(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
@@ -105,14 +106,13 @@ def compile_updates(
         decisive = set(history) if step.eta > 0 else moved
         if step.weights is None:
             update = _resolve(choice, history, end, decisive)
-            if not history[update.start] < end:
+            if not (last or history[update.start] < end):
                 raise UserError(
                     f"recipe: steps[{i}] at time {step.time:g} goes nowhere, as the next step is "
                     "there too; let it start further back (start_point -2), or drop it"
                 )
         else:
             update = _linear(i, step.weights, step.prediction)
-        last = i == len(steps) - 1
         result.append((update, None if last else _corrector(step, update, history, end)))
     return _without_idle(result, log_snrs[1:])
 
