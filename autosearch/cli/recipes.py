@@ -145,6 +145,7 @@ def _fitted_text(forward_equivalents: float) -> str:
 
 def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] | None) -> str:
     """Values and, with a second recipe, the differences that count."""
+    from autosearch.objectives import half_width
     from autosearch.text import with_error
 
     first = evaluations[0]
@@ -154,12 +155,13 @@ def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] 
     for name in first.values:
         cells = []
         for evaluation in evaluations:
-            low, high = evaluation.values[name].interval()
-            cells.append(with_error(evaluation.values[name].value, (high - low) / 2))
+            estimate = evaluation.values[name]
+            cells.append(with_error(estimate.value, half_width(estimate.value, estimate.interval())))
         if paired is not None:
             low, high = paired[name]["ci"]
             difference = paired[name]["difference"]
+            half = half_width(difference, (low, high))
             sure = "" if low <= 0 <= high else "  (differs)"
-            cells.append(f"difference {with_error(difference, (high - low) / 2)}{sure}")
+            cells.append(f"difference {with_error(difference, half)}{sure}")
         lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:<18}" for cell in cells).rstrip())
     return "\n".join(lines)

@@ -139,7 +139,7 @@ class Measure:
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
         return {
-            objective.name: self._estimate(objective, plan, dict(given), blocks)
+            objective.name: self._estimate(objective, plan, dict(given), blocks, samples)
             for objective in self.objectives
         }
 
@@ -168,7 +168,9 @@ class Measure:
             for o in self.objectives
         }
 
-    def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+    def _estimate(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int
+    ) -> Estimate:
         try:
             with third_party("objective", objective):
                 if objective.needs:
@@ -178,4 +180,4 @@ class Measure:
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Samples so large that their squares overflow leave nothing to decompose.
             raise Infeasible(f"{objective.name} is not finite") from None
-        return checked_estimate(objective, estimate)
+        return checked_estimate(objective, estimate, samples)

@@ -71,7 +71,11 @@ def _bounded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
 
 def _estimates_data(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
-        name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
+        name: {
+            "value": estimate.value,
+            "pseudo": list(estimate.pseudo),
+            **({"trials": estimate.trials} if estimate.trials else {}),
+        }
         for name, estimate in estimates.items()
     }
 

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from autosearch.objectives import half_width
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
@@ -77,8 +78,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
     name, reference = front.quality.name, front.reference
     if reference is not None and name in reference.values:
         value = reference.values[name]
-        low, high = value.interval()
-        shown_value = with_error(value.value, (high - low) / 2)
+        shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
@@ -152,8 +152,7 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
     if front.is_best_baseline(point):
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
-    low, high = versus.interval or (0.0, 0.0)
-    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    difference = _relative(versus.difference, versus.half, theirs)
     return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
 
 
