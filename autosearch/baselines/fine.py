@@ -22,6 +22,9 @@ __all__ = ["REFERENCES", "TEACHER", "fine_ddim", "fine_dpmpp", "plain_step", "wi
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
 TEACHER = REFERENCES[1]
 
+# Half log-SNRs this near to one another are one.
+_SAME = 1e-9
+
 # The grid of a fine trajectory over a family's whole range.
 _GRIDS = {"vp": "linspace", "edm": "edm", "flow": "flow"}
 
@@ -94,7 +97,8 @@ def _between(
     """Points from one on, the other left out; even in half log-SNR, or in time."""
     (time, log_snr), (end, next_log_snr) = here, there
     own = log_snr if math.isfinite(log_snr) else None
-    if end >= time:  # the last step of a grid that reaches the model's last time
+    # The last step of a grid that reaches the model's last time, up to rounding.
+    if end >= time or schedule.log_snr(end) - schedule.log_snr(time) < _SAME:
         return [(time, own)]
     shares = [i / many for i in range(1, many)]
     if math.isfinite(next_log_snr - log_snr):
