@@ -29,6 +29,11 @@ def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return view
 
 
+def _defined(objective: Objective, plan: Plan) -> bool:
+    """Whether an objective has a value for a plan; what is only reported may have none."""
+    return not (objective.deterministic_only and plan.stochastic)
+
+
 def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
     """The objectives of a list of names, each once.
 
@@ -111,14 +116,14 @@ class Measure:
     def check_plan(self, plan: Plan) -> str | None:
         """Why the plan cannot be measured, or None."""
         for objective in self.objectives:
-            if objective.deterministic_only and plan.stochastic:
+            if not _defined(objective, plan):
                 return f"{objective.name} is not defined for stochastic recipes"
         return None
 
     def estimates(
         self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
     ) -> dict[str, Estimate]:
-        """The estimate of every objective, by its name.
+        """The estimate of every objective that is defined for the plan, by its name.
 
         Args:
             plan: what was run.
@@ -141,6 +146,7 @@ class Measure:
         return {
             objective.name: self._estimate(objective, plan, dict(given), blocks, samples)
             for objective in self.objectives
+            if _defined(objective, plan)
         }
 
     def given(self, plan: Plan, values: Mapping[str, float]) -> dict[str, Estimate]:

@@ -102,6 +102,7 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     for name in named or ():
         if not any(made[one] or is_fitted(one) for one in _with_steps(problem, [name])):
             raise UserError(f"baselines: the model cannot run {name!r}; leave it out")
+        _check_measured(problem, name, [made[one] for one in _with_steps(problem, [name])])
     kept: dict[str, Given] = {}
     for one in made.values():
         if one is not None and problem.violation(one.plan) is None:
@@ -173,6 +174,13 @@ def _make_baseline(
         return None
     made = _given(problem, name, recipe, plan)
     return made if foreign or not made.foreign else None
+
+
+def _check_measured(problem: Problem, name: str, made: Sequence[Given | None]) -> None:
+    """Refuse a named baseline that an objective has no value for, whatever its steps."""
+    reasons = [problem.measure.check_plan(one.plan) for one in made if one is not None]
+    if reasons and all(reasons):
+        raise UserError(f"baselines: {name}: {reasons[0]}; leave it out, or the objective")
 
 
 def _given(problem: Problem, name: str, recipe: Recipe, plan: Plan) -> Given:

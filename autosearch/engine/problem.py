@@ -34,6 +34,8 @@ __all__ = ["DEFAULT_BASE", "Problem", "model_spec"]
 
 # Gives the fields that no family of a space owns.
 DEFAULT_BASE = "ddim@10"
+# Random recipes that stand for a space, where all of them may be of a kind that has no value.
+_DRAWS = 64
 
 
 def model_spec(config: Mapping[str, Any]) -> ModelSpec:
@@ -81,6 +83,7 @@ class Problem:
         report = Measure(model, [*measured, *make_objectives(reported, where="report")])
         space = _make_space(experiment, model.denoiser)
         _check_samples(experiment, measure, report)
+        _check_space(space, measure)
         return cls(experiment, spec, model, space, measure, report)
 
     def with_latency_table(self, table: LatencyTable) -> "Problem":
@@ -232,6 +235,20 @@ def _check_samples(experiment: Experiment, measure: Measure, report: Measure) ->
         )
     if report.needs:
         report.check_samples(experiment.validation.samples, where="validation.samples")
+
+
+def _check_space(space: Space, measure: Measure) -> None:
+    """Refuse a space none of whose recipes can have a value of each objective."""
+    if not any(objective.deterministic_only for objective in measure.objectives):
+        return
+    rng = np.random.default_rng(0)
+    for _ in range(_DRAWS):
+        reason = measure.check_plan(space.plan(space.sample(rng)))
+        if reason is None:
+            return
+    raise UserError(
+        f"space: {reason}, and all of its recipes are; leave the noise out of it, or the objective"
+    )
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
