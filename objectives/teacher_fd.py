@@ -10,9 +10,9 @@ hundred samples its distance is mostly that, however good it is. So there is non
 
 A few hundred samples say nothing about the covariance of thousands of dimensions. The distance is
 taken in full on as many principal components as they can bear; of what these leave out, each
-coordinate's mean and standard deviation are compared. That is all of a shift and of a common scale, and
-nothing of correlations beyond the components: the value is at most the samples' own distance, since
-that between two wholes is at least that between their parts.
+coordinate's mean and standard deviation are compared. That is all of a shift and of a common
+scale, and nothing of correlations beyond the components: the value is at most the samples' own
+distance, since that between two wholes is at least that between their parts.
 """
 
 from collections.abc import Iterator

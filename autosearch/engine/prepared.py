@@ -4,21 +4,19 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import DEFAULT_BASE, Problem
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
 
-__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start"]
+__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start", "most_steps"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +45,7 @@ class Prepared:
         baselines: named recipes that seed the search: distinct plans, in the order of their names.
         warm_start: what other searches found and this model can run.
         reference: what the model reaches with many steps.
-        teacher: ends [samples, d] of the fine trajectory on the search's noise, where an
-            objective needs them.
+        teacher: the fine trajectory on the search's noise, where an objective needs it.
         events: the study so far, header first.
     """
 
@@ -56,7 +53,7 @@ class Prepared:
     baselines: tuple[Given, ...]
     warm_start: tuple[Given, ...] = ()
     reference: ReferenceMeasured | None = None
-    teacher: NDArray[np.generic] | None = None
+    teacher: Teacher | None = None
     events: tuple[Event, ...] = ()
 
     @property
@@ -80,6 +77,12 @@ def fitted_names(problem: Problem) -> list[str]:
     """
     names = _with_steps(problem, problem.experiment.baselines or ())
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
+
+
+def most_steps(problem: Problem) -> int:
+    """The most steps that a candidate or a named baseline of a problem may have."""
+    named = _with_steps(problem, problem.experiment.baselines or ())
+    return max([*_step_counts(problem), *(split_name(name).steps for name in named)])
 
 
 def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given, ...]:

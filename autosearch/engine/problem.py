@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autosearch import algorithms, spaces
 from autosearch._typing import Rows
@@ -18,6 +17,7 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Bounds, Experiment
@@ -180,9 +180,9 @@ class Problem:
         return tuple(self.experiment.rungs) or (samples,)
 
     def judge(
-        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
     ) -> tuple[Status, str | None, dict[str, Estimate]]:
-        """Status, reason and values of rows; ``teacher`` is [samples, d] where needed."""
+        """Status, reason and values of rows; ``teacher`` is of as many samples, where needed."""
         try:
             values = self.measure.estimates(plan, rows, samples=samples, teacher=teacher)
         except Infeasible as error:

@@ -5,6 +5,7 @@ import textwrap
 from autosearch.objectives import half_width
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
+from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
 __all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
@@ -82,6 +83,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
+    lines += _teacher_lines(front)
     volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
@@ -95,6 +97,15 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
     return [*lines, _cost_line(front)]
+
+
+def _teacher_lines(front: Front) -> list[str]:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    near = within_text([point.name for point in front.within_teacher])
+    wrapped = textwrap.wrap(" ".join(near), WIDTH, subsequent_indent="  ")
+    return [teacher_text(front.teacher.recipe, front.teacher.errors), *wrapped]
 
 
 def _title(front: Front) -> str:

@@ -11,6 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 
@@ -148,7 +149,7 @@ def test_what_is_only_reported_is_left_out_of_stochastic_plans():
     rows = np.random.default_rng(0).standard_normal((100, 2))
     given = {"features": rows, "final": rows}
     values = {
-        name: problem.report_measure.estimates(plan, given, samples=100, teacher=rows)
+        name: problem.report_measure.estimates(plan, given, samples=100, teacher=Teacher(rows))
         for name, plan in plans.items()
     }
     assert set(values["ddpm@3"]) == {"fid", "nfe"}

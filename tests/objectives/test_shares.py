@@ -13,7 +13,6 @@ from autosearch.objectives.jackknife import block_count, mean_estimate
 from autosearch.objectives.means import MeanObjective
 from autosearch.study.events import Evaluated, parse_event
 
-
 SETS = 1500
 
 

@@ -164,9 +164,7 @@ def test_leaving_a_block_out_leaves_it_out_of_the_rest_too() -> None:
 
     found = estimate(ends, wanted, blocks=20)
     assert found.value == pytest.approx(whole(slice(0, 100)), rel=1e-6)
-    assert found.pseudo[0] == pytest.approx(
-        20 * found.value - 19 * whole(slice(5, 100)), rel=1e-4
-    )
+    assert found.pseudo[0] == pytest.approx(20 * found.value - 19 * whole(slice(5, 100)), rel=1e-4)
 
 
 def np_mean(rows: np.ndarray) -> np.ndarray:
