@@ -15,6 +15,7 @@ from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.selection import selection
 from autosearch.study.study import Study
+from autosearch.study.teacher import teacher_data, teacher_text, within, within_text
 
 __all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
 
@@ -28,6 +29,8 @@ _SECONDS = 2.0
 _PLAIN_SECONDS = 10.0
 # A long journal takes seconds to read: at most one part in this many of the time goes there.
 _SHARE = 10
+# So many candidates within the teacher's own error are named.
+_NAMED = 12
 # So many of the latest results show who is evaluating.
 _LATEST = 64
 _WORDS = {
@@ -63,6 +66,13 @@ class Status:
             state = f"{state}, {self.snapshot.phase}"
         return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
 
+    @property
+    def within_teacher(self) -> list[int]:
+        """Candidates of the search within the teacher's own error: not told apart by it."""
+        teacher = self.study.teacher()
+        errors = {} if teacher is None else teacher.errors
+        return [c.id for c in self.study.feasible if within(errors, c.values)]
+
 
 def read_status(directory: Path) -> Status:
     """Where the study of a directory stands; writes nothing.
@@ -87,6 +97,7 @@ def read_status(directory: Path) -> Status:
 def status_data(status: Status) -> dict[str, Any]:
     """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
+    teacher, near = study.teacher(), status.within_teacher
     return {
         "study": study.header.name,
         "model": study.header.model_name,
@@ -106,6 +117,7 @@ def status_data(status: Status) -> dict[str, Any]:
         "last_write_seconds_ago": round(status.quiet, 3),
         "stopped": study.stops[-1] if study.stops else None,
         "objectives": list(study.experiment.objectives),
+        **({} if teacher is None else {"teacher": teacher_data(teacher, near)}),
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
     }
@@ -122,6 +134,9 @@ def status_text(status: Status) -> str:
         written += f"; proposing took {duration(study.proposing)}"
     standing = standing_lines(status.snapshot, left, asked=asked)
     lines = [status.head, standing[0], written, *standing[1:]]
+    if (teacher := study.teacher()) is not None:
+        lines.append(teacher_text(teacher.recipe, teacher.errors))
+        lines += within_text([f"#{number}" for number in status.within_teacher[:_NAMED]])
     if status.state in ("stopped", "killed"):
         lines.append("\ncontinue it with: autosearch run EXPERIMENT --out DIR --resume")
     return "\n".join(lines)

@@ -46,8 +46,10 @@ def third_party(kind: str, part: object) -> Iterator[None]:
         ) from error
 
 
-def checked_estimate(objective: Objective, estimate: object) -> Estimate:
+def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -> Estimate:
     """What an objective returned, in Python's own numbers.
+
+    ``samples``: how many it is of; one that declares shares need not say so itself.
 
     Raises:
         UserError: for anything but an estimate.
@@ -66,7 +68,14 @@ def checked_estimate(objective: Objective, estimate: object) -> Estimate:
         ) from None
     if not all(abs(one) <= LARGEST for one in (value, *pseudo)):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
-    return Estimate(value, tuple(pseudo))
+    if not objective.share:
+        return Estimate(value, tuple(pseudo))
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"objective {objective.name!r} returned {value:g} where a share from 0 to 1 is due; "
+            "tell its author"
+        )
+    return Estimate(value, tuple(pseudo), estimate.trials or samples)
 
 
 def _number(value: object) -> float:

@@ -14,7 +14,6 @@ import torch
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal, Result
-from autosearch.baselines.fine import TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
@@ -22,8 +21,9 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.measure import Measure
 from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import setup_advice, setup_cost
+from autosearch.engine.reference import setup_advice, setup_cost, teacher_cost
 from autosearch.engine.session import STORE_BYTES
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
@@ -177,7 +177,7 @@ def _validation(problem: Problem, plans: Mapping[str, Plan]) -> tuple[int, float
     chosen = {n: _SEARCHED_PER_COST + min(_BASELINES_PER_COST, k) for n, k in groups.items()}
     cost = float(sum(nfe * count for nfe, count in chosen.items()))
     if problem.report_measure.needs_teacher:
-        cost += problem.named_plan(TEACHER).forward_equivalents
+        cost += teacher_cost(problem)
     return sum(chosen.values()), cost * problem.experiment.validation.samples
 
 
@@ -267,7 +267,7 @@ def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int)
     if not measure.needs:
         return 0.0
     rows = {name: np.concatenate([array] * (samples // size)) for name, array in block.items()}
-    teacher = rows.get("final") if measure.needs_teacher else None
+    teacher = Teacher(rows["final"]) if measure.needs_teacher else None
     seconds = []
     for _ in range(_REPEATS):
         start = time.perf_counter()

@@ -11,6 +11,7 @@ from autosearch._typing import Rows
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import check_rows, checked_estimate, third_party
+from autosearch.engine.teacher import DOUBLED, Teacher
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, Objective, block_count, find
@@ -27,6 +28,11 @@ def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def _defined(objective: Objective, plan: Plan) -> bool:
+    """Whether an objective has a value for a plan; what is only reported may have none."""
+    return not (objective.deterministic_only and plan.stochastic)
 
 
 def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
@@ -86,6 +92,30 @@ class Measure:
         """Whether an objective is a distance to the fine trajectory."""
         return any(objective.needs & _TEACHER for objective in self.objectives)
 
+    def part(self, *, taught: bool) -> "Measure":
+        """The objectives that are distances to the fine trajectory, or the others."""
+        kept = [o for o in self.objectives if bool(o.needs & _TEACHER) == taught]
+        return Measure(self._model, kept)
+
+    def teacher_errors(
+        self, plan: Plan, rows: Rows, finer: NDArray[np.generic], *, samples: int
+    ) -> dict[str, float]:
+        """How far the teacher itself is from the truth, by the objectives that ask for it.
+
+        Args:
+            plan: the teacher's.
+            rows: its rows [samples, ...], by what these objectives need.
+            finer: ends [samples, d] of the same with twice the steps.
+            samples: how many.
+
+        Raises:
+            Infeasible: when either is not finite.
+        """
+        found = self.part(taught=True).estimates(
+            plan, rows, samples=samples, teacher=Teacher(finer)
+        )
+        return {name: DOUBLED * max(one.value, 0.0) for name, one in found.items()}
+
     def check_samples(self, samples: int, *, where: str) -> None:
         """Refuse a number of samples that is not whole seed blocks, or means nothing.
 
@@ -111,20 +141,21 @@ class Measure:
     def check_plan(self, plan: Plan) -> str | None:
         """Why the plan cannot be measured, or None."""
         for objective in self.objectives:
-            if objective.deterministic_only and plan.stochastic:
+            if not _defined(objective, plan):
                 return f"{objective.name} is not defined for stochastic recipes"
         return None
 
     def estimates(
-        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
     ) -> dict[str, Estimate]:
-        """The estimate of every objective, by its name.
+        """The estimate of every objective that is defined for the plan, by its name.
 
         Args:
             plan: what was run.
             rows: arrays [samples, ...] by need.
             samples: how many.
-            teacher: the fine trajectory's ends [samples, d] from the same noise, where needed.
+            teacher: the fine trajectory from the same noise, where needed; distances within its
+                own error are raised to it.
 
         Raises:
             Infeasible: when rows or estimates are not finite.
@@ -133,15 +164,19 @@ class Measure:
         given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
-            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
+            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher.ends, np.float64)
             given["teacher_mse"] = (distance**2).mean(axis=1)
-            given["teacher"] = teacher
+            given["teacher"] = teacher.ends
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
-        return {
-            objective.name: self._estimate(objective, plan, dict(given), blocks)
+        found = {
+            objective.name: self._estimate(objective, plan, dict(given), blocks, samples)
             for objective in self.objectives
+            if _defined(objective, plan)
         }
+        if teacher is None:
+            return found
+        return {name: teacher.bounded(name, estimate) for name, estimate in found.items()}
 
     def given(self, plan: Plan, values: Mapping[str, float]) -> dict[str, Estimate]:
         """Estimates without errors, from values of the measured objectives by name.
@@ -168,7 +203,9 @@ class Measure:
             for o in self.objectives
         }
 
-    def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+    def _estimate(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int
+    ) -> Estimate:
         try:
             with third_party("objective", objective):
                 if objective.needs:
@@ -178,4 +215,4 @@ class Measure:
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Samples so large that their squares overflow leave nothing to decompose.
             raise Infeasible(f"{objective.name} is not finite") from None
-        return checked_estimate(objective, estimate)
+        return checked_estimate(objective, estimate, samples)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autosearch import algorithms, spaces
 from autosearch._typing import Rows
@@ -18,6 +17,7 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
 from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Bounds, Experiment
@@ -34,6 +34,8 @@ __all__ = ["DEFAULT_BASE", "Problem", "model_spec"]
 
 # Gives the fields that no family of a space owns.
 DEFAULT_BASE = "ddim@10"
+# Random recipes that stand for a space, where all of them may be of a kind that has no value.
+_DRAWS = 64
 
 
 def model_spec(config: Mapping[str, Any]) -> ModelSpec:
@@ -81,6 +83,7 @@ class Problem:
         report = Measure(model, [*measured, *make_objectives(reported, where="report")])
         space = _make_space(experiment, model.denoiser)
         _check_samples(experiment, measure, report)
+        _check_space(space, measure)
         return cls(experiment, spec, model, space, measure, report)
 
     def with_latency_table(self, table: LatencyTable) -> "Problem":
@@ -177,9 +180,9 @@ class Problem:
         return tuple(self.experiment.rungs) or (samples,)
 
     def judge(
-        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
     ) -> tuple[Status, str | None, dict[str, Estimate]]:
-        """Status, reason and values of rows; ``teacher`` is [samples, d] where needed."""
+        """Status, reason and values of rows; ``teacher`` is of as many samples, where needed."""
         try:
             values = self.measure.estimates(plan, rows, samples=samples, teacher=teacher)
         except Infeasible as error:
@@ -232,6 +235,20 @@ def _check_samples(experiment: Experiment, measure: Measure, report: Measure) ->
         )
     if report.needs:
         report.check_samples(experiment.validation.samples, where="validation.samples")
+
+
+def _check_space(space: Space, measure: Measure) -> None:
+    """Refuse a space none of whose recipes can have a value of each objective."""
+    if not any(objective.deterministic_only for objective in measure.objectives):
+        return
+    rng = np.random.default_rng(0)
+    for _ in range(_DRAWS):
+        reason = measure.check_plan(space.plan(space.sample(rng)))
+        if reason is None:
+            return
+    raise UserError(
+        f"space: {reason}, and all of its recipes are; leave the noise out of it, or the objective"
+    )
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:

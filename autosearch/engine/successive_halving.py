@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import Problem
 from autosearch.engine.racing import Race
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import Outcome
 from autosearch.study.events import Evaluated, Status
 from autosearch.study.study import Candidate, Estimates
@@ -46,11 +47,10 @@ class SuccessiveHalving:
 
     Args:
         problem: what is searched.
-        teacher: ends [samples, d] of the fine trajectory on all samples of the last rung, where
-            an objective needs them.
+        teacher: the fine trajectory on all samples of the last rung, where an objective needs it.
     """
 
-    def __init__(self, problem: Problem, *, teacher: NDArray[np.generic] | None) -> None:
+    def __init__(self, problem: Problem, *, teacher: Teacher | None) -> None:
         self._problem = problem
         self._teacher = teacher
         self.rungs = problem.rungs
@@ -121,5 +121,5 @@ class SuccessiveHalving:
     ) -> tuple[Status, str | None, Estimates]:
         """Status, reason and values of the first samples."""
         rows = {name: rows[:samples] for name, rows in partial.rows.items()}
-        teacher = None if self._teacher is None else self._teacher[:samples]
+        teacher = None if self._teacher is None else self._teacher.first(samples)
         return self._problem.judge(plan, rows, samples=samples, teacher=teacher)

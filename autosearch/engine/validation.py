@@ -2,14 +2,12 @@
 
 import contextlib
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.prepare import predict_latencies
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import sample_teacher
 from autosearch.engine.session import Session
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.timing import time_plan
@@ -59,7 +57,7 @@ def _measure(
     session: Session,
     samples: int,
     seed: int,
-    teacher: NDArray[np.generic] | None,
+    teacher: Teacher | None,
 ) -> None:
     measure, blocks, size = problem.report_measure, problem.blocks(samples), problem.seed_block
     done_before = session.study.validations.get((seed, samples), {})

@@ -44,6 +44,7 @@ __all__ = [
     "ScaleFixed",
     "Spent",
     "Status",
+    "TeacherMeasured",
     "Timed",
     "Validated",
     "WarmStarted",
@@ -71,7 +72,11 @@ def _bounded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
 
 def _estimates_data(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
-        name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
+        name: {
+            "value": estimate.value,
+            "pseudo": list(estimate.pseudo),
+            **({"trials": estimate.trials} if estimate.trials else {}),
+        }
         for name, estimate in estimates.items()
     }
 
@@ -293,6 +298,28 @@ class ReferenceMeasured(Event):
     forward_equivalents: Amount
     budgeted: Amount
     seed: Count | None = None
+
+
+class TeacherMeasured(Event):
+    """The fine trajectory that candidates are held against, and its own distance to the truth.
+
+    Attributes:
+        recipe: its name.
+        steps: how many it has.
+        noise: whose noise it starts from.
+        seed: of that noise.
+        samples: on how many.
+        errors: by objective.
+    """
+
+    type = "teacher"
+
+    recipe: str
+    steps: Count
+    noise: Literal["search", "validation"]
+    seed: Count
+    samples: Count
+    errors: dict[str, Amount]
 
 
 class ScaleAxis(BaseModel):

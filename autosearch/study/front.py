@@ -9,12 +9,13 @@ import numpy as np
 
 from autosearch._typing import Array
 from autosearch.objectives.base import compare
-from autosearch.study.events import ReferenceMeasured
+from autosearch.study.events import ReferenceMeasured, TeacherMeasured
 from autosearch.study.hypervolume import study_hypervolume
 from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
 from autosearch.study.selection import SearchFront
 from autosearch.study.study import Candidate, Estimates, Noise, Study
+from autosearch.study.teacher import teacher_data, within
 
 __all__ = ["Front"]
 
@@ -35,6 +36,8 @@ class Front:
         baselines: named recipes; some are also among ``points``.
         folded_below: the baselines than which folded points are worse.
         reference: what full quality is; None where it was not measured.
+        teacher: what distances to a fine trajectory are to, with its own error; of fresh noise
+            where that was validated on. None where no objective asked for one.
         hypervolume: ``search`` and ``validated``, each between 0 and 1; None where there is none.
         hypervolume_left_out: whether so many points of so many objectives would take too long.
         searched_on: seed and samples of the search.
@@ -53,6 +56,7 @@ class Front:
     baselines: Sequence[Point]
     folded_below: Sequence[str] = ()
     reference: ReferenceMeasured | None = None
+    teacher: TeacherMeasured | None = None
     hypervolume: Mapping[str, float | None] = field(default_factory=dict)
     hypervolume_left_out: bool = False
     searched_on: Noise = (0, 0)
@@ -112,6 +116,7 @@ class Front:
             baselines=tuple(points[i] for i in baselines),
             folded_below=searched.worst,
             reference=study.reference,
+            teacher=study.teacher(noise) or study.teacher(),
             hypervolume={
                 "search": volume,
                 "validated": None if noise is None else study_hypervolume(study, pool.values),
@@ -213,6 +218,14 @@ class Front:
         axes = [self.quality] if self.cost is None else [self.cost, self.quality]
         return sorted(points, key=lambda p: (*(a.signed(p.value(a.name)) for a in axes), p.id))
 
+    @property
+    def within_teacher(self) -> list[Point]:
+        """What is shown and within the teacher's own error, which does not tell it apart."""
+        if self.teacher is None:
+            return []
+        errors = self.teacher.errors
+        return [p for p in self.shown if within(errors, {n: p.estimate(n) for n in p.names})]
+
     def axis(self, name: str) -> Axis | None:
         """The objective with a name; None where the front has none."""
         return next((axis for axis in self.axes if axis.name == name), None)
@@ -271,6 +284,11 @@ class Front:
             "model": self.model,
             "objectives": [asdict(axis) for axis in self.axes],
             "reference": reference,
+            **(
+                {}
+                if self.teacher is None
+                else {"teacher": teacher_data(self.teacher, (p.id for p in self.within_teacher))}
+            ),
             "hypervolume": dict(self.hypervolume),
             "points": [self.point_data(point) for point in self.points],
             "baselines": [self.point_data(point) for point in self.baselines],

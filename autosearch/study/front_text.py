@@ -2,8 +2,10 @@
 
 import textwrap
 
+from autosearch.objectives import half_width
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
+from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
 __all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
@@ -77,11 +79,11 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
     name, reference = front.quality.name, front.reference
     if reference is not None and name in reference.values:
         value = reference.values[name]
-        low, high = value.interval()
-        shown_value = with_error(value.value, (high - low) / 2)
+        shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
+    lines += _teacher_lines(front)
     volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
@@ -95,6 +97,15 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
     return [*lines, _cost_line(front)]
+
+
+def _teacher_lines(front: Front) -> list[str]:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    near = within_text([point.name for point in front.within_teacher])
+    wrapped = textwrap.wrap(" ".join(near), WIDTH, subsequent_indent="  ")
+    return [teacher_text(front.teacher.recipe, front.teacher.errors), *wrapped]
 
 
 def _title(front: Front) -> str:
@@ -152,8 +163,7 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
     if front.is_best_baseline(point):
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
-    low, high = versus.interval or (0.0, 0.0)
-    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    difference = _relative(versus.difference, versus.half, theirs)
     return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
 
 

@@ -25,6 +25,7 @@ from autosearch.study.events import (
     Resumed,
     ScaleFixed,
     Spent,
+    TeacherMeasured,
     Timed,
     Validated,
     WarmStarted,
@@ -106,6 +107,7 @@ class Study:
         warm_start: recipes that the search started from besides its baselines, by name; None
             before it did.
         fits: what was fitted to the model, by a baseline's name.
+        teachers: fine trajectories, by whose noise, seed and samples.
         duplicates: proposals whose plans were known.
         nominal: forward equivalents of all candidates.
         executed: what of these was executed.
@@ -126,6 +128,7 @@ class Study:
         self.timings: dict[str, Estimate] = {}
         self.warm_start: dict[str, dict[str, Any]] | None = None
         self.fits: dict[str, Fitted] = {}
+        self.teachers: dict[tuple[str, int, int], TeacherMeasured] = {}
         self.duplicates = 0
         self.proposing = 0.0
         self.nominal = self.executed = 0.0
@@ -211,6 +214,8 @@ class Study:
             case ReferenceMeasured():
                 self.reference = event
                 self._spend("reference", event)
+            case TeacherMeasured():
+                self.teachers[event.noise, event.seed, event.samples] = event
             case Spent():
                 self._spend(event.what, event, event.nominal)
             case ScaleFixed():
@@ -298,6 +303,12 @@ class Study:
         candidate however often it was interrupted.
         """
         return sum(self.overheads.values()) + self.nominal
+
+    def teacher(self, noise: Noise | None = None) -> TeacherMeasured | None:
+        """The teacher of a validation, or of the search; None where no objective asked for one."""
+        if noise is not None:
+            return self.teachers.get(("validation", *noise))
+        return self.teachers.get(("search", self.experiment.seed, self.experiment.samples))
 
     def validated(self, candidate: Candidate, noise: Noise | None = None) -> Estimates | None:
         """A candidate's estimates on the (seed, samples) of a validation, by default the latest.

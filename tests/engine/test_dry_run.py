@@ -42,7 +42,7 @@ def test_a_teacher_is_set_up_where_an_objective_needs_one() -> None:
     plain = dry_run(experiment())["forward_equivalents"]
     taught = dry_run(experiment(objectives=["fid", "teacher_mse", "nfe"]))["forward_equivalents"]
     # On the search's samples and beside the reference; once more for the validation.
-    assert taught["setup"] - plain["setup"] == 100 * 100
+    assert taught["setup"] - plain["setup"] == 100 * (100 + 200)
     assert taught["validation"] - plain["validation"] == 100 * 200
 
 

@@ -153,10 +153,12 @@ def test_the_teacher_is_sampled_once_and_counted(tmp_path, tools, fake_workers):
     assert set(fake_workers.evaluated.values()) == {1}
     costs = {record["what"]: record for record in of_type(tmp_path / "a", "cost")}
     assert set(costs) == {"teacher (search)", "teacher (validation)"}
-    assert costs["teacher (search)"]["forward_equivalents"] == 10_000
+    # A hundred steps, and twice as many, which tell its error.
+    assert costs["teacher (search)"]["forward_equivalents"] == 30_000
     assert study.overheads == {
-        "reference": 20_000.0,
-        "teacher (search)": 10_000.0,
+        # Nothing but the teacher is asked for, and it is at no distance from itself.
+        "reference": 0.0,
+        "teacher (search)": 30_000.0,
         "teacher (validation)": 0.0,
     }
 
@@ -166,9 +168,11 @@ def test_the_budget_holds_the_reference_and_the_teacher(tmp_path, tools, fake_wo
         tools,
         tmp_path / "a",
         objectives=["teacher_mse", "nfe"],
-        budget={"forward_equivalents": 32_000},
+        budget={"forward_equivalents": 17_000},
     )
-    assert 31_400 < study.planned <= 32_000
+    # Too little for more than the least teacher.
+    assert study.overheads["teacher (search)"] == 15_000
+    assert 16_400 < study.planned <= 17_000
     assert study.nominal <= 2_000
 
 
