@@ -72,6 +72,12 @@ def _check_history(study: Study, prepared: Prepared) -> None:
     for number, given in enumerate(prepared.given):
         candidate = study.candidates.get(number)
         if candidate is not None and candidate.identity != given.plan.identity:
+            if candidate.name == given.name:
+                raise UserError(
+                    f"history: {given.name} was another plan when this study began, in an earlier "
+                    "release or on another model; it can be shown and exported, and a new study "
+                    "searches on"
+                )
             raise UserError(f"history: candidate {number} is not {given.name}, which is given here")
 
 

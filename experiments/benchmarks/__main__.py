@@ -14,6 +14,7 @@ from autosearch.experiments.benchmarks.busy import busy
 from autosearch.experiments.benchmarks.caches import caches
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine, engine_long
+from autosearch.experiments.benchmarks.flows import flows
 from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.pipelines import pipelines
 from autosearch.experiments.benchmarks.reuse import reuse
@@ -28,6 +29,7 @@ LONG: dict[str, Benchmark] = {
     "coverage": coverage,
     "diffusers": pipelines,
     "engine_long": engine_long,
+    "flows": flows,
     "orders": orders,
     "reuse": reuse,
     "zdt": zdt,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from autosearch.diffusion.sampling.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.solvers import Interval, Update, coefficients
 from autosearch.errors import UserError
+from autosearch.experiments.benchmarks.flows import flows
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import FORMS, Recipe
 
@@ -183,17 +183,7 @@ DISTANCES = {
 
 @pytest.mark.parametrize("solver", DISTANCES)
 def test_distances_from_pure_noise(solver: str) -> None:
-    data = Mixture.random(components=6, dimension=8, seed=0)
-    denoiser = ExactDenoiser(data, SCHEDULES["flow"], "flow", dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(4000, 8, generator=generator, dtype=torch.float64)
-    found = []
-    for steps in (4, 6, 8, 10):
-        plan = compile_recipe(baseline(f"{solver}-flow@{steps}", denoiser), denoiser)
-        x = sample(denoiser, plan, noise, None).numpy()
-        root = scipy.linalg.sqrtm(np.cov(x.T) @ data.covariance).real
-        spread = np.trace(np.cov(x.T) + data.covariance - 2 * root)
-        found.append(float(((x.mean(0) - data.mean) ** 2).sum() + spread))
+    found = flows([solver], ["flow"], samples=4000)[f"{solver}-flow"]
     assert all(value <= most for value, most in zip(found, DISTANCES[solver], strict=True))
 
 
