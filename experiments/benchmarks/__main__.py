@@ -15,10 +15,12 @@ from autosearch.experiments.benchmarks.caches import caches
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine, engine_long
 from autosearch.experiments.benchmarks.flows import flows
+from autosearch.experiments.benchmarks.intervals import intervals
 from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.pipelines import pipelines
 from autosearch.experiments.benchmarks.reuse import reuse
 from autosearch.experiments.benchmarks.sampler import sampler
+from autosearch.experiments.benchmarks.teachers import teachers
 from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 
 Benchmark = Callable[[], dict[str, Any]]
@@ -30,8 +32,10 @@ LONG: dict[str, Benchmark] = {
     "diffusers": pipelines,
     "engine_long": engine_long,
     "flows": flows,
+    "intervals": intervals,
     "orders": orders,
     "reuse": reuse,
+    "teachers": teachers,
     "zdt": zdt,
     "zdt_generations": zdt_generations,
 }

@@ -43,7 +43,7 @@ def test_a_teacher_is_set_up_where_an_objective_needs_one() -> None:
     taught = dry_run(experiment(objectives=["fid", "teacher_mse", "nfe"]))["forward_equivalents"]
     # On the search's samples and beside the reference; once more for the validation.
     assert taught["setup"] - plain["setup"] == 100 * (100 + 200)
-    assert taught["validation"] - plain["validation"] == 100 * 200
+    assert taught["validation"] - plain["validation"] == 200 * (100 + 200)
 
 
 def test_fits_are_part_of_the_setup_and_their_baselines_of_the_search() -> None:
