@@ -8,7 +8,7 @@ little of one they would have hidden.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import special
@@ -17,6 +17,7 @@ from autosearch._typing import Array
 
 __all__ = [
     "LEAST_BLOCKS",
+    "Bound",
     "Tail",
     "hidden_shift",
     "paired_blocks",
@@ -49,6 +50,15 @@ class Tail(NamedTuple):
 
     weight: float
     shift: float
+
+
+class Bound(Protocol):
+    """Says whether one result is worse than another; see :func:`surely_worse`."""
+
+    def __call__(
+        self, difference: float, own: Array, rival: Array, *, tail: Tail, level: float
+    ) -> bool:
+        """Whether it is, at a one-sided level."""
 
 
 def tail_weight(seen: Array, later: Array, *, growth: float = 1.0) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autosearch._typing import Array
 from autosearch.engine.paired_bound import (
     LEAST_BLOCKS,
+    Bound,
     Tail,
     hidden_shift,
     paired_blocks,
@@ -49,13 +50,20 @@ class Race:
         rungs: numbers of samples, growing.
         objectives: all of the search's; declared ones are known exactly.
         level: of a wrong stop of one candidate, over all rungs.
+        bound: what says that one result is worse than another.
     """
 
     def __init__(
-        self, rungs: Sequence[int], objectives: Sequence[Objective], *, level: float = LEVEL
+        self,
+        rungs: Sequence[int],
+        objectives: Sequence[Objective],
+        *,
+        level: float = LEVEL,
+        bound: Bound = surely_worse,
     ) -> None:
         self.rungs = tuple(rungs)
         self.level = level
+        self._bound = bound
         self._objectives = list(objectives)
         self._declared = np.array([not o.needs for o in objectives])
         self._known = [_Table(len(objectives), int((~self._declared).sum())) for _ in rungs]
@@ -107,7 +115,7 @@ class Race:
         tails = table.tails(row, before)
         each = zip(differences, own.blocks, rival.blocks, tails, strict=True)
         return all(
-            surely_worse(float(difference), mine, theirs, tail=tail, level=level)
+            self._bound(float(difference), mine, theirs, tail=tail, level=level)
             for difference, mine, theirs, tail in each
         )
 
