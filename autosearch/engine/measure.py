@@ -1,5 +1,6 @@
 """From rows of samples to estimates of objectives."""
 
+import logging
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -11,12 +12,17 @@ from autosearch._typing import Rows
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import check_rows, checked_estimate, third_party
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError, described
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, Objective, block_count, find
 from autosearch.study.events import LARGEST
 
 __all__ = ["Measure", "make_objectives"]
+
+# How often an objective is asked that raises.
+_ATTEMPTS = 2
+
+_log = logging.getLogger(__name__)
 
 # Rows that are made here, of the samples and the fine trajectory's.
 _TEACHER = frozenset({"teacher", "teacher_mse"})
@@ -128,6 +134,7 @@ class Measure:
 
         Raises:
             Infeasible: when rows or estimates are not finite.
+            MeasurementFailed: when an objective raises, or returns no estimate.
         """
         check_rows(rows, samples)
         given = dict(rows)
@@ -139,7 +146,7 @@ class Measure:
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
         return {
-            objective.name: self._estimate(objective, plan, dict(given), blocks)
+            objective.name: self._estimate(objective, plan, given, blocks)
             for objective in self.objectives
         }
 
@@ -150,6 +157,7 @@ class Measure:
 
         Raises:
             UserError: for other names than the measured objectives', or a value that is not finite.
+            Infeasible: when what a plan declares is not finite.
         """
         measured = {objective.name for objective in self.objectives if objective.needs}
         if not isinstance(values, Mapping):
@@ -164,11 +172,35 @@ class Measure:
                     f"{name}: {value!r} is no finite number; tell Infeasible where there is none"
                 )
         return {
-            o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
+            o.name: Estimate(float(values[o.name])) if o.needs else self._estimate(o, plan, {}, 0)
             for o in self.objectives
         }
 
     def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+        """An objective's estimate; one that raises is asked once more.
+
+        Raises:
+            Infeasible: where rows or estimate are not finite.
+            MeasurementFailed: where it raises again, or returns no estimate.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._estimate_once(objective, plan, dict(rows), blocks)
+            except Infeasible:
+                raise
+            except Exception as error:  # whoever judges a candidate may fail, and ends no search
+                broken = next((n for n, a in rows.items() if not np.isfinite(a).all()), None)
+                if broken is not None:
+                    raise Infeasible(f"{objective.name} is not finite: {broken!r} is not") from None
+                reason = described(error)
+                if not left:
+                    raise MeasurementFailed(reason) from error
+                _log.warning("%s; asked again", reason)
+        raise AssertionError
+
+    def _estimate_once(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int
+    ) -> Estimate:
         try:
             with third_party("objective", objective):
                 if objective.needs:

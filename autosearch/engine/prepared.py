@@ -18,7 +18,14 @@ from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
 
-__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start"]
+__all__ = [
+    "Given",
+    "Prepared",
+    "candidate_cost",
+    "fitted_names",
+    "make_baselines",
+    "make_warm_start",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +87,16 @@ def fitted_names(problem: Problem) -> list[str]:
     """
     names = _with_steps(problem, problem.experiment.baselines or ())
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
+
+
+def candidate_cost(problem: Problem) -> float:
+    """Forward equivalents of the costliest candidate that is known before a search.
+
+    On the search's samples; of the named baselines, or of the recipe that others are built on.
+    """
+    plans = [one.plan for one in make_baselines(problem, {})]
+    plans = plans or [problem.named_plan(DEFAULT_BASE)]
+    return max(plan.cost(problem.rungs[-1]) for plan in plans)
 
 
 def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given, ...]:

@@ -14,7 +14,7 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, Unmeasured, UserError
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
 
 __all__ = [
@@ -244,6 +244,11 @@ def _sample(
         needs=needs,
         stopping=stopping,
     )
+    if rows.failure not in (None, "raised"):
+        raise Unmeasured(
+            f"reference {name} was not sampled: {rows.reason}; try again with --resume, or change "
+            "workers"
+        )
     if rows.reason is not None:
         raise UserError(f"reference {name} cannot be sampled: {rows.reason}")
     return rows
