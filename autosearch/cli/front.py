@@ -7,7 +7,6 @@ import typer
 
 from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
 from autosearch.cli.output import print_json, print_text
-
 from autosearch.errors import Unmeasured
 
 if TYPE_CHECKING:

@@ -118,10 +118,11 @@ def _resumed(
     from autosearch.experiment import load_experiment
     from autosearch.study.study import Study
 
-    header = Study.read(directory).header
+    study = Study.read(directory)
+    header = study.header
     both = [*header.overrides, *changes]
     try:
-        return load_experiment(experiment, both), both
+        loaded = load_experiment(experiment, both)
     except UserError:
         if not header.overrides:
             raise
@@ -131,6 +132,10 @@ def _resumed(
             f"({', '.join(header.overrides)}) does not fit {experiment}; give the directory of "
             "this experiment's"
         ) from None
+    from autosearch.engine.run import check_same_search
+
+    check_same_search(directory, study, loaded)
+    return loaded, both
 
 
 def _dry_run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:

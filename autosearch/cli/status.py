@@ -46,8 +46,8 @@ class Status:
 
     Attributes:
         state: ``running`` while a process holds the study's lock; otherwise ``finished``,
-            ``stopped`` (interrupted and saved), ``failed`` (the study tells the error) or ``killed``
-            (no process, and no last word).
+            ``stopped`` (interrupted and saved), ``failed`` (the study tells the error) or
+            ``killed`` (no process, and no last word).
         left: seconds that the rest of the search may take; None where that is not known.
         quiet: seconds since the journal was last written.
     """
@@ -107,10 +107,9 @@ def status_data(status: Status) -> dict[str, Any]:
         "duplicates_avoided": shown.duplicates,
         "forward_equivalents": study.spent,
         "forward_equivalents_nominal": study.nominal_spent,
-        "at_least": status.cuts > 0,
         "cuts": status.cuts,
         "budget_share": shown.budget_share,
-        "seconds": round(sum(study.phases.values()), 3),
+        "seconds": round(study.elapsed, 3),
         "seconds_left": None if status.left is None else round(status.left, 3),
         "seconds_proposing": round(study.proposing, 3),
         "last_write_seconds_ago": round(status.quiet, 3),
@@ -176,7 +175,7 @@ def _snapshot(
         chosen = {c.identity for c in selection(study)}
         validated: set[str] = set().union(*list(study.validations.values())[-1:])
         validating = (len(chosen & validated), len(chosen))
-    elapsed = max(sum(study.phases.values()), _evaluating(study, events))
+    elapsed = max(study.elapsed, _evaluating(study, events))
     return snapshot(study, elapsed, validating=validating if at_validation else None)
 
 

@@ -77,6 +77,11 @@ class Measure:
         return Measure(self._model, given)
 
     @property
+    def measured(self) -> "Measure":
+        """The same without what plans declare."""
+        return Measure(self._model, [o for o in self.objectives if o.needs])
+
+    @property
     def needs_latency_table(self) -> bool:
         """Whether an objective predicts latencies."""
         return any(isinstance(objective, Latency) for objective in self.objectives)
@@ -198,9 +203,7 @@ class Measure:
                 _log.warning("%s; asked again", reason)
         raise AssertionError
 
-    def _estimate_once(
-        self, objective: Objective, plan: Plan, rows: Rows, blocks: int
-    ) -> Estimate:
+    def _estimate_once(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
         try:
             with third_party("objective", objective):
                 if objective.needs:

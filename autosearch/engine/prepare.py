@@ -154,7 +154,8 @@ def _fit(names: Sequence[str], recorder: Recorder, problem: Problem) -> None:
         )
     for name, reason in lost.items():
         raise Unmeasured(
-            f"baselines: {name!r} was not fitted: {reason}; try again with --resume, or leave it out"
+            f"baselines: {name!r} was not fitted: {reason}; try again with --resume, or leave it "
+            "out"
         )
     if done < len(names):
         raise Stopped

@@ -254,5 +254,3 @@ def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
     if bounds.min is not None and value < bounds.min:
         return f"{name} {value:g} is below {bounds.min:g}"
     return None
-
-

@@ -66,7 +66,8 @@ def measure_reference(
         UserError: when it cannot be measured.
         Stopped: when ``stopping`` says so before everything was begun.
     """
-    measure = problem.report_measure
+    # What the plan of a reference declares is not looked at.
+    measure = problem.report_measure.measured
     samples = problem.experiment.validation.samples if samples is None else samples
     parts = {
         name: _sample(
@@ -89,7 +90,7 @@ def measure_reference(
             values[name] = measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
         except Infeasible as error:
             raise UserError(f"reference {name}: {error}") from None
-    measured = [objective for objective in measure.objectives if objective.needs]
+    measured = measure.objectives
     best = REFERENCES[0]
     if measured:
         by = next((o for o in measured if o.name == "fid"), measured[0])

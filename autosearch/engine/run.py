@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.artifact_store import FOLDER
+from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.check import advice, check_run
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
@@ -21,7 +21,7 @@ from autosearch.engine.session import (
     no_loggers,
     open_session,
 )
-from autosearch.engine.validation import validate
+from autosearch.engine.validation import check_validation, validate
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Stopped
 from autosearch.engine.workers.room import check_lag
@@ -33,7 +33,7 @@ from autosearch.study.journal import Journal, check_free
 from autosearch.study.progress import Progress
 from autosearch.study.study import RESUMING, STOPPED_AT_ONCE, Study
 
-__all__ = ["check_resume", "drive", "run_study", "validate_study"]
+__all__ = ["check_resume", "check_same_search", "drive", "run_study", "validate_study"]
 
 # May differ from the first run's when a study is resumed: none of them changes a result.
 _RESUMABLE = ("budget", "workers", "validation", "loggers")
@@ -127,14 +127,13 @@ def validate_study(
         study = Study.of(journal.history)
         problem = problem or Problem.of(study.experiment)
         _check_weights(directory, study, problem)
+        check_validation(problem, samples=samples, seed=seed)
         chosen = loggers(study.experiment.loggers)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(make_workers(problem, directory / FOLDER))
             _note_resume(journal, study, progress)
             session = stack.enter_context(
-                open_session(
-                    journal, study, progress, interrupted, loggers=chosen, workers=workers
-                )
+                open_session(journal, study, progress, interrupted, loggers=chosen, workers=workers)
             )
             stack.enter_context(_note_errors(session))
             stack.enter_context(contextlib.suppress(Stopped))
@@ -162,8 +161,10 @@ def drive(
         Unmeasured: when the machinery failed at the first few candidates, all of them.
     """
     check_lag(engine.lag, executor.size)
+    known = engine.study.candidates.values()
+    # How often it failed while nothing has succeeded; None once something has.
+    failed = None if any(c.finished and not c.failed for c in known) else 0
     running = 0
-    failed: int | None = 0
     while engine.ended is None:
         while running < 2 * executor.size:
             if stopping():
@@ -202,7 +203,7 @@ def _go_on(
     progress: Progress,
 ) -> None:
     """Record that a study goes on, and with what."""
-    if _changed(study, problem):
+    if _changed(study, problem.experiment):
         event = Resumed(experiment=problem.experiment.to_dict(), overrides=list(overrides))
         journal.append(event)
         study.apply(event)
@@ -215,8 +216,18 @@ def check_resume(directory: Path, study: Study, problem: Problem) -> None:
     Raises:
         UserError: naming the key that differs, or the weights.
     """
-    refused = [key for key in _changed(study, problem) if key not in _RESUMABLE]
-    before, now = study.experiment.to_dict(), problem.experiment.to_dict()
+    check_same_search(directory, study, problem.experiment)
+    _check_weights(directory, study, problem)
+
+
+def check_same_search(directory: Path, study: Study, experiment: Experiment) -> None:
+    """Refuse to go on with a study that is another than the experiment's, but for its model.
+
+    Raises:
+        UserError: naming the key that differs.
+    """
+    refused = [key for key in _changed(study, experiment) if key not in _RESUMABLE]
+    before, now = study.experiment.to_dict(), experiment.to_dict()
     if {"model", "space"} & set(refused) and len(refused) > 1:
         raise UserError(
             f"{directory}: holds another study, {study.header.name!r} of "
@@ -228,12 +239,11 @@ def check_resume(directory: Path, study: Study, problem: Problem) -> None:
             f"{directory}: --resume with another {key!r} ({shortened(before[key])} became "
             f"{shortened(now[key])}); only {', '.join(_RESUMABLE)} may change"
         )
-    _check_weights(directory, study, problem)
 
 
-def _changed(study: Study, problem: Problem) -> list[str]:
+def _changed(study: Study, experiment: Experiment) -> list[str]:
     """Keys of the experiment that are others than before."""
-    before, now = study.experiment.to_dict(), problem.experiment.to_dict()
+    before, now = study.experiment.to_dict(), experiment.to_dict()
     return [key for key in before if before[key] != now[key]]
 
 

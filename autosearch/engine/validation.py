@@ -16,7 +16,7 @@ from autosearch.study.events import Event, Lost, Timed, Validated
 from autosearch.study.selection import selection
 from autosearch.study.study import Candidate, Estimates, Noise, Study
 
-__all__ = ["validate"]
+__all__ = ["check_validation", "validate"]
 
 
 def validate(
@@ -38,11 +38,9 @@ def validate(
         return
     samples = problem.experiment.validation.samples if samples is None else samples
     seed = problem.experiment.seed if seed is None else seed
+    check_validation(problem, samples=samples, seed=seed)
     problem = predict_latencies(problem, session)
     measure = problem.report_measure
-    measure.check_samples(samples, where="samples")
-    if seed < 0:
-        raise UserError(f"seed: {seed} is below 0; use 0 or more")
     stream = Stream.VALIDATION
     teacher = sample_teacher(problem, session, stream=stream, seed=seed, samples=samples)
     with session.phase("validation"):
@@ -50,6 +48,18 @@ def validate(
     if measure.needs_latency_table and not session.interrupted():
         with session.phase("timing"):
             _time_selection(problem, session)
+
+
+def check_validation(problem: Problem, *, samples: int | None, seed: int | None) -> None:
+    """Refuse a number of samples or a seed that is not possible.
+
+    Raises:
+        UserError: naming it.
+    """
+    if samples is not None and problem.report_measure.needs:
+        problem.report_measure.check_samples(samples, where="samples")
+    if seed is not None and seed < 0:
+        raise UserError(f"seed: {seed} is below 0; use 0 or more")
 
 
 def _measure(

@@ -46,6 +46,7 @@ class Front:
         latency: how far predicted latencies are from measured ones; empty where none were.
         stopped: why the search ended.
         lost: why the machinery could not validate some points, by number; on no front.
+        reasons: how many candidates are infeasible for each reason, the commonest first.
         missing: what was asked for and is not there, each in a few words.
         unmet: why nothing is feasible; None where something is.
     """
@@ -67,6 +68,7 @@ class Front:
     latency: Mapping[str, float] = field(default_factory=dict)
     stopped: str | None = None
     lost: Mapping[int, str] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
     missing: Sequence[str] = ()
     unmet: str | None = None
 
@@ -134,6 +136,7 @@ class Front:
             latency=_latency(study, searched.selection if study.timings else ()),
             stopped=study.stops[-1] if study.stops else None,
             lost={c.id: lost[c.identity] for c in searched.selection if c.identity in lost},
+            reasons=infeasible_reasons(study),
             missing=missing(study),
             unmet=unmet(study),
         )
@@ -294,6 +297,7 @@ class Front:
             "seed": {"search": self.searched_on[0], "validated": validated_on[0]},
             "noise": self.noise,
             "stopped": self.stopped,
+            "reasons": dict(self.reasons),
             "missing": list(self.missing),
         }
 
@@ -350,11 +354,9 @@ def _spending(study: Study) -> dict[str, Any]:
         "duplicates_avoided": study.duplicates,
         "forward_equivalents": study.spent,
         "forward_equivalents_nominal": study.nominal_spent,
-        "at_least": study.cuts > 0,
         "cuts": study.cuts,
         "failed": failed,
         "infeasible": sum(c.status == "infeasible" for c in finished) - failed,
-        "reasons": infeasible_reasons(study),
         "seconds_proposing": round(study.proposing, 3),
         "phases": {name: round(seconds, 3) for name, seconds in study.phases.items()},
     }

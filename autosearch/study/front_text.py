@@ -74,11 +74,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
-    if front.lost:
-        names = ", ".join(front.by_number[i].name for i in front.lost if i in front.by_number)
-        lines += textwrap.wrap(f"not validated: {names}", WIDTH, subsequent_indent="  ")
-    for part in front.missing:
-        lines += textwrap.wrap(f"missing: {part}", WIDTH, subsequent_indent="  ")
+    lines += _absent(front)
     name, reference = front.quality.name, front.reference
     if reference is not None and name in reference.values:
         value = reference.values[name]
@@ -100,6 +96,14 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
     return [*lines, _cost_line(front)]
+
+
+def _absent(front: Front) -> list[str]:
+    """What was asked for and is not there."""
+    names = [front.by_number[i].name for i in front.lost if i in front.by_number]
+    lines = [f"not validated: {', '.join(names)}"] if names else []
+    lines += [f"missing: {part}" for part in front.missing]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
 
 
 def _title(front: Front) -> str:

@@ -11,9 +11,7 @@ from autosearch.text import number
 __all__ = ["infeasible_reasons", "missing", "unmet"]
 
 
-def missing(
-    study: Study, noise: Noise | None = None, *, search: bool = True
-) -> tuple[str, ...]:
+def missing(study: Study, noise: Noise | None = None, *, search: bool = True) -> tuple[str, ...]:
     """What a study lacks that it was asked for, each in a few words; empty where nothing.
 
     Args:

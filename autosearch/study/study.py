@@ -203,24 +203,7 @@ class Study:
                 self.nominal += event.nominal
                 self.duplicates += event.duplicates
             case Evaluated():
-                before = self.candidates[event.id]
-                self.candidates[event.id] = replace(
-                    before,
-                    status=event.status,
-                    reason=event.reason,
-                    values=event.values,
-                    samples=event.samples,
-                    rungs=event.rungs or [],
-                    saved=event.saved,
-                    executed=before.executed + event.forward_equivalents,
-                    seconds=before.seconds + event.seconds,
-                    lost=event.failed,
-                )
-                if not before.finished:
-                    self.order.append(~event.id)
-                self.searched = max(self.searched, event.elapsed)
-                self.executed += event.forward_equivalents
-                self.proposing += event.proposing
+                self._finish(event)
             case Resumed():
                 self._set_header(self.header.model_copy(update=dict(event)))
             case LatencyMeasured():
@@ -245,14 +228,7 @@ class Study:
             case ScaleFixed():
                 self.scale = event
             case Validated():
-                noise = (event.seed, event.samples)
-                validation = self.validations.pop(noise, {})
-                validation[event.identity] = event.values
-                self.validations[noise] = validation
-                self.lost.pop(("validation", noise, event.identity), None)
-                if event.reason is not None:
-                    self.unfit.setdefault(noise, {})[event.identity] = event.reason
-                self._count(event.forward_equivalents, event.nominal)
+                self._validate(event)
             case Lost():
                 self._lose(event)
             case PhaseBegun():
@@ -266,6 +242,36 @@ class Study:
             case Ended():
                 self.stops.append(event.reason)
                 self.phase = None
+
+    def _finish(self, event: Evaluated) -> None:
+        before = self.candidates[event.id]
+        self.candidates[event.id] = replace(
+            before,
+            status=event.status,
+            reason=event.reason,
+            values=event.values,
+            samples=event.samples,
+            rungs=event.rungs or [],
+            saved=event.saved,
+            executed=before.executed + event.forward_equivalents,
+            seconds=before.seconds + event.seconds,
+            lost=event.failed,
+        )
+        if not before.finished:
+            self.order.append(~event.id)
+        self.searched = max(self.searched, event.elapsed)
+        self.executed += event.forward_equivalents
+        self.proposing += event.proposing
+
+    def _validate(self, event: Validated) -> None:
+        noise = (event.seed, event.samples)
+        validation = self.validations.pop(noise, {})
+        validation[event.identity] = event.values
+        self.validations[noise] = validation
+        self.lost.pop(("validation", noise, event.identity), None)
+        if event.reason is not None:
+            self.unfit.setdefault(noise, {})[event.identity] = event.reason
+        self._count(event.forward_equivalents, event.nominal)
 
     def _begin(self, event: PhaseBegun) -> None:
         self.error = None
@@ -312,6 +318,12 @@ class Study:
 
     def _has_all(self, named: Iterable[str]) -> bool:
         return set(self.experiment.objectives) <= set(named)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all phases, of a search that was killed to its last result."""
+        unended = max(self.searched - self.phases.get("search", 0.0), 0.0)
+        return sum(self.phases.values()) + unended
 
     @property
     def setup(self) -> str | None:

@@ -20,21 +20,13 @@ from autosearch.engine.workers.base import (
 )
 from autosearch.errors import Infeasible, MeasurementFailed, UserError, described, one_line
 
-__all__ = ["InProcessExecutor", "Runner", "attempts_left"]
+__all__ = ["ATTEMPTS", "InProcessExecutor", "Runner"]
 
-# How often an evaluation is begun that raises what nobody foresaw.
-_ATTEMPTS = 2
+# How often an evaluation is begun that raises what nobody foresaw: it may be a device's own
+# trouble, which a fresh start of the evaluator mends.
+ATTEMPTS = 2
 
 _log = logging.getLogger(__name__)
-
-
-def attempts_left(outcome: Outcome, failures: int) -> bool:
-    """Whether a task is to be begun again at once, given how often it has failed by now.
-
-    What was raised may be a device's own trouble, which a fresh start of the evaluator mends. Out
-    of memory a fresh start gives nothing back.
-    """
-    return outcome.failure == "raised" and failures < _ATTEMPTS
 
 
 class Runner:
@@ -51,9 +43,7 @@ class Runner:
             it is the user's.
     """
 
-    def __init__(
-        self, factory: EvaluatorFactory, *, name: str, owns_process: bool = False
-    ) -> None:
+    def __init__(self, factory: EvaluatorFactory, *, name: str, owns_process: bool = False) -> None:
         self._factory = factory
         self._name = name
         self._foreseen_by_nobody: tuple[type[BaseException], ...] = (Exception, SystemExit)
@@ -137,13 +127,14 @@ class InProcessExecutor(Executor):
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         if self._runner is None or not self._queue:
             return []
-        task, failures = self._queue.popleft(), 0
-        while True:
-            outcome = self._runner.run(task)
-            failures += 1
-            if not attempts_left(outcome, failures):
-                return [outcome]
+        task = self._queue.popleft()
+        outcome = self._runner.run(task)
+        for _ in range(ATTEMPTS - 1):
+            if outcome.failure != "raised":
+                break
             _log.warning("an evaluation failed and is begun again: %s", outcome.reason)
+            outcome = self._runner.run(task)
+        return [outcome]
 
     def close(self) -> None:
         self._queue.clear()

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 from autosearch.engine.workers.base import EvaluatorFactory, Executor, Failure, Outcome, Task
-from autosearch.engine.workers.inprocess import Runner, attempts_left
+from autosearch.engine.workers.inprocess import ATTEMPTS, Runner
 from autosearch.engine.workers.ray_cluster import (
     Arrivals,
     Pulse,
@@ -266,7 +266,7 @@ class RayExecutor(Executor):
             else:
                 self._retry(slot, job, f"worker died: {_exit_detail(error)}", "worker")
             return
-        if job is not None and attempts_left(result, job.failures + 1):
+        if job is not None and result.failure == "raised":
             self._retry(slot, job, result.reason, "raised")
             return
         if job is None:
@@ -284,9 +284,7 @@ class RayExecutor(Executor):
         _log.warning("workers: %s has left with its machine%s", slot.name, again)
         self._start(slot)
 
-    def _retry(
-        self, slot: "_Slot", job: "_Queued | None", reason: str, failure: Failure
-    ) -> None:
+    def _retry(self, slot: "_Slot", job: "_Queued | None", reason: str, failure: Failure) -> None:
         """Start the worker again, and let its task run again unless it had its chances."""
         if job is None:
             slot.failures += 1
@@ -297,7 +295,8 @@ class RayExecutor(Executor):
                 )
         else:
             job.failures += 1
-            if job.failures <= self._max_retries:
+            most = self._max_retries if failure != "raised" else ATTEMPTS - 1
+            if job.failures <= most:
                 self._queue.appendleft(job)
                 _log.warning("workers: %s: %s; its evaluation is begun again", slot.name, reason)
             else:

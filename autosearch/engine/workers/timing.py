@@ -54,8 +54,8 @@ def measure_latency_table(executor: Executor, model: Model) -> tuple[LatencyTabl
         outcome = time_plan(executor, plan, block_size=model.block_size, runs=_TABLE_RUNS)
         if outcome.failure is not None:
             raise Unmeasured(
-                f"latency: a plain recipe was not timed: {outcome.reason}; try again with --resume, "
-                "or change workers"
+                f"latency: a plain recipe was not timed: {outcome.reason}; try again with "
+                "--resume, or change workers"
             )
         if outcome.reason is not None:
             raise UserError(f"latency: a plain recipe cannot be timed: {outcome.reason}")
