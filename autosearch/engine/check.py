@@ -16,7 +16,7 @@ from autosearch.errors import UserError
 __all__ = ["advice", "check_run"]
 
 # Random recipes among which one that may be evaluated is looked for, where no baseline may be.
-_DRAWS = 1000
+_DRAWS = 300
 
 
 def check_run(problem: Problem, *, resuming: bool = False) -> None:

@@ -104,6 +104,7 @@ def test_a_search_that_goes_on_knows_what_the_second_try_gave(tmp_path, tools, f
     ]
 
 
+@pytest.mark.soak
 def test_racing_candidates_are_tried_again(tmp_path, tools, fake_workers):
     keys = {"samples": 300, "rungs": [100, 300], "validation": {"samples": 300}}
     mend = failing(fake_workers, SEARCH)
@@ -126,6 +127,7 @@ def test_a_search_at_which_everything_fails_ends_soon(tmp_path, tools, fake_work
     assert Study.read(tmp_path / "a").error is None
 
 
+@pytest.mark.soak
 def test_older_journals_tell_a_failure_by_its_reason(tmp_path, tools, fake_workers):
     mend = failing(fake_workers, SEARCH)
     run(tools, tmp_path / "new")
