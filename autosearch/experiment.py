@@ -29,13 +29,31 @@ class Bounds(_Strict):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _leave_room(self) -> "Bounds":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}")
+        return self
+
+    @property
+    def text(self) -> str:
+        """Such as ``>= 2 and <= 8``."""
+        ends = ((">=", self.min), ("<=", self.max))
+        return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+
+    def excess(self, value: float) -> float:
+        """How far a value is outside; negative or 0 inside. Without bounds it is 0."""
+        over = [value - self.max] if self.max is not None else []
+        under = [self.min - value] if self.min is not None else []
+        return max([*over, *under], default=0.0)
+
 
 class Budget(_Strict):
     """What ends the search; whichever comes first. Baselines are included."""
 
     candidates: Positive | None = None
-    forward_equivalents: Annotated[float | None, Field(gt=0)] = None
-    hours: Annotated[float | None, Field(gt=0)] = None
+    forward_equivalents: Annotated[float | None, Field(gt=0, le=1e18)] = None
+    hours: Annotated[float | None, Field(gt=0, le=1e6)] = None
 
 
 class Validation(_Strict):

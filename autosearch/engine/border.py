@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, UserError, described
 from autosearch.objectives import Estimate, Objective
 from autosearch.study.events import LARGEST
 
@@ -39,11 +38,7 @@ def third_party(kind: str, part: object) -> Iterator[None]:
         if module.partition(".")[0] == "autosearch":
             raise
         name = getattr(part, "name", type(part).__name__)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserError(
-            f"{kind} {name!r}: {type(error).__name__}: {error} ({place.filename}, line "
-            f"{place.lineno}); tell its author"
-        ) from error
+        raise UserError(f"{kind} {name!r}: {described(error)}; tell its author") from error
 
 
 def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -> Estimate:

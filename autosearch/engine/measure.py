@@ -1,5 +1,6 @@
 """From rows of samples to estimates of objectives."""
 
+import logging
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +13,17 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import check_rows, checked_estimate, third_party
 from autosearch.engine.teacher import DOUBLED, Teacher
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError, described
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, Objective, block_count, find
 from autosearch.study.events import LARGEST
 
 __all__ = ["Measure", "make_objectives"]
+
+# How often an objective is asked that raises.
+_ATTEMPTS = 2
+
+_log = logging.getLogger(__name__)
 
 # Rows that are made here, of the samples and the fine trajectory's.
 _TEACHER = frozenset({"teacher", "teacher_mse"})
@@ -75,6 +81,11 @@ class Measure:
         sites = self._model.denoiser.sites
         given = [Latency(table, sites) if isinstance(o, Latency) else o for o in self.objectives]
         return Measure(self._model, given)
+
+    @property
+    def measured(self) -> "Measure":
+        """The same without what plans declare."""
+        return Measure(self._model, [o for o in self.objectives if o.needs])
 
     @property
     def needs_latency_table(self) -> bool:
@@ -159,6 +170,7 @@ class Measure:
 
         Raises:
             Infeasible: when rows or estimates are not finite.
+            MeasurementFailed: when an objective raises, or returns no estimate.
         """
         check_rows(rows, samples)
         given = dict(rows)
@@ -170,7 +182,7 @@ class Measure:
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
         found = {
-            objective.name: self._estimate(objective, plan, dict(given), blocks, samples)
+            objective.name: self._estimate(objective, plan, given, blocks, samples)
             for objective in self.objectives
             if _defined(objective, plan)
         }
@@ -185,6 +197,7 @@ class Measure:
 
         Raises:
             UserError: for other names than the measured objectives', or a value that is not finite.
+            Infeasible: when what a plan declares is not finite.
         """
         measured = {objective.name for objective in self.objectives if objective.needs}
         if not isinstance(values, Mapping):
@@ -199,11 +212,35 @@ class Measure:
                     f"{name}: {value!r} is no finite number; tell Infeasible where there is none"
                 )
         return {
-            o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
+            o.name: Estimate(float(values[o.name])) if o.needs else self._estimate(o, plan, {}, 0)
             for o in self.objectives
         }
 
     def _estimate(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int = 0
+    ) -> Estimate:
+        """An objective's estimate; one that raises is asked once more.
+
+        Raises:
+            Infeasible: where rows or estimate are not finite.
+            MeasurementFailed: where it raises again, or returns no estimate.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._estimate_once(objective, plan, dict(rows), blocks, samples)
+            except Infeasible:
+                raise
+            except Exception as error:  # whoever judges a candidate may fail, and ends no search
+                broken = next((n for n, a in rows.items() if not np.isfinite(a).all()), None)
+                if broken is not None:
+                    raise Infeasible(f"{objective.name} is not finite: {broken!r} is not") from None
+                reason = described(error)
+                if not left:
+                    raise MeasurementFailed(reason) from error
+                _log.warning("%s; asked again", reason)
+        raise AssertionError
+
+    def _estimate_once(
         self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int
     ) -> Estimate:
         try:

@@ -16,7 +16,15 @@ from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
 
-__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start", "most_steps"]
+__all__ = [
+    "Given",
+    "Prepared",
+    "candidate_cost",
+    "fitted_names",
+    "make_baselines",
+    "make_warm_start",
+    "most_steps",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +91,16 @@ def most_steps(problem: Problem) -> int:
     """The most steps that a candidate or a named baseline of a problem may have."""
     named = _with_steps(problem, problem.experiment.baselines or ())
     return max([*_step_counts(problem), *(split_name(name).steps for name in named)])
+
+
+def candidate_cost(problem: Problem) -> float:
+    """Forward equivalents of the costliest candidate that is known before a search.
+
+    On the search's samples; of the named baselines, or of the recipe that others are built on.
+    """
+    plans = [one.plan for one in make_baselines(problem, {})]
+    plans = plans or [problem.named_plan(DEFAULT_BASE)]
+    return max(plan.cost(problem.rungs[-1]) for plan in plans)
 
 
 def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given, ...]:

@@ -1,8 +1,9 @@
 """The problem that an experiment states: a model, a space, objectives and constraints."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from autosearch.engine.border import third_party
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.experiment import Bounds, Experiment
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
@@ -30,7 +31,7 @@ from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 from autosearch.study.events import Status
 
-__all__ = ["DEFAULT_BASE", "Problem", "model_spec"]
+__all__ = ["DEFAULT_BASE", "Judgement", "Problem", "model_spec"]
 
 # Gives the fields that no family of a space owns.
 DEFAULT_BASE = "ddim@10"
@@ -42,6 +43,15 @@ def model_spec(config: Mapping[str, Any]) -> ModelSpec:
     """The model of an experiment's ``model`` key."""
     options = {key: value for key, value in config.items() if key != "name"}
     return ModelSpec(str(config["name"]), options)
+
+
+class Judgement(NamedTuple):
+    """A candidate's status, why it is infeasible, its values, and whether its judge failed."""
+
+    status: Status
+    reason: str | None
+    values: dict[str, Estimate]
+    failed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +178,8 @@ class Problem:
             bounds = self.experiment.constraints.get(objective.name)
             if bounds is not None and not objective.needs and objective.ready:
                 with third_party("objective", objective):
-                    broken = broken_bound(objective.name, float(objective.declared(plan)), bounds)
+                    declared = float(objective.declared(plan))
+                broken = broken_bound(objective.name, declared, bounds)
                 if broken:
                     return broken
         return self.measure.check_plan(plan)
@@ -181,14 +192,14 @@ class Problem:
 
     def judge(
         self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
-    ) -> tuple[Status, str | None, dict[str, Estimate]]:
-        """Status, reason and values of rows; ``teacher`` is of as many samples, where needed."""
+    ) -> "Judgement":
+        """What comes of rows; ``teacher`` is of as many samples, where needed."""
         try:
             values = self.measure.estimates(plan, rows, samples=samples, teacher=teacher)
         except Infeasible as error:
-            return "infeasible", str(error), {}
+            return Judgement("infeasible", str(error), {}, isinstance(error, MeasurementFailed))
         reason = self.measured_violation({name: e.value for name, e in values.items()})
-        return ("infeasible" if reason else "ok"), reason, values
+        return Judgement("infeasible" if reason else "ok", reason, values)
 
     def measured_violation(self, values: Mapping[str, float]) -> str | None:
         """Why a measured result is infeasible, or None."""
@@ -200,7 +211,7 @@ class Problem:
         """By how much each constraint on a measured objective is broken; kept when at most 0."""
         needs = {objective.name: objective.needs for objective in self.measure.objectives}
         return tuple(
-            excess(values[name], bounds)
+            bounds.excess(values[name])
             for name, bounds in self.experiment.constraints.items()
             if needs[name]
         )
@@ -252,16 +263,11 @@ def _check_space(space: Space, measure: Measure) -> None:
 
 
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
-    """A reason when a value is outside its bounds."""
+    """A reason when a value is outside its bounds, or no number."""
+    if not math.isfinite(value):
+        return f"{name} is not finite"
     if bounds.max is not None and value > bounds.max:
         return f"{name} {value:g} is above {bounds.max:g}"
     if bounds.min is not None and value < bounds.min:
         return f"{name} {value:g} is below {bounds.min:g}"
     return None
-
-
-def excess(value: float, bounds: Bounds) -> float:
-    """How far a value is outside its bounds; negative or 0 inside. Without bounds it is 0."""
-    over = [value - bounds.max] if bounds.max is not None else []
-    under = [bounds.min - value] if bounds.min is not None else []
-    return max([*over, *under], default=0.0)

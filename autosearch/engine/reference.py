@@ -15,7 +15,7 @@ from autosearch.engine.recorder import Recorder
 from autosearch.engine.teacher import LEAST_STEPS, Teacher, teacher_steps
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, Unmeasured, UserError
 from autosearch.objectives import Estimate
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent, TeacherMeasured
 
@@ -77,7 +77,8 @@ def measure_reference(
         UserError: when it cannot be measured.
         Stopped: when ``stopping`` says so before everything was begun.
     """
-    measure = problem.report_measure.part(taught=False)
+    # What the plan of a reference declares is not looked at.
+    measure = problem.report_measure.measured.part(taught=False)
     taught = {o.name: Estimate(0.0) for o in problem.report_measure.part(taught=True).objectives}
     if taught and not measure.needs:
         name = teacher_name(_teacher_steps(problem))
@@ -105,7 +106,7 @@ def measure_reference(
             values[name] = measure.estimates(plan, part.rows, samples=samples)
         except Infeasible as error:
             raise UserError(f"reference {name}: {error}") from None
-    measured = [objective for objective in measure.objectives if objective.needs]
+    measured = measure.objectives
     best = REFERENCES[0]
     if measured:
         by = next((o for o in measured if o.name == "fid"), measured[0])
@@ -324,6 +325,10 @@ def _sample(
         needs=needs,
         stopping=stopping,
     )
+    if rows.failure not in (None, "raised"):
+        raise Unmeasured(
+            f"{name} was not sampled: {rows.reason}; try again with --resume, or change workers"
+        )
     if rows.reason is not None:
         raise UserError(f"{name} cannot be sampled: {rows.reason}")
     return rows

@@ -29,6 +29,7 @@ __all__ = [
     "KINDS",
     "LARGEST",
     "Asked",
+    "Broken",
     "Ended",
     "Estimates",
     "Evaluated",
@@ -36,6 +37,7 @@ __all__ = [
     "Fitted",
     "Header",
     "LatencyMeasured",
+    "Lost",
     "PhaseBegun",
     "PhaseEnded",
     "ReferenceMeasured",
@@ -168,6 +170,8 @@ class Evaluated(Event):
         id: the candidate's number.
         status: whether it has values and breaks no constraint.
         reason: why it is infeasible.
+        failed: whether the reason is the machinery's and not the candidate's own; a later result
+            may take this one's place.
         values: estimates by objective.
         samples: of how many samples the values are.
         forward_equivalents: what was executed.
@@ -175,6 +179,7 @@ class Evaluated(Event):
         rungs: estimates at the rungs before the last that it reached; None without racing.
         saved: the share of its samples that a decided race made needless.
         proposing: seconds that the algorithm took to propose it.
+        elapsed: seconds of search until then, over all runs.
         worker: who evaluated it.
     """
 
@@ -191,6 +196,8 @@ class Evaluated(Event):
     saved: Share = 0.0
     rungs: list[Estimates] | None = None
     proposing: Amount = 0.0
+    elapsed: Amount = 0.0
+    failed: bool = False
     worker: str = ""
 
 
@@ -201,6 +208,36 @@ class Resumed(Event):
 
     experiment: dict[str, Any]
     overrides: list[str]
+
+
+class Lost(Event):
+    """The machinery failed: what was to be measured says nothing, and is tried again.
+
+    Attributes:
+        what: what was to come of it: a validation, a plan's timing, a fitted recipe.
+        key: the plan's identity, or the name that was to be fitted.
+        reason: a worker that died, a time limit, no memory, an exception.
+        forward_equivalents: what was executed.
+        seed: of a validation's noise.
+        samples: of a validation.
+    """
+
+    type = "lost"
+
+    what: Literal["validation", "timing", "fit"]
+    key: str
+    reason: str
+    forward_equivalents: Amount
+    seed: Count | None = None
+    samples: Count | None = None
+
+
+class Broken(Event):
+    """A run ended by an error, or at once by a second interrupt; what was in flight is lost."""
+
+    type = "error"
+
+    reason: str
 
 
 class Spent(Event):
@@ -357,8 +394,8 @@ class ScaleFixed(Event):
 class Validated(Event):
     """A candidate was measured again on noise that the search never saw.
 
-    ``values`` is empty where that was not possible; ``nominal`` is what it takes where nothing is
-    at hand.
+    ``values`` is empty where the candidate does not allow that (``reason``); ``nominal`` is what it
+    takes where nothing is at hand.
     """
 
     type = "validation"
@@ -371,14 +408,19 @@ class Validated(Event):
     values: Estimates
     forward_equivalents: Amount
     nominal: Amount | None = None
+    reason: str | None = None
 
 
 class PhaseBegun(Event):
-    """A phase of a run begins, such as ``fits``."""
+    """A phase of a run begins, such as ``fits``; a run that goes on begins with ``resume``.
+
+    ``environment``: what of versions and machine is another than before.
+    """
 
     type = "begin"
 
     name: str
+    environment: dict[str, str] = Field(default_factory=dict)
 
 
 class PhaseEnded(Event):

@@ -59,7 +59,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
     if front.front:
         lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
-        lines = ["nothing on the front: no candidate has a result yet"]
+        lines = [f"nothing on the front: {front.unmet or 'no candidate has a result yet'}"]
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
     if more := len(front.front) - len(shown):
@@ -76,6 +76,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
+    lines += _absent(front)
     name, reference = front.quality.name, front.reference
     if reference is not None and name in reference.values:
         value = reference.values[name]
@@ -108,6 +109,14 @@ def _teacher_lines(front: Front) -> list[str]:
     return [teacher_text(front.teacher.recipe, front.teacher.errors), *wrapped]
 
 
+def _absent(front: Front) -> list[str]:
+    """What was asked for and is not there."""
+    names = [front.by_number[i].name for i in front.lost if i in front.by_number]
+    lines = [f"not validated: {', '.join(names)}"] if names else []
+    lines += [f"missing: {part}" for part in front.missing]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
+
+
 def _title(front: Front) -> str:
     """A line that says what was searched on which model, and how it was checked."""
     text = f"{front.study}: front of {', '.join(a.name for a in front.axes)} on {front.model}"
@@ -125,9 +134,12 @@ def point_text(front: Front, point: Point) -> str:
     return f"{point.name}, {point.steps} steps: {values}"
 
 
-def spent_text(spent: float, nominal: float) -> str:
-    """What was executed, beside what it would be if nothing were reused or cut short."""
-    text = f"{spent:,.0f} forward equivalents"
+def spent_text(spent: float, nominal: float, *, cuts: int = 0) -> str:
+    """What was executed, beside what it would be if nothing were reused or cut short.
+
+    ``cuts``: how many runs were killed; what was in flight then is not counted.
+    """
+    text = f"{'at least ' if cuts else ''}{spent:,.0f} forward equivalents"
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
@@ -192,7 +204,11 @@ def _others(front: Front) -> list[Axis]:
 
 def _cost_line(front: Front) -> str:
     cost = front.spending
-    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
+    spent = spent_text(
+        cost["forward_equivalents"],
+        cost["forward_equivalents_nominal"],
+        cuts=cost.get("cuts", 0),
+    )
     text = (
         f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
     )

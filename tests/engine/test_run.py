@@ -10,6 +10,7 @@ from support.records import read_records
 from autosearch.baselines import baseline
 from autosearch.baselines.fine import REFERENCES
 from autosearch.diffusion.noise import Stream
+from autosearch.engine import check
 from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study, validate_study
@@ -279,7 +280,7 @@ def test_progress_stops_also_when_the_run_fails(tmp_path, tools, fake_workers):
 
     fake_workers.evaluate = broken
     progress, before = Recorder(), signal.getsignal(signal.SIGINT)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UserError, match="cannot be sampled: ZeroDivisionError: a bug"):
         started(tools, tmp_path / "a", progress=progress)
     assert progress.calls == ["start", "stop"]
     assert signal.getsignal(signal.SIGINT) is before
@@ -356,6 +357,8 @@ def test_the_experiment_s_workers_are_asked_for(tmp_path, tools, monkeypatch):
         return InProcessExecutor(lambda: fake)
 
     monkeypatch.setattr(session_module, "make_executor", make)
+    # Whatever devices there are.
+    monkeypatch.setattr(check, "check_local_room", lambda count, **options: None)
     workers = {"count": 3, "cpus": 0.5, "gpus": 1, "executor": "ray", "time_limit": 9}
     started(tools, tmp_path / "a", workers=workers, budget={"candidates": 5})
     assert asked == [
@@ -366,6 +369,8 @@ def test_the_experiment_s_workers_are_asked_for(tmp_path, tools, monkeypatch):
             "gpus": 1,
             "kind": "ray",
             "time_limit": 9,
+            # The costliest baseline's: six steps of each sample.
+            "limited_cost": 600.0,
             "address": None,
         }
     ]

@@ -58,8 +58,13 @@ def cost_rows(front: Front, study: Study) -> Pairs:
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
         ("candidates with a result", f"{cost['candidates']:,}, {baselines:,} of them baselines"),
-        ("infeasible", f"{cost['infeasible']:,}, {cost['failed']:,} of them failed evaluations"),
-        ("forward equivalents executed", f"{executed:,.0f}"),
+        ("infeasible", f"{cost['infeasible']:,}"),
+        ("failed evaluations", f"{cost['failed']:,}"),
+        *(("missing", part) for part in front.missing),
+        (
+            "forward equivalents executed",
+            f"{'at least ' if cost.get('cuts') else ''}{executed:,.0f}",
+        ),
         ("the same without any reuse", f"{nominal:,.0f}"),
         ("saved by reuse", f"{saved:,.0f} ({100 * saved / nominal:.0f}%)" if nominal else "0"),
         ("duplicates avoided", f"{avoided:,}{worth}"),
