@@ -4,16 +4,18 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
 from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import check_references, setup_advice
-from autosearch.engine.session import MakeLoggers, no_loggers, open_session
+from autosearch.engine.session import MakeLoggers, make_workers, no_loggers, open_session
 from autosearch.engine.validation import validate
 from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers.base import Executor
@@ -61,17 +63,30 @@ def run_study(
     problem.make_algorithm()
     chosen = loggers(experiment.loggers)
     check_references(problem)
-    if resume:
-        journal, study = _resume_journal(out, problem, overrides)
-    else:
-        load_warm_start(experiment.init)  # checked before anything is written
-        journal = Journal.create(out, make_header(problem, out.resolve().name, overrides))
-        study = Study.of(journal.history)
-    advice = setup_advice(problem)
-    if advice is not None:
-        progress.message(advice)
-    with journal, _watch_interrupts(progress) as interrupted:
-        opened = open_session(problem, journal, study, progress, interrupted, loggers=chosen)
+    with contextlib.ExitStack() as stack:
+        interrupted = stack.enter_context(_watch_interrupts(progress))
+        if resume:
+            journal = stack.enter_context(Journal.open(out))
+            study = Study.of(journal.history)
+            problem = _resumed(problem, study, out)
+        else:
+            Journal.check_new(out)
+            load_warm_start(experiment.init)
+        # Nothing is written before the workers are there: a cluster may not answer, or be full.
+        executor = stack.enter_context(make_workers(problem, out / FOLDER))
+        problem = _settled(problem, executor, new=not resume)
+        if resume:
+            _note_changes(journal, study, problem, overrides)
+            note = _lag_note(experiment, problem.experiment, executor.size)
+        else:
+            header = make_header(problem, out.resolve().name, overrides)
+            journal = stack.enter_context(Journal.create(out, header))
+            study = Study.of(journal.history)
+            note = None
+        for text in (note, setup_advice(problem)):
+            if text is not None:
+                progress.message(text)
+        opened = open_session(executor, journal, study, progress, interrupted, loggers=chosen)
         with opened as session:
             try:
                 prepared = prepare(problem, session.executor, recorder=session, folder=out)
@@ -108,7 +123,10 @@ def validate_study(
         _check_weights(directory, study, problem)
         chosen = loggers(study.experiment.loggers)
         with (
-            open_session(problem, journal, study, progress, interrupted, loggers=chosen) as session,
+            make_workers(problem, directory / FOLDER) as executor,
+            open_session(
+                executor, journal, study, progress, interrupted, loggers=chosen
+            ) as session,
             contextlib.suppress(Stopped),
         ):
             validate(problem, session, samples=samples, seed=seed)
@@ -129,15 +147,7 @@ def drive(
         executor: evaluates; it has twice as much as it can run at a time, so that none waits.
         on_result: called after each result.
         stopping: ends the search when all in flight is told.
-
-    Raises:
-        UserError: for more workers than the search can give work to.
     """
-    if engine.lag is not None and executor.size > engine.lag:
-        raise UserError(
-            f"lag: {engine.lag} is below the number of workers, {executor.size}; raise lag, "
-            "or use order: arrival"
-        )
     running = 0
     while engine.ended is None:
         while running < 2 * executor.size:
@@ -154,29 +164,69 @@ def drive(
             on_result()
 
 
-def _resume_journal(out: Path, problem: Problem, overrides: Sequence[str]) -> tuple[Journal, Study]:
-    """The study and its journal, if the experiment is the one that it began with."""
-    journal = Journal.open(out)
-    try:
-        study = Study.of(journal.history)
-        before, now = study.experiment.to_dict(), problem.experiment.to_dict()
-        changed = [key for key in before if before[key] != now[key]]
-        refused = [key for key in changed if key not in _RESUMABLE]
-        if refused:
-            key = refused[0]
+def _resumed(problem: Problem, study: Study, out: Path) -> Problem:
+    """The problem as the study goes on with it; what may not change is as it began.
+
+    A lag is settled when a study begins: where the experiment gives none, it stays.
+
+    Raises:
+        UserError: where the experiment or the model is another than the study's.
+    """
+    before, now = study.experiment.settled(), problem.experiment
+    if now.lag == "auto":
+        now = now.model_copy(update={"lag": before.lag})
+    old, new = before.to_dict(), now.to_dict()
+    refused = [key for key in old if old[key] != new[key] and key not in _RESUMABLE]
+    if refused:
+        key = refused[0]
+        raise UserError(
+            f"{out}: --resume with another {key!r} ({shortened(old[key])} became "
+            f"{shortened(new[key])}); only {', '.join(_RESUMABLE)} may change"
+        )
+    _check_weights(out, study, problem)
+    return replace(problem, experiment=now)
+
+
+def _note_changes(
+    journal: Journal, study: Study, problem: Problem, overrides: Sequence[str]
+) -> None:
+    """Record with what a study goes on, where that is not what it had before."""
+    now = problem.experiment
+    if now != study.experiment.settled():
+        resumed = Resumed(experiment=now.to_dict(), overrides=list(overrides))
+        journal.append(resumed)
+        study.apply(resumed)
+
+
+def _settled(problem: Problem, executor: Executor, *, new: bool) -> Problem:
+    """The problem with a lag for the workers that are there; up to that, others may join them.
+
+    Raises:
+        UserError: when a new study has a lag that leaves some of its workers without work.
+    """
+    experiment = problem.experiment.settled(executor.size)
+    lag = experiment.lag_for()
+    if experiment.order == "fixed":
+        if new and executor.size > lag:
             raise UserError(
-                f"{out}: --resume with another {key!r} ({shortened(before[key])} became "
-                f"{shortened(now[key])}); only {', '.join(_RESUMABLE)} may change"
+                f"lag: {lag} is below the number of workers, {executor.size}; raise lag, or use "
+                "order: arrival"
             )
-        _check_weights(out, study, problem)
-        if changed:
-            resumed = Resumed(experiment=now, overrides=list(overrides))
-            journal.append(resumed)
-            study.apply(resumed)
-    except BaseException:
-        journal.close()
-        raise
-    return journal, study
+        executor.limit(lag)
+    return replace(problem, experiment=experiment)
+
+
+def _lag_note(given: Experiment, resumed: Experiment, size: int) -> str | None:
+    """What the lag that a study keeps means for workers that it did not begin with, if anything."""
+    lag, wanted = resumed.lag_for(), given.lag_for(size)
+    if resumed.order == "arrival" or (size <= lag and wanted <= lag):
+        return None
+    if size > lag:
+        return f"lag: {lag}, as the study began: only {lag} of {size} workers have work at a time"
+    return (
+        f"lag: {lag}, as the study began: {size} workers wait for results now and then; a new "
+        f"study would have {wanted}"
+    )
 
 
 def _check_weights(out: Path, study: Study, problem: Problem) -> None:

@@ -75,7 +75,7 @@ class Session(Recorder):
 
 @contextlib.contextmanager
 def open_session(
-    problem: Problem,
+    executor: Executor,
     journal: Journal,
     study: Study,
     progress: Progress,
@@ -83,10 +83,10 @@ def open_session(
     *,
     loggers: Loggers,
 ) -> Iterator[Session]:
-    """Workers, loggers and progress display of a run, for as long as the body lasts.
+    """Store, loggers and progress display of a run, for as long as the body lasts.
 
     Args:
-        problem: what the workers evaluate.
+        executor: the run's workers, which are released at the end.
         journal: open for writing.
         study: what the journal holds; kept up with it.
         progress: shows where the run stands.
@@ -100,12 +100,11 @@ def open_session(
         stack.enter_context(one_thread())
         # Before the workers, so that these are free while loggers come to their end.
         look = stack.enter_context(loggers(study, directory, journal.study))
-        workers = make_workers(problem, directory / FOLDER)
         store = BlockStore(directory / "blocks", STORE_BYTES)
-        executor = stack.enter_context(StoredExecutor(workers, store, artifacts))
+        stored = stack.enter_context(StoredExecutor(executor, store, artifacts))
         stack.callback(progress.stop)
         progress.start()
-        yield Session(executor, study, journal.append, interrupted, progress=progress, look=look)
+        yield Session(stored, study, journal.append, interrupted, progress=progress, look=look)
 
 
 def no_loggers(chosen: Sequence[Mapping[str, Any]]) -> Loggers:
@@ -121,7 +120,7 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         artifacts: folder of the artifacts that recipes refer to; by default they are in memory.
     """
     experiment = problem.experiment
-    workers = experiment.workers
+    workers, lag = experiment.workers, experiment.lag
     return make_executor(
         functools.partial(
             ModelEvaluator,
@@ -132,7 +131,7 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         ),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.
-        most=experiment.lag if experiment.order == "fixed" else None,
+        most=lag if lag != "auto" and experiment.order == "fixed" else None,
         cpus=workers.cpus,
         gpus=workers.gpus,
         kind=workers.executor,

@@ -67,6 +67,17 @@ class Journal:
         self._synced_size = contents.size
         self._next_sync = -math.inf
 
+    @staticmethod
+    def check_new(directory: Path) -> None:
+        """Refuse a directory that holds a study, before there is a header for another.
+
+        Raises:
+            UserError: when it holds one, or another run is writing there.
+        """
+        if os.path.lexists(directory / FILE):
+            _lock_directory(directory).release()
+            raise _held(directory)
+
     @classmethod
     def create(cls, directory: Path, header: Header) -> "Journal":
         """Start a study; its first line is ``header`` with the journal's version added.
@@ -82,10 +93,7 @@ class Journal:
         lock = _lock_directory(directory)
         try:
             if os.path.lexists(path):
-                raise UserError(
-                    f"{directory}: already holds a study; continue it with --resume or give "
-                    "another --out"
-                )
+                raise _held(directory)
             study = secrets.token_hex(8)
             record = {**header.to_record(), "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
@@ -259,6 +267,12 @@ def _require_journal(directory: Path) -> Path:
         name = str(directory) if str(directory).strip() else repr(str(directory))
         raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
     return path
+
+
+def _held(directory: Path) -> UserError:
+    return UserError(
+        f"{directory}: already holds a study; continue it with --resume or give another --out"
+    )
 
 
 def _lock_directory(directory: Path) -> FileLock:

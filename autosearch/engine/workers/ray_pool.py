@@ -135,6 +135,10 @@ class RayExecutor(Executor):
                 outcomes, self._done = self._done, []
                 return outcomes
 
+    def limit(self, most: int) -> None:
+        """Machines that join get workers up to so many in all; those that are there stay."""
+        self._most = min(self._most, most)
+
     def close(self) -> None:
         """Kill the workers, give their room back and stop Ray if we started it."""
         if self._closed:
