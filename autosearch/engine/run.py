@@ -23,7 +23,7 @@ from autosearch.engine.workers.collect import Stopped
 from autosearch.errors import UserError, shortened
 from autosearch.experiment import Experiment
 from autosearch.study.events import Ended, Resumed
-from autosearch.study.journal import Journal
+from autosearch.study.journal import Journal, check_free
 from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
@@ -70,14 +70,14 @@ def run_study(
             study = Study.of(journal.history)
             problem = _resumed(problem, study, out)
         else:
-            Journal.check_new(out)
+            check_free(out)
             load_warm_start(experiment.init)
         # Nothing is written before the workers are there: a cluster may not answer, or be full.
-        executor = stack.enter_context(make_workers(problem, out / FOLDER))
-        problem = _settled(problem, executor, new=not resume)
+        workers = stack.enter_context(make_workers(problem, out / FOLDER))
+        problem = _settled(problem, workers, new=not resume)
         if resume:
             _note_changes(journal, study, problem, overrides)
-            note = _lag_note(experiment, problem.experiment, executor.size)
+            note = _lag_note(experiment, problem.experiment, workers.size)
         else:
             header = make_header(problem, out.resolve().name, overrides)
             journal = stack.enter_context(Journal.create(out, header))
@@ -86,7 +86,9 @@ def run_study(
         for text in (note, setup_advice(problem)):
             if text is not None:
                 progress.message(text)
-        opened = open_session(executor, journal, study, progress, interrupted, loggers=chosen)
+        opened = open_session(
+            journal, study, progress, interrupted, loggers=chosen, workers=workers
+        )
         with opened as session:
             try:
                 prepared = prepare(problem, session.executor, recorder=session, folder=out)
@@ -123,9 +125,9 @@ def validate_study(
         _check_weights(directory, study, problem)
         chosen = loggers(study.experiment.loggers)
         with (
-            make_workers(problem, directory / FOLDER) as executor,
+            make_workers(problem, directory / FOLDER) as workers,
             open_session(
-                executor, journal, study, progress, interrupted, loggers=chosen
+                journal, study, progress, interrupted, loggers=chosen, workers=workers
             ) as session,
             contextlib.suppress(Stopped),
         ):
@@ -198,21 +200,21 @@ def _note_changes(
         study.apply(resumed)
 
 
-def _settled(problem: Problem, executor: Executor, *, new: bool) -> Problem:
+def _settled(problem: Problem, workers: Executor, *, new: bool) -> Problem:
     """The problem with a lag for the workers that are there; up to that, others may join them.
 
     Raises:
         UserError: when a new study has a lag that leaves some of its workers without work.
     """
-    experiment = problem.experiment.settled(executor.size)
+    experiment = problem.experiment.settled(workers.size)
     lag = experiment.lag_for()
     if experiment.order == "fixed":
-        if new and executor.size > lag:
+        if new and workers.size > lag:
             raise UserError(
-                f"lag: {lag} is below the number of workers, {executor.size}; raise lag, or use "
+                f"lag: {lag} is below the number of workers, {workers.size}; raise lag, or use "
                 "order: arrival"
             )
-        executor.limit(lag)
+        workers.limit(lag)
     return replace(problem, experiment=experiment)
 
 

@@ -75,23 +75,23 @@ class Session(Recorder):
 
 @contextlib.contextmanager
 def open_session(
-    executor: Executor,
     journal: Journal,
     study: Study,
     progress: Progress,
     interrupted: Callable[[], bool],
     *,
     loggers: Loggers,
+    workers: Executor,
 ) -> Iterator[Session]:
-    """Store, loggers and progress display of a run, for as long as the body lasts.
+    """Loggers and progress display of a run, for as long as the body lasts; ends its workers.
 
     Args:
-        executor: the run's workers, which are released at the end.
         journal: open for writing.
         study: what the journal holds; kept up with it.
         progress: shows where the run stands.
         interrupted: whether the user asked to stop.
         loggers: which the experiment chose.
+        workers: who evaluate.
     """
     directory = journal.directory
     artifacts = ArtifactStore([directory / FOLDER])
@@ -101,10 +101,10 @@ def open_session(
         # Before the workers, so that these are free while loggers come to their end.
         look = stack.enter_context(loggers(study, directory, journal.study))
         store = BlockStore(directory / "blocks", STORE_BYTES)
-        stored = stack.enter_context(StoredExecutor(executor, store, artifacts))
+        executor = stack.enter_context(StoredExecutor(workers, store, artifacts))
         stack.callback(progress.stop)
         progress.start()
-        yield Session(stored, study, journal.append, interrupted, progress=progress, look=look)
+        yield Session(executor, study, journal.append, interrupted, progress=progress, look=look)
 
 
 def no_loggers(chosen: Sequence[Mapping[str, Any]]) -> Loggers:

@@ -17,7 +17,7 @@ from autosearch.errors import UserError
 from autosearch.study.events import Event, Header
 from autosearch.study.journal_lines import VERSION, Contents, encode, load, refusal
 
-__all__ = ["Journal", "in_use", "read_journal"]
+__all__ = ["Journal", "check_free", "in_use", "read_journal"]
 
 FILE = "journal.jsonl"
 LOCK = "journal.lock"
@@ -39,6 +39,20 @@ def read_journal(directory: Path) -> tuple[Event, ...]:
         UserError: when there is no journal, it cannot be read or a line of it is damaged.
     """
     return tuple(load(_require_journal(directory)).events)
+
+
+def check_free(directory: Path) -> None:
+    """Refuse a directory that holds a study, or is none.
+
+    Raises:
+        UserError: naming it.
+    """
+    if os.path.lexists(directory / FILE):
+        raise UserError(
+            f"{directory}: already holds a study; continue it with --resume or give another --out"
+        )
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UserError(f"{directory}: is not a directory; give another --out")
 
 
 class Journal:
@@ -67,17 +81,6 @@ class Journal:
         self._synced_size = contents.size
         self._next_sync = -math.inf
 
-    @staticmethod
-    def check_new(directory: Path) -> None:
-        """Refuse a directory that holds a study, before there is a header for another.
-
-        Raises:
-            UserError: when it holds one, or another run is writing there.
-        """
-        if os.path.lexists(directory / FILE):
-            _lock_directory(directory).release()
-            raise _held(directory)
-
     @classmethod
     def create(cls, directory: Path, header: Header) -> "Journal":
         """Start a study; its first line is ``header`` with the journal's version added.
@@ -92,8 +95,7 @@ class Journal:
         path = directory / FILE
         lock = _lock_directory(directory)
         try:
-            if os.path.lexists(path):
-                raise _held(directory)
+            check_free(directory)  # nobody else has begun one since
             study = secrets.token_hex(8)
             record = {**header.to_record(), "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
@@ -267,12 +269,6 @@ def _require_journal(directory: Path) -> Path:
         name = str(directory) if str(directory).strip() else repr(str(directory))
         raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
     return path
-
-
-def _held(directory: Path) -> UserError:
-    return UserError(
-        f"{directory}: already holds a study; continue it with --resume or give another --out"
-    )
 
 
 def _lock_directory(directory: Path) -> FileLock:

@@ -46,7 +46,9 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
     study = Study.of(journal.history)
     loggers = no_loggers([])
     workers = make_workers(problem, directory / FOLDER)
-    opened = open_session(workers, journal, study, Progress(), lambda: False, loggers=loggers)
+    opened = open_session(
+        journal, study, Progress(), lambda: False, loggers=loggers, workers=workers
+    )
     with journal, workers, opened as session:
         executor = Merged(session.executor) if small(experiment) else session.executor
         if not experiment.baselines:

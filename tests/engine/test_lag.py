@@ -94,7 +94,7 @@ def _asks(tmp_path):
 def test_a_lag_that_is_given_must_be_the_one_that_it_began_with(run):
     run(workers=2, budget={"candidates": 4})
     run(workers=2, budget={"candidates": 5}, lag=16)
-    with pytest.raises(UserError, match="another 'lag' .16 became 17."):
+    with pytest.raises(UserError, match=r"another .lag. .16 became 17."):
         run(workers=2, budget={"candidates": 6}, lag=17)
 
 

@@ -9,7 +9,7 @@ import pytest
 from autosearch.algorithms import Algorithm
 from autosearch.baselines import baseline
 from autosearch.engine.workers.base import Outcome
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible
 
 # Nothing but the order of a step may vary.
 ORDERS_ALONE = {

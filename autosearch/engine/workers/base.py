@@ -162,7 +162,7 @@ class Executor(ABC):
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         """Outcomes that have arrived, at least one unless nothing is queued or time is up."""
 
-    def limit(self, most: int) -> None:
+    def limit(self, most: int) -> None:  # noqa: B027  # a fixed number of workers has no use for it
         """Have no more workers than so many, even if there is room for them later."""
 
     @abstractmethod
