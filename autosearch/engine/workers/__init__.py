@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from autosearch.engine.workers.base import EvaluatorFactory, Executor
+from autosearch.engine.workers.devices import check_device
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError, unknown_name
 
@@ -50,6 +51,8 @@ def make_executor(
     if chosen == "inprocess" or (chosen == "auto" and (alone or not installed)):
         if count not in (1, "auto") or time_limit is not None or address is not None:
             _log.warning("workers: one, in this process, without a time limit: Ray is not used")
+        if gpus > 0:
+            check_device("cuda")
         return InProcessExecutor(factory)
     if not installed:
         raise UserError("workers: Ray is not installed; pip install 'ray[tune]', or use inprocess")

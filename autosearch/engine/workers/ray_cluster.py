@@ -39,6 +39,10 @@ _RESERVE_SECONDS = 20.0
 _PATIENCE = 10.0
 _ANSWER = 3.0
 
+# Ray counts resources in units of this size.
+_LEAST = 1e-4
+# So many workers may share a few processors when nobody said how many there are to be.
+_CROWD = 16
 # The address that stands for a Ray of our own on this machine.
 _HERE = "local"
 _REFUSED = (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError)
@@ -75,6 +79,9 @@ def worker_count(
 ) -> int:
     """How many workers to start; ``auto`` fills what is free now, up to ``most``.
 
+    Where a worker takes a small share of a processor, ``auto`` still crowds none with more than a
+    few of them: there are never more workers than processors, or than 16 where those are fewer.
+
     Raises:
         UserError: when the cluster has no room for that many, even with nothing else running.
     """
@@ -93,7 +100,7 @@ def worker_count(
         )
     if count != "auto":
         return count
-    free = max(1, min(room, free_room(cpus=cpus, gpus=gpus)))
+    free = max(1, min(room, free_room(cpus=cpus, gpus=gpus), max(_CROWD, int(cpu_total))))
     return free if most is None else min(free, most)
 
 
@@ -193,6 +200,11 @@ def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> No
             raise UserError(
                 f"workers.{name}: {amount:g} per worker is not possible; use a fraction up to 1 "
                 "or a whole number"
+            )
+        if 0 < amount < _LEAST:
+            raise UserError(
+                f"workers.{name}: {amount:g} per worker is less than Ray can give; use at least "
+                f"{_LEAST:g}"
             )
     if not cpus and not gpus:
         raise UserError("workers: cpus and gpus are both 0; give a worker some of either")

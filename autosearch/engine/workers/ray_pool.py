@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import logging
 import math
-import os
 import re
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 from autosearch.engine.workers.base import EvaluatorFactory, Executor, Outcome, Task
+from autosearch.engine.workers.devices import show_devices
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.engine.workers.ray_cluster import (
     Arrivals,
@@ -255,6 +255,11 @@ class RayExecutor(Executor):
             self._require_ray()
             if not isinstance(error, _LOST):
                 raise
+            if job is None and (cause := _start_error(error)) is not None:
+                raise UserError(
+                    f"workers: none can start ({cause}); every machine needs the packages and "
+                    "files that this one has"
+                ) from error
             if _machine_left(error) and (job is None or job.moves < _MOVES):
                 self._move(slot, job)
             else:
@@ -302,9 +307,7 @@ class _Worker:
     """The Ray actor: an evaluator in a process of its own."""
 
     def __init__(self, factory: EvaluatorFactory, name: str, device: bool) -> None:
-        if not device:
-            # Ray leaves the variable as it is; torch must not find a GPU that others were given.
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        show_devices(ray.get_gpu_ids() if device else [])
         self._runner = Runner(factory, name=name)
 
     def prepare(self) -> None:
@@ -362,6 +365,14 @@ def _owned(outcome: Outcome) -> Outcome:
 
 def _machine_left(error: Exception) -> bool:
     return isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error)
+
+
+def _start_error(error: Exception) -> str | None:
+    """The line that says why a worker's own start raised; None where it ended in another way."""
+    if not getattr(error, "actor_init_failed", False):
+        return None
+    lines = [line.strip() for line in str(error).splitlines()]
+    return one_line([line for line in lines if line][-1])
 
 
 def _exit_detail(error: Exception) -> str:
