@@ -27,11 +27,14 @@ try:
     import ray
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
 except BaseException as error:
-    sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    reasons = [str(e) for e in (error, error.__cause__ or error.__context__) if e is not None]
+    sys.exit(f"{type(error).__name__}: {' '.join(' '.join(reasons).split())}")
 os._exit(0)
 """
 _TOKEN = re.compile(r"unauthenticated|AuthToken|AuthenticationError|authentication token", re.I)
-_OUTSIDE = re.compile(r"connect to socket|matched Raylet|Raylet addresses", re.I)
+_OUTSIDE = re.compile(r"connect to socket|No node info found|Raylet addresses", re.I)
+# How long Ray looks for its part on this machine; a minute by itself.
+_PATIENCE = {"RAY_gcs_server_request_timeout_seconds": "10"}
 
 
 def check_entry(address: str, *, where: str) -> None:
@@ -52,6 +55,7 @@ def check_entry(address: str, *, where: str) -> None:
     command = [sys.executable, "-P", "-c", _PROGRAM, address]
     with subprocess.Popen(
         command,
+        env={**_PATIENCE, **os.environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

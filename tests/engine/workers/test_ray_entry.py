@@ -40,6 +40,7 @@ NO_RAYLET = (
     "[2026-11-30 16:36:15 C 27226] raylet_ipc_client.cc:85: Failed to connect to socket at address:"
     "/tmp/ray/session/sockets/raylet\n*** StackTrace Information ***\n/lib/ray.so(+0x18) ray::x()"
 )
+NO_NODE = "RuntimeError: No node info found matching attributes: '' when trying to resolve node"
 VERSIONS = "RuntimeError: Version mismatch: The cluster was started with:     Ray: 2.52"
 
 
@@ -49,6 +50,7 @@ VERSIONS = "RuntimeError: Version mismatch: The cluster was started with:     Ra
         (UNKNOWN, "time.sleep(60)", r"asks for a token; set RAY_AUTH_TOKEN to the one that it"),
         ("AuthenticationError: no token", "sys.exit(1)", "asks for a token; set RAY_AUTH_TOKEN"),
         (NO_RAYLET, "os.abort()", r"is no part of the Ray cluster .*`ray start --address=127.*"),
+        (NO_NODE, "sys.exit(1)", r"is no part of the Ray cluster"),
         (VERSIONS, "sys.exit(1)", r"no Ray cluster answers .*Version mismatch: The cluster was"),
         ("", "sys.exit(1)", "no Ray cluster answers"),
     ],
