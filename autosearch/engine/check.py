@@ -36,7 +36,7 @@ def check_run(problem: Problem, *, resuming: bool = False) -> None:
         _check_constraints(problem)
     if not resuming:
         load_warm_start(problem.experiment.init)
-    _check_workers(problem)
+    _check_workers(problem, resuming=resuming)
 
 
 def advice(problem: Problem) -> list[str]:
@@ -75,12 +75,13 @@ def _check_constraints(problem: Problem) -> None:
     raise UserError(f"constraints: none of {len(plans)} recipes may be evaluated: {reason}")
 
 
-def _check_workers(problem: Problem) -> None:
+def _check_workers(problem: Problem, *, resuming: bool) -> None:
     experiment = problem.experiment
     workers, here = experiment.workers, runs_here(experiment.workers)
     count = 1 if here else workers.count
-    if count != "auto" and experiment.order == "fixed":
-        check_lag(experiment.lag, count)
+    # A study that goes on keeps its lag, and has some workers wait.
+    if count != "auto" and experiment.order == "fixed" and not resuming:
+        check_lag(experiment.lag_for(count), count)
     address = workers.address or os.environ.get("RAY_ADDRESS") or "local"
     if here or address == "local":
         check_local_room(count, cpus=0 if here else workers.cpus, gpus=workers.gpus)

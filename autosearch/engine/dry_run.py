@@ -352,7 +352,8 @@ def _workers(experiment: Experiment) -> int:
     if workers.count != "auto":
         return workers.count
     room = max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
-    return min(room, experiment.lag) if experiment.order == "fixed" else room
+    lag = experiment.lag
+    return room if lag == "auto" or experiment.order == "arrival" else min(room, lag)
 
 
 def _elapsed(sampling: float, scoring: float, workers: int) -> float:

@@ -130,6 +130,7 @@ class Engine:
         self._baselines = len(prepared.baselines)
         self._experiment = prepared.problem.experiment
         self._fixed = self._experiment.order == "fixed"
+        self._lag = self._experiment.lag_for()
         self._record = record
         self._clock = clock
         self._halving = SuccessiveHalving(self._problem, teacher=prepared.teacher)
@@ -173,7 +174,7 @@ class Engine:
     @property
     def lag(self) -> int | None:
         """How many candidates may be out at a time; None where any number may."""
-        return self._experiment.lag if self._fixed else None
+        return self._lag if self._fixed else None
 
     @property
     def done_asking(self) -> bool:
@@ -275,7 +276,7 @@ class Engine:
     def _may_ask(self, number: int) -> bool:
         if number < len(self._given) or not self._fixed:
             return True
-        end = number - self._experiment.lag + 1
+        end = number - self._lag + 1
         candidates = self.study.candidates
         # All of them or none: what has arrived in between must not show.
         if not all(candidates[i].finished for i in range(self._next_untold, end)):

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -77,11 +78,12 @@ def run_study(
             journal = stack.enter_context(Journal.open(out))
             study = Study.of(journal.history)
             check_resume(out, study, problem)
+            problem = replace(problem, experiment=_going_on(study, experiment))
         workers = stack.enter_context(make_workers(problem, out / FOLDER))
-        if experiment.order == "fixed":
-            check_lag(experiment.lag, workers.size)
+        problem = _settled(problem, workers, new=study is None)
         if study is not None:
             _go_on(journal, study, problem, overrides, progress)
+            _note_lag(experiment, problem.experiment, workers.size, progress)
         else:
             journal = stack.enter_context(_created(out, problem, overrides))
             study = Study.of(journal.history)
@@ -157,10 +159,8 @@ def drive(
         stopping: ends the search when all in flight is told.
 
     Raises:
-        UserError: for more workers than the search can give work to.
         Unmeasured: when the machinery failed at the first few candidates, all of them.
     """
-    check_lag(engine.lag, executor.size)
     known = engine.study.candidates.values()
     # How often it failed while nothing has succeeded; None once something has.
     failed = None if any(c.finished and not c.failed for c in known) else 0
@@ -243,8 +243,45 @@ def check_same_search(directory: Path, study: Study, experiment: Experiment) -> 
 
 def _changed(study: Study, experiment: Experiment) -> list[str]:
     """Keys of the experiment that are others than before."""
-    before, now = study.experiment.to_dict(), experiment.to_dict()
+    before = study.experiment.settled().to_dict()
+    now = _going_on(study, experiment).to_dict()
     return [key for key in before if before[key] != now[key]]
+
+
+def _going_on(study: Study, experiment: Experiment) -> Experiment:
+    """The experiment with the lag that its study began with, where it gives none."""
+    if experiment.lag != "auto":
+        return experiment
+    return experiment.model_copy(update={"lag": study.experiment.lag_for()})
+
+
+def _settled(problem: Problem, workers: Executor, *, new: bool) -> Problem:
+    """The problem with a lag for the workers that are there; up to that, others may join them.
+
+    Raises:
+        UserError: when a new study has a lag that leaves some of its workers without work.
+    """
+    experiment = problem.experiment.settled(workers.size)
+    lag = experiment.lag_for()
+    if experiment.order == "fixed":
+        if new:
+            check_lag(lag, workers.size)
+        workers.limit(lag)
+    return replace(problem, experiment=experiment)
+
+
+def _note_lag(given: Experiment, resumed: Experiment, size: int, progress: Progress) -> None:
+    """Say what the lag that a study keeps means for workers that it did not begin with."""
+    lag, wanted = resumed.lag_for(), given.lag_for(size)
+    if resumed.order == "arrival" or (size <= lag and wanted <= lag):
+        return
+    now = f"lag: {lag}, as the study began: "
+    if size > lag:
+        progress.message(f"{now}only {lag} of {size} workers have work at a time")
+    else:
+        progress.message(
+            f"{now}{size} workers wait for results now and then; a new study would have {wanted}"
+        )
 
 
 def _note_resume(journal: Journal, study: Study, progress: Progress) -> None:

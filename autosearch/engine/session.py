@@ -122,7 +122,7 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         artifacts: folder of the artifacts that recipes refer to; by default they are in memory.
     """
     experiment = problem.experiment
-    workers = experiment.workers
+    workers, lag = experiment.workers, experiment.lag
     return make_executor(
         functools.partial(
             ModelEvaluator,
@@ -133,7 +133,7 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         ),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.
-        most=experiment.lag if experiment.order == "fixed" else None,
+        most=lag if lag != "auto" and experiment.order == "fixed" else None,
         cpus=workers.cpus,
         gpus=workers.gpus,
         kind=workers.executor,

@@ -95,7 +95,7 @@ def _without_reference(session: Session) -> None:
 
 
 def _check(study: Study, experiment: Experiment, directory: Path) -> None:
-    before, now = study.experiment.to_dict(), experiment.to_dict()
+    before, now = study.experiment.to_dict(), experiment.settled().to_dict()
     changed = [key for key in before if before[key] != now[key] and key not in _MAY_DIFFER]
     if changed:
         raise UserError(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from autosearch.engine.workers.base import EvaluatorFactory, Executor
+from autosearch.engine.workers.devices import check_device
 from autosearch.engine.workers.inprocess import InProcessExecutor
 from autosearch.errors import UserError, unknown_name
 from autosearch.experiment import Workers
@@ -70,6 +71,8 @@ def make_executor(
     if _in_process(kind, alone=alone):
         if count not in (1, "auto") or time_limit is not None or address is not None:
             _log.warning("workers: one, in this process, without a time limit: Ray is not used")
+        if gpus > 0:
+            check_device("cuda")
         return InProcessExecutor(factory)
     if not _has_ray():
         raise UserError("workers: Ray is not installed; pip install 'ray[tune]', or use inprocess")

@@ -174,6 +174,9 @@ class Executor(ABC):
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         """Outcomes that have arrived, at least one unless nothing is queued or time is up."""
 
+    def limit(self, most: int) -> None:  # noqa: B027  # a fixed number of workers has no use for it
+        """Have no more workers than so many, even if there is room for them later."""
+
     @abstractmethod
     def close(self) -> None:
         """Release workers; queued tasks are dropped."""
@@ -200,6 +203,9 @@ class DelegatingExecutor(Executor):
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         return self._inner.wait(timeout)
+
+    def limit(self, most: int) -> None:
+        self._inner.limit(most)
 
     def close(self) -> None:
         self._inner.close()

@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import logging
 import math
-import os
 import re
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
 from autosearch.engine.workers.base import EvaluatorFactory, Executor, Failure, Outcome, Task
+from autosearch.engine.workers.devices import show_devices
 from autosearch.engine.workers.inprocess import ATTEMPTS, Runner
 from autosearch.engine.workers.ray_cluster import (
     Arrivals,
@@ -138,6 +138,10 @@ class RayExecutor(Executor):
             if self._done or not self._pending or (end is not None and time.monotonic() >= end):
                 outcomes, self._done = self._done, []
                 return outcomes
+
+    def limit(self, most: int) -> None:
+        """Machines that join get workers up to so many in all; those that are there stay."""
+        self._most = min(self._most, most)
 
     def close(self) -> None:
         """Kill the workers, give their room back and stop Ray if we started it."""
@@ -261,6 +265,11 @@ class RayExecutor(Executor):
             self._require_ray()
             if not isinstance(error, _LOST):
                 raise
+            if job is None and (cause := _start_error(error)) is not None:
+                raise UserError(
+                    f"workers: none can start ({cause}); every machine needs the packages and "
+                    "files that this one has"
+                ) from error
             if _machine_left(error) and (job is None or job.moves < _MOVES):
                 self._move(slot, job)
             else:
@@ -318,9 +327,7 @@ class _Worker:
     """The Ray actor: an evaluator in a process of its own."""
 
     def __init__(self, factory: EvaluatorFactory, name: str, device: bool) -> None:
-        if not device:
-            # Ray leaves the variable as it is; torch must not find a GPU that others were given.
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        show_devices(ray.get_gpu_ids() if device else [])
         self._runner = Runner(factory, name=name, owns_process=True)
 
     def prepare(self) -> None:
@@ -380,6 +387,14 @@ def _owned(outcome: Outcome) -> Outcome:
 
 def _machine_left(error: Exception) -> bool:
     return isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error)
+
+
+def _start_error(error: Exception) -> str | None:
+    """The line that says why a worker's own start raised; None where it ended in another way."""
+    if not getattr(error, "actor_init_failed", False):
+        return None
+    lines = [line.strip() for line in str(error).splitlines()]
+    return one_line([line for line in lines if line][-1])
 
 
 def _exit_detail(error: Exception) -> str:

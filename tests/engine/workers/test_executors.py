@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -348,6 +349,16 @@ def test_workers_that_die_while_they_load_are_not_restarted_for_ever(ray_cluster
             executor.wait()
 
 
+def test_a_worker_that_lacks_a_module_says_so_at_once(ray_cluster, monkeypatch):
+    only_here = types.ModuleType("only_here")
+    exec("def factory(): pass", only_here.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    with RayExecutor(only_here.factory, count=1) as executor:
+        executor.submit(task(0))
+        with pytest.raises(UserError, match=r"none can start \(.*No module named 'only_here'"):
+            executor.wait()
+
+
 class Devices(Evaluator):
     """Returns the devices that its worker sees, once as many tasks run as shall meet."""
 
@@ -379,6 +390,48 @@ def test_workers_see_the_devices_that_they_were_given(ray_cluster, tmp_path, gpu
     assert sorted(o.rows["seen"].tobytes().decode() for o in outcomes.values()) == expected
 
 
+TWO_GPUS = """
+import functools, json, sys
+sys.path.insert(0, {folder!r})
+import fakes
+from autosearch.engine.workers.ray_cluster import connect
+fakes.cloudpickle.register_pickle_by_value(fakes)
+connect(num_cpus=2, num_gpus=2)
+factory = functools.partial(fakes.Devices, {meeting!r}, 2)
+with fakes.RayExecutor(factory, count=2, num_gpus=1) as executor:
+    for k in (0, 1):
+        executor.submit(fakes.task(k))
+    outcomes = fakes.drained(executor, 2)
+print(json.dumps(sorted(o.rows["seen"].tobytes().decode() for o in outcomes.values())))
+"""
+
+
+@pytest.mark.soak
+def test_workers_see_their_devices_also_where_ray_is_told_to_hide_none(tmp_path):
+    (tmp_path / "meeting").mkdir()
+    (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
+    text = TWO_GPUS.format(folder=str(tmp_path), meeting=str(tmp_path / "meeting"))
+    switch = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+    assert json.loads(in_its_own_process(text, switch)) == ["0", "1"]
+
+
+def in_its_own_process(text: str, variables: dict[str, str], cwd: Path | None = None) -> str:
+    """Standard output of a program that starts a Ray of its own."""
+    ours = ("RAY_", "AUTOSEARCH_")
+    left = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", text],
+        env={**left, **variables},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 OWN_RAY = """
 import functools, json, os, sys
 sys.path.insert(0, {folder!r})
@@ -398,18 +451,13 @@ print(json.dumps({{"sums": sums, "up": ray.is_initialized(), "dashboard": dashbo
 @pytest.mark.soak
 def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_path):
     (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
-    ours = ("RAY_", "AUTOSEARCH_")
-    left = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    result = subprocess.run(
-        [sys.executable, "-c", OWN_RAY.format(folder=str(tmp_path))],
-        env={**left, "HOME": "/proc/1/not-writable"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    data = json.loads(result.stdout)
+    # Modules that lie where the command is given are none that it would import.
+    working = tmp_path / "working"
+    working.mkdir()
+    for name in ("statistics", "optuna", "autosearch", "random", "torch", "ray"):
+        (working / f"{name}.py").write_text("raise RuntimeError('not this one')")
+    text = OWN_RAY.format(folder=str(tmp_path))
+    data = json.loads(in_its_own_process(text, {"HOME": "/proc/1/not-writable"}, cwd=working))
     assert len(data["sums"]) == 1
     assert not data["up"]
     assert not data["dashboard"]
