@@ -16,6 +16,11 @@ __all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "s
 
 _ALGORITHM = "nsga2"
 
+# The lag where none is given: as much as a single worker was always given, and enough for workers
+# beside one another to be busy though evaluations differ in length tenfold.
+_LEAST_LAG = 16
+_LAG_PER_WORKER = 3
+
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -29,13 +34,31 @@ class Bounds(_Strict):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _leave_room(self) -> "Bounds":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}")
+        return self
+
+    @property
+    def text(self) -> str:
+        """Such as ``>= 2 and <= 8``."""
+        ends = ((">=", self.min), ("<=", self.max))
+        return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+
+    def excess(self, value: float) -> float:
+        """How far a value is outside; negative or 0 inside. Without bounds it is 0."""
+        over = [value - self.max] if self.max is not None else []
+        under = [self.min - value] if self.min is not None else []
+        return max([*over, *under], default=0.0)
+
 
 class Budget(_Strict):
     """What ends the search; whichever comes first. Baselines are included."""
 
     candidates: Positive | None = None
-    forward_equivalents: Annotated[float | None, Field(gt=0)] = None
-    hours: Annotated[float | None, Field(gt=0)] = None
+    forward_equivalents: Annotated[float | None, Field(gt=0, le=1e18)] = None
+    hours: Annotated[float | None, Field(gt=0, le=1e6)] = None
 
 
 class Validation(_Strict):
@@ -94,7 +117,8 @@ class Experiment(_Strict):
     validation: Validation = Validation()
     workers: Workers = Workers()
     order: Literal["fixed", "arrival"] = "fixed"
-    lag: Positive = 16
+    # Candidates that may be under way, in fixed order, before a proposal has to see their results.
+    lag: Literal["auto"] | Positive = "auto"
     # Other studies, fronts or recipes to start from: paths.
     init: list[str] = Field(default_factory=list)
     # Common: all candidates see the same noise, so that their differences are not its own.
@@ -161,6 +185,19 @@ class Experiment(_Strict):
         if value == Budget():
             raise ValueError("give candidates, forward_equivalents or hours")
         return value
+
+    def lag_for(self, workers: int = 1) -> int:
+        """The lag that is given, or else the larger of 16 and three times the workers."""
+        if self.lag != "auto":
+            return self.lag
+        return max(_LEAST_LAG, _LAG_PER_WORKER * workers)
+
+    def settled(self, workers: int = 1) -> "Experiment":
+        """The experiment with a number for its lag, which depends on the workers if none is given.
+
+        A search's proposals depend on the lag, so a study settles it when it begins.
+        """
+        return self.model_copy(update={"lag": self.lag_for(workers)})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every default written out."""

@@ -51,7 +51,7 @@ def test_defaults_are_those_of_the_documented_format():
     data = made().to_dict()
     assert data["algorithm"] == {"name": "nsga2"}
     assert data["model"] == {"name": "mixture"}
-    assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", 16)
+    assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", "auto")
     assert data["validation"] == {"samples": 4000}
     assert data["workers"]["count"] == "auto"
     assert data["baselines"] is None

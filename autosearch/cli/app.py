@@ -15,7 +15,7 @@ import typer
 from autosearch._version import __version__
 from autosearch.cli import calibrate, front, listing, recipes, run, study
 from autosearch.cli.output import note, quiet_logging
-from autosearch.errors import ClusterLost, UserError
+from autosearch.errors import ClusterLost, Unmeasured, UserError
 
 __all__ = ["app", "main"]
 
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(WRONG_INPUT)
     except UserError as error:
         note(f"autosearch: {error}")
-        return WRONG_INPUT
+        return 1 if isinstance(error, Unmeasured) else WRONG_INPUT
     except _UsageError as error:
         note(f"autosearch: {_usage_line(error)}")
         return WRONG_INPUT

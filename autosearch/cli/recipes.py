@@ -143,23 +143,39 @@ def _fitted_text(forward_equivalents: float) -> str:
     return f", fitted in {forward_equivalents:.0f} forwards" if forward_equivalents else ""
 
 
+def _teacher_lines(evaluations: "Sequence[RecipeEvaluation]") -> list[str]:
+    """The own error of the teacher that recipes were held against, and who is within it."""
+    from autosearch.study.teacher import teacher_text, within_text
+
+    teacher = evaluations[0].teacher
+    if teacher is None:
+        return []
+    near = [one.name for one in evaluations if one.within_teacher]
+    return [teacher_text(teacher.name, teacher.errors), *within_text(near)]
+
+
 def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] | None) -> str:
     """Values and, with a second recipe, the differences that count."""
+    from autosearch.objectives import half_width
     from autosearch.text import with_error
 
     first = evaluations[0]
     lines = [one.name + _fitted_text(one.forward_equivalents) for one in evaluations]
-    lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals", ""]
+    lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals"]
+    lines += [*_teacher_lines(evaluations), ""]
     width = max(map(len, first.values))
     for name in first.values:
         cells = []
         for evaluation in evaluations:
-            low, high = evaluation.values[name].interval()
-            cells.append(with_error(evaluation.values[name].value, (high - low) / 2))
+            estimate = evaluation.values[name]
+            cells.append(
+                with_error(estimate.value, half_width(estimate.value, estimate.interval()))
+            )
         if paired is not None:
             low, high = paired[name]["ci"]
             difference = paired[name]["difference"]
+            half = half_width(difference, (low, high))
             sure = "" if low <= 0 <= high else "  (differs)"
-            cells.append(f"difference {with_error(difference, (high - low) / 2)}{sure}")
+            cells.append(f"difference {with_error(difference, half)}{sure}")
         lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:<18}" for cell in cells).rstrip())
     return "\n".join(lines)

@@ -3,14 +3,17 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosearch.cli.arguments import AllOption, JsonOption
-from autosearch.cli.front import print_front
+from autosearch.cli.front import print_front, require_all
 from autosearch.cli.output import check_least, note, print_result, print_text
 from autosearch.errors import UserError
+
+if TYPE_CHECKING:
+    from autosearch.experiment import Experiment
 
 __all__ = ["run"]
 
@@ -24,7 +27,7 @@ def run(
         str, typer.Argument(metavar="EXPERIMENT", help="A YAML file, or a shipped experiment.")
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--out", metavar="DIR", help="The study's directory (runs/NAME by default)."),
     ] = None,
     overrides: Annotated[
@@ -54,25 +57,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Search, validate on fresh noise, and leave the front with a recipe to use."""
-    directory = _RUNS / Path(experiment).stem if out is None else out
+    if out is not None and not out.strip():
+        raise UserError(f"--out {out!r}: is empty; give a directory")
+    directory = _RUNS / Path(experiment).stem if out is None else Path(out)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--out {directory}: is a file; give a directory")
     changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
-        from autosearch.study.study import Study
+        loaded, changes = _resumed(experiment, directory, changes)
+    else:
+        from autosearch.experiment import load_experiment
 
-        # What was changed at the first run stays changed.
-        changes = [*Study.read(directory).header.overrides, *changes]
-    from autosearch.experiment import load_experiment
-
-    loaded = load_experiment(experiment, changes)
+        loaded = load_experiment(experiment, changes)
     if dry:
-        from autosearch.cli.dry_run import dry_run_text
-        from autosearch.engine.dry_run import dry_run
-
-        # A run loads as much before it begins.
-        data = dry_run(loaded, start=time.process_time())
-        print_result(data, dry_run_text, as_json=as_json)
+        _dry_run(loaded, directory, resume=resume, as_json=as_json)
         return
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
@@ -104,6 +102,52 @@ def run(
     if unfinished(study) is not None:
         note(f"{directory}: saved before its end; continue with --resume --out {directory}")
         raise typer.Exit(_INTERRUPTED)
+    require_all(front, f"--resume --out {directory}")
+
+
+def _resumed(
+    experiment: str, directory: Path, changes: list[str]
+) -> tuple["Experiment", list[str]]:
+    """The experiment of a study that goes on, and all changes that made it.
+
+    What was changed at the first run stays changed.
+
+    Raises:
+        UserError: for a study of another experiment.
+    """
+    from autosearch.experiment import load_experiment
+    from autosearch.study.study import Study
+
+    study = Study.read(directory)
+    header = study.header
+    both = [*header.overrides, *changes]
+    try:
+        loaded = load_experiment(experiment, both)
+    except UserError:
+        if not header.overrides:
+            raise
+        load_experiment(experiment, changes)  # is it at fault itself?
+        raise UserError(
+            f"{directory}: holds a study of another experiment: what was changed for it "
+            f"({', '.join(header.overrides)}) does not fit {experiment}; give the directory of "
+            "this experiment's"
+        ) from None
+    from autosearch.engine.run import check_same_search
+
+    check_same_search(directory, study, loaded)
+    return loaded, both
+
+
+def _dry_run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:
+    """Say what a run would take, or what it would refuse."""
+    from autosearch.cli.dry_run import dry_run_text
+    from autosearch.engine.dry_run import dry_run
+    from autosearch.integrations.loggers.dispatch import make_loggers
+
+    make_loggers(experiment.loggers)
+    # A run loads as much before it begins.
+    data = dry_run(experiment, start=time.process_time(), out=directory, resume=resume)
+    print_result(data, dry_run_text, as_json=as_json)
 
 
 def _changes(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
-from autosearch.cli.front import print_front
+from autosearch.cli.front import print_front, require_all
 from autosearch.cli.output import check_least, check_output, note, print_result, warn
 from autosearch.errors import UserError
 
@@ -52,6 +52,7 @@ def validate(
     from autosearch.engine.run import validate_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
+    from autosearch.study.missing import missing
     from autosearch.study.study import Study
     from autosearch.visualization.study_outputs import study_problem, write_artifacts
 
@@ -68,6 +69,12 @@ def validate(
     front = Front.of(study)
     write_artifacts(directory, problem, study, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    own = study.experiment
+    noise = (
+        own.seed if seed is None else seed,
+        own.validation.samples if samples is None else samples,
+    )
+    require_all(front, f"autosearch validate {directory}", missing(study, noise, search=False))
 
 
 def plot(

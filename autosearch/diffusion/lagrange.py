@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["lagrange_basis", "lagrange_weights"]
+__all__ = ["lagrange_basis", "lagrange_weights", "polynomial_weights"]
 
 # Far more than the polynomials need; the time of a discrete schedule has kinks in rho.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -48,3 +48,13 @@ def lagrange_weights(
     nodes = [coordinate(value) for value in log_snrs]
     ones = np.ones_like(points)
     return [-float(measure @ (lagrange_basis(nodes, j, points) * ones)) for j in range(len(nodes))]
+
+
+def polynomial_weights(start: float, end: float, nodes: Sequence[float]) -> list[float]:
+    """The integral of each Lagrange polynomial through some nodes, from one number to another."""
+    half = (end - start) / 2
+    at = start + half * (_NODES + 1)
+    ones = np.ones_like(at)
+    return [
+        half * float(_WEIGHTS @ (lagrange_basis(nodes, j, at) * ones)) for j in range(len(nodes))
+    ]

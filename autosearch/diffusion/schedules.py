@@ -52,6 +52,9 @@ class NoiseSchedule(ABC):
         min_gap: the least distance between neighbouring times that a search keeps by default.
         train_steps: number of discrete training times T; 1000 where the time is continuous, for
             grids that are defined by counting training steps.
+        pure_noise: the finite half log-SNR that solvers take pure noise (minus infinity) to have
+            once later steps look back at it; that of a flow's time 0.999999, where diffusers' UniPC
+            starts a flow instead of at 1.
     """
 
     family: ScheduleFamily
@@ -61,6 +64,7 @@ class NoiseSchedule(ABC):
     unit: float = 1.0
     min_gap: float = 1.0
     train_steps: int = 1000
+    pure_noise: float = math.log(1 - 0.999999) - math.log(0.999999)
 
     @abstractmethod
     def log_snr(self, time: float) -> float:

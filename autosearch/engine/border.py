@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, UserError, described
 from autosearch.objectives import Estimate, Objective
 from autosearch.study.events import LARGEST
 
@@ -39,15 +38,13 @@ def third_party(kind: str, part: object) -> Iterator[None]:
         if module.partition(".")[0] == "autosearch":
             raise
         name = getattr(part, "name", type(part).__name__)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserError(
-            f"{kind} {name!r}: {type(error).__name__}: {error} ({place.filename}, line "
-            f"{place.lineno}); tell its author"
-        ) from error
+        raise UserError(f"{kind} {name!r}: {described(error)}; tell its author") from error
 
 
-def checked_estimate(objective: Objective, estimate: object) -> Estimate:
+def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -> Estimate:
     """What an objective returned, in Python's own numbers.
+
+    ``samples``: how many it is of; one that declares shares need not say so itself.
 
     Raises:
         UserError: for anything but an estimate.
@@ -66,7 +63,14 @@ def checked_estimate(objective: Objective, estimate: object) -> Estimate:
         ) from None
     if not all(abs(one) <= LARGEST for one in (value, *pseudo)):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
-    return Estimate(value, tuple(pseudo))
+    if not objective.share:
+        return Estimate(value, tuple(pseudo))
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"objective {objective.name!r} returned {value:g} where a share from 0 to 1 is due; "
+            "tell its author"
+        )
+    return Estimate(value, tuple(pseudo), estimate.trials or samples)
 
 
 def _number(value: object) -> float:

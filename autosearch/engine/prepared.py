@@ -4,21 +4,27 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.problem import DEFAULT_BASE, Problem
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
 
-__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start"]
+__all__ = [
+    "Given",
+    "Prepared",
+    "candidate_cost",
+    "fitted_names",
+    "make_baselines",
+    "make_warm_start",
+    "most_steps",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +53,7 @@ class Prepared:
         baselines: named recipes that seed the search: distinct plans, in the order of their names.
         warm_start: what other searches found and this model can run.
         reference: what the model reaches with many steps.
-        teacher: ends [samples, d] of the fine trajectory on the search's noise, where an
-            objective needs them.
+        teacher: the fine trajectory on the search's noise, where an objective needs it.
         events: the study so far, header first.
     """
 
@@ -56,7 +61,7 @@ class Prepared:
     baselines: tuple[Given, ...]
     warm_start: tuple[Given, ...] = ()
     reference: ReferenceMeasured | None = None
-    teacher: NDArray[np.generic] | None = None
+    teacher: Teacher | None = None
     events: tuple[Event, ...] = ()
 
     @property
@@ -82,6 +87,22 @@ def fitted_names(problem: Problem) -> list[str]:
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
 
 
+def most_steps(problem: Problem) -> int:
+    """The most steps that a candidate or a named baseline of a problem may have."""
+    named = _with_steps(problem, problem.experiment.baselines or ())
+    return max([*_step_counts(problem), *(split_name(name).steps for name in named)])
+
+
+def candidate_cost(problem: Problem) -> float:
+    """Forward equivalents of the costliest candidate that is known before a search.
+
+    On the search's samples; of the named baselines, or of the recipe that others are built on.
+    """
+    plans = [one.plan for one in make_baselines(problem, {})]
+    plans = plans or [problem.named_plan(DEFAULT_BASE)]
+    return max(plan.cost(problem.rungs[-1]) for plan in plans)
+
+
 def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given, ...]:
     """The baselines of a problem whose plans are distinct and may be evaluated.
 
@@ -104,6 +125,7 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
         results = [made[one] for one in _with_steps(problem, [name]) if not is_fitted(one)]
         if results and all(isinstance(one, UserError) for one in results):
             raise UserError(f"baselines: {name!r} cannot run on this model: {results[0]}")
+        _check_measured(problem, name, [one for one in results if isinstance(one, Given)])
     kept: dict[str, Given] = {}
     for one in made.values():
         if isinstance(one, Given) and problem.violation(one.plan) is None:
@@ -175,6 +197,13 @@ def _make_baseline(
         return error
     made = _given(problem, name, recipe, plan)
     return made if foreign or not made.foreign else None
+
+
+def _check_measured(problem: Problem, name: str, made: Sequence[Given]) -> None:
+    """Refuse a named baseline that an objective has no value for, whatever its steps."""
+    reasons = [problem.measure.check_plan(one.plan) for one in made]
+    if reasons and all(reasons):
+        raise UserError(f"baselines: {name}: {reasons[0]}; leave it out, or the objective")
 
 
 def _given(problem: Problem, name: str, recipe: Recipe, plan: Plan) -> Given:

@@ -40,7 +40,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
-from autosearch.engine.problem import Problem, excess
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.ranking import objectives_of
@@ -162,7 +162,7 @@ def _trial(
 def _constraints(study: Study, candidate: Candidate) -> list[float]:
     """By how much each limit on a value is broken; kept when at most 0."""
     return [
-        excess(candidate.values[name].value, bounds)
+        bounds.excess(candidate.values[name].value)
         for name, bounds in study.experiment.constraints.items()
         if name in candidate.values
     ]

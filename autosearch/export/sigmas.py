@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe, Step, round_float
 from autosearch.recipe.describe import corrector_text, lost_choices, runs_again, step_text
 from autosearch.text import write_text
@@ -27,6 +29,9 @@ def sigmas_data(recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
         each step does) and ``note``. Sigmas are in
         the scaling of Karras et al. 2022 (alpha = 1), ``sigma / alpha``; for flow models, where
         that is infinite at the start and pipelines take sigma itself, ``sigma``.
+
+    Raises:
+        UserError: for a recipe that asks the network twice at a level by steps of their own.
     """
     schedule = get_schedule(recipe.model.family, recipe.model.schedule)
     # Half log-SNRs, log(alpha / sigma).
@@ -34,9 +39,16 @@ def sigmas_data(recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
         schedule.log_snr(step.time) if step.log_snr is None else step.log_snr
         for step in recipe.steps
     ]
+    for i, (one, other) in enumerate(pairwise(log_snrs)):
+        if one == other:
+            raise UserError(
+                f"--format sigmas: steps {i + 1} and {i + 2} are both at time "
+                f"{recipe.steps[i].time:g}, which a list of sigmas cannot say; use json or "
+                "diffusers"
+            )
     ends = [*log_snrs, math.inf if recipe.end == "clean" else float(recipe.end)]
     flow = schedule.family == _FLOW
-    lost = lost_choices(recipe.steps)
+    lost = lost_choices(recipe.steps, flow=flow)
     data = {
         "sigmas": [round_float(_sigma(schedule, log_snr)) for log_snr in ends],
         "timesteps": [step.time for step in recipe.steps],

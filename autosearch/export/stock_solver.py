@@ -4,6 +4,7 @@ A scheduler is asked for the recipe that it would run at those times; it will do
 to the same steps.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,7 +70,8 @@ def _beyond_all(recipe: Recipe, plan: Plan) -> str | None:
         return "stock schedulers choose the scale of the start and the end themselves"
     if any(step.clip is not None for step in plan.steps):
         return "clipping by step is not a scheduler's setting"
-    if any(step.log_snr != schedule.log_snr(step.time) for step in plan.steps):
+    levels = [(step.log_snr, schedule.log_snr(step.time)) for step in plan.steps]
+    if any(level != own for level, own in levels if math.isfinite(own)):
         return "the solver's noise levels stand apart from the times that the network is given"
     return None
 

@@ -67,8 +67,9 @@ _COLUMNS: Mapping[str, Callable[[Step], str]] = {
 # Those that stand in a sentence, some after their name.
 _SAID = {"evaluates": "", "relaxation": "", "from": "from ", "points": "points ", "corrector": ""}
 _SAID |= {"eta": "eta ", "clip": "clip ", "guidance": ""}
-# What Heun's samplers do after each step but the last.
+# What Heun's samplers do after each step but the last; that of flows works in their time.
 _HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_rho")
+_FLOW_HEUN = CorrectorStep(kind="implicit", order=2, form="velocity")
 
 
 def step_text(step: Step) -> str:
@@ -93,8 +94,13 @@ def corrector_text(corrector: str | CorrectorStep) -> str:
     return " ".join([*words, _relaxation_text(corrector.relaxation)]).rstrip()
 
 
-def lost_choices(steps: Sequence[Step]) -> list[str]:
-    """The choices of a recipe that a list of sigmas with one library's solver cannot express."""
+def lost_choices(steps: Sequence[Step], *, flow: bool = False) -> list[str]:
+    """The choices of a recipe that a list of sigmas with one library's solver cannot express.
+
+    Args:
+        steps: the recipe's.
+        flow: whether its model is a flow.
+    """
     full = [step for step in steps if step.order > 1]
     singlestep = runs_again(steps)
     present = {
@@ -107,7 +113,7 @@ def lost_choices(steps: Sequence[Step]) -> list[str]:
         "forms that no library has": any(step.form in SPECIAL_FORMS for step in steps),
         "compensation": any(step.compensation != 1 for step in steps),
         "scaling": any(step.scaling is not None for step in steps),
-        "correctors": not _usual_correctors(steps),
+        "correctors": not _usual_correctors(steps, flow=flow),
         "eta": any(step.eta > 0 for step in steps),
         "clipping": any(step.clip is not None for step in steps),
         "guidance": any(step.guidance for step in steps),
@@ -148,7 +154,7 @@ def _usual_orders(steps: Sequence[Step]) -> bool:
     return orders in (rising, lowered, falling)
 
 
-def _usual_correctors(steps: Sequence[Step]) -> bool:
+def _usual_correctors(steps: Sequence[Step], *, flow: bool) -> bool:
     """Whether there is none, or those of UniPC or of Heun's method; that of the last is not run."""
     corrected = steps[:-1]
     if all(step.corrector == "none" for step in corrected):
@@ -156,7 +162,10 @@ def _usual_correctors(steps: Sequence[Step]) -> bool:
     unipc = all(
         step.corrector == "pseudo" and step.form in ("unipc_bh1", "unipc_bh2") for step in corrected
     )
-    return unipc or all(step.corrector == _HEUN and step.order == 1 for step in corrected)
+    heuns = (_HEUN, _FLOW_HEUN) if flow else (_HEUN,)
+    return unipc or any(
+        all(step.corrector == heun and step.order == 1 for step in corrected) for heun in heuns
+    )
 
 
 def _guidance_text(rule: Guidance) -> str:

@@ -19,8 +19,9 @@ __all__ = [
 ]
 
 FORMS = ("dpmsolver", "taylor", "unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
-# Not of the family of exact integrators with fixed coefficients, and never stochastic.
-SPECIAL_FORMS = ("evodiff", "linear", "v3")
+# Not of the family of exact integrators of data or noise with fixed coefficients, and never
+# stochastic.
+SPECIAL_FORMS = ("evodiff", "linear", "v3", "velocity")
 # Polynomials of the noise itself: no Taylor terms to relax, and no stochastic version.
 LAGRANGE = ("deis_t", "deis_rho")
 _DEEPEST = 6

@@ -115,7 +115,8 @@ class Step(Strict):
             asking the network (analytic first step).
         form: see :mod:`autosearch.diffusion.plan.solver`.
         start_point: -1 goes on from the newest state, -p starts again from the state p points
-            back (singlestep).
+            back (singlestep). At a time that the step before had too, the network is asked again
+            where a restart has come to; a step that goes on from its own state has another time.
         points: for each derivative, the evaluations besides the start's own that estimate it, -1
             being the newest. By default one fewer than the order: first those newer than the
             start, then the newest before it.

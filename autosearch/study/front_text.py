@@ -2,8 +2,10 @@
 
 import textwrap
 
+from autosearch.objectives import half_width
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
+from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
 __all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
@@ -57,7 +59,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
     if front.front:
         lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
-        lines = ["nothing on the front: no candidate has a result yet"]
+        lines = [f"nothing on the front: {front.unmet or 'no candidate has a result yet'}"]
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
     if more := len(front.front) - len(shown):
@@ -74,14 +76,15 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
+    lines += _absent(front)
     name, reference = front.quality.name, front.reference
     if reference is not None and name in reference.values:
         value = reference.values[name]
-        low, high = value.interval()
-        shown_value = with_error(value.value, (high - low) / 2)
+        shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
+    lines += _teacher_lines(front)
     volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
@@ -95,6 +98,23 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
     return [*lines, _cost_line(front)]
+
+
+def _teacher_lines(front: Front) -> list[str]:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    near = within_text([point.name for point in front.within_teacher])
+    wrapped = textwrap.wrap(" ".join(near), WIDTH, subsequent_indent="  ")
+    return [teacher_text(front.teacher.recipe, front.teacher.errors), *wrapped]
+
+
+def _absent(front: Front) -> list[str]:
+    """What was asked for and is not there."""
+    names = [front.by_number[i].name for i in front.lost if i in front.by_number]
+    lines = [f"not validated: {', '.join(names)}"] if names else []
+    lines += [f"missing: {part}" for part in front.missing]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
 
 
 def _title(front: Front) -> str:
@@ -114,9 +134,12 @@ def point_text(front: Front, point: Point) -> str:
     return f"{point.name}, {point.steps} steps: {values}"
 
 
-def spent_text(spent: float, nominal: float) -> str:
-    """What was executed, beside what it would be if nothing were reused or cut short."""
-    text = f"{spent:,.0f} forward equivalents"
+def spent_text(spent: float, nominal: float, *, cuts: int = 0) -> str:
+    """What was executed, beside what it would be if nothing were reused or cut short.
+
+    ``cuts``: how many runs were killed; what was in flight then is not counted.
+    """
+    text = f"{'at least ' if cuts else ''}{spent:,.0f} forward equivalents"
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
@@ -152,8 +175,7 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
     if front.is_best_baseline(point):
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
-    low, high = versus.interval or (0.0, 0.0)
-    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    difference = _relative(versus.difference, versus.half, theirs)
     return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
 
 
@@ -182,7 +204,11 @@ def _others(front: Front) -> list[Axis]:
 
 def _cost_line(front: Front) -> str:
     cost = front.spending
-    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
+    spent = spent_text(
+        cost["forward_equivalents"],
+        cost["forward_equivalents_nominal"],
+        cuts=cost.get("cuts", 0),
+    )
     text = (
         f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
     )

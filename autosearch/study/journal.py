@@ -3,6 +3,8 @@
 Everything else in a study can be derived from its journal.
 """
 
+import contextlib
+import errno
 import importlib
 import logging
 import math
@@ -17,7 +19,7 @@ from autosearch.errors import UserError
 from autosearch.study.events import Event, Header
 from autosearch.study.journal_lines import VERSION, Contents, encode, load, refusal
 
-__all__ = ["Journal", "in_use", "read_journal"]
+__all__ = ["Journal", "check_free", "in_use", "read_journal"]
 
 FILE = "journal.jsonl"
 LOCK = "journal.lock"
@@ -39,6 +41,20 @@ def read_journal(directory: Path) -> tuple[Event, ...]:
         UserError: when there is no journal, it cannot be read or a line of it is damaged.
     """
     return tuple(load(_require_journal(directory)).events)
+
+
+def check_free(directory: Path) -> None:
+    """Refuse a directory that holds a study, or is none.
+
+    Raises:
+        UserError: naming it.
+    """
+    if os.path.lexists(directory / FILE):
+        raise UserError(
+            f"{directory}: already holds a study; continue it with --resume or give another --out"
+        )
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UserError(f"{directory}: is not a directory; give another --out")
 
 
 class Journal:
@@ -81,11 +97,7 @@ class Journal:
         path = directory / FILE
         lock = _lock_directory(directory)
         try:
-            if os.path.lexists(path):
-                raise UserError(
-                    f"{directory}: already holds a study; continue it with --resume or give "
-                    "another --out"
-                )
+            check_free(directory)  # nobody else has begun one since
             study = secrets.token_hex(8)
             record = {**header.to_record(), "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
@@ -172,6 +184,17 @@ class Journal:
         end = time.monotonic()
         self._next_sync = end + (end - start) * (_SYNC_SHARE - 1)
 
+    def discard(self) -> None:
+        """Close the journal and delete it, and its directory where nothing else is in it."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._abandon()
+        with contextlib.suppress(OSError):
+            (self.directory / LOCK).unlink()
+            self.directory.rmdir()
+
     def close(self) -> None:
         """Flush, close the file and release the lock; closing twice does nothing."""
         if self._descriptor is None:
@@ -188,6 +211,7 @@ class Journal:
         self._lock.release()
 
     def _write(self, descriptor: int, line: bytes) -> None:
+        self._require_alone(descriptor)
         try:
             written = 0
             while written < len(line):
@@ -203,6 +227,23 @@ class Journal:
             raise
         self._size += len(line)
         self._lines += 1
+
+    def _require_alone(self, descriptor: int) -> None:
+        """Notice before a line is written that others have written here.
+
+        The lock keeps them away, unless somebody deletes its file.
+
+        Raises:
+            UserError: when the file is not as this process left it.
+        """
+        if os.fstat(descriptor).st_size == self._size:
+            return
+        self._broken = UserError(
+            f"{self._path}: written by another run at the same time; what it writes counts: stop "
+            "it before --resume, and leave its lock alone"
+        )
+        self._synced_size = self._size
+        raise self._broken
 
     def _undo(self, descriptor: int) -> bool:
         """Leave no part of a line behind; where that fails, it must stay the last one."""
@@ -287,6 +328,10 @@ def _write_whole(path: Path, data: bytes) -> None:
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            # Some file systems know no flush of a folder.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
         finally:
             os.close(descriptor)
     except OSError as error:

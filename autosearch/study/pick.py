@@ -87,7 +87,8 @@ def choose(front: Front, choice: str) -> Choice:
         UserError: when nothing is on the front, or nothing answers to the choice.
     """
     if not front.front:
-        raise UserError("--pick: the front is empty; let the search run longer first")
+        why = front.unmet or "let the search run longer first"
+        raise UserError(f"--pick: the front is empty; {why}")
     limits = _parse_limits(front, choice)
     if limits is not None:
         named = next((limit.speed for limit in limits if limit.speed is not None), None)

@@ -7,7 +7,7 @@ from autosearch.algorithms import Algorithm
 from autosearch.algorithms.base import Proposal
 from autosearch.engine.border import check_rows, checked_estimate, plain_copy, third_party
 from autosearch.engine.measure import Measure
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate, Fid, Objective
 
@@ -136,7 +136,7 @@ def test_objectives_share_nothing_that_one_could_change_for_another():
     beside = measured(Vandal(), Fid())
     for _ in range(2):
         assert beside.estimates(None, rows, samples=400)["fid"] == alone["fid"]
-    with pytest.raises(UserError, match=r"objective 'writer': ValueError: .*read-only"):
+    with pytest.raises(MeasurementFailed, match=r"objective 'writer': ValueError: .*read-only"):
         measured(Writer()).estimates(None, rows, samples=400)
 
 

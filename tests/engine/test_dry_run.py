@@ -42,8 +42,8 @@ def test_a_teacher_is_set_up_where_an_objective_needs_one() -> None:
     plain = dry_run(experiment())["forward_equivalents"]
     taught = dry_run(experiment(objectives=["fid", "teacher_mse", "nfe"]))["forward_equivalents"]
     # On the search's samples and beside the reference; once more for the validation.
-    assert taught["setup"] - plain["setup"] == 100 * 100
-    assert taught["validation"] - plain["validation"] == 100 * 200
+    assert taught["setup"] - plain["setup"] == 100 * (100 + 200)
+    assert taught["validation"] - plain["validation"] == 200 * (100 + 200)
 
 
 def test_fits_are_part_of_the_setup_and_their_baselines_of_the_search() -> None:
@@ -86,6 +86,14 @@ def test_a_model_of_images_says_what_it_supports() -> None:
     assert sum(found["model"]["heads"].values()) >= 6
 
 
-def test_no_baseline_in_the_space_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match="baselines"):
-        dry_run(experiment(constraints={"nfe": {"max": 1}}))
+def test_a_limit_that_nothing_keeps_is_refused_with_the_nearest_value() -> None:
+    space = {"timesteps": {"steps": [2, 4]}, "solver": {"evaluations": ["network"]}}
+    with pytest.raises(UserError, match=r"space keeps nfe <= 1; the nearest of 300 has 2"):
+        dry_run(experiment(space=space, constraints={"nfe": {"max": 1}}))
+
+
+def test_a_search_without_baselines_is_timed_on_a_random_recipe() -> None:
+    found = dry_run(experiment(baselines=[]))
+    assert found["candidate"]["measured"] == "a random recipe"
+    assert found["baselines"]["count"] == 0
+    assert found["candidates"] == 50

@@ -388,5 +388,11 @@ def test_histories_of_other_searches_are_refused(experiment: Make) -> None:
     ):
         with pytest.raises(UserError, match=message):
             Search(Problem.of(experiment(**change)), search.events)
+    events = [
+        event.model_copy(update={"identity": "0" * 24}) if isinstance(event, Asked) else event
+        for event in search.events
+    ]
+    with pytest.raises(UserError, match="ddim@2 was another plan when this study began"):
+        Search(search.problem, tuple(events))
     with pytest.raises(UserError, match="begins with a header"):
         Engine(Prepared(search.problem, ()), history=[])

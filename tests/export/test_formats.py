@@ -148,9 +148,29 @@ def test_whole_solvers_are_lost_only_where_nothing_takes_them(solver: str) -> No
         found, _ = model_recipe(f"{solver}@{steps}")
         data, lost = sigmas_data(found)
         analytic = ["the analytic first step"] if "_afs" in solver and steps > 1 else []
+        analytic += ["correctors"] if solver == "flow_heun" and steps > 1 else []
         assert lost == analytic + LOST.get(solver, [])
         assert len(data["solver"]) == steps
         assert len(data["sigmas"]) == steps + 1
+
+
+def test_heun_in_the_time_of_flows_is_only_known_for_flows() -> None:
+    flow = {"family": "flow", "schedule": "rectified", "prediction": "flow"}
+    data, lost = sigmas_data(model_recipe("flow_heun@4", **flow)[0])
+    assert lost == []
+    assert data["sigmas"] == [1, 0.75, 0.5, 0.25, 0]
+    assert data["note"] == (
+        "orders by step: 1 1 1 1; after a step: implicit corrector of order 2 velocity"
+    )
+
+
+@pytest.mark.parametrize("name", ["sigmas", "sigma-text"])
+def test_a_time_that_repeats_has_no_place_in_a_list(name: str, tmp_path: Path) -> None:
+    found = recipe([{"time": 900}, {"time": 500, "start_point": -2}, {"time": 500}])
+    wanted = "steps 2 and 3 are both at time 500, which a list of sigmas cannot say; use json"
+    with pytest.raises(UserError, match=wanted):
+        find_format(name).write(found, tmp_path / "sigmas")
+    assert not (tmp_path / "sigmas").exists()
 
 
 def test_what_no_other_library_has_is_said() -> None:

@@ -620,11 +620,16 @@ def test_the_keys_of_the_table():
         "duplicates_avoided": 9,
         "forward_equivalents": 100.0 + 8 * 9.0,
         "forward_equivalents_nominal": 110.0 + 9 * 10.0,
+        "cuts": 0,
         "failed": 2,
-        "infeasible": 3,
+        "infeasible": 1,
         "seconds_proposing": 0.0,
         "phases": {"search": 2.5},
     }
+    assert sum(table["reasons"].values()) == 3
+    assert table["missing"] == [
+        "2 of 9 candidates were not evaluated (worker died: killed (4 times))"
+    ]
     assert table["reference"]["recipe"] == "ddim@100"
     assert table["reference"]["values"]["fid"]["value"] == 0.5
     low, high = table["reference"]["values"]["fid"]["ci"]

@@ -18,7 +18,7 @@ from autosearch.diffusion.plan.plan import (
 from autosearch.diffusion.plan.reachability import branch_macs
 from autosearch.diffusion.plan.recovery import compile_training
 from autosearch.diffusion.plan.sites import compile_branches
-from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_start
 from autosearch.diffusion.plan.times import checked_log_snrs, checked_times, with_intervals
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import SiteTable
@@ -39,8 +39,9 @@ def compile_recipe(recipe: Recipe, denoiser: Denoiser) -> Plan:
     clipping where the network is not asked.
 
     Raises:
-        UserError: for another kind of model, times that do not decrease, times outside the
-            model's range, sites that it lacks, or an analytic first step that is impossible.
+        UserError: for another kind of model, times that grow, times outside the model's range,
+            steps that go nowhere, sites that it lacks, or an analytic first step that is
+            impossible.
     """
     check_compatible(recipe, denoiser)
     recipe = with_intervals(recipe, denoiser.schedule)
@@ -75,6 +76,8 @@ def _steps(
         for run, end in zip(compile_branches(recipe, denoiser, sites), log_snrs[1:], strict=True)
     ]
     updates = compile_updates(recipe.steps, log_snrs)
+    if looks_back_at_start(updates):
+        log_snrs = _finite_start(log_snrs, denoiser.schedule)
     steps = []
     for i, step in enumerate(recipe.steps):
         asks = step.evaluate == "network"
@@ -99,6 +102,14 @@ def _steps(
         )
         steps.append(plan)
     return tuple(steps)
+
+
+def _finite_start(log_snrs: Sequence[float], schedule: NoiseSchedule) -> Sequence[float]:
+    """The levels with a finite one for pure noise, which no step after the first comes near."""
+    first, second, *rest = log_snrs
+    if math.isfinite(first):
+        return log_snrs
+    return [min(schedule.pure_noise, second - 1.0), second, *rest]
 
 
 def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:

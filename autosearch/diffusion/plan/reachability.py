@@ -32,14 +32,23 @@ class FeatureCounts:
 
     least: Counter[tuple[str, str]] = field(default_factory=Counter)
     most: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _times: dict[tuple[str, str, bool], float] = field(default_factory=dict)
 
-    def add(self, branch: Branch, names: Iterable[str], sites: SiteTable) -> None:
-        """Count what a run of a branch computes of some sites."""
+    def add(self, branch: Branch, names: Iterable[str], sites: SiteTable, *, time: float) -> None:
+        """Count what a run of a branch computes of some sites.
+
+        At the time of the run before it, a feature takes the place of that run's.
+        """
         for name in names:
             failing, passing = branch.computes(name, sites)
             if failing:
-                self.most[branch.name, name] += 1
-                self.least[branch.name, name] += passing
+                self.most[branch.name, name] += self._is_new((branch.name, name, False), time)
+            if failing and passing:
+                self.least[branch.name, name] += self._is_new((branch.name, name, True), time)
+
+    def _is_new(self, key: tuple[str, str, bool], time: float) -> bool:
+        known, self._times[key] = self._times.get(key), time
+        return known != time
 
 
 def checked_site(name: str, sites: SiteTable, *, where: str) -> str:

@@ -37,24 +37,23 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
 def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
     """The time of each step, in the model's unit.
 
-    A time may stand twice where one of its steps says its own log-SNR, as on published grids that
-    round times and not levels.
+    A time may stand twice: on published grids that round times and not levels, and where a restart
+    has come to a level that the network is asked at again.
 
     Raises:
-        UserError: for times outside the model's range, or that do not decrease.
+        UserError: for times outside the model's range, or that grow.
     """
     times = [step.time for step in recipe.steps]
-    own = [step.log_snr is not None for step in recipe.steps]
     for i, time in enumerate(times):
         if not schedule.last <= time <= schedule.first:
             raise UserError(
                 f"recipe: steps[{i}].time {time:g} is outside this model's range, "
                 f"{schedule.first:g} down to {schedule.last:g}"
             )
-        if i and (time > times[i - 1] or (time == times[i - 1] and not any(own[i - 1 : i + 1]))):
+        if i and time > times[i - 1]:
             raise UserError(
-                f"recipe: times must decrease, but steps[{i}].time {time:g} follows "
-                f"{times[i - 1]:g}; sort them from noise to clean and drop repeats"
+                f"recipe: times must not grow, but steps[{i}].time {time:g} follows "
+                f"{times[i - 1]:g}; sort them from noise to clean"
             )
     return times
 
@@ -68,7 +67,7 @@ def checked_log_snrs(
     it leaves the state as it is, and its evaluation serves the corrector before it.
 
     Raises:
-        UserError: for values that do not grow.
+        UserError: for values that do not grow, but at times that repeat, where they may stay.
     """
     values = []
     for step, time in zip(recipe.steps, times, strict=True):
@@ -79,13 +78,13 @@ def checked_log_snrs(
         values.append(default if given is None or given == round_float(default) else given)
     end = math.inf if recipe.end == "clean" else float(recipe.end)
     stays = end in (values[-1], round_float(values[-1]))
-    if not stays:
-        values.append(end)
-    for i in range(1, len(values)):
-        if not values[i] > values[i - 1]:
+    values.append(values[-1] if stays else end)
+    for i in range(1, len(values) - stays):
+        repeats = i < len(times) and times[i] == times[i - 1] and values[i] == values[i - 1]
+        if not (values[i] > values[i - 1] or repeats):
             what = "end" if i == len(times) else f"steps[{i}]"
             raise UserError(
                 f"recipe: log-SNR must grow, but {what} has {values[i]:g} after "
                 f"{values[i - 1]:g}; order the steps from noise to clean"
             )
-    return [*values, values[-1]] if stays else values
+    return values

@@ -6,6 +6,7 @@ Where that step goes, and how, does not matter yet, nor how guidance weighs the 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -98,14 +99,14 @@ def _looks(steps: Sequence[StepPlan], sites: SiteTable) -> list[frozenset[Look]]
         looks: set[Look] = set()
         for branch in step.branches:
             for feature, order in lookups(branch):
-                left, counted = order + 1, None
+                left, counted = order + 1, math.nan
                 for earlier in reversed(range(index)):
                     some, every = stores(earlier, branch.name, feature)
                     if some:
                         looks.add((earlier, feature))
-                    # A second call at the same step stores in the place of the first.
-                    if every and steps[earlier] is not counted:
-                        left, counted = left - 1, steps[earlier]
+                    # A second call at the same time stores in the place of the first.
+                    if every and steps[earlier].time != counted:
+                        left, counted = left - 1, steps[earlier].time
                     if not left:
                         break
         result.append(frozenset(looks))

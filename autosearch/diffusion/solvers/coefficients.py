@@ -5,7 +5,9 @@
 with the exact exponential integrators of the two predictions. For ``f`` the noise,
 ``x' = (alpha'/alpha) x - sigma' int exp(h - u) f(u) du``; for ``f`` the data,
 ``x' = (sigma'/sigma) x + alpha' int exp(u - h) f(u) du`` (DPM-Solver, Lu et al. 2022a, eq. 3.4;
-DPM-Solver++, Lu et al. 2022b, eq. 8).
+DPM-Solver++, Lu et al. 2022b, eq. 8). For ``f`` the velocity, noise less data, the state over
+``alpha + sigma`` is integrated in ``tau = sigma / (alpha + sigma)``, which is the time of flows:
+``y' = y + int f d tau``. Nothing of that is infinite at pure noise, ``tau = 1``.
 """
 
 import math
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from autosearch.diffusion.lagrange import lagrange_weights
+from autosearch.diffusion.lagrange import lagrange_weights, polynomial_weights
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.taylor import relaxation_factor, taylor_weights
 from autosearch.diffusion.solvers.update import Interval, Update
@@ -86,6 +88,8 @@ def coefficients(
         )
     if update.form in _LAGRANGE:
         return _lagrange(update, interval, log_snrs, schedule)
+    if update.form == "velocity":
+        return _velocity(update, interval, log_snrs, schedule)
     h = interval.h
     distances = {j: (log_snrs[j] - interval.start) / h for j in update.used if j != update.start}
     if update.prediction == "noise":
@@ -134,6 +138,22 @@ def _lagrange(
     weights = {j: interval.next_sigma * c for j, c in zip(used, shares, strict=True)}
     state = interval.next_alpha / interval.alpha
     return Coefficients(state, weights, kept=interval.next_sigma)
+
+
+def _velocity(
+    update: Update, interval: Interval, log_snrs: Mapping[int, float], schedule: NoiseSchedule
+) -> Coefficients:
+    """Adams' methods in the time of flows; with the evaluation at the end, the trapezoidal rule."""
+    levels = {j: schedule.alpha_sigma(log_snrs[j]) for j in update.used}
+    size = interval.alpha + interval.sigma
+    next_size = interval.next_alpha + interval.next_sigma
+    shares = polynomial_weights(
+        interval.sigma / size,
+        interval.next_sigma / next_size,
+        [sigma / (alpha + sigma) for alpha, sigma in levels.values()],
+    )
+    weights = {j: next_size * share for j, share in zip(levels, shares, strict=True)}
+    return Coefficients(next_size / size, weights, kept=interval.next_sigma)
 
 
 def _rho(log_snr: float) -> float:

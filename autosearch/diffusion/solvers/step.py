@@ -74,4 +74,7 @@ def _prediction(point: Evaluation, update: Update, *, older: bool) -> Tensor | N
     also takes the difference from the unguided newest.
     """
     source = point.unguided if older and point.unguided is not None else point
+    if update.prediction == "velocity":
+        assert source.noise is not None  # no step looks at the clean end
+        return source.noise - source.data
     return source.data if update.prediction == "data" else source.noise

@@ -14,10 +14,11 @@ class Update:
 
     Attributes:
         order: local polynomials of degree ``order - 1``; 1 is DDIM.
-        prediction: which of the two predictions is integrated.
+        prediction: what is integrated; ``velocity`` is the noise less the data.
         form: ``taylor``; ``dpmsolver``, its published third order, with half the second
             derivative; ``deis_t`` and ``deis_rho``, polynomials in time and in sigma/alpha;
-            ``evodiff``; ``v3``, with the model's statistics; ``linear``, with weights given.
+            ``velocity``, polynomials of the velocity in the time of flows; ``evodiff``; ``v3``,
+            with the model's statistics; ``linear``, with weights given.
         start: which evaluation's point the step starts from; -1 is the newest.
         points: for each derivative, the evaluations besides the start's own that estimate it,
             ascending. 0 is the evaluation at the step's own end, for correctors.
@@ -26,7 +27,7 @@ class Update:
     """
 
     order: int = 1
-    prediction: Literal["noise", "data"] = "data"
+    prediction: Literal["noise", "data", "velocity"] = "data"
     form: str = "taylor"
     start: int = -1
     points: tuple[tuple[int, ...], ...] = ()

@@ -142,5 +142,7 @@ def _reference(axes: Any, front: Front, y: Axis) -> None:
 
 def _errors(points: Sequence[Point], axis: Axis) -> Any:
     """[2, N] distances to the ends of the intervals, none for exact values."""
-    halves = np.array([point.half_width(axis.name) for point in points])
-    return np.stack([halves, halves]) if halves.any() else None
+    ends = np.array([point.interval(axis.name) for point in points]).reshape(-1, 2)
+    values = np.array([point.value(axis.name) for point in points])
+    errors = np.stack([values - ends[:, 0], ends[:, 1] - values])
+    return errors if errors.any() else None

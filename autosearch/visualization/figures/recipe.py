@@ -84,17 +84,27 @@ def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[ActionCell |
     table = SiteTable(sites)
     names = parts(sites)
     tables: dict[str, list[list[ActionCell | None]]] = {}
-    for branch in dict.fromkeys(b.name for step in plan.steps for b in step.branches):
+    for branch, label in _labels(plan).items():
         columns = [_column(step, branch, names, table) for step in plan.steps]
         rows = [list(row) for row in zip(*columns, strict=True)]
         alike = next(
             (name for name, table_rows in tables.items() if _agree(table_rows, rows)), None
         )
         if alike is None:
-            tables[branch] = rows
+            tables[label] = rows
         else:
-            tables[f"{alike}, {branch}"] = _merged(tables.pop(alike), rows)
+            tables[f"{alike}, {label}"] = _merged(tables.pop(alike), rows)
     return tables
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    """The kind of each branch by its name, with a number where there are several."""
+    names = list(dict.fromkeys(b.name for step in plan.steps for b in step.branches))
+    kinds = [name.partition(" ")[0] for name in names]
+    return {
+        name: kind if kinds.count(kind) == 1 else f"{kind} {kinds[: i + 1].count(kind)}"
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    }
 
 
 def recipe_figure(

@@ -11,6 +11,7 @@ from autosearch.experiment import load_experiment, shipped_experiments
 from autosearch.study.environment import environment
 from autosearch.study.front import Front
 from autosearch.study.study import Study
+from autosearch.text import number
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
 
@@ -57,8 +58,13 @@ def cost_rows(front: Front, study: Study) -> Pairs:
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
         ("candidates with a result", f"{cost['candidates']:,}, {baselines:,} of them baselines"),
-        ("infeasible", f"{cost['infeasible']:,}, {cost['failed']:,} of them failed evaluations"),
-        ("forward equivalents executed", f"{executed:,.0f}"),
+        ("infeasible", f"{cost['infeasible']:,}"),
+        ("failed evaluations", f"{cost['failed']:,}"),
+        *(("missing", part) for part in front.missing),
+        (
+            "forward equivalents executed",
+            f"{'at least ' if cost.get('cuts') else ''}{executed:,.0f}",
+        ),
         ("the same without any reuse", f"{nominal:,.0f}"),
         ("saved by reuse", f"{saved:,.0f} ({100 * saved / nominal:.0f}%)" if nominal else "0"),
         ("duplicates avoided", f"{avoided:,}{worth}"),
@@ -93,10 +99,23 @@ def seed_rows(front: Front, study: Study) -> Pairs:
         ("search", searched),
         ("its noise", noise[experiment.noise]),
         ("fresh noise", fresh),
+        *_teacher_rows(front),
         ("algorithm", str(experiment.algorithm["name"])),
         ("order", experiment.order),
     ]
     return [*rows, ("ended by", front.stopped)] if front.stopped else rows
+
+
+def _teacher_rows(front: Front) -> Pairs:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    errors = front.teacher.errors.items()
+    each = ", ".join(f"{name} {number(error)}" for name, error in errors)
+    rows = [("teacher", f"{front.teacher.recipe}, itself off by {each}")]
+    if near := ", ".join(point.name for point in front.within_teacher):
+        rows.append(("within that, not told apart", near))
+    return rows
 
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:

@@ -347,9 +347,35 @@ def refusal(*steps: Mapping[str, Any], denoiser: Denoiser | None = None, **rest:
     return str(caught.value)
 
 
-def test_times_must_decrease() -> None:
+def test_times_must_not_grow() -> None:
     assert "steps[1].time 500 follows 400; sort them" in refusal(step(400), step(500))
-    assert "steps[2].time 300 follows 300" in refusal(step(500), step(300), step(300))
+
+
+def test_a_step_to_its_own_time_starts_further_back() -> None:
+    """The network is asked twice at a time, once where the restart has come to."""
+    plan = compiled(step(500), step(300, order=2, start_point=-2), step(300), step(100))
+    assert [s.update.start for s in plan.steps] == [-1, -2, -1, -1]
+    assert plan.steps[1].next_log_snr == plan.steps[2].log_snr == plan.steps[1].log_snr
+    assert plan.nfe == 4
+    message = refusal(step(500), step(300), step(300))
+    assert "steps[1] at time 300 goes nowhere, as the next step is there too; let it" in message
+    # The state further back is that of the same time.
+    nowhere = refusal(step(300), step(300, start_point=-2), step(300))
+    assert "steps[0] at time 300 goes nowhere" in nowhere
+    assert "log-SNR must grow, but steps[1] has -2 after -1" in refusal(
+        step(300, log_snr=-1), step(300, log_snr=-2)
+    )
+
+
+def test_of_a_time_that_repeats_the_newest_evaluation_is_history() -> None:
+    again = step(300, start_point=-2)
+    later = step(200, order=3, form="taylor")
+    plan = compiled(step(500), again, step(300, order=3, form="taylor"), later, end=4)
+    assert plan.steps[2].update.points == ((-3,),)
+    assert plan.steps[3].update.points == ((-4, -2), (-4, -2))
+    # There is nothing to extrapolate from, which DC-Solver's ratio would need three times for.
+    ratio = compiled(step(500), again, step(300, compensation=1.2))
+    assert ratio == compiled(step(500), again, step(300))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosearch.diffusion.plan.solver import compile_updates
+from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_start
 from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
 from autosearch.recipe import FORMS, Step
 
@@ -48,14 +48,86 @@ def test_a_step_to_an_infinite_end_is_plain_ddim() -> None:
         assert to_clean({}, {}, {"order": 3, **choices})[-1] == (FIRST_ORDER, None)
 
 
-def test_pure_noise_counts_as_no_history() -> None:
-    log_snrs = (-math.inf, *LOG_SNRS)
-    found = compiled(*[{"order": 3, "form": "taylor"}] * 4, log_snrs=log_snrs)
-    assert [update.order for update, _ in found] == [1, 1, 2, 3]
+FROM_NOISE = (-math.inf, *LOG_SNRS)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "velocity"])
+def test_pure_noise_is_history(form: str) -> None:
+    found = compiled(*[{"order": 3, "form": form}] * 4, log_snrs=FROM_NOISE)
+    assert [update.order for update, _ in found] == [1, 2, 3, 3]
     assert found[0] == (FIRST_ORDER, None)
-    # Nor is it a point to start from.
-    again = compiled({}, {"order": 2, "start_point": -2}, log_snrs=log_snrs)
-    assert again[1] == (FIRST_ORDER, None)
+    assert found == compiled(*[{"order": 3, "form": form}] * 4)
+    assert looks_back_at_start(found) == (form != "velocity")
+
+
+def test_what_looks_back_at_pure_noise() -> None:
+    """DDIM from there needs no level, nor do weights that are given."""
+    plain = compiled({}, {"start_point": -2}, {}, log_snrs=FROM_NOISE)
+    assert plain[1] == (Update(start=-2), None)
+    assert not looks_back_at_start(plain)
+    given = {"form": "linear", "weights": [0.5, 0.2, 0.3]}
+    assert not looks_back_at_start(compiled({}, given, {}, log_snrs=FROM_NOISE))
+    assert looks_back_at_start(compiled({}, {"order": 2}, log_snrs=FROM_NOISE))
+    assert looks_back_at_start(compiled({"corrector": "pseudo"}, {}, log_snrs=FROM_NOISE))
+    later = {"order": 2, "form": "taylor", "points": [[-3]]}
+    assert looks_back_at_start(compiled({}, {}, later, log_snrs=FROM_NOISE))
+    assert not looks_back_at_start(compiled({}, {}, {"order": 2}, log_snrs=FROM_NOISE))
+
+
+@pytest.mark.parametrize(
+    ("choices", "starts"),
+    [
+        ({"form": "taylor"}, True),
+        ({"form": "dpmsolver"}, True),
+        ({"form": "unipc_bh2"}, True),
+        ({"form": "velocity"}, True),
+        ({"form": "taylor", "relaxation": {"kind": "exp", "coefficient": 0.5}}, True),
+        (RELAXED, False),
+        ({"form": "unipc_bh1"}, False),
+        ({"form": "deis"}, False),
+        ({"form": "deis_t"}, False),
+        ({"form": "deis_rho"}, False),
+        ({"form": "taylor", "prediction": "noise"}, False),
+        ({"form": "unipc_bh2", "prediction": "noise"}, False),
+        ({"form": "v3"}, False),
+    ],
+)
+def test_above_order_1_steps_start_at_pure_noise_where_they_have_a_limit(
+    choices: dict[str, Any], starts: bool
+) -> None:
+    restart = {"order": 2, "start_point": -2, **choices}
+    multistep = compiled({}, {"order": 2, **choices}, log_snrs=FROM_NOISE)
+    found = compiled({}, restart, log_snrs=FROM_NOISE)
+    assert (found[1][0].start == -2) == starts
+    assert starts or found == multistep
+    said = {"kind": "implicit", **choices}
+    if choices["form"] != "dpmsolver":
+        corrected = compiled({"corrector": said}, {}, log_snrs=FROM_NOISE)
+        assert (corrected[0][1] is not None) == starts
+    if choices["form"] == "v3":
+        assert found[1] == (Update(form="v3"), None)
+    # Where the newest state is already there, it is DDIM that goes again.
+    again = compiled({}, restart, {}, log_snrs=(-math.inf, 0.1, 0.1, 0.7))
+    assert again[1][0] == (found[1][0] if starts else Update(start=-2))
+
+
+def test_polynomials_of_the_velocity() -> None:
+    steps = [{"order": 3, "form": "velocity", "corrector": "pseudo"}] * 4
+    found = compiled(*steps)
+    assert found[2] == (
+        Update(3, "velocity", "velocity", -1, ((-3, -2),)),
+        Corrector("pseudo", Update(4, "velocity", "velocity", -1, ((-3, -2, 0),))),
+    )
+    assert compiled(*({**step, "prediction": "noise"} for step in steps)) == found
+    # After a pseudo corrector the prediction decides at order 1 too.
+    moved = compiled({"corrector": "pseudo"}, {"form": "velocity"}, {})
+    assert moved[1][0] == Update(1, "velocity", "velocity")
+    assert last({}, {"form": "velocity"}) == FIRST_ORDER
+    assert to_clean({}, {"order": 2, "form": "velocity"})[-1] == (FIRST_ORDER, None)
+    # It has no stochastic version.
+    noisy = compiled({"eta": 0.5, "corrector": {"kind": "pseudo", "form": "velocity"}}, {})[0][1]
+    assert noisy is not None
+    assert noisy.update.form == "taylor"
 
 
 @pytest.mark.parametrize(
@@ -187,9 +259,11 @@ def test_correctors_without_effect(kind: str) -> None:
     corrected = {"corrector": kind}
     assert compiled({}, corrected) == compiled({}, {})  # on the last step
     assert to_clean({}, corrected) == to_clean({}, {})
-    noise = (-math.inf, *LOG_SNRS)  # from pure noise
-    assert compiled(corrected, {}, log_snrs=noise) == compiled({}, {}, log_snrs=noise)
     assert compiled(corrected, {}) != compiled({}, {})
+    again = {"order": 2, "start_point": -2}
+    levels = (-0.4, 0.1, 0.1, 0.7)
+    nowhere = {**again, "corrector": {"kind": kind, "start_point": -1}}  # ends where it starts
+    assert compiled({}, nowhere, {}, log_snrs=levels) == compiled({}, again, {}, log_snrs=levels)
 
 
 def test_correctors_are_one_order_higher_and_of_the_steps_form() -> None:

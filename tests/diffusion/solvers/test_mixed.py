@@ -21,6 +21,7 @@ from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import FORMS, Recipe
 
 Choices = dict[str, Any]
+ANY_FORM = (*FORMS, "velocity")
 
 SCHEDULES: dict[str, NoiseSchedule] = {
     "linear": VariancePreserving(),
@@ -97,7 +98,7 @@ def correctors(draw: st.DrawFn, *, back: int) -> str | Choices:
         some(
             order=st.integers(2, 5),
             prediction=st.sampled_from(["noise", "data"]),
-            form=st.sampled_from([form for form in FORMS if form != "dpmsolver"]),
+            form=st.sampled_from([form for form in ANY_FORM if form != "dpmsolver"]),
             start_point=st.integers(back, -1),
             points=points(-5, 0),
         )
@@ -111,7 +112,7 @@ def correctors(draw: st.DrawFn, *, back: int) -> str | Choices:
 def choices(draw: st.DrawFn, *, eta: bool = False, back: int = -6) -> Choices:
     """What one step may choose, of everything that a recipe accepts."""
     order = draw(st.integers(1, 4))
-    form = draw(st.sampled_from(FORMS if order < 4 else FORMS[1:]))
+    form = draw(st.sampled_from(ANY_FORM if order < 4 else ANY_FORM[1:]))
     chosen = draw(
         some(
             prediction=st.sampled_from(["noise", "data"]),
@@ -122,7 +123,7 @@ def choices(draw: st.DrawFn, *, eta: bool = False, back: int = -6) -> Choices:
     )
     if form == "taylor" and draw(st.booleans()):
         chosen["relaxation"] = draw(relaxations)
-    if eta and (order == 1 or form not in ("deis_t", "deis_rho")):
+    if eta and form != "velocity" and (order == 1 or form not in ("deis_t", "deis_rho")):
         chosen["eta"] = draw(st.sampled_from([0, 0.4, 1]))
     return {"order": order, "form": form, **chosen}
 
@@ -140,6 +141,12 @@ def recipes(draw: st.DrawFn) -> tuple[Counting, Plan]:
         for share in sorted(shares, reverse=True)
     ]
     if len(steps) > 1:
+        # A step that goes again from the one before, and so is asked twice at the next one's time.
+        at = draw(st.none() | st.integers(1, len(steps) - 1))
+        if at is not None:
+            again = {**steps[at], "start_point": -2}
+            steps.insert(at, {key: value for key, value in again.items() if key != "eta"})
+            steps[at + 1]["start_point"] = -1
         steps[0]["evaluate"] = draw(st.sampled_from(["network", "zero_x0", "average_x0"]))
     silent = steps[0].get("evaluate", "network") == "network" and denoiser.prediction == "noise"
     if silent and steps[0]["time"] == 1 and family == "flow":
