@@ -117,6 +117,7 @@ class VariancePreserving(NoiseSchedule):
 
     family: ScheduleFamily = "vp"
     last = 0.0
+    pure_noise = ZERO_SNR_FLOOR
 
     def __init__(
         self,
