@@ -153,7 +153,8 @@ def test_flows_run_at_the_levels_and_times_of_their_own_scheduler(name: str) -> 
     config, even = FLOWS[name]
     denoiser = denoiser_of(config, even=even, tokens=TOKENS)
     single: Config = {"shift_terminal": None}
-    for steps in range(1, 51):
+    published = name.startswith(("flux", "sd3", "wan", "sana", "qwen-image"))
+    for steps in range(1, 51) if published else (1, 2, 5, 20, 50):
         # One step stretched to the terminal is not a number in diffusers.
         theirs = set_flow({**config, **single} if steps == 1 else config, steps, even=even)
         stride = theirs.order
