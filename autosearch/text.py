@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,12 +14,37 @@ __all__ = [
     "amount",
     "amount_with_error",
     "column_widths",
+    "for_people",
     "number",
+    "one_word",
     "replace_file",
     "with_error",
     "write_text",
     "writing",
 ]
+
+
+# What a terminal obeys, and what makes text stand in another order than it is written in; what
+# stands for bytes of a file's name that are no UTF-8.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_PASSWORD = re.compile(r"(\w://[^\s/:@]*):\S*@")
+_SECRET = re.compile(r"([?&;](?:password|passwd|pwd|token|secret|api_?key)=)[^&;\s'\"]+", re.I)
+
+
+def for_people(text: str) -> str:
+    """Text that may come from a stranger, as it may stand on a terminal or in a file of text.
+
+    Control characters are written as escapes, passwords in URLs as stars.
+    """
+    shown = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", shown))
+
+
+def one_word(text: str) -> str:
+    """A name as one word that is safe as a file's name and in a shell: other characters go."""
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip(".-") or "study"
 
 
 def number(value: float) -> str:

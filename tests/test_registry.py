@@ -210,7 +210,7 @@ def test_types_of_others_are_taken_as_they_declare_them() -> None:
     class Own:
         pass
 
-    def function(*, a: "Sequence[float]" = (), b: Own | None = None, c=None) -> Any:  # noqa: ANN001
+    def function(*, a: "Sequence[float]" = (), b: Own | None = None, c=None) -> Any:
         return a, b, c
 
     own = Own()

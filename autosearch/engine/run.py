@@ -204,7 +204,9 @@ def _watch_interrupts(progress: Progress) -> Iterator[Callable[[], bool]]:
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
+            # What the caller ignores, as nohup and a shell's background do, stays ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, handle)
     try:
         yield lambda: signals > 0
     finally:
