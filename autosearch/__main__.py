@@ -1,4 +1,4 @@
-"""``python -m autosearch``: the command line, where the command ``autosearch`` is not on the path."""
+"""``python -m autosearch``: the command line, where its own command is not on the path."""
 
 from autosearch.cli import main
 

@@ -1,9 +1,11 @@
 """Numbers, tables and files as text."""
 
 import contextlib
+import errno
 import math
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -112,15 +114,23 @@ def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, making its folder where it is missing.
 
-    Several processes may write the same file at the same time.
+    Several processes may write the same file at the same time. A link in its place is replaced,
+    and what it leads to stays as it is.
 
     Raises:
         OSError: when the place cannot be written.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with _beside(path, ".tmp") as temporary:
         temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, suffix: str) -> Iterator[Path]:
+    """A file of a name of its own beside another, whose place it takes when the body is done."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}{suffix}")
+    try:
+        yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -128,15 +138,25 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[Path]:
     """Make a file's folder where it is missing, and refuse a place that cannot be written.
+
+    Gives where to write: beside the file, which is replaced when that is done, so that it is there
+    whole or not at all, and no link is followed. What belongs to the system, such as
+    ``/dev/stdout``, is written itself.
 
     Raises:
         UserError: when what is done inside cannot write there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+            yield path
+            return
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with _beside(path, path.suffix) as place:
+            yield place
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(f"{path}: cannot write: {reason}; give another path") from None
@@ -144,5 +164,5 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; see :func:`writing`."""
-    with writing(path):
-        path.write_text(text, encoding="utf-8")
+    with writing(path) as place:
+        place.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -83,7 +83,7 @@ def test_what_cannot_be_loaded_is_warned_of_once_and_left_out(
     assert reason in caplog.messages[0]
     assert "gadget 'thing' of package bad" in caplog.messages[0]
     assert "\n" not in caplog.messages[0]
-    with pytest.raises(UserError, match="gadget 'thing' of package bad .*remove that package"):
+    with pytest.raises(UserError, match=r"gadget 'thing' of package bad .*remove that package"):
         registry.find("thing")
 
 
@@ -169,7 +169,7 @@ def test_missing_and_unknown_settings_are_one_line(kind: str, name: str, part: A
             construct(function, {}, where="here", objectives=2)
     else:
         construct(function, {}, where="here", objectives=2)
-    with pytest.raises(UserError, match="^here: unknown key 'no_such_key'"):
+    with pytest.raises(UserError, match=r"^here: unknown key 'no_such_key'"):
         construct(function, {"no_such_key": 1}, where="here", objectives=2)
 
 
@@ -219,5 +219,5 @@ def test_types_of_others_are_taken_as_they_declare_them() -> None:
         own,
         "x",
     )
-    with pytest.raises(UserError, match="w.b: "):
+    with pytest.raises(UserError, match=r"w\.b: "):
         construct(function, {"b": 3}, where="w")

@@ -80,7 +80,7 @@ def run(
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import write_artifacts
+    from autosearch.visualization.study_outputs import draw_pictures, write_tables
 
     problem = Problem.of(loaded)
     study = run_study(
@@ -94,9 +94,10 @@ def run(
     )
     start = time.monotonic()
     front = Front.of(study)
-    written = write_artifacts(directory, problem, study, front)
-    seconds = {**study.phases, "artifacts": time.monotonic() - start}
+    written = write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    written += draw_pictures(directory, problem, study, front)
+    seconds = {**study.phases, "artifacts": time.monotonic() - start}
     if not as_json:
         times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         print_text(f"time: {times}")

@@ -53,7 +53,11 @@ def validate(
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.study import Study
-    from autosearch.visualization.study_outputs import study_problem, write_artifacts
+    from autosearch.visualization.study_outputs import (
+        draw_pictures,
+        study_problem,
+        write_tables,
+    )
 
     problem = study_problem(directory, Study.read(directory))
     study = validate_study(
@@ -66,8 +70,9 @@ def validate(
         loggers=partial(make_loggers, strict=False),
     )
     front = Front.of(study)
-    write_artifacts(directory, problem, study, front)
+    write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    draw_pictures(directory, problem, study, front)
 
 
 def plot(

@@ -152,9 +152,11 @@ def test_a_closed_descriptor_is_taken_before_a_file_gets_its_number(tmp_path: Pa
 )
 def test_odd_terminals(odd: dict[str, str], tmp_path: Path) -> None:
     code = (
-        "from autosearch.cli.progress import make_progress; from autosearch.study.progress import *;"
+        "from autosearch.cli.progress import make_progress;"
+        "from autosearch.study.progress import Snapshot;"
         "p = make_progress(); assert 'Live' in type(p).__name__; p.start();"
-        "p.update(Snapshot('search', 3, volumes=(0.1, 0.2), elapsed=3.0)); p.message('one'); p.stop()"
+        "p.update(Snapshot('search', 3, volumes=(0.1, 0.2), elapsed=3.0));"
+        "p.message('one'); p.stop()"
     )
     leader, follower = pty.openpty()
     try:

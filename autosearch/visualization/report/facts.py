@@ -11,6 +11,7 @@ from autosearch.experiment import load_experiment, shipped_experiments
 from autosearch.study.environment import environment
 from autosearch.study.front import Front
 from autosearch.study.study import Study
+from autosearch.text import for_people, one_word
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
 
@@ -36,15 +37,16 @@ class Repeat:
 
 def repeat(study: Study) -> Repeat:
     """How to make a study again: from a shipped experiment where one fits, else from a file."""
-    name, overrides = str(study.header.name), list(study.header.overrides)
-    text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
+    name, overrides = one_word(study.header.name), list(study.header.overrides)
+    data = study.experiment.to_dict()
+    text = for_people(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
     shipped = _shipped(study, overrides)
     words = ["autosearch", "run", shipped or f"{name}.yaml", "--out", f"runs/{name}-again"]
     if shipped is not None:
         for override in overrides:
             words += ["--set", override]
-    return Repeat(shlex.join(words), None if shipped else f"{name}.yaml", text, url)
+    return Repeat(for_people(shlex.join(words)), None if shipped else f"{name}.yaml", text, url)
 
 
 def cost_rows(front: Front, study: Study) -> Pairs:
