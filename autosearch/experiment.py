@@ -14,7 +14,14 @@ from autosearch.errors import UserError, unknown_name, validated
 from autosearch.registry import switch_taken_for_number
 from autosearch.yaml_reader import BAD_YAML, read_yaml
 
-__all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "shipped_experiments"]
+__all__ = [
+    "Bounds",
+    "Experiment",
+    "change_experiment",
+    "experiment_from_dict",
+    "load_experiment",
+    "shipped_experiments",
+]
 
 _ALGORITHM = "nsga2"
 
@@ -194,6 +201,21 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
         raise UserError(f"{where}{line}: {_yaml_fault(error)}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
+    return _changed(data, overrides, where=where)
+
+
+def change_experiment(
+    experiment: Experiment, overrides: Sequence[str], *, where: str
+) -> Experiment:
+    """Apply ``key.sub=value`` overrides to an experiment.
+
+    Raises:
+        UserError: as :func:`load_experiment`.
+    """
+    return _changed(experiment.to_dict(), overrides, where=where) if overrides else experiment
+
+
+def _changed(data: dict[str, Any], overrides: Sequence[str], *, where: str) -> Experiment:
     _change_algorithm(data, overrides)
     _rename_old_keys(data)
     for override in overrides:

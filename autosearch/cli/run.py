@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from autosearch.cli.arguments import AllOption, JsonOption
+from autosearch.cli.arguments import AllOption, JsonOption, SetOption, TrustOption
 from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, note, print_result, print_text
+from autosearch.cli.output import check_least, note, print_result, print_text, warn
 from autosearch.errors import UserError
 
 __all__ = ["run"]
@@ -27,10 +27,7 @@ def run(
         Path | None,
         typer.Option("--out", metavar="DIR", help="The study's directory (runs/NAME by default)."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="key=value", help="Change a key, such as budget.hours=1."),
-    ] = None,
+    overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option("--workers", help="How many workers.")] = None,
     budget: Annotated[
         int | None, typer.Option("--budget", help="How many candidates, instead of other budgets.")
@@ -47,6 +44,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the study in the directory.")
     ] = False,
+    trust: TrustOption = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
     ] = False,
@@ -60,12 +58,18 @@ def run(
     changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
         from autosearch.study.study import Study
+        from autosearch.study.trust import resumed_experiment
 
-        # What was changed at the first run stays changed.
-        changes = [*Study.read(directory).header.overrides, *changes]
-    from autosearch.experiment import load_experiment
+        study = Study.read(directory)
+        loaded, changes, notes = resumed_experiment(
+            experiment, study, changes, trust=trust, where=directory
+        )
+        for line in notes:
+            warn(line)
+    else:
+        from autosearch.experiment import load_experiment
 
-    loaded = load_experiment(experiment, changes)
+        loaded = load_experiment(experiment, changes)
     if dry:
         from autosearch.cli.dry_run import dry_run_text
         from autosearch.engine.dry_run import dry_run

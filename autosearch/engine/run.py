@@ -106,7 +106,7 @@ def validate_study(
         study = Study.of(journal.history)
         problem = problem or Problem.of(study.experiment)
         _check_weights(directory, study, problem)
-        chosen = loggers(study.experiment.loggers)
+        chosen = loggers(problem.experiment.loggers)
         with (
             open_session(problem, journal, study, progress, interrupted, loggers=chosen) as session,
             contextlib.suppress(Stopped),

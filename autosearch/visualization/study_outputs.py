@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 from autosearch.study.point import Point
 from autosearch.study.study import Study
+from autosearch.study.trust import trusted_experiment
 from autosearch.text import for_people, number, write_text
 from autosearch.visualization.figures import (
     acts,
@@ -41,14 +42,21 @@ _DERIVED = ("recipe.json", "front.png", "samples.png", "recipe.png", "heads.png"
 _log = logging.getLogger(__name__)
 
 
-def study_problem(directory: Path, study: Study) -> Problem:
-    """The problem of a study.
+def study_problem(
+    directory: Path, study: Study, overrides: Sequence[str] = (), *, trust: bool = False
+) -> Problem:
+    """The problem of a study, without its loggers and its cluster's address.
 
     Args:
         directory: of the study.
         study: the study.
+        overrides: ``key=value`` changes to its experiment.
+        trust: whether paths, loggers and the address in its journal are obeyed.
+
+    Raises:
+        UserError: where its model lies in a place that only the journal names.
     """
-    return Problem.of(study.experiment)
+    return Problem.of(trusted_experiment(study, overrides, trust=trust, where=directory))
 
 
 def write_tables(directory: Path, front: Front) -> list[Path]:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from autosearch._version import __version__
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
-from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.pick import choose
@@ -44,7 +43,13 @@ Drawn = TypeVar("Drawn")
 
 
 def write_report(
-    directory: Path, path: Path, *, picks: Sequence[str] = (), samples: int | None = None
+    directory: Path,
+    path: Path,
+    *,
+    picks: Sequence[str] = (),
+    samples: int | None = None,
+    overrides: Sequence[str] = (),
+    trust: bool = False,
 ) -> list[str]:
     """Write a study's report; returns what it had to leave out, one line each.
 
@@ -54,24 +59,38 @@ def write_report(
         picks: further points with samples and an open recipe, as ``--pick`` names them.
         samples: in each picture; None for as many as suit the model, 0 for no pictures. Without
             them the model is not needed.
+        overrides: ``key=value`` changes to the study's experiment, such as where its model lies.
+        trust: whether paths in its journal are obeyed.
 
     Raises:
         UserError: when the directory holds no study, a choice names no point or the place cannot
             be written.
     """
-    text, missing = report_html(directory, picks=picks, samples=samples)
+    text, missing = report_html(
+        directory, picks=picks, samples=samples, overrides=overrides, trust=trust
+    )
     write_text(path, text)
     return missing
 
 
 def report_html(
-    directory: Path, *, picks: Sequence[str] = (), samples: int | None = None
+    directory: Path,
+    *,
+    picks: Sequence[str] = (),
+    samples: int | None = None,
+    overrides: Sequence[str] = (),
+    trust: bool = False,
 ) -> tuple[str, list[str]]:
     """The page, and what is missing on it; see :func:`write_report`."""
     study = Study.read(directory)
     front = Front.of(study)
     chosen = choices(front, [choose(front, choice) for choice in picks])
-    problem, missing = _problem(directory, study, wanted=samples != 0)
+    problem, missing = None, list[str]()
+    if samples != 0:
+        try:
+            problem = study_problem(directory, study, overrides, trust=trust)
+        except UserError as error:
+            missing.append(f"no samples, costs and sites of recipes: {error}")
     rows = []
     if problem is not None and front.front:
         count = samples or sample_count(problem.denoiser.sample_shape)
@@ -135,16 +154,6 @@ def _context(
         "directory": for_people(shlex.quote(str(directory))),
         "version": __version__,
     }
-
-
-def _problem(directory: Path, study: Study, *, wanted: bool) -> tuple[Problem | None, list[str]]:
-    """The study's problem with its model, and what is missing without it."""
-    if not wanted:
-        return None, []
-    try:
-        return study_problem(directory, study), []
-    except UserError as error:
-        return None, [f"no samples, costs and sites of recipes: {error}"]
 
 
 def _page(context: dict[str, Any]) -> str:
