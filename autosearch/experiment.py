@@ -1,5 +1,6 @@
 """The experiment: a YAML file, validated, and the problem that it states."""
 
+import copy
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,10 @@ __all__ = [
     "Bounds",
     "Experiment",
     "change_experiment",
+    "change_settings",
     "experiment_from_dict",
     "load_experiment",
+    "shipped_as",
     "shipped_experiments",
 ]
 
@@ -186,6 +189,17 @@ def shipped_experiments() -> dict[str, str]:
     return summaries
 
 
+def shipped_as(experiment: Experiment, overrides: Sequence[str]) -> str | None:
+    """The name of the shipped experiment that, with the overrides, is this one; None for others."""
+    for name in shipped_experiments():
+        try:
+            if load_experiment(name, overrides) == experiment:
+                return name
+        except UserError:  # overrides that another experiment has no place for
+            continue
+    return None
+
+
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     """Read a file, or a shipped experiment by name, and apply ``key.sub=value`` overrides.
 
@@ -216,12 +230,25 @@ def change_experiment(
 
 
 def _changed(data: dict[str, Any], overrides: Sequence[str], *, where: str) -> Experiment:
-    _change_algorithm(data, overrides)
-    _rename_old_keys(data)
+    return experiment_from_dict(change_settings(data, overrides), where=where)
+
+
+def change_settings(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply ``key.sub=value`` overrides to plain data; a bare name becomes a mapping with it.
+
+    Raises:
+        UserError: for what is no such text, or not valid YAML.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(data))
+    _change_algorithm(changed, overrides)
+    _rename_old_keys(changed)
     for override in overrides:
-        _apply(data, override)
-        _rename_old_keys(data)
-    return experiment_from_dict(data, where=where)
+        _apply(changed, override)
+        _rename_old_keys(changed)
+    for key in ("model", "algorithm"):
+        if isinstance(changed.get(key), str):
+            changed[key] = {"name": changed[key]}
+    return changed
 
 
 def _yaml_fault(error: Exception) -> object:

@@ -15,7 +15,14 @@ from autosearch.cli.arguments import (
     TrustOption,
 )
 from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, check_output, note, print_result, warn
+from autosearch.cli.output import (
+    check_least,
+    check_output,
+    note,
+    print_json,
+    print_text,
+    warn,
+)
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +53,10 @@ def status(
     from autosearch.cli.status import read_status, status_data, status_text
 
     standing = read_status(directory)
-    print_result(status_data(standing) if as_json else standing, status_text, as_json=as_json)
+    if as_json:
+        print_json(status_data(standing, directory))
+    else:
+        print_text(status_text(standing, directory))
 
 
 def validate(

@@ -265,7 +265,7 @@ def outcomes(
         capture_output=True,
         text=True,
         check=False,
-        timeout=550,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stderr
     assert snapshot(outside) == before

@@ -1,6 +1,7 @@
 """Runs commands in a process that notes whatever leaves it: connections, programs, written files.
 
-``python watched.py COMMANDS.json [HEAVY]``: a list of ``[name, arguments, folders that may be written]``.
+``python watched.py COMMANDS.json [MODULE ...]`` reads a list of ``[name, arguments, folders that
+may be written]``; the modules are imported before anything is watched.
 Prints a list of ``[name, exit code, what it did outside, standard output, standard error]``.
 """
 

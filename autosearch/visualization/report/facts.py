@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from autosearch.errors import UserError
-from autosearch.experiment import load_experiment, shipped_experiments
+from autosearch.experiment import shipped_as
 from autosearch.study.environment import environment
 from autosearch.study.front import Front
 from autosearch.study.study import Study
@@ -41,7 +40,7 @@ def repeat(study: Study) -> Repeat:
     data = study.experiment.to_dict()
     text = for_people(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
-    shipped = _shipped(study, overrides)
+    shipped = shipped_as(study.experiment, overrides)
     words = ["autosearch", "run", shipped or f"{name}.yaml", "--out", f"runs/{name}-again"]
     if shipped is not None:
         for override in overrides:
@@ -108,15 +107,3 @@ def environment_rows(study: Study) -> tuple[str, Pairs]:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]
     rows = [("autosearch of the search", str(study.header.version)), *environment().items()]
     return "the search's own was not recorded; this report was made on", rows
-
-
-def _shipped(study: Study, overrides: list[str]) -> str | None:
-    """The name of the shipped experiment that, with the overrides, is the study's."""
-    wanted = study.experiment.to_dict()
-    for name in shipped_experiments():
-        try:
-            if load_experiment(name, overrides).to_dict() == wanted:
-                return name
-        except UserError:  # overrides that another experiment has no place for
-            continue
-    return None
