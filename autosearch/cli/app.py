@@ -108,13 +108,26 @@ def _run(given: list[str]) -> int:
         code = INTERRUPTED
     except OSError as error:
         if error.errno not in _REFUSALS:
-            raise
+            return _someone_elses(error)
         place = f"{error.filename}: " if error.filename else ""
         note(f"autosearch: {place}{error.strerror}; check the path, its permissions and free space")
         return WRONG_INPUT
+    except Exception as error:
+        return _someone_elses(error)
     if code == INTERRUPTED:
         note("autosearch: interrupted")
     return code if isinstance(code, int) else 0
+
+
+def _someone_elses(error: Exception) -> int:
+    """The exit code where a part of somebody else's failed, which is one line; else raises."""
+    from autosearch.engine.border import blame
+
+    blamed = blame(error)
+    if blamed is None:
+        raise error
+    note(f"autosearch: {blamed}")
+    return WRONG_INPUT
 
 
 def _written(out: TolerantStream, code: int) -> int:

@@ -372,8 +372,12 @@ class Engine:
         if isinstance(result, Infeasible):
             reason = str(result) or "infeasible"
         else:
-            values = self._problem.measure.given(self._plan(candidate), result)
-            reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
+            try:
+                values = self._problem.measure.given(self._plan(candidate), result)
+            except Infeasible as error:  # what a plan declares is not finite
+                values, reason = {}, str(error)
+            else:
+                reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
         return Evaluated(
             id=candidate.id,
             status="infeasible" if reason else "ok",

@@ -164,7 +164,7 @@ class Measure:
                     f"{name}: {value!r} is no finite number; tell Infeasible where there is none"
                 )
         return {
-            o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
+            o.name: Estimate(float(values[o.name])) if o.needs else self._estimate(o, plan, {}, 0)
             for o in self.objectives
         }
 
