@@ -72,7 +72,7 @@ def standard_streams() -> Iterator[TolerantStream]:
     _hold_descriptors()
     before = sys.stdout, sys.stderr
     out, err = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield out
     finally:
