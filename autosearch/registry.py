@@ -59,9 +59,10 @@ class Registry:
             UserError: for an unknown name, with the nearest valid one, and for one that cannot be
                 loaded.
         """
-        own, others = self._own(), self._others()
+        own = self._own()
         if name in own:
             return own[name]
+        others = self._others()
         if name not in others:
             raise unknown_name(self.kind, name, [*own, *others], where=where)
         found = self._load(others[name])

@@ -261,7 +261,7 @@ def _require_journal(directory: Path) -> Path:
         name = str(directory) if str(directory).strip() else repr(str(directory))
         raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is no file; restore a copy, or start again with another --out")
+        raise UserError(f"{path}: cannot read the journal: no file; restore a copy of it")
     return path
 
 
