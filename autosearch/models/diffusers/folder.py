@@ -88,7 +88,7 @@ class PipelineFolder:
             if name.startswith("_") or not isinstance(value, list):
                 continue
             library, part = value if len(value) == 2 else (value, None)
-            if library is None and part is None:
+            if library is None:
                 continue
             words = all(isinstance(one, str) and one.isidentifier() for one in (library, part))
             if not (words and name.isidentifier() and _is_known_library(str(library))):
