@@ -15,6 +15,8 @@ from autosearch.study.study import Study
 
 __all__ = ["left_out", "resumed_experiment", "trusted_experiment"]
 
+# What of a study's experiment may be another than in its search: no result depends on it.
+_ANEW = ("loggers", "model", "workers")
 # Parts of an experiment that may name places, and settings that do by their names.
 _PARTS = ("model", "space", "algorithm")
 _NAMES = {
@@ -45,9 +47,15 @@ def trusted_experiment(
         where: the study's directory, for messages.
 
     Raises:
-        UserError: where the journal names files or addresses and nobody says to obey them.
+        UserError: where the journal names files or addresses and nobody says to obey them, and for
+            changes that would make another study of it.
     """
     own = study.experiment
+    for override in overrides:
+        if override.partition("=")[0].partition(".")[0] not in _ANEW:
+            raise UserError(
+                f"--set {override!r}: of a study only {', '.join(_ANEW)} can be given anew"
+            )
     if trust:
         return change_experiment(own, overrides, where="--set")
     plain = own.model_copy(
