@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autosearch.study.progress import FrontEntry, Snapshot
-from autosearch.text import align, number
+from autosearch.text import align, for_people, number
 
 __all__ = [
     "counts",
@@ -132,8 +132,8 @@ def render(snapshot: Snapshot, left: float | None, *, head: str = "") -> Rendera
     # What is longer than the terminal could not be drawn over.
     most = min(_MOST_ROWS, max(3, shutil.get_terminal_size().lines - _AROUND))
     lines = standing_lines(snapshot, left, most=most)[1:]
-    title = Text(f"{head or snapshot.phase}: {times(snapshot, left)}")
-    return Group(title, bar, Text("\n".join(lines)))
+    title = Text(for_people(f"{head or snapshot.phase}: {times(snapshot, left)}"))
+    return Group(title, bar, Text(for_people("\n".join(lines))))
 
 
 def _named(entry: FrontEntry) -> str:

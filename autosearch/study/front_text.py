@@ -28,7 +28,7 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
     Args:
         front: what to show.
         most: how many points at most: the ends, the knee, and an even spread over cost; None for
-            all.
+            all, and those that were overtaken as well.
     """
     shown = front.front if most is None else front.spread(most)
     for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
@@ -38,7 +38,19 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
             break
     table.insert(1, ["-" * width for width in widths])
     lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
+    if most is None and front.overtaken:
+        lines += ["overtaken: beaten on fresh noise, or at a lower cost", ""]
+        lines += [*align(_overtaken(front), _is_name), ""]
     return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
+
+
+def _overtaken(front: Front) -> list[list[str]]:
+    """The points off the front as rows, with who beats them."""
+    rows = [[*_headings(front)[:-3], "overtaken by"]]
+    for point in front.overtaken:
+        by = "" if point.overtaken_by is None else front.by_number[point.overtaken_by].name
+        rows.append([*_row(front, point, _LEAST_NAME)[: len(rows[0]) - 1], by])
+    return [rows[0], ["-" * width for width in column_widths(rows)], *rows[1:]]
 
 
 def _headings(front: Front) -> list[str]:

@@ -3,11 +3,13 @@
 from typing import Any
 
 from autosearch.study.hypervolume import Growth
+from autosearch.visualization.figures.drawing import own_settings
 from autosearch.visualization.figures.markers import FRONT, LINE, REFERENCE
 
 __all__ = ["growth_figure"]
 
 
+@own_settings()
 def growth_figure(growth: list[Growth], baselines: int) -> Any:
     """A matplotlib figure: the hypervolume by the number of candidates that have a result.
 
