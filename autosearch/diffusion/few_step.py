@@ -39,8 +39,9 @@ PRESETS: Mapping[int, FewStep] = {
 def few_step_times(schedule: NoiseSchedule, steps: int, numbers: FewStep) -> list[float]:
     """The K + 1 times from noise to clean, the last being where sampling stops."""
     first, last = schedule.first, schedule.last
-    levels = (schedule.log_snr(time) for time in (first, last))
-    high, low = (math.exp(-max(level, ZERO_SNR_FLOOR)) for level in levels)
+    noisiest = schedule.log_snr(first)
+    high = math.exp(-(noisiest if math.isfinite(noisiest) else ZERO_SNR_FLOOR))
+    low = math.exp(-schedule.log_snr(last))
     level = power_spaced(high, low, numbers.n, rho=numbers.rho)[numbers.k]
     stop = max(schedule.time(-math.log(level)), last)
     return power_spaced(first, stop, steps + 1, rho=numbers.rho_t)

@@ -65,6 +65,18 @@ def test_karras_gives_network_and_solver_different_levels() -> None:
     assert all(log_snr is None for _, log_snr in grid("karras", VP, 5, whole=False))
 
 
+@pytest.mark.parametrize("betas", ["linear", "scaled_linear", "cosine"])
+def test_karras_repeats_times_and_not_levels(betas: str) -> None:
+    schedule, repeats = VariancePreserving(betas), 0
+    for steps in range(1, 101):
+        points = grid("karras", schedule, steps)
+        levels = [log_snr for _, log_snr in points if log_snr is not None]
+        assert len(levels) == steps
+        assert all(b > a for a, b in pairwise(levels))
+        repeats += len({time for time, _ in points}) < steps
+    assert repeats
+
+
 def test_karras_and_edm_are_one_grid_where_time_is_continuous() -> None:
     assert grid("karras", EDM(), 6) == grid("edm", EDM(), 6)
 

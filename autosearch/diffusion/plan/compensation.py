@@ -27,7 +27,5 @@ def compensation(steps: Sequence[Step], times: Sequence[float], i: int) -> tuple
     if not is_compensated(steps, i):
         return ()
     past = [times[i - back] for back in range(LEAST_HISTORY)]
-    if len(set(past)) < LEAST_HISTORY:  # no polynomial passes through a time that stands twice
-        return ()
     at = past[1] + steps[i].compensation * (past[0] - past[1])
     return tuple(round_float(lagrange_basis(past, i, at)) for i in range(LEAST_HISTORY))

@@ -71,6 +71,7 @@ INERT_KEYS: Mapping[str, str] = {
     "tau_func": _NOISE,
     "eta": _NOISE,
     "stochastic_sampling": _NOISE,
+    "noise_sampler_seed": _NOISE,
 }
 
 

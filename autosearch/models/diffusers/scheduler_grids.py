@@ -4,8 +4,10 @@ For a flow they are those of its scheduler, whatever the solver, called as its p
 For betas the grid of a solver is the one of diffusers' scheduler of that solver, made from the
 model's configuration, as ``SomeScheduler.from_config(pipeline.scheduler.config)`` makes it.
 
-One deviation: diffusers' DDIM goes T // K down from each time, which on spacings other than
-``leading`` may miss its own next time by one; a recipe's step ends where the next one begins.
+Two deviations. Diffusers' DDIM goes T // K down from each time, which on ``linspace`` (and by one
+on ``trailing``, where K does not divide T) misses the time that it asks the network for next; a
+recipe's step ends where the next one begins. And where a stride of ``trailing`` does not add up,
+diffusers takes one step more, at time -1, which a recipe does not.
 """
 
 import inspect

@@ -190,3 +190,13 @@ def test_costs_of_sites_add_up(family):
     for name, site in by_name.items():
         inner = sum(one.macs for one in denoiser.sites if one.parent == name)
         assert inner <= site.macs
+
+
+def test_a_time_that_stands_twice_and_a_step_that_stays_run_in_the_pipeline(tiny, difference):
+    """As on grids that round their times and end at their smallest level."""
+    family = tiny("dit")
+    data = baseline("unipc-karras@5", family.model.denoiser).to_dict()
+    data["steps"][1]["time"] = data["steps"][0]["time"]
+    data["end"] = data["steps"][-1]["log_snr"]
+    recipe = Recipe.from_dict(data)
+    assert difference(family.theirs(recipe), family.ours(recipe)) < 1e-4
