@@ -279,9 +279,19 @@ class Front:
             return Versus(rival, ours.value - theirs.value, None)
         return Versus(rival, *compare(ours, theirs))
 
+    @cached_property
+    def reference_values(self) -> Estimates:
+        """What was measured of the reference; a distance to the teacher is not, of another one."""
+        reference = self.reference
+        if reference is None:
+            return {}
+        other = self.teacher is not None and self.teacher.recipe != reference.recipe
+        errors = self.teacher.errors if self.teacher is not None and other else {}
+        return {name: one for name, one in reference.values.items() if name not in errors}
+
     def reference_value(self, name: str) -> float | None:
         """The reference's value of an objective, where it was measured."""
-        estimate = None if self.reference is None else self.reference.values.get(name)
+        estimate = self.reference_values.get(name)
         return None if estimate is None else estimate.value
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,7 +300,7 @@ class Front:
         if self.reference is not None:
             values = {
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
-                for name, estimate in self.reference.values.items()
+                for name, estimate in self.reference_values.items()
             }
             reference = {name: getattr(self.reference, name) for name in _REFERENCE}
             reference["values"] = values

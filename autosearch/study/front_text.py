@@ -90,8 +90,9 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
     lines += _absent(front)
     name, reference = front.quality.name, front.reference
-    if reference is not None and name in reference.values:
-        value = reference.values[name]
+    # A teacher's own distance to itself is no news; its error is told below.
+    if reference is not None and reference.samples and name in front.reference_values:
+        value = front.reference_values[name]
         shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"

@@ -291,3 +291,23 @@ def test_another_budget_keeps_the_teacher_and_an_old_study_its_own(rough) -> Non
         assert (old.name, old.errors) == ("dpmpp_2m@100", {})
         fresh = sample_teacher(problem, Recording(Study(study.header), executor))
         assert fresh.name == "teacher@240"  # four times the 60 steps of a baseline
+
+
+def test_a_reference_that_is_no_teacher_claims_no_distance_to_one() -> None:
+    from autosearch.engine.prepare import prepare
+    from autosearch.engine.workers.evaluator import ModelEvaluator
+    from autosearch.engine.workers.inprocess import InProcessExecutor
+    from tests.engine.conftest import experiment
+
+    shown = {}
+    for objectives in (["fid", "teacher_mse", "nfe"], ["teacher_mse", "nfe"]):
+        problem = Problem.of(experiment(objectives=objectives, validation={"samples": 100}))
+        with InProcessExecutor(lambda problem=problem: ModelEvaluator(problem.spec)) as executor:
+            study = Study.of(prepare(problem, executor).events)
+        front = Front.of(study)
+        shown[len(objectives)] = front.reference.recipe, set(front.reference_values)
+        assert set(front.to_dict()["reference"]["values"]) == set(front.reference_values)
+        assert set(study.reference.values) == set(objectives) - {"nfe"}
+    assert shown[3][0] in ("ddim@100", "dpmpp_2m@100")
+    assert shown[3][1] == {"fid"}
+    assert shown[2] == ("teacher@100", {"teacher_mse"})
