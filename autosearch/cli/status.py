@@ -11,6 +11,7 @@ from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front_text import spent_text
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.selection import selection
@@ -108,6 +109,7 @@ def status_data(status: Status) -> dict[str, Any]:
         "objectives": list(study.experiment.objectives),
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
+        "hypervolume_is": UPPER,
     }
 
 
