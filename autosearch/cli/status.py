@@ -13,6 +13,7 @@ from autosearch.cli.view import duration, plain_line, render, standing_lines
 from autosearch.experiment import shipped_as
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front_text import spent_text
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.missing import missing, unmet
 from autosearch.study.progress import Snapshot, snapshot, unfinished
@@ -133,6 +134,7 @@ def status_data(status: Status, directory: Path) -> dict[str, Any]:
         **({} if teacher is None else {"teacher": teacher_data(teacher, near)}),
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
+        "hypervolume_is": UPPER,
         "next": next_step(status, directory),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 from autosearch._typing import Array
 from autosearch.objectives.base import compare
 from autosearch.study.events import ReferenceMeasured, TeacherMeasured
-from autosearch.study.hypervolume import study_hypervolume
+from autosearch.study.hypervolume import UPPER, study_hypervolume
 from autosearch.study.missing import infeasible_reasons, missing, unmet
 from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
@@ -316,6 +316,7 @@ class Front:
                 else {"teacher": teacher_data(self.teacher, (p.id for p in self.within_teacher))}
             ),
             "hypervolume": dict(self.hypervolume),
+            "hypervolume_is": {"search": UPPER},
             "points": [self.point_data(point) for point in self.points],
             "baselines": [self.point_data(point) for point in self.baselines],
             "folded": {"count": len(self.folded), "below": list(self.folded_below)},

@@ -4,6 +4,7 @@ import textwrap
 
 from autosearch.objectives import half_width
 from autosearch.study.front import Front
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.point import Axis, Point
 from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
@@ -98,7 +99,12 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
     lines += _teacher_lines(front)
-    volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
+    said = {"search": f"search, {UPPER}"}
+    volumes = [
+        f"{volume:.4f} ({said.get(kind, kind)})"
+        for kind, volume in front.hypervolume.items()
+        if volume is not None
+    ]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
     elif front.hypervolume_left_out:
