@@ -1,6 +1,7 @@
 """The one exception that stands for a user's mistake, and help in naming the remedy."""
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,6 +75,8 @@ Model = TypeVar("Model", bound="BaseModel")
 
 # What pydantic calls the alternatives of one key in a place's path.
 _ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
+# What is meant to be a key and a value.
+_NO_BLANK = re.compile(r"\w+:\S")
 # Where pydantic names its classes.
 _MESSAGES = {"model_type": "input should be a mapping of keys"}
 
@@ -117,6 +120,8 @@ def _describe(model: "type[BaseModel]", detail: "ErrorDetails") -> str:
     message = _MESSAGES.get(detail["type"], detail["msg"])
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     value = "" if detail["type"] == "value_error" else f", got {shortened(detail['input'])}"
+    if detail["type"] == "model_type" and _NO_BLANK.match(str(detail["input"])):
+        value += "; a blank is missing after the colon"
     return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
 
 

@@ -1,5 +1,6 @@
 """The experiment: a YAML file, validated, and the problem that it states."""
 
+import copy
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from autosearch.errors import UserError, unknown_name, validated
+from autosearch.registry import switch_taken_for_number
+from autosearch.yaml_reader import BAD_YAML, read_yaml
 
-__all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "shipped_experiments"]
+__all__ = [
+    "Bounds",
+    "Experiment",
+    "change_experiment",
+    "change_settings",
+    "experiment_from_dict",
+    "load_experiment",
+    "shipped_as",
+    "shipped_experiments",
+]
 
 _ALGORITHM = "nsga2"
 
@@ -204,10 +216,6 @@ class Experiment(_Strict):
         return self.model_dump(mode="json")
 
 
-# Besides its own errors the reader lets through what its parts raise, such as a 13th month.
-_BAD_YAML = (yaml.YAMLError, ValueError, RecursionError)
-
-
 def shipped_experiments() -> dict[str, str]:
     """Name and first comment line of each experiment in the package."""
     summaries = {}
@@ -218,6 +226,17 @@ def shipped_experiments() -> dict[str, str]:
     return summaries
 
 
+def shipped_as(experiment: Experiment, overrides: Sequence[str]) -> str | None:
+    """The name of the shipped experiment that, with the overrides, is this one; None for others."""
+    for name in shipped_experiments():
+        try:
+            if load_experiment(name, overrides) == experiment:
+                return name
+        except UserError:  # overrides that another experiment has no place for
+            continue
+    return None
+
+
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     """Read a file, or a shipped experiment by name, and apply ``key.sub=value`` overrides.
 
@@ -226,21 +245,52 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     """
     where, text = _read(name)
     try:
-        data = yaml.safe_load(text)
-    except _BAD_YAML as error:
+        data = read_yaml(text)
+    except BAD_YAML as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
-        own = None if isinstance(error, yaml.YAMLError) else error
-        reason = getattr(error, "problem", own) or "not valid YAML"
-        raise UserError(f"{where}{line}: {reason}") from None
+        raise UserError(f"{where}{line}: {_yaml_fault(error)}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
-    _change_algorithm(data, overrides)
-    _rename_old_keys(data)
+    return _changed(data, overrides, where=where)
+
+
+def change_experiment(
+    experiment: Experiment, overrides: Sequence[str], *, where: str
+) -> Experiment:
+    """Apply ``key.sub=value`` overrides to an experiment.
+
+    Raises:
+        UserError: as :func:`load_experiment`.
+    """
+    return _changed(experiment.to_dict(), overrides, where=where) if overrides else experiment
+
+
+def _changed(data: dict[str, Any], overrides: Sequence[str], *, where: str) -> Experiment:
+    return experiment_from_dict(change_settings(data, overrides), where=where)
+
+
+def change_settings(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply ``key.sub=value`` overrides to plain data; a bare name becomes a mapping with it.
+
+    Raises:
+        UserError: for what is no such text, or not valid YAML.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(data))
+    _change_algorithm(changed, overrides)
+    _rename_old_keys(changed)
     for override in overrides:
-        _apply(data, override)
-        _rename_old_keys(data)
-    return experiment_from_dict(data, where=where)
+        _apply(changed, override)
+        _rename_old_keys(changed)
+    for key in ("model", "algorithm"):
+        if isinstance(changed.get(key), str):
+            changed[key] = {"name": changed[key]}
+    return changed
+
+
+def _yaml_fault(error: Exception) -> object:
+    own = None if isinstance(error, yaml.YAMLError) else error
+    return getattr(error, "problem", own) or "not valid YAML"
 
 
 def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
@@ -256,7 +306,12 @@ def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
             f"{where}: expected text, numbers, lists and mappings only, without dates, binary "
             "data, infinities or an alias inside itself"
         ) from None
-    return validated(Experiment, data, where=where)
+    experiment = validated(Experiment, data, where=where)
+    made = experiment.to_dict()
+    for key, value in data.items():
+        if switch_taken_for_number(value, made[key]):
+            raise UserError(f"{where}: {key}: a number is due where {value!r} has true or false")
+    return experiment
 
 
 def _read(name: str) -> tuple[str, str]:
@@ -302,9 +357,10 @@ def _apply(data: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise UserError(f"--set {override!r}: write key=value, such as budget.candidates=50")
     try:
-        value = yaml.safe_load(text)
-    except _BAD_YAML:
-        raise UserError(f"--set {override!r}: the value is not valid YAML") from None
+        value = read_yaml(text)
+    except BAD_YAML as error:
+        reason = _yaml_fault(error)
+        raise UserError(f"--set {override!r}: the value is not valid YAML: {reason}") from None
     *path, last = key.split(".")
     target = data
     for part in path:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosearch.cli.arguments import AllOption, JsonOption
+from autosearch.cli.arguments import AllOption, JsonOption, SetOption, TrustOption
 from autosearch.cli.front import print_front, require_all
-from autosearch.cli.output import check_least, note, print_result, print_text
+from autosearch.cli.output import check_least, note, print_result, print_text, warn
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ def run(
         str | None,
         typer.Option("--out", metavar="DIR", help="The study's directory (runs/NAME by default)."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="key=value", help="Change a key, such as budget.hours=1."),
-    ] = None,
+    overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option("--workers", help="How many workers.")] = None,
     budget: Annotated[
         int | None, typer.Option("--budget", help="How many candidates, instead of other budgets.")
@@ -50,6 +47,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the study in the directory.")
     ] = False,
+    trust: TrustOption = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
     ] = False,
@@ -64,7 +62,7 @@ def run(
         raise UserError(f"--out {directory}: is a file; give a directory")
     changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
-        loaded, changes = _resumed(experiment, directory, changes)
+        loaded, changes = _resumed(experiment, directory, changes, trust=trust)
     else:
         from autosearch.experiment import load_experiment
 
@@ -78,7 +76,7 @@ def run(
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import write_artifacts
+    from autosearch.visualization.study_outputs import draw_pictures, write_tables
 
     problem = Problem.of(loaded)
     study = run_study(
@@ -92,9 +90,10 @@ def run(
     )
     start = time.monotonic()
     front = Front.of(study)
-    written = write_artifacts(directory, problem, study, front)
-    seconds = {**study.phases, "artifacts": time.monotonic() - start}
+    written = write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    written += draw_pictures(directory, problem, study, front)
+    seconds = {**study.phases, "artifacts": time.monotonic() - start}
     if not as_json:
         times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         print_text(f"time: {times}")
@@ -106,36 +105,25 @@ def run(
 
 
 def _resumed(
-    experiment: str, directory: Path, changes: list[str]
+    experiment: str, directory: Path, changes: list[str], *, trust: bool
 ) -> tuple["Experiment", list[str]]:
     """The experiment of a study that goes on, and all changes that made it.
 
-    What was changed at the first run stays changed.
-
     Raises:
-        UserError: for a study of another experiment.
+        UserError: for a study of another experiment, or one whose journal names places.
     """
-    from autosearch.experiment import load_experiment
+    from autosearch.engine.run import check_same_search
     from autosearch.study.study import Study
+    from autosearch.study.trust import resumed_experiment
 
     study = Study.read(directory)
-    header = study.header
-    both = [*header.overrides, *changes]
-    try:
-        loaded = load_experiment(experiment, both)
-    except UserError:
-        if not header.overrides:
-            raise
-        load_experiment(experiment, changes)  # is it at fault itself?
-        raise UserError(
-            f"{directory}: holds a study of another experiment: what was changed for it "
-            f"({', '.join(header.overrides)}) does not fit {experiment}; give the directory of "
-            "this experiment's"
-        ) from None
-    from autosearch.engine.run import check_same_search
-
+    loaded, changes, notes = resumed_experiment(
+        experiment, study, changes, trust=trust, where=directory
+    )
     check_same_search(directory, study, loaded)
-    return loaded, both
+    for line in notes:
+        warn(line)
+    return loaded, changes
 
 
 def _dry_run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:

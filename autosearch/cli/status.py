@@ -1,5 +1,6 @@
 """What ``status`` says, once or again and again, from a study's journal and its lock alone."""
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,10 @@ from typing import Any, Literal
 
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
+from autosearch.experiment import shipped_as
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front_text import spent_text
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.missing import missing, unmet
 from autosearch.study.progress import Snapshot, snapshot, unfinished
@@ -18,7 +21,7 @@ from autosearch.study.selection import selection
 from autosearch.study.study import STOPPED_AT_ONCE, Study
 from autosearch.study.teacher import teacher_data, teacher_text, within, within_text
 
-__all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
+__all__ = ["Status", "next_step", "read_status", "status_data", "status_text", "watch"]
 
 State = Literal["running", "finished", "stopped", "failed", "killed"]
 
@@ -102,7 +105,7 @@ def read_status(directory: Path) -> Status:
     return Status(study, state, shown, left, quiet)
 
 
-def status_data(status: Status) -> dict[str, Any]:
+def status_data(status: Status, directory: Path) -> dict[str, Any]:
     """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
     teacher, near = study.teacher(), status.within_teacher
@@ -131,11 +134,13 @@ def status_data(status: Status) -> dict[str, Any]:
         **({} if teacher is None else {"teacher": teacher_data(teacher, near)}),
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
+        "hypervolume_is": UPPER,
+        "next": next_step(status, directory),
     }
 
 
-def status_text(status: Status) -> str:
-    """A status as text for people."""
+def status_text(status: Status, directory: Path) -> str:
+    """A status as text for people, with what to do next."""
     study, running = status.study, status.state == "running"
     left = status.left if running else None
     asked = "running" if running else "without a result"
@@ -154,9 +159,22 @@ def status_text(status: Status) -> str:
     lines += [f"\nmissing: {part}" for part in lacking]
     if study.stops and not lacking and (why := unmet(study)):
         lines.append(f"\n{why}")
-    if status.state in ("stopped", "failed", "killed") or lacking:
-        lines.append("\ncontinue it with: autosearch run EXPERIMENT --out DIR --resume")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"\nnext: {next_step(status, directory)}"])
+
+
+def next_step(status: Status, directory: Path) -> str:
+    """The command that makes sense now."""
+    place = shlex.quote(str(directory))
+    if status.state == "running":
+        return f"autosearch status {place} --watch"
+    if status.state == "finished" and not missing(status.study):
+        more = "another target: front DIR --pick CHOICE; a page of everything: report DIR"
+        if not status.snapshot.front:
+            return f"autosearch front {place} (nothing is on the front)"
+        return f"autosearch export {place} --pick knee -o recipe.json ({more})"
+    # After its budget is spent, only the validation is missing.
+    experiment = shipped_as(status.study.experiment, status.study.header.overrides)
+    return f"autosearch run {experiment or 'EXPERIMENT'} --out {place} --resume"
 
 
 def _state(
@@ -222,7 +240,7 @@ def watch(directory: Path) -> None:
             if status.state == "running":
                 print_text(plain_line(status.snapshot, status.left))
                 sys.stdout.flush()
-    print_text(status_text(status))
+    print_text(status_text(status, directory))
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:

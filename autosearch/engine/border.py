@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,16 +15,30 @@ from autosearch.errors import Infeasible, UserError, described
 from autosearch.objectives import Estimate, Objective
 from autosearch.study.events import LARGEST
 
-__all__ = ["check_rows", "checked_estimate", "plain_copy", "third_party"]
+__all__ = ["blame", "check_rows", "checked_estimate", "plain_copy", "third_party"]
 
 _SIMPLE = {int, str, bool, type(None)}
 
 
+# What experiments call the kinds of parts, by the classes that they derive from.
+_KINDS = {
+    "Algorithm": "algorithm",
+    "Denoiser": "denoiser",
+    "Family": "space",
+    "Logger": "logger",
+    "Model": "model",
+    "NoiseSchedule": "schedule",
+    "Objective": "objective",
+    "Reward": "reward",
+}
+
+
 @contextmanager
 def third_party(kind: str, part: object) -> Iterator[None]:
-    """Turn an exception of somebody else's part into one line with its name.
+    """Turn an exception of somebody else's code into one line with its name.
 
-    Errors of this project's own parts come through: they are faults of the program.
+    That is the part's own, or of another that it uses, such as the space of an algorithm. Errors
+    of this project's parts come through: they are faults of the program.
 
     Args:
         kind: what the part is to the search, such as ``algorithm``.
@@ -34,11 +49,35 @@ def third_party(kind: str, part: object) -> Iterator[None]:
     except (UserError, Infeasible):
         raise
     except Exception as error:
-        module = type(part).__module__
-        if module.partition(".")[0] == "autosearch":
+        blamed = blame(error) if _is_ours(type(part)) else _blamed(error, kind, part)
+        if blamed is None:
             raise
-        name = getattr(part, "name", type(part).__name__)
-        raise UserError(f"{kind} {name!r}: {described(error)}; tell its author") from error
+        raise blamed from error
+
+
+def blame(error: Exception) -> UserError | None:
+    """One line with the name of somebody else's part that raised an error; None where none did.
+
+    Such a part is an object of a class that derives from one of this project's and is not of this
+    project, in whose method the error was raised or passed through.
+    """
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
+        kind = owner if isinstance(owner, type) else type(owner)
+        ours = [one.__name__ for one in kind.__mro__ if _is_ours(one)]
+        base = next((name for name in ours if name in _KINDS), None)
+        if base is not None and not _is_ours(kind):
+            return _blamed(error, _KINDS[base], owner)
+    return None
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "autosearch"
+
+
+def _blamed(error: Exception, kind: str, part: object) -> UserError:
+    name = getattr(part, "name", getattr(part, "__name__", type(part).__name__))
+    return UserError(f"{kind} {name!r}: {described(error)}; tell its author")
 
 
 def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -> Estimate:

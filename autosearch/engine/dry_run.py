@@ -56,8 +56,10 @@ _SHORTEST = 1e-4
 # How long, in seconds, and how often the algorithm proposes on made-up values.
 _MOST_SECONDS = 2.0
 _MOST_PROPOSALS = 100
+# A process that gets less than this of a processor shares it.
+_WHOLE_SHARE = 0.9
 # What is scored on trial takes no more.
-_SCORED_BYTES = 2**28
+_SCORED_BYTES = 2**25
 _NOTHING_SEARCHED = (
     "setup and baselines use up the budget, and nothing is searched; raise it, or name fewer "
     "baselines"
@@ -106,7 +108,7 @@ def dry_run(
 
     Args:
         experiment: what would be searched.
-        start: seconds until a run begins to work, which are added.
+        start: processor time until a run begins to work, which is added.
         out: where the study would be; not looked at by default.
         resume: whether the study there would go on.
 
@@ -119,11 +121,14 @@ def dry_run(
     elif out is not None:
         check_free(out)
     check_run(problem, resuming=resume)
+    clock = _Clock()
     costs = _estimate_costs(problem)
     timing = _time_baseline(problem, costs.typical)
     workers = _workers(experiment)
     sampling = timing.seconds_per_unit * costs.mean
-    each = _elapsed(sampling, timing.scoring, workers)
+    # Where a device computes, waiting for it says nothing of others.
+    rivals = 0.0 if experiment.workers.gpus else clock.rivals()
+    each = _elapsed(sampling, timing.scoring, workers, rivals)
     candidates = _candidates(problem, costs, seconds=each)
     asked = max(candidates - len(costs.plans), 0)
     # Where the budget ends among the baselines, about their share.
@@ -134,7 +139,8 @@ def dry_run(
     # What no measurement scales with.
     overhead = _WRITING + (0.0 if runs_here(experiment.workers) else _RAY)
     spent = costs.setup + searching + costs.validation
-    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers)
+    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers, rivals)
+    alone = (start + overhead) / _share(1, rivals)
     return {
         "model": _model(problem),
         "space": _space(problem),
@@ -160,7 +166,7 @@ def dry_run(
             "validation": costs.validation,
         },
         "workers": workers,
-        "seconds": start + whole + overhead,
+        "seconds": whole + alone,
         "memory_bytes": {
             # States, predictions and stored features of a batch; weights and activations besides.
             "declared": max(plan.memory for plan in costs.typical.values()) * problem.seed_block,
@@ -270,11 +276,16 @@ def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
     task = SampleTask(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
-    outcomes = [runner.run(task) for _ in range(_REPEATS)]
-    best = min(outcomes, key=lambda outcome: outcome.seconds)
-    if best.reason is not None:
-        raise UserError(f"{middle}: cannot be measured: {best.reason}")
-    seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
+    # A device works while the processor waits.
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    taken = []
+    for _ in range(_REPEATS):
+        begun = clock()
+        best = runner.run(task)
+        taken.append(clock() - begun)
+        if best.reason is not None:
+            raise UserError(f"{middle}: cannot be measured: {best.reason}")
+    seconds = min(taken) / best.forward_equivalents if best.forward_equivalents else 0.0
     checked = experiment.validation.samples
     # Latencies are predicted from a table in no time.
     timed = problem.with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
@@ -300,9 +311,9 @@ def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int)
     teacher = Teacher(rows["final"]) if measure.needs_teacher else None
     seconds = []
     for _ in range(_REPEATS):
-        start = time.perf_counter()
+        start = time.process_time()
         measure.estimates(plan, rows, samples=samples, teacher=teacher)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return min(seconds) * asked / samples
 
 
@@ -356,12 +367,41 @@ def _workers(experiment: Experiment) -> int:
     return room if lag == "auto" or experiment.order == "arrival" else min(room, lag)
 
 
-def _elapsed(sampling: float, scoring: float, workers: int) -> float:
-    """Seconds: workers sample while this process scores, on this machine's processors."""
+class _Clock:
+    """How many other processes compute on this machine, judged by what they left since it began."""
+
+    def __init__(self) -> None:
+        self._wall, self._own = time.perf_counter(), time.process_time()
+
+    def rivals(self) -> float:
+        """As many as take the processors that this process, which never waits, did not get."""
+        wall, own = time.perf_counter() - self._wall, time.process_time() - self._own
+        share = own / wall if wall > 0 else 1.0
+        return _processors() / share - 1 if 0 < share < _WHOLE_SHARE else 0.0
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
+def _share(own: int, rivals: float) -> float:
+    """The part of a processor that each of ``own`` processes gets beside others."""
+    return min(1.0, _processors() / (own + rivals))
+
+
+def _elapsed(sampling: float, scoring: float, workers: int, rivals: float) -> float:
+    """Seconds for so much processor time, on this machine and beside others on it.
+
+    Workers sample while this process scores.
+    """
     if workers == 1:
-        return sampling + scoring
-    processors = min(workers + 1, os.cpu_count() or 1)
-    return max(sampling / workers, scoring, (sampling + scoring) / processors)
+        return (sampling + scoring) / _share(1, rivals)
+    together = (workers + 1) * _share(workers + 1, rivals)
+    return max(
+        sampling / (workers * _share(workers, rivals)),
+        scoring / _share(1, rivals),
+        (sampling + scoring) / together,
+    )
 
 
 def _disk(experiment: Experiment, timing: _Timing, costs: _Costs, candidates: int) -> float:

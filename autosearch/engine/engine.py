@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import plain_copy, third_party
-from autosearch.engine.prepared import Prepared
+from autosearch.engine.prepared import Prepared, declared_reach
 from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.errors import Infeasible, MeasurementFailed, UserError
@@ -481,7 +481,11 @@ class Engine:
             return
         first = [study.candidates[i] for i in range(self._baselines)]
         if all(c.finished for c in first) and any(c.status == "ok" for c in first):
-            self._emit(ScaleFixed(axes=make_scale(study, self._problem.objectives)))
+            self._emit(
+                ScaleFixed(
+                    axes=make_scale(study, self._problem.objectives, declared_reach(self._problem))
+                )
+            )
 
     def _note_end(self) -> None:
         if self._reason is not None and not self._unfinished and not self._ended:

@@ -250,8 +250,8 @@ class RecipeEvaluator:
     ) -> tuple[dict[str, dict[str, Estimate]], Teacher | None]:
         """Values by recipe and objective, and a teacher fine enough to tell them apart.
 
-        Its steps are doubled until its own error is a hundredth of the least distance, or becomes
-        no smaller by it, as it does at the precision of the network's numbers.
+        Its steps are doubled until its own error is a 36th of the least distance, or becomes no
+        smaller by it, as it does at the precision of the network's numbers.
         """
         ends: dict[int, Rows] = {}
         steps, teacher, before = LEAST_STEPS, None, math.inf

@@ -33,10 +33,13 @@ _TAIL = 5
 _MIDDLE, _FEW = 0.4377, 3.3
 # Tails are taken to be no heavier than these: outliers of 1% at 100 standard deviations.
 _HEAVIEST = 100.0
-# Of B blocks without an outlier, a share of outliers of up to ``-log(0.55) / B`` stays hidden more
-# often than not; at 100 standard deviations they move the mean by 60 / B.
-_HIDDEN = 60.0
-_MOST_HIDDEN = 1.5
+# Of B blocks without an outlier, a share of outliers of up to ``-log(0.5) / B`` stays hidden more
+# often than not; at 100 standard deviations they move the mean by 70 / B. Where a tail does show,
+# three times as far as its variance is above a normal one's, since results of several kinds may be
+# among them. Both are by simulation (docs/results/racing.md).
+_HIDDEN = 70.0
+_SHOWN = 3.0
+_MOST_HIDDEN = 2.0
 
 
 class Tail(NamedTuple):
@@ -85,13 +88,11 @@ def tail_weight(seen: Array, later: Array, *, growth: float = 1.0) -> float:
 def hidden_shift(weight: float, blocks: float) -> float:
     """By how many standard deviations of a block outliers that nobody saw may have moved a mean.
 
-    More where tails do show, since results of several kinds may be among them.
-
     Args:
         weight: the tail weight that earlier results show together.
         blocks: how many blocks of them were seen.
     """
-    return min(_HIDDEN / blocks + weight - 1.0, _MOST_HIDDEN)
+    return min(_HIDDEN / blocks + _SHOWN * (weight - 1.0), _MOST_HIDDEN)
 
 
 def surely_worse(difference: float, own: Array, rival: Array, *, tail: Tail, level: float) -> bool:

@@ -1,6 +1,7 @@
 """What a search stands on besides its problem: baselines, warm start, reference, teacher."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.border import third_party
 from autosearch.engine.problem import DEFAULT_BASE, Problem
 from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError, unknown_name
@@ -20,6 +22,7 @@ __all__ = [
     "Given",
     "Prepared",
     "candidate_cost",
+    "declared_reach",
     "fitted_names",
     "make_baselines",
     "make_warm_start",
@@ -178,6 +181,32 @@ def _step_counts(problem: Problem) -> Iterator[int]:
     ranges = (family.steps for family in problem.space.families if family.steps is not None)
     low, high = next(ranges, (fixed, fixed))
     return iter(range(low, high + 1))
+
+
+def declared_reach(problem: Problem) -> dict[str, tuple[float, float]]:
+    """The least and the largest declared value of each objective that a search may come to.
+
+    Of the plainest recipe at the fewest and at the most steps of the space, within constraints.
+    """
+    counts = list(_step_counts(problem))
+    solver = DEFAULT_BASE.partition("@")[0]
+    plans = []
+    for count in (counts[0], counts[-1]):
+        try:
+            plans.append(problem.compile(baseline(f"{solver}@{count}", problem.denoiser)))
+        except UserError:
+            continue  # the plainest grid has no such step count
+    reach = {}
+    for objective in problem.objectives:
+        if objective.needs or not objective.ready or not plans:
+            continue
+        with third_party("objective", objective):
+            values = [float(objective.declared(plan)) for plan in plans]
+        bounds = problem.experiment.constraints.get(objective.name)
+        low = -math.inf if bounds is None or bounds.min is None else bounds.min
+        high = math.inf if bounds is None or bounds.max is None else bounds.max
+        reach[objective.name] = max(min(values), low), min(max(values), high)
+    return reach
 
 
 def _make_baseline(

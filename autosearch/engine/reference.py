@@ -1,9 +1,10 @@
 """What a study is measured against: the fine reference, and the teacher's trajectory."""
 
+import functools
 import json
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from autosearch.baselines.fine import REFERENCES, teacher, teacher_name
 from autosearch.baselines.fitted.names import fit_forwards
@@ -31,6 +32,9 @@ __all__ = [
     "teacher_cost",
 ]
 
+Values = TypeVar("Values")
+
+_ENDS = frozenset({"final"})
 # The share of a budget that setting up takes at most, where that leaves enough samples.
 SETUP_SHARE = 0.2
 
@@ -82,8 +86,14 @@ def measure_reference(
     taught = {o.name: Estimate(0.0) for o in problem.report_measure.part(taught=True).objectives}
     if taught and not measure.needs:
         name = teacher_name(_teacher_steps(problem))
-        nothing = {"samples": 0, "forward_equivalents": 0.0, "budgeted": 0.0}
-        return ReferenceMeasured(recipe=name, source="teacher", values=taught, **nothing)
+        return ReferenceMeasured(
+            recipe=name,
+            source="teacher",
+            samples=0,
+            values=taught,
+            forward_equivalents=0.0,
+            budgeted=0.0,
+        )
     samples = problem.experiment.validation.samples if samples is None else samples
     parts = {
         name: _sample(
@@ -102,10 +112,10 @@ def measure_reference(
     values = {}
     for name, part in parts.items():
         plan = problem.named_plan(name)
-        try:
-            values[name] = measure.estimates(plan, part.rows, samples=samples)
-        except Infeasible as error:
-            raise UserError(f"reference {name}: {error}") from None
+        values[name] = _checked(
+            f"reference {name}",
+            functools.partial(measure.estimates, plan, part.rows, samples=samples),
+        )
     measured = measure.objectives
     best = REFERENCES[0]
     if measured:
@@ -209,33 +219,27 @@ def sample_teacher(
     measure = problem.report_measure if validating else problem.measure
     if not measure.needs_teacher:
         return None
-    study, experiment = recorder.study, problem.experiment
-    seed = experiment.seed if seed is None else seed
-    samples = experiment.samples if samples is None else samples
+    seed = problem.experiment.seed if seed is None else seed
+    samples = problem.experiment.samples if samples is None else samples
     noise: Literal["search", "validation"] = "validation" if validating else "search"
-    what = f"teacher ({noise})"
+    what, study = f"teacher ({noise})", recorder.study
     known = study.teachers.get((noise, seed, samples))
-    others = [event for event in study.teachers.values() if event.noise == noise]
+    old = what in study.overheads and all(one.noise != noise for one in study.teachers.values())
     recorder.write(PhaseBegun(name=what))
-
-    def run(plan: Plan, name: str, needs: frozenset[str]) -> Outcome:
-        return _sample(
-            problem,
-            recorder.executor,
-            name,
-            plan,
-            stream=stream,
-            seed=seed,
-            samples=samples,
-            needs=needs,
-            stopping=recorder.interrupted,
-        )
-
-    if known is None and not others and what in study.overheads:
+    run = functools.partial(
+        _sample,
+        problem,
+        recorder.executor,
+        stream=stream,
+        seed=seed,
+        samples=samples,
+        stopping=recorder.interrupted,
+    )
+    if old:
         # A study of a release whose teacher stated no error goes on with its own.
-        outcomes = [run(problem.named_plan(REFERENCES[1]), REFERENCES[1], frozenset({"final"}))]
-        found = Teacher(outcomes[0].rows["final"], REFERENCES[1])
-        nominal = outcomes[0].nominal
+        name = REFERENCES[1]
+        runs = [run(name, problem.named_plan(name), needs=_ENDS)]
+        found, nominal = Teacher(runs[0].rows["final"], name), runs[0].nominal
     else:
         first = known or study.teacher()
         steps = _teacher_steps(problem) if first is None else first.steps
@@ -244,27 +248,21 @@ def sample_teacher(
         # The same when both are at hand after a resume.
         nominal = plan.cost(samples) + finer.cost(samples)
         part = measure.part(taught=True)
-        outcomes = [run(plan, name, part.needs if known is None else frozenset({"final"}))]
+        runs = [run(name, plan, needs=part.needs if known is None else _ENDS)]
         if known is None:
-            outcomes.append(run(finer, teacher_name(2 * steps), frozenset({"final"})))
-            rows, ends = (outcome.rows for outcome in outcomes)
-            try:
-                errors = part.teacher_errors(plan, rows, ends["final"], samples=samples)
-            except Infeasible as error:
-                raise UserError(f"{name}: {error}") from None
-            where = {"noise": noise, "seed": seed, "samples": samples}
-            known = TeacherMeasured(recipe=name, steps=steps, errors=errors, **where)
-            recorder.write(known)
-        found = Teacher(outcomes[0].rows["final"], name, known.errors)
-    executed = sum(outcome.forward_equivalents for outcome in outcomes)
-    if executed or what not in study.overheads:
-        recorder.write(
-            Spent(
-                what=what,
-                forward_equivalents=executed,
-                budgeted=0.0 if validating else nominal,
-                nominal=nominal,
+            runs.append(run(teacher_name(2 * steps), finer, needs=_ENDS))
+            rows, ends = runs[0].rows, runs[1].rows["final"]
+            errors = _checked(name, lambda: part.teacher_errors(plan, rows, ends, samples=samples))
+            known = TeacherMeasured(
+                recipe=name, steps=steps, noise=noise, seed=seed, samples=samples, errors=errors
             )
+            recorder.write(known)
+        found = Teacher(runs[0].rows["final"], name, known.errors)
+    executed = sum(one.forward_equivalents for one in runs)
+    if executed or what not in study.overheads:
+        budgeted = 0.0 if validating else nominal
+        recorder.write(
+            Spent(what=what, forward_equivalents=executed, budgeted=budgeted, nominal=nominal)
         )
     return found
 
@@ -294,8 +292,19 @@ def _teacher_steps(problem: Problem) -> int:
         fits = fit_forwards(fitted_names(problem), problem.denoiser)
         # Each step of the teacher is three, with those of the finer run.
         each = 3 * _teacher_plan(problem, LEAST_STEPS).forward_equivalents / LEAST_STEPS
-        affordable = (SETUP_SHARE * budget - fits) / (each * problem.experiment.samples)
+        left = SETUP_SHARE * budget - fits
+        if shipped_reference(problem) is None and problem.report_measure.part(taught=False).needs:
+            left /= 2  # the other half is the reference's
+        affordable = left / (each * problem.experiment.samples)
     return teacher_steps(most_steps(problem), affordable)
+
+
+def _checked(name: str, estimate: Callable[[], Values]) -> Values:
+    """What an estimate gives; that it cannot be measured is the user's to mend."""
+    try:
+        return estimate()
+    except Infeasible as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def _teacher_plan(problem: Problem, steps: int) -> Plan:

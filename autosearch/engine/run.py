@@ -130,7 +130,7 @@ def validate_study(
         problem = problem or Problem.of(study.experiment)
         _check_weights(directory, study, problem)
         check_validation(problem, samples=samples, seed=seed)
-        chosen = loggers(study.experiment.loggers)
+        chosen = loggers(problem.experiment.loggers)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(make_workers(problem, directory / FOLDER))
             _note_resume(journal, study, progress)
@@ -351,7 +351,9 @@ def _watch_interrupts(progress: Progress) -> Iterator[Callable[[], bool]]:
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
+            # What the caller ignores, as nohup and a shell's background do, stays ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, handle)
     try:
         yield lambda: signals > 0
     finally:

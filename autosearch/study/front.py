@@ -10,7 +10,7 @@ import numpy as np
 from autosearch._typing import Array
 from autosearch.objectives.base import compare
 from autosearch.study.events import ReferenceMeasured, TeacherMeasured
-from autosearch.study.hypervolume import study_hypervolume
+from autosearch.study.hypervolume import UPPER, study_hypervolume
 from autosearch.study.missing import infeasible_reasons, missing, unmet
 from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
@@ -279,9 +279,19 @@ class Front:
             return Versus(rival, ours.value - theirs.value, None)
         return Versus(rival, *compare(ours, theirs))
 
+    @cached_property
+    def reference_values(self) -> Estimates:
+        """What was measured of the reference; a distance to the teacher is not, of another one."""
+        reference = self.reference
+        if reference is None:
+            return {}
+        other = self.teacher is not None and self.teacher.recipe != reference.recipe
+        errors = self.teacher.errors if self.teacher is not None and other else {}
+        return {name: one for name, one in reference.values.items() if name not in errors}
+
     def reference_value(self, name: str) -> float | None:
         """The reference's value of an objective, where it was measured."""
-        estimate = None if self.reference is None else self.reference.values.get(name)
+        estimate = self.reference_values.get(name)
         return None if estimate is None else estimate.value
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,7 +300,7 @@ class Front:
         if self.reference is not None:
             values = {
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
-                for name, estimate in self.reference.values.items()
+                for name, estimate in self.reference_values.items()
             }
             reference = {name: getattr(self.reference, name) for name in _REFERENCE}
             reference["values"] = values
@@ -306,6 +316,7 @@ class Front:
                 else {"teacher": teacher_data(self.teacher, (p.id for p in self.within_teacher))}
             ),
             "hypervolume": dict(self.hypervolume),
+            "hypervolume_is": {"search": UPPER},
             "points": [self.point_data(point) for point in self.points],
             "baselines": [self.point_data(point) for point in self.baselines],
             "folded": {"count": len(self.folded), "below": list(self.folded_below)},

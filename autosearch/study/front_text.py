@@ -4,6 +4,7 @@ import textwrap
 
 from autosearch.objectives import half_width
 from autosearch.study.front import Front
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.point import Axis, Point
 from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
@@ -28,7 +29,7 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
     Args:
         front: what to show.
         most: how many points at most: the ends, the knee, and an even spread over cost; None for
-            all.
+            all, and those that were overtaken as well.
     """
     shown = front.front if most is None else front.spread(most)
     for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
@@ -38,7 +39,19 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
             break
     table.insert(1, ["-" * width for width in widths])
     lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
+    if most is None and front.overtaken:
+        lines += ["overtaken: beaten on fresh noise, or at a lower cost", ""]
+        lines += [*align(_overtaken(front), _is_name), ""]
     return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
+
+
+def _overtaken(front: Front) -> list[list[str]]:
+    """The points off the front as rows, with who beats them."""
+    rows = [[*_headings(front)[:-3], "overtaken by"]]
+    for point in front.overtaken:
+        by = "" if point.overtaken_by is None else front.by_number[point.overtaken_by].name
+        rows.append([*_row(front, point, _LEAST_NAME)[: len(rows[0]) - 1], by])
+    return [rows[0], ["-" * width for width in column_widths(rows)], *rows[1:]]
 
 
 def _headings(front: Front) -> list[str]:
@@ -78,14 +91,20 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
     lines += _absent(front)
     name, reference = front.quality.name, front.reference
-    if reference is not None and name in reference.values:
-        value = reference.values[name]
+    # A teacher's own distance to itself is no news; its error is told below.
+    if reference is not None and reference.samples and name in front.reference_values:
+        value = front.reference_values[name]
         shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
     lines += _teacher_lines(front)
-    volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
+    said = {"search": f"search, {UPPER}"}
+    volumes = [
+        f"{volume:.4f} ({said.get(kind, kind)})"
+        for kind, volume in front.hypervolume.items()
+        if volume is not None
+    ]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
     elif front.hypervolume_left_out:

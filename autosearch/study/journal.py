@@ -95,6 +95,7 @@ class Journal:
         except OSError as error:
             raise refusal(directory, "cannot make the directory", error) from None
         path = directory / FILE
+        _refuse_links(directory)
         lock = _lock_directory(directory)
         try:
             check_free(directory)  # nobody else has begun one since
@@ -120,6 +121,7 @@ class Journal:
             UserError: when there is no journal, it is in use, cannot be written or is damaged.
         """
         _require_journal(directory)
+        _refuse_links(directory)
         lock = _lock_directory(directory)
         try:
             return cls._open_locked(directory, lock)
@@ -275,7 +277,7 @@ def in_use(directory: Path) -> bool | None:
     except ImportError:
         return None
     try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError:
@@ -299,7 +301,24 @@ def _require_journal(directory: Path) -> Path:
         what = "holds no study" if directory.is_dir() else "is not a directory"
         name = str(directory) if str(directory).strip() else repr(str(directory))
         raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot read the journal: no file; restore a copy of it")
     return path
+
+
+def _refuse_links(directory: Path) -> None:
+    """Refuse to write where something in a study's folder leads out of it.
+
+    Raises:
+        UserError: naming the link.
+    """
+    home = directory.resolve()
+    for entry in os.scandir(directory):
+        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
+            raise UserError(
+                f"{entry.path}: is a link that leads out of the study; remove it, or put what it "
+                "leads to in its place"
+            )
 
 
 def _lock_directory(directory: Path) -> FileLock:

@@ -228,6 +228,9 @@ def _pick_named(front: Front, choice: str) -> Point:
         return _best(front.front, _axis(front, choice.removeprefix("best:")))
     if re.fullmatch(r"#?\d+", choice):
         return _pick_id(front, int(choice.lstrip("#")))
+    if front.axis(choice) is not None or choice == _SPEEDUP:
+        limit = f"{choice}>=VALUE" if choice == _SPEEDUP else f"best:{choice}, {choice}<=VALUE"
+        raise UserError(f"--pick {choice}: is no choice by itself; write {limit}")
     valid = ["knee", _SPEEDUP, *sorted({axis.name for axis in front.axes})]
     raise unknown_name("choice", choice, valid, where="--pick (knee, ID, best:, <=)")
 

@@ -22,7 +22,7 @@ def summary(found):
 
 @pytest.fixture(scope="module")
 def evaluator(tools):
-    """Rows whose spread tells recipes apart from the first rung on, and whose later ones agree."""
+    """Rows whose spread tells recipes apart, at the first rung as at the last."""
 
     class Spread(tools.fake):
         def evaluate(self, task):

@@ -141,7 +141,7 @@ def test_its_error_decides_no_order(kind: str, first: str, second: str) -> None:
     real = truths(kind, found[0], recipes)
     for one, truth in zip(found, real, strict=True):
         assert one.within_teacher == []
-        assert one.values["teacher_mse"].value == pytest.approx(truth, rel=0.25)
+        assert one.values["teacher_mse"].value == pytest.approx(truth, rel=0.36)
     values = [one.values["teacher_mse"].value for one in found]
     assert np.argsort(values).tolist() == np.argsort(real).tolist()
 
@@ -220,9 +220,9 @@ def test_a_study_says_it_everywhere(rough) -> None:
     assert data["errors"] == events[1]["errors"]
     text = front_text(front)
     assert "teacher teacher@50: its own error is teacher_mse" in text
-    shown = status_data(read_status(folder))["teacher"]
+    shown = status_data(read_status(folder), folder)["teacher"]
     assert shown["errors"] == events[0]["errors"]
-    assert "its own error" in status_text(read_status(folder))
+    assert "its own error" in status_text(read_status(folder), folder)
     json.dumps([data, shown])
     for noise, within in ((None, shown["within"]), ((0, 100), data["within"])):
         limit = 4 * study.teacher(noise).errors["teacher_mse"]
@@ -291,3 +291,23 @@ def test_another_budget_keeps_the_teacher_and_an_old_study_its_own(rough) -> Non
         assert (old.name, old.errors) == ("dpmpp_2m@100", {})
         fresh = sample_teacher(problem, Recording(Study(study.header), executor))
         assert fresh.name == "teacher@240"  # four times the 60 steps of a baseline
+
+
+def test_a_reference_that_is_no_teacher_claims_no_distance_to_one() -> None:
+    from autosearch.engine.prepare import prepare
+    from autosearch.engine.workers.evaluator import ModelEvaluator
+    from autosearch.engine.workers.inprocess import InProcessExecutor
+    from tests.engine.conftest import experiment
+
+    shown = {}
+    for objectives in (["fid", "teacher_mse", "nfe"], ["teacher_mse", "nfe"]):
+        problem = Problem.of(experiment(objectives=objectives, validation={"samples": 100}))
+        with InProcessExecutor(lambda problem=problem: ModelEvaluator(problem.spec)) as executor:
+            study = Study.of(prepare(problem, executor).events)
+        front = Front.of(study)
+        shown[len(objectives)] = front.reference.recipe, set(front.reference_values)
+        assert set(front.to_dict()["reference"]["values"]) == set(front.reference_values)
+        assert set(study.reference.values) == set(objectives) - {"nfe"}
+    assert shown[3][0] in ("ddim@100", "dpmpp_2m@100")
+    assert shown[3][1] == {"fid"}
+    assert shown[2] == ("teacher@100", {"teacher_mse"})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.tally import count
 
 from autosearch.cli.status import read_status, status_data
 from autosearch.errors import UserError
@@ -61,6 +62,7 @@ def once(calibrator, said, number: int, point: int) -> None:
     calibrator.run(name)
     calibrator.check(name)
     assert len(Study.read(calibrator.folder / name).candidates) >= done
+    count("signals in process")
 
 
 def twice(calibrator, said, number: int, point: int) -> None:
@@ -74,6 +76,7 @@ def twice(calibrator, said, number: int, point: int) -> None:
     calibrator.evaluator.harm = lambda begun: None
     calibrator.run(name)
     calibrator.check(name)
+    count("signals in process", 2)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.tally import count
 
 from autosearch.study.events import Asked, Evaluated
 from autosearch.study.front import Front
@@ -161,6 +162,8 @@ def test_workers_that_are_killed_die_or_hang(tmp_path, whole):
     assert "worker died" in err
     assert said(err, words="ran for longer than 20 s").endswith("its evaluation is begun again")
     check(folder, whole, lost=kills + 2)
+    count("kills of workers on Ray", kills)
+    count("workers on Ray that ended or hung", 2)
 
 
 def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
@@ -190,6 +193,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
     (folder / "slow").unlink()
     go_on(folder)
     check(folder, whole, lost=4)
+    count("times that Ray was stopped under a run")
 
 
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
@@ -214,6 +218,7 @@ def test_a_signal_to_a_run_on_ray(tmp_path, whole, number, group, times):
         said(err, words="autosearch: interrupted")
     go_on(folder)
     check(folder, whole, lost=0 if times == 1 else 4)
+    count("signals to runs on Ray", times)
 
 
 def separable() -> bool:

@@ -90,12 +90,15 @@ def compile_updates(
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one, or a step
-            before the last that ends at the level it starts from.
+            that ends at the level it starts from, but for a last one.
     """
     result: list[tuple[Update, Corrector | None]] = []
     for i, step in enumerate(steps):
         past, end = log_snrs[: i + 1], log_snrs[i + 1]
         last = i == len(steps) - 1
+        if last and end == past[-1] and step.start_point == -1:  # it stays there
+            result.append((FIRST_ORDER, None))
+            continue
         choice = _Choice(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
@@ -106,7 +109,7 @@ def compile_updates(
         decisive = set(history) if step.eta > 0 else moved
         if step.weights is None:
             update = _resolve(choice, history, end, decisive)
-            if not (last or history[update.start] < end):
+            if not history[update.start] < end:
                 raise UserError(
                     f"recipe: steps[{i}] at time {step.time:g} goes nowhere, as the next step is "
                     "there too; let it start further back (start_point -2), or drop it"

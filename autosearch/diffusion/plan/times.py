@@ -78,8 +78,9 @@ def checked_log_snrs(
         values.append(default if given is None or given == round_float(default) else given)
     end = math.inf if recipe.end == "clean" else float(recipe.end)
     stays = end in (values[-1], round_float(values[-1]))
-    values.append(values[-1] if stays else end)
-    for i in range(1, len(values) - stays):
+    if not stays:
+        values.append(end)
+    for i in range(1, len(values)):
         repeats = i < len(times) and times[i] == times[i - 1] and values[i] == values[i - 1]
         if not (values[i] > values[i - 1] or repeats):
             what = "end" if i == len(times) else f"steps[{i}]"
@@ -87,4 +88,4 @@ def checked_log_snrs(
                 f"recipe: log-SNR must grow, but {what} has {values[i]:g} after "
                 f"{values[i - 1]:g}; order the steps from noise to clean"
             )
-    return values
+    return [*values, values[-1]] if stays else values

@@ -11,6 +11,7 @@ from autosearch.diffusion.sites.sites import Site, SiteTable, parts
 from autosearch.recipe import Recipe, Step
 from autosearch.recipe.actions import Action
 from autosearch.text import number
+from autosearch.visualization.figures.drawing import own_settings, plain_text
 from autosearch.visualization.figures.markers import FRONT, INK, LINE, ON_MIDDLE, OTHER, PAPER
 
 __all__ = [
@@ -107,6 +108,7 @@ def _labels(plan: Plan) -> dict[str, str]:
     }
 
 
+@own_settings()
 def recipe_figure(
     recipe: Recipe, plan: Plan | None, sites: Sequence[Site], *, title: str = ""
 ) -> Any:
@@ -164,7 +166,7 @@ def recipe_figure(
     if plan is not None:
         _draw_costs(add_axes(_BARS), plan, SiteTable(sites))
     if title:
-        figure.suptitle(title, fontsize=11, y=1 - 0.08 / down, va="top", parse_math=False)
+        figure.suptitle(plain_text(title), fontsize=11, y=1 - 0.08 / down, va="top")
     if panels:
         _legend(figure, shown, columns)
     return figure
