@@ -63,7 +63,7 @@ check: $(STAMP)  ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead
+bench: $(STAMP)  ## measure the budgets: engine time, sampler overhead, busy workers, what a lag costs (10 minutes)
 	$(BIN)/python -m autosearch.experiments.benchmarks
 
 bench-front: $(STAMP)  ## compare searches by cost to front on three spaces (hours), into runs/yardstick

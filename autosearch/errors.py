@@ -1,6 +1,8 @@
 """The one exception that stands for a user's mistake, and help in naming the remedy."""
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +13,10 @@ if TYPE_CHECKING:  # every command imports this file, and hardly one needs pydan
 __all__ = [
     "ClusterLost",
     "Infeasible",
+    "MeasurementFailed",
+    "Unmeasured",
     "UserError",
+    "described",
     "missing",
     "nearest",
     "one_line",
@@ -30,6 +35,13 @@ class UserError(Exception):
 
 class ClusterLost(UserError):
     """Ray has gone under a run and holds on to this process, which is to end at once."""
+
+
+class Unmeasured(UserError):
+    """Something that was asked for could not be measured, for no fault of the user's; exit code 1.
+
+    Tried again, it may well succeed.
+    """
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
@@ -63,6 +75,8 @@ Model = TypeVar("Model", bound="BaseModel")
 
 # What pydantic calls the alternatives of one key in a place's path.
 _ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
+# What is meant to be a key and a value.
+_NO_BLANK = re.compile(r"\w+:\S")
 # Where pydantic names its classes.
 _MESSAGES = {"model_type": "input should be a mapping of keys"}
 
@@ -106,6 +120,8 @@ def _describe(model: "type[BaseModel]", detail: "ErrorDetails") -> str:
     message = _MESSAGES.get(detail["type"], detail["msg"])
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     value = "" if detail["type"] == "value_error" else f", got {shortened(detail['input'])}"
+    if detail["type"] == "model_type" and _NO_BLANK.match(str(detail["input"])):
+        value += "; a blank is missing after the colon"
     return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
 
 
@@ -160,6 +176,15 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def described(error: BaseException) -> str:
+    """An exception as one line: its class, its words, and the line of code that raised it."""
+    if isinstance(error, UserError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {one_line(error)}{place}"
+
+
 class Infeasible(Exception):
     """The plan cannot be measured, for a reason that is the plan's own.
 
@@ -169,3 +194,10 @@ class Infeasible(Exception):
     def __init__(self, reason: str = "", *, forward_equivalents: float | None = None) -> None:
         super().__init__(reason)
         self.forward_equivalents = forward_equivalents
+
+
+class MeasurementFailed(Infeasible):
+    """There is no measurement, for a reason that is not the plan's own: it may be tried again.
+
+    A worker that died, a time limit, no memory, somebody's objective that raised.
+    """

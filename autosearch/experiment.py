@@ -1,5 +1,6 @@
 """The experiment: a YAML file, validated, and the problem that it states."""
 
+import copy
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,26 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from autosearch.errors import UserError, unknown_name, validated
+from autosearch.registry import switch_taken_for_number
+from autosearch.yaml_reader import BAD_YAML, read_yaml
 
-__all__ = ["Bounds", "Experiment", "experiment_from_dict", "load_experiment", "shipped_experiments"]
+__all__ = [
+    "Bounds",
+    "Experiment",
+    "change_experiment",
+    "change_settings",
+    "experiment_from_dict",
+    "load_experiment",
+    "shipped_as",
+    "shipped_experiments",
+]
 
 _ALGORITHM = "nsga2"
+
+# The lag where none is given: as much as a single worker was always given, and enough for workers
+# beside one another to be busy though evaluations differ in length tenfold.
+_LEAST_LAG = 16
+_LAG_PER_WORKER = 3
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -29,13 +46,31 @@ class Bounds(_Strict):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _leave_room(self) -> "Bounds":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}")
+        return self
+
+    @property
+    def text(self) -> str:
+        """Such as ``>= 2 and <= 8``."""
+        ends = ((">=", self.min), ("<=", self.max))
+        return " and ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+
+    def excess(self, value: float) -> float:
+        """How far a value is outside; negative or 0 inside. Without bounds it is 0."""
+        over = [value - self.max] if self.max is not None else []
+        under = [self.min - value] if self.min is not None else []
+        return max([*over, *under], default=0.0)
+
 
 class Budget(_Strict):
     """What ends the search; whichever comes first. Baselines are included."""
 
     candidates: Positive | None = None
-    forward_equivalents: Annotated[float | None, Field(gt=0)] = None
-    hours: Annotated[float | None, Field(gt=0)] = None
+    forward_equivalents: Annotated[float | None, Field(gt=0, le=1e18)] = None
+    hours: Annotated[float | None, Field(gt=0, le=1e6)] = None
 
 
 class Validation(_Strict):
@@ -94,7 +129,8 @@ class Experiment(_Strict):
     validation: Validation = Validation()
     workers: Workers = Workers()
     order: Literal["fixed", "arrival"] = "fixed"
-    lag: Positive = 16
+    # Candidates that may be under way, in fixed order, before a proposal has to see their results.
+    lag: Literal["auto"] | Positive = "auto"
     # Other studies, fronts or recipes to start from: paths.
     init: list[str] = Field(default_factory=list)
     # Common: all candidates see the same noise, so that their differences are not its own.
@@ -162,13 +198,22 @@ class Experiment(_Strict):
             raise ValueError("give candidates, forward_equivalents or hours")
         return value
 
+    def lag_for(self, workers: int = 1) -> int:
+        """The lag that is given, or else the larger of 16 and three times the workers."""
+        if self.lag != "auto":
+            return self.lag
+        return max(_LEAST_LAG, _LAG_PER_WORKER * workers)
+
+    def settled(self, workers: int = 1) -> "Experiment":
+        """The experiment with a number for its lag, which depends on the workers if none is given.
+
+        A search's proposals depend on the lag, so a study settles it when it begins.
+        """
+        return self.model_copy(update={"lag": self.lag_for(workers)})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every default written out."""
         return self.model_dump(mode="json")
-
-
-# Besides its own errors the reader lets through what its parts raise, such as a 13th month.
-_BAD_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def shipped_experiments() -> dict[str, str]:
@@ -181,6 +226,17 @@ def shipped_experiments() -> dict[str, str]:
     return summaries
 
 
+def shipped_as(experiment: Experiment, overrides: Sequence[str]) -> str | None:
+    """The name of the shipped experiment that, with the overrides, is this one; None for others."""
+    for name in shipped_experiments():
+        try:
+            if load_experiment(name, overrides) == experiment:
+                return name
+        except UserError:  # overrides that another experiment has no place for
+            continue
+    return None
+
+
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     """Read a file, or a shipped experiment by name, and apply ``key.sub=value`` overrides.
 
@@ -189,21 +245,52 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
     """
     where, text = _read(name)
     try:
-        data = yaml.safe_load(text)
-    except _BAD_YAML as error:
+        data = read_yaml(text)
+    except BAD_YAML as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
-        own = None if isinstance(error, yaml.YAMLError) else error
-        reason = getattr(error, "problem", own) or "not valid YAML"
-        raise UserError(f"{where}{line}: {reason}") from None
+        raise UserError(f"{where}{line}: {_yaml_fault(error)}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys such as model, space, objectives")
-    _change_algorithm(data, overrides)
-    _rename_old_keys(data)
+    return _changed(data, overrides, where=where)
+
+
+def change_experiment(
+    experiment: Experiment, overrides: Sequence[str], *, where: str
+) -> Experiment:
+    """Apply ``key.sub=value`` overrides to an experiment.
+
+    Raises:
+        UserError: as :func:`load_experiment`.
+    """
+    return _changed(experiment.to_dict(), overrides, where=where) if overrides else experiment
+
+
+def _changed(data: dict[str, Any], overrides: Sequence[str], *, where: str) -> Experiment:
+    return experiment_from_dict(change_settings(data, overrides), where=where)
+
+
+def change_settings(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply ``key.sub=value`` overrides to plain data; a bare name becomes a mapping with it.
+
+    Raises:
+        UserError: for what is no such text, or not valid YAML.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(data))
+    _change_algorithm(changed, overrides)
+    _rename_old_keys(changed)
     for override in overrides:
-        _apply(data, override)
-        _rename_old_keys(data)
-    return experiment_from_dict(data, where=where)
+        _apply(changed, override)
+        _rename_old_keys(changed)
+    for key in ("model", "algorithm"):
+        if isinstance(changed.get(key), str):
+            changed[key] = {"name": changed[key]}
+    return changed
+
+
+def _yaml_fault(error: Exception) -> object:
+    own = None if isinstance(error, yaml.YAMLError) else error
+    return getattr(error, "problem", own) or "not valid YAML"
 
 
 def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
@@ -219,7 +306,12 @@ def experiment_from_dict(data: Mapping[str, Any], *, where: str) -> Experiment:
             f"{where}: expected text, numbers, lists and mappings only, without dates, binary "
             "data, infinities or an alias inside itself"
         ) from None
-    return validated(Experiment, data, where=where)
+    experiment = validated(Experiment, data, where=where)
+    made = experiment.to_dict()
+    for key, value in data.items():
+        if switch_taken_for_number(value, made[key]):
+            raise UserError(f"{where}: {key}: a number is due where {value!r} has true or false")
+    return experiment
 
 
 def _read(name: str) -> tuple[str, str]:
@@ -265,9 +357,10 @@ def _apply(data: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise UserError(f"--set {override!r}: write key=value, such as budget.candidates=50")
     try:
-        value = yaml.safe_load(text)
-    except _BAD_YAML:
-        raise UserError(f"--set {override!r}: the value is not valid YAML") from None
+        value = read_yaml(text)
+    except BAD_YAML as error:
+        reason = _yaml_fault(error)
+        raise UserError(f"--set {override!r}: the value is not valid YAML: {reason}") from None
     *path, last = key.split(".")
     target = data
     for part in path:

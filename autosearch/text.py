@@ -1,8 +1,11 @@
 """Numbers, tables and files as text."""
 
 import contextlib
+import errno
 import math
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,12 +16,37 @@ __all__ = [
     "amount",
     "amount_with_error",
     "column_widths",
+    "for_people",
     "number",
+    "one_word",
     "replace_file",
     "with_error",
     "write_text",
     "writing",
 ]
+
+
+# What a terminal obeys, and what makes text stand in another order than it is written in; what
+# stands for bytes of a file's name that are no UTF-8.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_PASSWORD = re.compile(r"(\w://[^\s/:@]*):\S*@")
+_SECRET = re.compile(r"([?&;](?:password|passwd|pwd|token|secret|api_?key)=)[^&;\s'\"]+", re.I)
+
+
+def for_people(text: str) -> str:
+    """Text that may come from a stranger, as it may stand on a terminal or in a file of text.
+
+    Control characters are written as escapes, passwords in URLs as stars.
+    """
+    shown = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", shown))
+
+
+def one_word(text: str) -> str:
+    """A name as one word that is safe as a file's name and in a shell: other characters go."""
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip(".-") or "study"
 
 
 def number(value: float) -> str:
@@ -86,15 +114,23 @@ def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, making its folder where it is missing.
 
-    Several processes may write the same file at the same time.
+    Several processes may write the same file at the same time. A link in its place is replaced,
+    and what it leads to stays as it is.
 
     Raises:
         OSError: when the place cannot be written.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with _beside(path, ".tmp") as temporary:
         temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, suffix: str) -> Iterator[Path]:
+    """A file of a name of its own beside another, whose place it takes when the body is done."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}{suffix}")
+    try:
+        yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -102,15 +138,25 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[Path]:
     """Make a file's folder where it is missing, and refuse a place that cannot be written.
+
+    Gives where to write: beside the file, which is replaced when that is done, so that it is there
+    whole or not at all, and no link is followed. What belongs to the system, such as
+    ``/dev/stdout``, is written itself.
 
     Raises:
         UserError: when what is done inside cannot write there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+            yield path
+            return
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with _beside(path, path.suffix) as place:
+            yield place
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(f"{path}: cannot write: {reason}; give another path") from None
@@ -118,5 +164,5 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; see :func:`writing`."""
-    with writing(path):
-        path.write_text(text, encoding="utf-8")
+    with writing(path) as place:
+        place.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,6 +1,6 @@
 """How samples are scored: objectives, their estimates and honest errors."""
 
-from autosearch.objectives.base import Estimate, Objective, compare
+from autosearch.objectives.base import Estimate, Objective, compare, half_width
 from autosearch.objectives.cost import Forwards, Macs, Memory, Nfe
 from autosearch.objectives.extractor import ImageRows, register
 from autosearch.objectives.fid import FdPixels, Fid, FidPlain
@@ -47,6 +47,7 @@ __all__ = [
     "block_count",
     "compare",
     "find",
+    "half_width",
     "register",
 ]
 

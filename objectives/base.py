@@ -9,11 +9,12 @@ import numpy as np
 from scipy import special
 
 from autosearch._typing import Array, Rows
+from autosearch.objectives.shares import share_difference_interval, share_interval
 
 if TYPE_CHECKING:
     from autosearch.diffusion.plan.plan import Plan
 
-__all__ = ["Direction", "Estimate", "Objective", "Rows", "compare"]
+__all__ = ["Direction", "Estimate", "Objective", "Rows", "compare", "half_width"]
 
 Direction = Literal["minimize", "maximize"]
 
@@ -24,12 +25,14 @@ class Estimate:
 
     ``pseudo`` has one entry for each of the B equal blocks:
     ``B * theta - (B - 1) * theta_without_b``. It is empty for a value known exactly (what a plan
-    declares). The error covers the noise of the generated samples only: the reference is taken as
-    given.
+    declares). ``trials`` is not 0 where the value is a share of so many samples: between 0 and 1,
+    with intervals that hold near these ends, see :mod:`autosearch.objectives.shares`. The error
+    covers the noise of the generated samples only: the reference is taken as given.
     """
 
     value: float
     pseudo: tuple[float, ...] = field(default=())
+    trials: int = 0
 
     @property
     def standard_error(self) -> float:
@@ -37,15 +40,26 @@ class Estimate:
         return _standard_error(np.asarray(self.pseudo, dtype=np.float64))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Two-sided t interval with B - 1 degrees of freedom."""
+        """Two-sided t interval with B - 1 degrees of freedom; of a share, one that holds."""
+        if self._is_share:
+            return share_interval(*self._parts, level)
         return _interval(self.value, np.asarray(self.pseudo, dtype=np.float64), level)
+
+    @property
+    def _is_share(self) -> bool:
+        return self.trials > 0 and len(self.pseudo) > 1
+
+    @property
+    def _parts(self) -> tuple[float, Array, int]:
+        return self.value, np.asarray(self.pseudo, dtype=np.float64), self.trials
 
 
 def compare(a: Estimate, b: Estimate, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """``a - b`` and its interval, by the jackknife of the difference on the same blocks.
 
     The pseudo-values are subtracted pair by pair, so noise that both share (equal seeds) cancels.
-    Both must come from the same seed blocks; only their number can be checked here.
+    Both must come from the same seed blocks; only their number can be checked here. Two shares have
+    the interval of a difference of shares.
 
     Raises:
         ValueError: when the two were not measured on the same number of blocks.
@@ -53,8 +67,15 @@ def compare(a: Estimate, b: Estimate, level: float = 0.95) -> tuple[float, tuple
     if len(a.pseudo) != len(b.pseudo):
         raise ValueError(f"{len(a.pseudo)} blocks against {len(b.pseudo)}: not a paired comparison")
     difference = a.value - b.value
+    if a._is_share and b._is_share:
+        return difference, share_difference_interval(a._parts, b._parts, level)
     paired = np.asarray(a.pseudo, dtype=np.float64) - np.asarray(b.pseudo, dtype=np.float64)
     return difference, _interval(difference, paired, level)
+
+
+def half_width(value: float, interval: tuple[float, float]) -> float:
+    """How far the farther end of an interval is from its value; for ``value ± half``."""
+    return max(interval[1] - value, value - interval[0])
 
 
 def _standard_error(pseudo: Array) -> float:
@@ -76,6 +97,10 @@ class Objective:
     ``logits`` [N, classes], ``pixels`` [N, p] (projected on the reference's basis),
     ``teacher_mse`` [N], ``final`` and ``teacher`` [N, D] (the samples, and the fine trajectory's
     from the same noise). An objective without needs is read from the plan.
+
+    ``share`` declares that the value is the share of the samples that something holds for, or one
+    that they determine: from 0 to 1, with intervals that hold near both ends.
+    ``deterministic_only``: it has no value for recipes that draw noise on the way.
     """
 
     name: ClassVar[str]
@@ -83,6 +108,7 @@ class Objective:
     unit: ClassVar[str] = ""
     direction: ClassVar[Direction] = "minimize"
     needs: ClassVar[frozenset[str]] = frozenset()
+    share: ClassVar[bool] = False
     deterministic_only: ClassVar[bool] = False
     least_samples: ClassVar[int] = 0
 

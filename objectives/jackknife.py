@@ -53,18 +53,26 @@ def cut(rows: NDArray[Scalar], blocks: int) -> NDArray[Scalar]:
     return rows.reshape(blocks, len(rows) // blocks, *rows.shape[1:])
 
 
-def from_leave_one_out(theta: float, without: Array, *, corrected: bool) -> Estimate:
+def from_leave_one_out(
+    theta: float, without: Array, *, corrected: bool, trials: int = 0
+) -> Estimate:
     """The estimate of a statistic from its value on all rows and without each block [B].
 
     ``corrected``: the value is ``B * theta - (B - 1) * mean(without)``, free of a bias of order
     1/N. Otherwise it is ``theta`` itself. The pseudo-values, and so the error, are the same.
+    ``trials``: of how many samples it is a share, where it is one.
     """
     blocks = len(without)
     pseudo = blocks * theta - (blocks - 1) * without
-    return Estimate(float(pseudo.mean()) if corrected else float(theta), tuple(pseudo.tolist()))
+    value = float(pseudo.mean()) if corrected else float(theta)
+    return Estimate(value, tuple(pseudo.tolist()), trials)
 
 
-def mean_estimate(values: Array, blocks: int) -> Estimate:
-    """The estimate of a mean of values [N]: its pseudo-values are the means of the blocks."""
+def mean_estimate(values: Array, blocks: int, *, share: bool = False) -> Estimate:
+    """The estimate of a mean of values [N]: its pseudo-values are the means of the blocks.
+
+    ``share``: whether the values are 0 or 1, and the mean the share of ones.
+    """
     means = cut(values, blocks).mean(axis=1)
-    return Estimate(float(values.mean()), tuple(means.tolist()))
+    trials = len(values) if share else 0
+    return Estimate(float(values.mean()), tuple(means.tolist()), trials)

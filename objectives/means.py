@@ -19,7 +19,8 @@ class MeanObjective(Objective):
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The mean of the objective's own rows [N]; the reference is not used."""
-        return mean_estimate(sample_rows(rows, self.name, objective=self.name, ndim=1), blocks)
+        values = sample_rows(rows, self.name, objective=self.name, ndim=1)
+        return mean_estimate(values, blocks, share=self.share)
 
 
 class TeacherMse(MeanObjective):
@@ -46,6 +47,7 @@ class ClassAccuracy(MeanObjective):
     summary = "share of samples that the classifier takes for the class asked for"
     direction = "maximize"
     needs = frozenset({"logits", "labels"})
+    share = True
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
         """The accuracy of ``logits`` [N, classes] at ``labels`` [N]; the reference is not used.
@@ -60,4 +62,5 @@ class ClassAccuracy(MeanObjective):
                 f"{self.name}: the model has class {labels.max():.0f}, but its classifier knows "
                 f"{logits.shape[1]} classes; choose another objective"
             )
-        return mean_estimate((logits.argmax(axis=1) == labels).astype(float), blocks)
+        right = (logits.argmax(axis=1) == labels).astype(float)
+        return mean_estimate(right, blocks, share=self.share)

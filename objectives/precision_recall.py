@@ -31,6 +31,7 @@ class ManifoldObjective(Objective):
 
     direction = "maximize"
     needs = frozenset({"features"})
+    share = True
     neighbours: ClassVar[int] = 3
 
     def min_samples(self, widths: Mapping[str, int]) -> int:
@@ -67,7 +68,7 @@ class Precision(ManifoldObjective):
             (_distances(part, true) <= reach).any(dim=1).double()
             for part in torch.split(fake, CHUNK)
         ]
-        return mean_estimate(torch.cat(inside).numpy(), blocks)
+        return mean_estimate(torch.cat(inside).numpy(), blocks, share=self.share)
 
 
 class Recall(ManifoldObjective):
@@ -90,7 +91,9 @@ class Recall(ManifoldObjective):
             for case, reach in enumerate(radii):
                 covered[case] += (distances <= reach).any(dim=1).sum()
         shares: Array = (covered / len(true)).numpy()
-        return from_leave_one_out(float(shares[0]), shares[1:], corrected=False)
+        # Of the real rows; but how well it is known is a matter of the generated ones.
+        trials = min(len(fake), len(true))
+        return from_leave_one_out(float(shares[0]), shares[1:], corrected=False, trials=trials)
 
 
 def _distances(rows: Tensor, others: Tensor) -> Tensor:

@@ -5,17 +5,26 @@ bias b it sees |b + e|^2, and a search for the least one ends at b = -e, which i
 samples alone. The fine trajectory from the same noise carries the same e. Its distance is |b|^2:
 some hundred samples order recipes as thousands do against the data. What it cannot see is how far
 the model itself is from the data, which no way of sampling from it changes for the better but by
-luck.
+luck. A recipe that draws noise of its own has an e of its own too, which does not cancel: at a few
+hundred samples its distance is mostly that, however good it is. So there is none for such recipes.
+
+A few hundred samples say nothing about the covariance of thousands of dimensions. The distance is
+taken in full on as many principal components as they can bear; of what these leave out, each
+coordinate's mean and standard deviation are compared. That is all of a shift and of a common
+scale, and nothing of correlations beyond the components: the value is at most the samples' own
+distance, since that between two wholes is at least that between their parts.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from autosearch._typing import Array, Rows
 from autosearch.objectives.base import Estimate, Objective
-from autosearch.objectives.frechet import FrechetReference, Moments, leave_one_out_moments
+from autosearch.objectives.frechet import FrechetReference, leave_one_out_moments
 from autosearch.objectives.jackknife import cut, from_leave_one_out
 from autosearch.objectives.rows import sample_rows
 
@@ -45,16 +54,19 @@ def components(wanted: Array) -> tuple[Array, Array]:
 
 
 class TeacherFd(Objective):
-    """The squared Frechet distance on principal components of the fine trajectory's samples.
+    """The squared Frechet distance to the fine trajectory's samples from the same noise.
 
-    Of the samples themselves (latents, where the model has them), not of features. Not corrected
-    for the number of samples: what they have in common cancels, and what is left is small.
+    Of the samples themselves (latents, where the model has them), not of features: in full on
+    principal components, coordinate by coordinate in what these leave out. Not corrected for the
+    number of samples: what they have in common cancels, and what is left is small. Only for
+    deterministic recipes, whose noise is the fine trajectory's.
     """
 
     name = "teacher_fd"
     summary = "Frechet distance to the fine trajectory's samples from the same noise"
     unit = "FD"
     needs = frozenset({"final", "teacher"})
+    deterministic_only = True
     # Enough for a dozen components; the more samples, the more of them are compared.
     least_samples = 100
 
@@ -81,23 +93,57 @@ class _Target:
 
     def __init__(self, wanted: Array, blocks: int) -> None:
         self.wanted = wanted
-        self._middle = wanted.mean(axis=0)
-        self._axes, _ = components(wanted)
+        self._middle = torch.from_numpy(wanted.mean(axis=0))
+        self._axes = torch.from_numpy(np.ascontiguousarray(components(wanted)[0]))
         self._blocks = blocks
+        inner, rest = self._split(wanted)
         self._references = [
             FrechetReference.of(one.mean.numpy(), one.covariance.numpy())
-            for one in self._moments(wanted)
+            for one in leave_one_out_moments(inner)
         ]
+        self._rest = list(_Marginals.leave_one_out(rest))
 
     def distances(self, ends: Array) -> tuple[float, Array]:
         """Squared distances of samples [N, D]: of all, and [blocks] without each block."""
-        pairs = zip(self._moments(ends), self._references, strict=True)
-        found = [there.distance(here.mean - there.mean, here.covariance) for here, there in pairs]
+        inner, rest = self._split(ends)
+        moments = zip(leave_one_out_moments(inner), self._references, strict=True)
+        found = [there.distance(one.mean - there.mean, one.covariance) for one, there in moments]
+        marginals = zip(_Marginals.leave_one_out(rest), self._rest, strict=True)
+        beyond = [one.distance(there) for one, there in marginals]
         # Rounding makes the distance of equal samples slightly negative.
-        distances = [max(distance, 0.0) for distance in found]
+        distances = [max(a, 0.0) + b for a, b in zip(found, beyond, strict=True)]
         return distances[0], np.array(distances[1:])
 
-    def _moments(self, rows: Array) -> Iterator[Moments]:
-        """Moments of rows [N, D] on the components: of all, then without each block."""
-        cuts = cut((rows - self._middle) @ self._axes, self._blocks)
-        return leave_one_out_moments(torch.from_numpy(cuts))
+    def _split(self, rows: Array) -> tuple[Tensor, Tensor]:
+        """Blocks of rows [N, D] on the components [B, n, D'], and what these leave out."""
+        centred = torch.from_numpy(cut(rows, self._blocks)) - self._middle
+        inner = centred @ self._axes
+        return inner, centred - inner @ self._axes.T
+
+
+@dataclass(frozen=True)
+class _Marginals:
+    """Means [D] and standard deviations [D] of the coordinates of some rows."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def leave_one_out(cls, parts: Tensor) -> Iterator["_Marginals"]:
+        """Of all rows of blocks [B, n, D], then without each block."""
+        blocks, size = parts.shape[:2]
+        sums, squares = parts.sum(dim=1), parts.square().sum(dim=1)
+        total, square = sums.sum(dim=0), squares.sum(dim=0)
+        yield cls._of(blocks * size, total, square)
+        for one, its in zip(sums, squares, strict=True):
+            yield cls._of((blocks - 1) * size, total - one, square - its)
+
+    @classmethod
+    def _of(cls, count: int, total: Tensor, square: Tensor) -> "_Marginals":
+        mean = total / count
+        return cls(mean, ((square - total * mean) / (count - 1)).clamp(min=0.0).sqrt())
+
+    def distance(self, other: "_Marginals") -> float:
+        """The sum of the squared distances of Gaussians, coordinate by coordinate."""
+        shift, spread = self.mean - other.mean, self.deviation - other.deviation
+        return float(shift @ shift + spread @ spread)

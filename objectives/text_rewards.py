@@ -44,7 +44,7 @@ class _Pretrained(Reward):
             raise missing(error, install="autosearch[rewards]", what=where) from None
         try:
             return cls.read(transformers, path, str(settings.get("processor", path)), where=where)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(f"{where}: cannot load {path}: {reason}") from None
 

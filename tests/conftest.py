@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import tally
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
@@ -196,6 +197,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.ray)
             item.add_marker(pytest.mark.xdist_group("ray"))
         _show_group(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was injected, where anything was."""
+    if injected := tally.lines():
+        terminalreporter.section("faults that were injected, with what should come of them")
+        for line in injected:
+            terminalreporter.write_line(line)
 
 
 def pytest_collection_finish() -> None:

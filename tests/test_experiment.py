@@ -1,6 +1,7 @@
 """Experiments: what is read, what is refused, and in which words."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
+from autosearch.yaml_reader import read_yaml
 
 BASE: dict[str, Any] = {
     "model": "mixture",
@@ -51,7 +53,7 @@ def test_defaults_are_those_of_the_documented_format():
     data = made().to_dict()
     assert data["algorithm"] == {"name": "nsga2"}
     assert data["model"] == {"name": "mixture"}
-    assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", 16)
+    assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", "auto")
     assert data["validation"] == {"samples": 4000}
     assert data["workers"]["count"] == "auto"
     assert data["baselines"] is None
@@ -131,6 +133,13 @@ def test_a_directory_does_not_hide_a_shipped_experiment(tmp_path, monkeypatch):
         ("objectives=[nfe]", lambda e: e.objectives, ["nfe"]),
         ("validation.samples=800", lambda e: e.validation.samples, 800),
         ("workers.count=auto", lambda e: e.workers.count, "auto"),
+        ("budget.candidates=0100", lambda e: e.budget.candidates, 100),
+        ("seed=0x10", lambda e: e.seed, 16),
+        ("seed=0o10", lambda e: e.seed, 8),
+        ("space.timesteps.min_gap=1e-3", lambda e: e.space["timesteps"]["min_gap"], 1e-3),
+        ("workers.call_cache=off", lambda e: e.workers.call_cache, "off"),
+        ("workers.call_cache=false", lambda e: e.workers.call_cache, "off"),
+        ("workers.address=on", lambda e: e.workers.address, "on"),
     ],
 )
 def test_set_overrides(override, read, expected):
@@ -143,12 +152,20 @@ def test_set_overrides(override, read, expected):
         ("seed", "write key=value"),
         ("=3", "write key=value"),
         ("seed=[1", "not valid YAML"),
-        ("seed=2024-13-45", "not valid YAML"),
+        ("seed=2024-13-45", "seed: .*integer.*got '2024-13-45'"),
         ("samples.x=3", "'samples' has no sub-keys"),
         ("objectives.0=fid", "'objectives' has no sub-keys"),
         ("sed=3", "unknown key 'sed'; did you mean 'seed'"),
         ("budget.candidate=3", "unknown key 'budget.candidate'; did you mean 'candidates'"),
-        ("seed=2024-01-05", "without dates"),
+        ("seed=!!timestamp 2024-01-05", "without dates"),
+        ("seed=!!timestamp 2024-13-05", "not valid YAML: month"),
+        ("seed=on", "seed: .*integer.*got 'on'"),
+        ("seed=true", "seed: a number is due where True"),
+        ("rungs=[true, 400]", "rungs: a number is due"),
+        ("budget={hours: 1:30}", "budget.hours: .*number.*got '1:30'"),
+        ("budget={candidates: 5, candidates: 6}", "key 'candidates' stands twice"),
+        ("budget={forward_equivalents:20000}", "a blank is missing after the colon"),
+        ("budget=hours:1", "a blank is missing after the colon"),
     ],
 )
 def test_bad_overrides_are_refused(override, message):
@@ -212,7 +229,9 @@ def test_missing_keys_are_named(key):
         ("a: b: c", "line 1: mapping values are not allowed"),
         ("- model", "expected a mapping"),
         ("", "expected a mapping"),
-        ("model: 2024-99-99", "month"),
+        ("model: !!timestamp 2024-99-99", "month"),
+        ("seed: 1\nseed: 2", "line 2: key 'seed' stands twice"),
+        ("a: {b: 1, 'b': 2}", "line 1: key 'b' stands twice"),
         ("model: !!python/object/apply:os.system [ls]", "line 1: .*python"),
         ("model: &m {name: mixture, x: *m}", "alias"),
         ("? [1, 2]\n: 3", "unhashable|expected"),
@@ -222,6 +241,62 @@ def test_bad_yaml_is_refused_in_one_line(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         load_experiment(written(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+def laughs(levels: int) -> str:
+    """A few hundred bytes whose aliases stand for ten values to the power of ``levels``."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for i in range(1, levels):
+        lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_aliases_are_bounded(tmp_path, merge):
+    text = laughs(8)
+    assert len(text) < 461
+    if merge:
+        text = "\n".join(
+            ["b0: &b0 {k: v}"]
+            + [f"b{i}: &b{i} {{<<: [{', '.join([f'*b{i - 1}'] * 10)}]}}" for i in range(1, 9)]
+        )
+    start = time.monotonic()
+    with pytest.raises(UserError, match="aliases stand for more than 100,000 values"):
+        load_experiment(written(tmp_path, text))
+    assert time.monotonic() - start < 1
+
+
+def test_a_few_aliases_and_merges_are_read():
+    data = read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]")
+    assert data == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": [{"x": 1, "y": 2}] * 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:30", "1:30"),
+        ("0100", 100),
+        ("-0", 0),
+        ("1e-3", 1e-3),
+        (".5", 0.5),
+        ("7.", 7.0),
+        ("+1E3", 1000.0),
+        ("on", "on"),
+        ("Yes", "Yes"),
+        ("True", True),
+        ("~", None),
+        ("", None),
+        ("2024-01-05", "2024-01-05"),
+        ("1_000", "1_000"),
+        ("0b11", "0b11"),
+        ("'1e-3'", "1e-3"),
+        ("=", "="),
+    ],
+)
+def test_plain_values_are_those_of_version_1_2(text, value):
+    read = read_yaml(text)
+    assert read == value
+    assert type(read) is type(value)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the top; a room imports only rooms of rows below its own.
 ROWS = (
+    {"__main__"},
     {"cli"},
     {"experiments", "integrations"},
     {"visualization"},
@@ -20,7 +21,7 @@ ROWS = (
     {"objectives"},
     {"diffusion"},
     {"recipe"},
-    {"text", "registry", "errors", "experiment", "_typing", "_version", ""},
+    {"text", "registry", "errors", "experiment", "yaml_reader", "_typing", "_version", ""},
 )
 # Within diffusion, from the top; all other files stand below these.
 DIFFUSION = ({"sampling"}, {"plan"}, {"denoiser"}, {"sites", "solvers"})
@@ -120,6 +121,6 @@ def test_an_upward_import_is_noticed(tmp_path: Path, line: str) -> None:
 
 def test_rooms_are_few_and_hardly_anything_is_loose() -> None:
     folders = {path.parent.name for path in (ROOT / "autosearch").glob("*/__init__.py")}
-    assert folders == {one for row in ROWS[:-1] for one in row}
+    assert folders == {one for row in ROWS[1:-1] for one in row}
     loose = {path.stem for path in (ROOT / "autosearch").glob("*.py")}
-    assert loose <= {"__init__" if one == "" else one for one in ROWS[-1]}
+    assert loose <= ROWS[0] | {"__init__" if one == "" else one for one in ROWS[-1]}

@@ -20,6 +20,8 @@ class Solver:
         steps: the choices of each of so many steps; a step's time is the grid's.
         order: declared order of convergence of full steps.
         grid: the grid of its publication.
+        scheduler: the class of diffusers that runs it, or the nearest one; a model that came with
+            a scheduler has the grid that this class makes of its configuration.
         start: the scale of the initial noise, see :class:`autosearch.recipe.Start`.
         stochastic: whether it adds noise.
         run: after how many steps its pattern begins again.
@@ -30,6 +32,7 @@ class Solver:
     steps: Callable[[int], list[Choices]]
     order: int
     grid: str = "linspace-ms"
+    scheduler: str = "DPMSolverMultistepScheduler"
     start: Literal["unit", "sigma", "scheduler"] = "unit"
     stochastic: bool = False
     run: int = 1

@@ -1,8 +1,9 @@
 """The fine recipes of a model, which stand for its truth: one place for all who measure against it.
 
-The reference and the teacher are named ones, sampled each on a stream of noise of its own. Fits
-need a fine trajectory that passes where their recipe does, guided and clipped as it is, on the
-stream of calibrations: DDIM's, or the teacher's solver's.
+The reference is a named one. The teacher, which candidates of a search are held against sample by
+sample, is as exact as its number of steps allows: see :func:`teacher`. Fits need a fine trajectory
+that passes where their recipe does, guided and clipped as it is, on the stream of calibrations:
+DDIM's, or DPM-Solver++'s.
 """
 
 import math
@@ -16,14 +17,69 @@ from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe, Step
 
-__all__ = ["REFERENCES", "TEACHER", "fine_ddim", "fine_dpmpp", "plain_step", "with_plain_steps"]
+__all__ = [
+    "REFERENCES",
+    "fine_ddim",
+    "fine_dpmpp",
+    "plain_step",
+    "teacher",
+    "teacher_name",
+    "with_plain_steps",
+]
 
 # The reference of a model is the better of the two (unguided), where none is shipped with it.
 REFERENCES = ("ddim@100", "dpmpp_2m@100")
-TEACHER = REFERENCES[1]
+
+# Of the bundled solvers the one with the smallest error at 50 to 200 steps on linear, scaled and
+# cosine betas, EDM and flows (`python -m autosearch.experiments.benchmarks teachers`).
+_TEACHER = "unipc_3-logsnr"
+# Where the half log-SNR begins at minus infinity: so far from there, as a share of the time range,
+# are the first finite ones.
+_BESIDE = 1e-3
+
+# Half log-SNRs this near to one another are one.
+_SAME = 1e-9
 
 # The grid of a fine trajectory over a family's whole range.
 _GRIDS = {"vp": "linspace", "edm": "edm", "flow": "flow"}
+
+
+def teacher_name(steps: int) -> str:
+    """How a teacher of so many steps is called."""
+    return f"teacher@{steps}"
+
+
+def teacher(denoiser: Denoiser, steps: int) -> Recipe:
+    """UniPC of order 3 through even half log-SNRs over the model's range, both ends included.
+
+    Grids of publications leave the last level out, and their last step, which is of order 1, keeps
+    an error of that order. From pure noise, where the half log-SNR is infinite, the first step
+    leads just beside it, and is no history for the others.
+
+    Args:
+        denoiser: the model; guided as its baselines are.
+        steps: at least 4.
+    """
+    schedule = denoiser.schedule
+    recipe = baseline(f"{_TEACHER}@{steps}", denoiser)
+    low, last = schedule.log_snr(schedule.first), schedule.log_snr(schedule.last)
+    times = [schedule.first]
+    if not math.isfinite(low):
+        beside = schedule.first - _BESIDE * (schedule.first - schedule.last)
+        low = schedule.log_snr(beside)
+        # A noise prediction says nothing of the data at pure noise.
+        times = [beside] if denoiser.prediction == "noise" else [schedule.first, beside]
+    before = len(times) - 1
+    gap = (last - low) / (steps - before - 1)
+    times += [schedule.time(low + gap * i) for i in range(1, steps - before - 1)]
+    changes = [
+        {"time": time, "log_snr": None, "order": min(step.order, max(i + 1 - before, 1))}
+        for i, (step, time) in enumerate(zip(recipe.steps, [*times, schedule.last], strict=True))
+    ]
+    changed = [
+        step.model_copy(update=change) for step, change in zip(recipe.steps, changes, strict=True)
+    ]
+    return recipe.model_copy(update={"steps": changed, "end": "clean"})
 
 
 def plain_step(step: Step, time: float, log_snr: float | None, order: int = 1) -> Step:
@@ -94,11 +150,17 @@ def _between(
     """Points from one on, the other left out; even in half log-SNR, or in time."""
     (time, log_snr), (end, next_log_snr) = here, there
     own = log_snr if math.isfinite(log_snr) else None
-    if end >= time:  # the last step of a grid that reaches the model's last time
+    # The last step of a grid that reaches the model's last time, up to rounding.
+    if end >= time or schedule.log_snr(end) - schedule.log_snr(time) < _SAME:
         return [(time, own)]
     shares = [i / many for i in range(1, many)]
-    if math.isfinite(next_log_snr - log_snr):
-        inner = [schedule.time(log_snr + share * (next_log_snr - log_snr)) for share in shares]
-    else:
-        inner = [time + share * (end - time) for share in shares]
-    return [(time, own), *((value, None) for value in inner)]
+    if not math.isfinite(next_log_snr - log_snr):
+        return [(time, own), *((time + share * (end - time), None) for share in shares)]
+    points = [(time, own)]
+    for share in shares:
+        level = log_snr + share * (next_log_snr - log_snr)
+        exact = schedule.time(level)
+        # A recipe whose times are rounded has levels that belong to times beyond its own.
+        inner = min(max(exact, end), time)
+        points.append((inner, None if inner == exact else level))
+    return points

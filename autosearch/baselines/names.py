@@ -8,7 +8,7 @@ from autosearch.baselines.base import RecipeData, Rule, Setting, Solver
 from autosearch.baselines.policies import POLICIES
 from autosearch.baselines.solvers import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.grids import grid, grid_end, grids_for
+from autosearch.diffusion.grids import OwnGrids, SamplingGrid, grid, grid_end, grids_for
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import blocks
@@ -62,44 +62,64 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
     parts = split_name(name)
     solver, count = SOLVERS[parts.solver], parts.steps
     schedule = denoiser.schedule
-    grid_name = parts.grid or _own_grid(solver, schedule)
-    points = grid(grid_name, schedule, count, whole=solver.whole_times)
+    made = _grid(parts.grid, solver, denoiser, count)
     scale = denoiser.guidance_scale
     guided = {} if scale is None else {"guidance": {"rule": "cfg", "scale": scale}}
     steps = [
         {"time": time, "log_snr": log_snr, **guided, **choices}
-        for (time, log_snr), choices in zip(points, solver.steps(count), strict=True)
+        for (time, log_snr), choices in zip(made.points, solver.steps(count), strict=True)
     ]
     data = {
         "version": 1,
         "model": model_key(denoiser).model_dump(),
-        "start": {"scale": _start_scale(solver, grid_name, schedule)},
+        "start": {"scale": _start_scale(solver, made, schedule)},
         "steps": steps,
-        "end": grid_end(grid_name, schedule, count),
+        "end": made.end,
     }
     _apply_policies(data, parts.policies, denoiser, where=f"baseline {name!r}")
     return Recipe.from_dict(data, where=f"baseline {name}")
 
 
 def baseline_names(
-    schedule: NoiseSchedule, *, solvers: Sequence[str] = tuple(SOLVERS)
+    schedule: NoiseSchedule,
+    *,
+    solvers: Sequence[str] = tuple(SOLVERS),
+    own_grids: OwnGrids | None = None,
 ) -> list[str]:
-    """Every ``SOLVER[-GRID]`` of a schedule; a solver's own grid is left out of its name."""
+    """Every ``SOLVER[-GRID]`` of a model; the grid that a bare solver stands on has no name.
+
+    Args:
+        schedule: of the model.
+        solvers: which.
+        own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
+    """
     names = []
     for solver in solvers:
-        own = _own_grid(SOLVERS[solver], schedule)
+        own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids_for(schedule) if name != own]
     return names
 
 
+def _grid(name: str | None, solver: Solver, denoiser: Denoiser, count: int) -> SamplingGrid:
+    """The grid of a name, or of the model's own scheduler, or of the solver's publication."""
+    if name is None and denoiser.own_grids is not None:
+        return denoiser.own_grids(solver.scheduler, count)
+    schedule = denoiser.schedule
+    name = name or _own_grid(solver, schedule)
+    points = grid(name, schedule, count, whole=solver.whole_times)
+    # Diffusers starts its Euler from the marginal on leading grids, which do not reach the
+    # noisiest time.
+    start: Literal["sigma", "scheduler"] = "scheduler" if name.startswith("leading") else "sigma"
+    return SamplingGrid(tuple(points), grid_end(name, schedule, count), start)
+
+
 def _start_scale(
-    solver: Solver, grid_name: str, schedule: NoiseSchedule
+    solver: Solver, made: SamplingGrid, schedule: NoiseSchedule
 ) -> Literal["unit", "sigma", "scheduler"]:
-    # Diffusers starts EDM models from the marginal, and so does its Euler on leading grids,
-    # which do not reach the noisiest time.
-    leading = solver.start == "sigma" and grid_name.startswith("leading")
-    return "scheduler" if leading or schedule.family == "edm" else solver.start
+    if schedule.family == "edm":  # which diffusers starts from the marginal
+        return "scheduler"
+    return made.start_in_sigma if solver.start == "sigma" else solver.start
 
 
 def _own_grid(solver: Solver, schedule: NoiseSchedule) -> str:

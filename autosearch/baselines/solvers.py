@@ -41,6 +41,7 @@ def _multistep(
     *,
     eta: float = 0.0,
     declared: int | None = None,
+    scheduler: str = "DPMSolverMultistepScheduler",
 ) -> Solver:
     def steps(count: int) -> list[Choices]:
         choices = []
@@ -49,7 +50,7 @@ def _multistep(
             choices.append({"order": used, "eta": eta, **full})
         return choices
 
-    return Solver(summary, steps, declared or order, stochastic=eta > 0)
+    return Solver(summary, steps, declared or order, stochastic=eta > 0, scheduler=scheduler)
 
 
 def _singlestep(summary: str, order: int, prediction: str, form: str) -> Solver:
@@ -61,7 +62,7 @@ def _singlestep(summary: str, order: int, prediction: str, form: str) -> Solver:
             for used in _singlestep_orders(order, count)
         ]
 
-    return Solver(summary, steps, order, run=order)
+    return Solver(summary, steps, order, run=order, scheduler="DPMSolverSinglestepScheduler")
 
 
 def _singlestep_orders(order: int, count: int) -> list[int]:
@@ -85,7 +86,8 @@ def _unipc(summary: str, order: int, form: str, prediction: str = "data") -> Sol
         ]
 
     # The corrector raises the order of accuracy by one.
-    return Solver(f"{summary} (Zhao et al. 2023)", steps, order + 1)
+    summary = f"{summary} (Zhao et al. 2023)"
+    return Solver(summary, steps, order + 1, scheduler="UniPCMultistepScheduler")
 
 
 def _heun(count: int) -> list[Choices]:
@@ -137,10 +139,18 @@ def _analytic(name: str, solver: Solver, data: str) -> Solver:
         return [{**first, "evaluate": data}, *rest] if rest else [first]
 
     taken = {"zero_x0": "0", "average_x0": "their mean"}[data]
-    return Solver(f"{name}, the first step taking the data to be {taken}", steps, solver.order)
+    summary = f"{name}, the first step taking the data to be {taken}"
+    return Solver(summary, steps, solver.order, scheduler=solver.scheduler)
 
 
-_DDIM = Solver("DDIM (Song et al. 2021), no clipping", lambda count: [{}] * count, 1, "leading")
+_DDIM = Solver(
+    "DDIM (Song et al. 2021), no clipping",
+    lambda count: [{}] * count,
+    1,
+    "leading",
+    "DDIMScheduler",
+)
+_DEIS = "DEISMultistepScheduler"
 _DPMPP_2M = _multistep("DPM-Solver++(2M) (Lu et al. 2022b)", 2, "data", "dpmsolver")
 
 SOLVERS: Mapping[str, Solver] = {
@@ -150,6 +160,7 @@ SOLVERS: Mapping[str, Solver] = {
         lambda count: [{"eta": 1.0}] * count,
         1,
         "leading",
+        "DDPMScheduler",
         stochastic=True,
     ),
     "euler": Solver(
@@ -157,6 +168,7 @@ SOLVERS: Mapping[str, Solver] = {
         _DDIM.steps,
         1,
         "linspace",
+        "EulerDiscreteScheduler",
         start="sigma",
         whole_times=False,
     ),
@@ -172,12 +184,18 @@ SOLVERS: Mapping[str, Solver] = {
     "taylor_2m": _multistep("the exact second-order multistep form", 2, "data", "taylor"),
     "taylor_3m": _multistep("the exact third-order multistep form", 3, "data", "taylor"),
     "taylor_4m": _multistep("the exact fourth-order multistep form", 4, "data", "taylor"),
-    "deis": _multistep("DEIS of order 2 in log rho (Zhang & Chen 2023)", 2, "noise", "deis"),
-    "deis_3": _multistep("DEIS of order 3 in log rho", 3, "noise", "deis"),
-    "deis_t_2": _multistep("tAB-DEIS of order 2: polynomials in time", 2, "noise", "deis_t"),
-    "deis_t_3": _multistep("tAB-DEIS of order 3", 3, "noise", "deis_t"),
-    "deis_rho_2": _multistep("rhoAB-DEIS of order 2: polynomials in rho", 2, "noise", "deis_rho"),
-    "deis_rho_3": _multistep("rhoAB-DEIS of order 3", 3, "noise", "deis_rho"),
+    "deis": _multistep(
+        "DEIS of order 2 in log rho (Zhang & Chen 2023)", 2, "noise", "deis", scheduler=_DEIS
+    ),
+    "deis_3": _multistep("DEIS of order 3 in log rho", 3, "noise", "deis", scheduler=_DEIS),
+    "deis_t_2": _multistep(
+        "tAB-DEIS of order 2: polynomials in time", 2, "noise", "deis_t", scheduler=_DEIS
+    ),
+    "deis_t_3": _multistep("tAB-DEIS of order 3", 3, "noise", "deis_t", scheduler=_DEIS),
+    "deis_rho_2": _multistep(
+        "rhoAB-DEIS of order 2: polynomials in rho", 2, "noise", "deis_rho", scheduler=_DEIS
+    ),
+    "deis_rho_3": _multistep("rhoAB-DEIS of order 3", 3, "noise", "deis_rho", scheduler=_DEIS),
     "dpmpp_2m_sde": _multistep("SDE-DPM-Solver++(2M)", 2, "data", "dpmsolver", eta=1.0),
     "dpmpp_3m_sde": _multistep(
         "SDE-DPM-Solver++(3M), second difference as published",
@@ -207,6 +225,7 @@ SOLVERS: Mapping[str, Solver] = {
         _heun,
         2,
         "linspace",
+        "HeunDiscreteScheduler",
         start="sigma",
         whole_times=False,
     ),

@@ -15,7 +15,8 @@ import typer
 from autosearch._version import __version__
 from autosearch.cli import calibrate, front, listing, recipes, run, study
 from autosearch.cli.output import note, quiet_logging
-from autosearch.errors import ClusterLost, UserError
+from autosearch.cli.streams import TolerantStream, standard_streams
+from autosearch.errors import ClusterLost, Unmeasured, UserError
 
 __all__ = ["app", "main"]
 
@@ -84,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     quiet_logging()
+    with standard_streams() as out:
+        return _written(out, _run(given))
+
+
+def _run(given: list[str]) -> int:
     try:
         code = app(given or ["--help"], prog_name="autosearch", standalone_mode=False)
         sys.stdout.flush()
@@ -94,25 +100,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(WRONG_INPUT)
     except UserError as error:
         note(f"autosearch: {error}")
-        return WRONG_INPUT
+        return 1 if isinstance(error, Unmeasured) else WRONG_INPUT
     except _UsageError as error:
         note(f"autosearch: {_usage_line(error)}")
         return WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left. Python flushes once more at exit: into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         if error.errno not in _REFUSALS:
-            raise
+            return _someone_elses(error)
         place = f"{error.filename}: " if error.filename else ""
         note(f"autosearch: {place}{error.strerror}; check the path, its permissions and free space")
         return WRONG_INPUT
+    except Exception as error:
+        return _someone_elses(error)
     if code == INTERRUPTED:
         note("autosearch: interrupted")
     return code if isinstance(code, int) else 0
+
+
+def _someone_elses(error: Exception) -> int:
+    """The exit code where a part of somebody else's failed, which is one line; else raises."""
+    from autosearch.engine.border import blame
+
+    blamed = blame(error)
+    if blamed is None:
+        raise error
+    note(f"autosearch: {blamed}")
+    return WRONG_INPUT
+
+
+def _written(out: TolerantStream, code: int) -> int:
+    """The exit code once the result is out: 1 where nobody got it, with the reason if one helps."""
+    out.flush()
+    if out.failure is None:
+        return code
+    reason = getattr(out.failure, "strerror", None) or str(out.failure)
+    if getattr(out.failure, "errno", None) != errno.EPIPE:  # whoever read it has left: no news
+        note(f"autosearch: standard output cannot be written: {reason}; give another place")
+    return code or 1
 
 
 def _usage_line(error: Exception) -> str:

@@ -1,16 +1,18 @@
 """``front``: the table, and which settings answer to a target."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
 from autosearch.cli.output import print_json, print_text
+from autosearch.errors import Unmeasured
 
 if TYPE_CHECKING:
     from autosearch.study.front import Front
 
-__all__ = ["front", "print_front"]
+__all__ = ["front", "print_front", "require_all"]
 
 
 def front(
@@ -51,3 +53,21 @@ def print_front(front: "Front", *, as_json: bool = False, show_all: bool = False
         print_json(front.to_dict())
     else:
         print_text(front_text(front, most=None if show_all else MOST_ROWS))
+
+
+def require_all(front: "Front", again: str, lacking: Sequence[str] | None = None) -> None:
+    """End a command with another exit code than 0 where something that was asked for is missing.
+
+    Args:
+        front: what was shown.
+        again: how to try again.
+        lacking: what is missing, each in a few words; what the front lacks by default.
+
+    Raises:
+        Unmeasured: with what is missing, or why nothing is feasible.
+    """
+    parts = front.missing if lacking is None else lacking
+    if parts:
+        raise Unmeasured(f"{'; '.join(parts)}; try again with {again}")
+    if front.unmet is not None:
+        raise Unmeasured(front.unmet)

@@ -34,7 +34,7 @@ def list_(
 
         lines += ["", "written SOLVER[-GRID][+POLICY...]@STEPS, such as ddim-trailing@5"]
         lines.append("or dpmpp_2m+fora:3@20; settings in brackets may be left out, from the end on")
-        lines.append(f"grids: {', '.join(GRIDS)}")
+        lines.append(f"grids: {', '.join(GRIDS)}; without one, a pipeline's scheduler's own")
     print_text("\n".join(lines))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autosearch.errors import UserError
+from autosearch.text import for_people
 
 __all__ = [
     "check_least",
@@ -28,7 +29,7 @@ def print_json(data: Any) -> None:
 
 def print_text(text: str) -> None:
     """Print a result as text for people."""
-    print(text.rstrip("\n"))
+    print(for_people(text.rstrip("\n")))
 
 
 def print_result(data: Any, text: Callable[[Any], str], *, as_json: bool) -> None:
@@ -41,7 +42,7 @@ def print_result(data: Any, text: Callable[[Any], str], *, as_json: bool) -> Non
 
 def note(text: str) -> None:
     """Print progress or advice, one line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(for_people(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from autosearch.cli.output import note
 from autosearch.cli.view import plain_line, render
 from autosearch.study.progress import Progress, Snapshot
+from autosearch.text import for_people
 
 __all__ = ["LiveProgress", "PlainProgress", "RemainingTime", "make_progress"]
 
@@ -55,7 +56,7 @@ class LiveProgress(Progress):
         self._live.update(render(snapshot, self._remaining.left(snapshot)))
 
     def message(self, text: str) -> None:
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(for_people(text), markup=False, highlight=False)
 
     def stop(self) -> None:
         self._live.stop()

@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption
+from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption, SetOption
 from autosearch.cli.output import check_least, check_output, note, print_result, warn
 from autosearch.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from autosearch.engine.evaluate import LoadedRecipe, RecipeEvaluation
+    from autosearch.experiment import Experiment
     from autosearch.models.spec import ModelSpec
 
 __all__ = ["evaluate", "sample"]
+
+_MODEL = "digits"
+_SAMPLES = 4000
 
 RecipeArgument = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="A recipe's file, or baseline:SOLVER[-GRID]@STEPS."),
 ]
 ExperimentOption = Annotated[
-    str | None, typer.Option("--experiment", help="Take the model of this experiment.")
+    str | None, typer.Option("--experiment", help="Take the model and the objectives of this one.")
 ]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A model by name (digits by default).")
@@ -33,7 +37,13 @@ def evaluate(
     recipe: RecipeArgument,
     experiment: ExperimentOption = None,
     model: ModelOption = None,
-    samples: Annotated[int, typer.Option("--samples", help="How many samples.")] = 4000,
+    overrides: SetOption = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", help="How many samples: 4000, or the experiment's validation.samples."
+        ),
+    ] = None,
     seed: SeedOption = 0,
     objectives: Annotated[
         str | None, typer.Option("--objectives", help="Names with commas between them.")
@@ -50,16 +60,24 @@ def evaluate(
     """Measure a recipe, with intervals; with --against also the difference to another."""
     from autosearch.engine.evaluate import RecipeEvaluator, load_recipe, paired
 
+    named = _experiment(experiment, model, overrides or [])
+    names = None if objectives is None else _names(objectives)
+    count = _SAMPLES if samples is None else samples
+    if named is not None:
+        names = list(dict.fromkeys([*named.objectives, *named.report])) if names is None else names
+        count = named.validation.samples if samples is None else samples
     evaluator = RecipeEvaluator(
-        _spec(experiment, model),
-        samples=samples,
+        _spec(named, model, overrides or []),
+        samples=count,
         seed=seed,
-        objectives=None if objectives is None else _names(objectives),
+        objectives=names,
         workers=workers,
         device=_device(device),
     )
     asked = [recipe] if against is None else [recipe, against]
     denoiser, artifact_store = evaluator.model.denoiser, evaluator.artifact_store
+    if named is None and model is None and not overrides:
+        _check_default(asked, denoiser.weights)
     loaded = [load_recipe(text, denoiser, artifact_store) for text in asked]
     _warn_of_weights(loaded)
     evaluations = evaluator.evaluate({one.name: one.resolved for one in loaded})
@@ -79,6 +97,7 @@ def sample(
     ],
     experiment: ExperimentOption = None,
     model: ModelOption = None,
+    overrides: SetOption = None,
     count: Annotated[int, typer.Option("-n", help="How many samples.")] = 100,
     seed: SeedOption = 0,
 ) -> None:
@@ -92,7 +111,10 @@ def sample(
     from autosearch.engine.evaluate import load_recipe
     from autosearch.visualization.sample_grids import save_samples
 
-    loaded_model, artifact_store = _spec(experiment, model).load(), ArtifactStore()
+    named = _experiment(experiment, model, overrides or [])
+    loaded_model, artifact_store = _spec(named, model, overrides or []).load(), ArtifactStore()
+    if named is None and model is None and not overrides:
+        _check_default([recipe], loaded_model.denoiser.weights)
     loaded = load_recipe(recipe, loaded_model.denoiser, artifact_store)
     _warn_of_weights([loaded])
     save_samples(
@@ -107,18 +129,36 @@ def sample(
     note(f"{output}: {count} samples in {loaded.plan.nfe} evaluations each{fitted}")
 
 
-def _spec(experiment: str | None, model: str | None) -> "ModelSpec":
-    """Which model: an experiment's, a named one, or the embedded default."""
-    if experiment is not None and model is not None:
-        raise UserError("--experiment and --model both name a model; give one of them")
-    from autosearch.models.spec import ModelSpec
-
+def _experiment(
+    experiment: str | None, model: str | None, overrides: Sequence[str]
+) -> "Experiment | None":
+    """The experiment that the command line names, if it does."""
     if experiment is None:
-        return ModelSpec(model or "digits")
-    from autosearch.engine.problem import model_spec
+        return None
+    if model is not None:
+        raise UserError("--experiment and --model both name a model; give one of them")
     from autosearch.experiment import load_experiment
 
-    return model_spec(load_experiment(experiment).model)
+    return load_experiment(experiment, overrides)
+
+
+def _spec(
+    experiment: "Experiment | None", model: str | None, overrides: Sequence[str]
+) -> "ModelSpec":
+    """Which model: the experiment's, a named one, or the default, with changes of its settings."""
+    from autosearch.engine.problem import model_spec
+
+    if experiment is not None:
+        return model_spec(experiment.model)
+    from autosearch.experiment import change_settings
+
+    for override in overrides:
+        if override.partition("=")[0].partition(".")[0] != "model":
+            raise UserError(
+                f"--set {override!r}: without --experiment only the model can be changed, such as "
+                "model.path=..."
+            )
+    return model_spec(change_settings({"model": model or _MODEL}, overrides)["model"])
 
 
 def _device(name: str) -> Literal["cpu", "cuda"]:
@@ -132,6 +172,23 @@ def _names(text: str) -> list[str]:
     return [name for name in map(str.strip, text.split(",")) if name]
 
 
+def _check_default(recipes: Sequence[str], weights: str) -> None:
+    """Refuse a file's recipe that was searched on another model where nobody chose the default.
+
+    Raises:
+        UserError: naming the options that choose one.
+    """
+    from autosearch.recipe import Recipe
+
+    for text in recipes:
+        path = Path(text)
+        if path.is_file() and Recipe.load(path).model.weights not in (None, weights):
+            raise UserError(
+                f"{text}: searched on another model than {_MODEL}, which is the default; name its "
+                f"own by --experiment or --model (--model {_MODEL} to run it there all the same)"
+            )
+
+
 def _warn_of_weights(recipes: "Sequence[LoadedRecipe]") -> None:
     names = [loaded.name for loaded in recipes if not loaded.same_weights]
     if names:
@@ -143,23 +200,39 @@ def _fitted_text(forward_equivalents: float) -> str:
     return f", fitted in {forward_equivalents:.0f} forwards" if forward_equivalents else ""
 
 
+def _teacher_lines(evaluations: "Sequence[RecipeEvaluation]") -> list[str]:
+    """The own error of the teacher that recipes were held against, and who is within it."""
+    from autosearch.study.teacher import teacher_text, within_text
+
+    teacher = evaluations[0].teacher
+    if teacher is None:
+        return []
+    near = [one.name for one in evaluations if one.within_teacher]
+    return [teacher_text(teacher.name, teacher.errors), *within_text(near)]
+
+
 def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] | None) -> str:
     """Values and, with a second recipe, the differences that count."""
+    from autosearch.objectives import half_width
     from autosearch.text import with_error
 
     first = evaluations[0]
     lines = [one.name + _fitted_text(one.forward_equivalents) for one in evaluations]
-    lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals", ""]
+    lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals"]
+    lines += [*_teacher_lines(evaluations), ""]
     width = max(map(len, first.values))
     for name in first.values:
         cells = []
         for evaluation in evaluations:
-            low, high = evaluation.values[name].interval()
-            cells.append(with_error(evaluation.values[name].value, (high - low) / 2))
+            estimate = evaluation.values[name]
+            cells.append(
+                with_error(estimate.value, half_width(estimate.value, estimate.interval()))
+            )
         if paired is not None:
             low, high = paired[name]["ci"]
             difference = paired[name]["difference"]
+            half = half_width(difference, (low, high))
             sure = "" if low <= 0 <= high else "  (differs)"
-            cells.append(f"difference {with_error(difference, (high - low) / 2)}{sure}")
+            cells.append(f"difference {with_error(difference, half)}{sure}")
         lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:<18}" for cell in cells).rstrip())
     return "\n".join(lines)

@@ -3,14 +3,17 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosearch.cli.arguments import AllOption, JsonOption
-from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, note, print_result, print_text
+from autosearch.cli.arguments import AllOption, JsonOption, SetOption, TrustOption
+from autosearch.cli.front import print_front, require_all
+from autosearch.cli.output import check_least, note, print_result, print_text, warn
 from autosearch.errors import UserError
+
+if TYPE_CHECKING:
+    from autosearch.experiment import Experiment
 
 __all__ = ["run"]
 
@@ -24,13 +27,10 @@ def run(
         str, typer.Argument(metavar="EXPERIMENT", help="A YAML file, or a shipped experiment.")
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--out", metavar="DIR", help="The study's directory (runs/NAME by default)."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="key=value", help="Change a key, such as budget.hours=1."),
-    ] = None,
+    overrides: SetOption = None,
     workers: Annotated[int | None, typer.Option("--workers", help="How many workers.")] = None,
     budget: Annotated[
         int | None, typer.Option("--budget", help="How many candidates, instead of other budgets.")
@@ -47,6 +47,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the study in the directory.")
     ] = False,
+    trust: TrustOption = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; writes nothing.")
     ] = False,
@@ -54,25 +55,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Search, validate on fresh noise, and leave the front with a recipe to use."""
-    directory = _RUNS / Path(experiment).stem if out is None else out
+    if out is not None and not out.strip():
+        raise UserError(f"--out {out!r}: is empty; give a directory")
+    directory = _RUNS / Path(experiment).stem if out is None else Path(out)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--out {directory}: is a file; give a directory")
     changes = _changes(overrides or [], workers, budget, seed, log or [])
     if resume:
-        from autosearch.study.study import Study
+        loaded, changes = _resumed(experiment, directory, changes, trust=trust)
+    else:
+        from autosearch.experiment import load_experiment
 
-        # What was changed at the first run stays changed.
-        changes = [*Study.read(directory).header.overrides, *changes]
-    from autosearch.experiment import load_experiment
-
-    loaded = load_experiment(experiment, changes)
+        loaded = load_experiment(experiment, changes)
     if dry:
-        from autosearch.cli.dry_run import dry_run_text
-        from autosearch.engine.dry_run import dry_run
-
-        # A run loads as much before it begins.
-        data = dry_run(loaded, start=time.process_time())
-        print_result(data, dry_run_text, as_json=as_json)
+        _dry_run(loaded, directory, resume=resume, as_json=as_json)
         return
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
@@ -80,7 +76,7 @@ def run(
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.progress import unfinished
-    from autosearch.visualization.study_outputs import write_artifacts
+    from autosearch.visualization.study_outputs import draw_pictures, write_tables
 
     problem = Problem.of(loaded)
     study = run_study(
@@ -94,9 +90,10 @@ def run(
     )
     start = time.monotonic()
     front = Front.of(study)
-    written = write_artifacts(directory, problem, study, front)
-    seconds = {**study.phases, "artifacts": time.monotonic() - start}
+    written = write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    written += draw_pictures(directory, problem, study, front)
+    seconds = {**study.phases, "artifacts": time.monotonic() - start}
     if not as_json:
         times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
         print_text(f"time: {times}")
@@ -104,6 +101,41 @@ def run(
     if unfinished(study) is not None:
         note(f"{directory}: saved before its end; continue with --resume --out {directory}")
         raise typer.Exit(_INTERRUPTED)
+    require_all(front, f"--resume --out {directory}")
+
+
+def _resumed(
+    experiment: str, directory: Path, changes: list[str], *, trust: bool
+) -> tuple["Experiment", list[str]]:
+    """The experiment of a study that goes on, and all changes that made it.
+
+    Raises:
+        UserError: for a study of another experiment, or one whose journal names places.
+    """
+    from autosearch.engine.run import check_same_search
+    from autosearch.study.study import Study
+    from autosearch.study.trust import resumed_experiment
+
+    study = Study.read(directory)
+    loaded, changes, notes = resumed_experiment(
+        experiment, study, changes, trust=trust, where=directory
+    )
+    check_same_search(directory, study, loaded)
+    for line in notes:
+        warn(line)
+    return loaded, changes
+
+
+def _dry_run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:
+    """Say what a run would take, or what it would refuse."""
+    from autosearch.cli.dry_run import dry_run_text
+    from autosearch.engine.dry_run import dry_run
+    from autosearch.integrations.loggers.dispatch import make_loggers
+
+    make_loggers(experiment.loggers)
+    # A run loads as much before it begins.
+    data = dry_run(experiment, start=time.process_time(), out=directory, resume=resume)
+    print_result(data, dry_run_text, as_json=as_json)
 
 
 def _changes(

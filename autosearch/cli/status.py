@@ -1,5 +1,6 @@
 """What ``status`` says, once or again and again, from a study's journal and its lock alone."""
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,16 +10,20 @@ from typing import Any, Literal
 
 from autosearch.cli.output import print_text
 from autosearch.cli.view import duration, plain_line, render, standing_lines
+from autosearch.experiment import shipped_as
 from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front_text import spent_text
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.journal import FILE, in_use, read_journal
+from autosearch.study.missing import missing, unmet
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.selection import selection
-from autosearch.study.study import Study
+from autosearch.study.study import STOPPED_AT_ONCE, Study
+from autosearch.study.teacher import teacher_data, teacher_text, within, within_text
 
-__all__ = ["Status", "read_status", "status_data", "status_text", "watch"]
+__all__ = ["Status", "next_step", "read_status", "status_data", "status_text", "watch"]
 
-State = Literal["running", "finished", "stopped", "killed"]
+State = Literal["running", "finished", "stopped", "failed", "killed"]
 
 # Where the system cannot say who holds the lock: a journal that was not written for longer than
 # this belongs to a run that has ended.
@@ -28,12 +33,15 @@ _SECONDS = 2.0
 _PLAIN_SECONDS = 10.0
 # A long journal takes seconds to read: at most one part in this many of the time goes there.
 _SHARE = 10
+# So many candidates within the teacher's own error are named.
+_NAMED = 12
 # So many of the latest results show who is evaluating.
 _LATEST = 64
 _WORDS = {
     "running": "running",
     "finished": "finished",
     "stopped": "stopped",
+    "failed": "ended by an error",
     "killed": "ended without a word: killed, an error, or its machine went away",
 }
 
@@ -44,7 +52,8 @@ class Status:
 
     Attributes:
         state: ``running`` while a process holds the study's lock; otherwise ``finished``,
-            ``stopped`` (interrupted and saved) or ``killed`` (no process, and no last word).
+            ``stopped`` (interrupted and saved), ``failed`` (the study tells the error) or
+            ``killed`` (no process, and no last word).
         left: seconds that the rest of the search may take; None where that is not known.
         quiet: seconds since the journal was last written.
     """
@@ -62,6 +71,18 @@ class Status:
         if self.state != "finished":
             state = f"{state}, {self.snapshot.phase}"
         return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
+
+    @property
+    def within_teacher(self) -> list[int]:
+        """Candidates of the search within the teacher's own error: not told apart by it."""
+        teacher = self.study.teacher()
+        errors = {} if teacher is None else teacher.errors
+        return [c.id for c in self.study.feasible if within(errors, c.values)]
+
+    @property
+    def cuts(self) -> int:
+        """How many runs were killed; what was in flight then is not counted."""
+        return self.study.cuts + (self.state == "killed" and self.study.phase is not None)
 
 
 def read_status(directory: Path) -> Status:
@@ -84,9 +105,10 @@ def read_status(directory: Path) -> Status:
     return Status(study, state, shown, left, quiet)
 
 
-def status_data(status: Status) -> dict[str, Any]:
+def status_data(status: Status, directory: Path) -> dict[str, Any]:
     """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
+    teacher, near = study.teacher(), status.within_teacher
     return {
         "study": study.header.name,
         "model": study.header.model_name,
@@ -99,32 +121,60 @@ def status_data(status: Status) -> dict[str, Any]:
         "duplicates_avoided": shown.duplicates,
         "forward_equivalents": study.spent,
         "forward_equivalents_nominal": study.nominal_spent,
+        "cuts": status.cuts,
         "budget_share": shown.budget_share,
-        "seconds": round(sum(study.phases.values()), 3),
+        "seconds": round(study.elapsed, 3),
         "seconds_left": None if status.left is None else round(status.left, 3),
         "seconds_proposing": round(study.proposing, 3),
         "last_write_seconds_ago": round(status.quiet, 3),
         "stopped": study.stops[-1] if study.stops else None,
+        "error": study.error,
+        "missing": list(missing(study)),
         "objectives": list(study.experiment.objectives),
+        **({} if teacher is None else {"teacher": teacher_data(teacher, near)}),
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
+        "hypervolume_is": UPPER,
+        "next": next_step(status, directory),
     }
 
 
-def status_text(status: Status) -> str:
-    """A status as text for people."""
+def status_text(status: Status, directory: Path) -> str:
+    """A status as text for people, with what to do next."""
     study, running = status.study, status.state == "running"
     left = status.left if running else None
     asked = "running" if running else "without a result"
-    spent = spent_text(study.spent, study.nominal_spent)
+    spent = spent_text(study.spent, study.nominal_spent, cuts=status.cuts)
     written = f"{spent}; last written {duration(status.quiet)} ago"
     if study.proposing >= 1:
         written += f"; proposing took {duration(study.proposing)}"
     standing = standing_lines(status.snapshot, left, asked=asked)
     lines = [status.head, standing[0], written, *standing[1:]]
-    if status.state in ("stopped", "killed"):
-        lines.append("\ncontinue it with: autosearch run EXPERIMENT --out DIR --resume")
-    return "\n".join(lines)
+    if (teacher := study.teacher()) is not None:
+        lines.append(teacher_text(teacher.recipe, teacher.errors))
+        lines += within_text([f"#{number}" for number in status.within_teacher[:_NAMED]])
+    if study.error is not None and not running:
+        lines.append(f"\nthe last run ended by an error: {study.error}")
+    lacking = () if running else missing(study)
+    lines += [f"\nmissing: {part}" for part in lacking]
+    if study.stops and not lacking and (why := unmet(study)):
+        lines.append(f"\n{why}")
+    return "\n".join([*lines, f"\nnext: {next_step(status, directory)}"])
+
+
+def next_step(status: Status, directory: Path) -> str:
+    """The command that makes sense now."""
+    place = shlex.quote(str(directory))
+    if status.state == "running":
+        return f"autosearch status {place} --watch"
+    if status.state == "finished" and not missing(status.study):
+        more = "another target: front DIR --pick CHOICE; a page of everything: report DIR"
+        if not status.snapshot.front:
+            return f"autosearch front {place} (nothing is on the front)"
+        return f"autosearch export {place} --pick knee -o recipe.json ({more})"
+    # After its budget is spent, only the validation is missing.
+    experiment = shipped_as(status.study.experiment, status.study.header.overrides)
+    return f"autosearch run {experiment or 'EXPERIMENT'} --out {place} --resume"
 
 
 def _state(
@@ -132,6 +182,10 @@ def _state(
 ) -> State:
     if held:
         return "running"
+    if study.error == STOPPED_AT_ONCE:
+        return "stopped"
+    if study.error is not None:
+        return "failed"
     if todo is None:
         return "finished"
     interrupted = bool(study.stops) and study.stops[-1] == "interrupted"
@@ -154,7 +208,7 @@ def _snapshot(
         chosen = {c.identity for c in selection(study)}
         validated: set[str] = set().union(*list(study.validations.values())[-1:])
         validating = (len(chosen & validated), len(chosen))
-    elapsed = max(sum(study.phases.values()), _evaluating(study, events))
+    elapsed = max(study.elapsed, _evaluating(study, events))
     return snapshot(study, elapsed, validating=validating if at_validation else None)
 
 
@@ -186,7 +240,7 @@ def watch(directory: Path) -> None:
             if status.state == "running":
                 print_text(plain_line(status.snapshot, status.left))
                 sys.stdout.flush()
-    print_text(status_text(status))
+    print_text(status_text(status, directory))
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:

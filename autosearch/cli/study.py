@@ -6,12 +6,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autosearch.cli.arguments import CHOICES, AllOption, DirectoryArgument, JsonOption
-from autosearch.cli.front import print_front
-from autosearch.cli.output import check_least, check_output, note, print_result, warn
+from autosearch.cli.arguments import (
+    CHOICES,
+    AllOption,
+    DirectoryArgument,
+    JsonOption,
+    SetOption,
+    TrustOption,
+)
+from autosearch.cli.front import print_front, require_all
+from autosearch.cli.output import (
+    check_least,
+    check_output,
+    note,
+    print_json,
+    print_text,
+    warn,
+)
 from autosearch.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autosearch.engine.problem import Problem
+    from autosearch.experiment import Experiment
     from autosearch.export import Format
     from autosearch.study.front import Front
     from autosearch.study.study import Study
@@ -35,13 +53,19 @@ def status(
     from autosearch.cli.status import read_status, status_data, status_text
 
     standing = read_status(directory)
-    print_result(status_data(standing) if as_json else standing, status_text, as_json=as_json)
+    if as_json:
+        print_json(status_data(standing, directory))
+    else:
+        print_text(status_text(standing, directory))
 
 
 def validate(
+    *,
     directory: DirectoryArgument,
     samples: Annotated[int | None, typer.Option("--samples", help="Fresh samples.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the fresh noise.")] = None,
+    overrides: SetOption = None,
+    trust: TrustOption = False,
     show_all: AllOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,10 +76,19 @@ def validate(
     from autosearch.engine.run import validate_study
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
+    from autosearch.study.missing import missing
     from autosearch.study.study import Study
-    from autosearch.visualization.study_outputs import study_problem, write_artifacts
+    from autosearch.study.trust import left_out
+    from autosearch.visualization.study_outputs import (
+        draw_pictures,
+        study_problem,
+        write_tables,
+    )
 
-    problem = study_problem(directory, Study.read(directory))
+    before = Study.read(directory)
+    problem = study_problem(directory, before, overrides or (), trust=trust)
+    for line in left_out(before.experiment, problem.experiment, where=directory):
+        warn(line)
     study = validate_study(
         directory,
         problem=problem,
@@ -66,8 +99,15 @@ def validate(
         loggers=partial(make_loggers, strict=False),
     )
     front = Front.of(study)
-    write_artifacts(directory, problem, study, front)
+    write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    draw_pictures(directory, problem, study, front)
+    own = study.experiment
+    noise = (
+        own.seed if seed is None else seed,
+        own.validation.samples if samples is None else samples,
+    )
+    require_all(front, f"autosearch validate {directory}", missing(study, noise, search=False))
 
 
 def plot(
@@ -84,6 +124,8 @@ def plot(
             help="Draw this recipe instead (as in export; DIR/recipe.png).",
         ),
     ] = None,
+    overrides: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Draw the front beside the baselines (DIR/front.png by default), and what heads gain."""
     from autosearch.study.front import Front
@@ -95,15 +137,18 @@ def plot(
         heads_figure,
         save_figure,
     )
+    from autosearch.visualization.study_outputs import study_problem
 
     path = output or directory / ("front.png" if pick is None else "recipe.png")
     check_output(path)
     check_suffix(path)
     study = Study.read(directory)
     front = Front.of(study)
-    figures = {
-        path: front_figure(front) if pick is None else _plan_figure(directory, study, front, pick)
-    }
+    if pick is None:
+        figures = {path: front_figure(front)}
+    else:
+        problem = partial(study_problem, directory, study, overrides or (), trust=trust)
+        figures = {path: _plan_figure(problem, front, pick)}
     gains = None if pick is not None else head_gains(study)
     if gains is not None:
         own = path.with_name(f"{path.stem}-heads{path.suffix}")
@@ -113,19 +158,20 @@ def plot(
         note(f"{place}: written")
 
 
-def _plan_figure(directory: Path, study: "Study", front: "Front", choice: str) -> Any:
+def _plan_figure(make_problem: "Callable[[], Problem]", front: "Front", choice: str) -> Any:
     """The picture of the recipe that a choice names: steps across, sites down."""
     from autosearch.study.pick import pick
-    from autosearch.visualization.study_outputs import plan_figure, study_problem
+    from autosearch.visualization.study_outputs import plan_figure
 
     point = pick(front, choice)
-    problem = study_problem(directory, study)
+    problem = make_problem()
     if not problem.denoiser.sites:
         raise UserError("--pick: this model has no sites, so there is nothing to show of a recipe")
     return plan_figure(problem, problem.compile(point.recipe), front, point)
 
 
 def report(
+    *,
     directory: DirectoryArgument,
     output: Annotated[
         Path | None,
@@ -143,6 +189,8 @@ def report(
         int | None,
         typer.Option("--samples", help="In each picture; 0 for none, and the model is not loaded."),
     ] = None,
+    overrides: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write one HTML file that needs nothing else: front, recipes, samples, cost."""
     check_least("--samples", samples, 0)
@@ -152,7 +200,14 @@ def report(
         raise UserError(f"-o {path}: a report is written as .html; use that suffix")
     from autosearch.visualization.report import write_report
 
-    missing = write_report(directory, path, picks=picks or (), samples=samples)
+    missing = write_report(
+        directory,
+        path,
+        picks=picks or (),
+        samples=samples,
+        overrides=overrides or (),
+        trust=trust,
+    )
     for line in missing:
         warn(line)
     size = path.stat().st_size
@@ -160,6 +215,7 @@ def report(
 
 
 def export(
+    *,
     directory: DirectoryArgument,
     output: Annotated[
         str,
@@ -180,10 +236,13 @@ def export(
     name: Annotated[
         str | None, typer.Option("--name", help="Of the study where it is exported to.")
     ] = None,
+    overrides: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Hand over one recipe of the front, or the whole study."""
     from autosearch.export import find_format
     from autosearch.study.study import Study
+    from autosearch.study.trust import trusted_experiment
 
     chosen = find_format(form)
     if chosen.kind != "study":
@@ -193,24 +252,37 @@ def export(
             )
         if pick is None:
             raise UserError(f"--pick: missing; give {CHOICES}")
-        _export_recipe(chosen, directory, Path(output), pick)
-        return
-    if pick is not None:
+        check_output(Path(output) / "recipe.json" if chosen.kind == "folder" else Path(output))
+    elif pick is not None:
         raise UserError(f"--pick: {chosen.name} takes the whole study; leave it out")
-    note(f"{output}: {chosen.write(Study.read(directory), output, name)}")
+    study = Study.read(directory)
+    experiment = partial(trusted_experiment, study, overrides or (), trust=trust, where=directory)
+    if pick is not None:
+        _export_recipe(
+            chosen, study, pick, directory=directory, path=Path(output), experiment=experiment
+        )
+        return
+    if any(candidate.point is not None for candidate in study.candidates.values()):
+        study.experiment = experiment()  # the box of their points is the model's
+    note(f"{output}: {chosen.write(study, output, name)}")
 
 
-def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> None:
+def _export_recipe(
+    form: "Format",
+    study: "Study",
+    pick: str,
+    *,
+    directory: Path,
+    path: Path,
+    experiment: "Callable[[], Experiment]",
+) -> None:
     """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
     from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
     from autosearch.study.front import Front
     from autosearch.study.pick import choose
-    from autosearch.study.study import Study
     from autosearch.text import number
 
     folder = form.kind == "folder"
-    check_output(path / "recipe.json" if folder else path)
-    study = Study.read(directory)
     front = Front.of(study)
     chosen = choose(front, pick)
     point = chosen.point
@@ -218,11 +290,13 @@ def _export_recipe(form: "Format", directory: Path, path: Path, pick: str) -> No
     if recipe.recovery is not None:
         from autosearch.baselines.fitted.calibrator import Calibrator
         from autosearch.baselines.fitted.names import resolve
-        from autosearch.visualization.study_outputs import study_problem
+        from autosearch.engine.problem import Problem
 
-        store = ArtifactStore([directory / FOLDER])
-        recipe = resolve(recipe, Calibrator(study_problem(directory, study).denoiser, store)).recipe
-    model = [study.experiment.model] if folder else []
+        calibrator = Calibrator(
+            Problem.of(experiment()).denoiser, ArtifactStore([directory / FOLDER])
+        )
+        recipe = resolve(recipe, calibrator).recipe
+    model = [experiment().model] if folder else []
     lines = form.write(recipe, path, *model)
     carry_artifacts(recipe, directory, path if folder else path.parent)
     for line in lines:

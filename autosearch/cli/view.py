@@ -8,8 +8,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.progress import FrontEntry, Snapshot
-from autosearch.text import align, number
+from autosearch.text import align, for_people, number
 
 __all__ = [
     "counts",
@@ -81,12 +82,13 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def volume_line(snapshot: Snapshot) -> str:
-    """The hypervolume from its first value to its last; empty while there is none."""
+    """The hypervolume of search values from first to last; empty while there is none."""
     if not snapshot.volumes:
         return ""
     line = sparkline(snapshot.volumes)
     last = f"{snapshot.volumes[-1]:.4f}"
-    return f"hypervolume {snapshot.volumes[0]:.4f} {line} {last}" if line else f"hypervolume {last}"
+    grown = f"{snapshot.volumes[0]:.4f} {line} {last}" if line else last
+    return f"hypervolume {grown} ({UPPER})"
 
 
 def plain_line(snapshot: Snapshot, left: float | None) -> str:
@@ -98,7 +100,7 @@ def plain_line(snapshot: Snapshot, left: float | None) -> str:
             f"; {snapshot.quality_name} {number(top.quality)} at "
             f"{snapshot.cost_name} {number(top.cost)} ({_label(top)})"
         )
-    volume = f"; hypervolume {snapshot.volumes[-1]:.4f}" if snapshot.volumes else ""
+    volume = f"; hypervolume {snapshot.volumes[-1]:.4f} ({UPPER})" if snapshot.volumes else ""
     return f"{snapshot.phase}: {counts(snapshot)}; {times(snapshot, left)}{best}{volume}"
 
 
@@ -132,8 +134,8 @@ def render(snapshot: Snapshot, left: float | None, *, head: str = "") -> Rendera
     # What is longer than the terminal could not be drawn over.
     most = min(_MOST_ROWS, max(3, shutil.get_terminal_size().lines - _AROUND))
     lines = standing_lines(snapshot, left, most=most)[1:]
-    title = Text(f"{head or snapshot.phase}: {times(snapshot, left)}")
-    return Group(title, bar, Text("\n".join(lines)))
+    title = Text(for_people(f"{head or snapshot.phase}: {times(snapshot, left)}"))
+    return Group(title, bar, Text(for_people("\n".join(lines))))
 
 
 def _named(entry: FrontEntry) -> str:

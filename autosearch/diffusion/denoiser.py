@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autosearch.diffusion.artifact_store import ArtifactStore, Recent
 from autosearch.diffusion.classifier import Classifier
+from autosearch.diffusion.grids import OwnGrids
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.branches import COND, Branch
@@ -44,6 +45,8 @@ class Denoiser(ABC):
         classifier: tells clean samples of the model's classes apart, where there is one.
         guidance_scale: of the classifier-free guidance that the model is usually run with; its
             baselines are guided by it at every step. None: they are not guided.
+        own_grids: of the scheduler that it came with, which its baselines stand on; None: on those
+            of the solvers' publications.
         recoverable: whether its weights can be others for a recipe; see :meth:`with_weights`.
     """
 
@@ -61,6 +64,7 @@ class Denoiser(ABC):
     data_mean: Tensor | None = None
     classifier: Classifier | None = None
     guidance_scale: float | None = None
+    own_grids: OwnGrids | None = None
     recoverable: bool = False
 
     def with_weights(self, weights: Artifact | None, artifact_store: ArtifactStore) -> "Denoiser":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.schedules import ZERO_SNR_FLOOR, NoiseSchedule
 from autosearch.errors import UserError
 
 __all__ = ["PRESETS", "FewStep", "few_step", "few_step_end", "few_step_times", "power_spaced"]
@@ -39,7 +39,9 @@ PRESETS: Mapping[int, FewStep] = {
 def few_step_times(schedule: NoiseSchedule, steps: int, numbers: FewStep) -> list[float]:
     """The K + 1 times from noise to clean, the last being where sampling stops."""
     first, last = schedule.first, schedule.last
-    high, low = (math.exp(-schedule.log_snr(time)) for time in (first, last))
+    noisiest = schedule.log_snr(first)
+    high = math.exp(-(noisiest if math.isfinite(noisiest) else ZERO_SNR_FLOOR))
+    low = math.exp(-schedule.log_snr(last))
     level = power_spaced(high, low, numbers.n, rho=numbers.rho)[numbers.k]
     stop = max(schedule.time(-math.log(level)), last)
     return power_spaced(first, stop, steps + 1, rho=numbers.rho_t)

@@ -8,25 +8,65 @@ for the schedule's at that time), from noise to clean. T is the number of traini
 ``linspace`` and ``quadratic`` are the single time 0. Its samplers in sigma (Euler) do not round
 the times of ``linspace`` and ``karras``; see ``whole``. ``flow`` and ``flow-shift`` are what
 diffusers' scheduler of flows makes of ``sigmas=linspace(1, 1/K, K)``, as the Flux pipeline calls
-it, at shift 1 and 3; ``flow-shift-linspace`` is what it makes of a step count alone at shift 3, as
-the pipeline of Stable Diffusion 3 calls it.
+it, at shift 1 and at the model's own (3 where it has none); ``flow-shift-linspace`` is what it
+makes of a step count alone at that shift, as the pipeline of Stable Diffusion 3 calls it.
+
+A model that came with a scheduler has grids of its own besides; see :class:`OwnGrids`.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from autosearch.diffusion.few_step import few_step, few_step_end, power_spaced
-from autosearch.diffusion.schedules import NoiseSchedule, ScheduleFamily
+from autosearch.diffusion.schedules import (
+    ZERO_SNR_FLOOR,
+    NoiseSchedule,
+    RectifiedFlow,
+    ScheduleFamily,
+)
 from autosearch.errors import UserError, unknown_name
 
-__all__ = ["GRIDS", "GridPoint", "grid", "grid_end", "grids_for"]
+__all__ = ["GRIDS", "GridPoint", "OwnGrids", "SamplingGrid", "grid", "grid_end", "grids_for"]
 
 GridPoint = tuple[float, float | None]
 Grid = Callable[[NoiseSchedule, int], Sequence[GridPoint]]
+
+
+@dataclass(frozen=True)
+class SamplingGrid:
+    """A grid with its two ends.
+
+    Attributes:
+        points: from noise to clean.
+        end: where the last step ends: the clean end, or a half log-SNR, log(alpha/sigma).
+        start_in_sigma: the scale of the initial noise of solvers in sigma, such as Euler's, see
+            :class:`autosearch.recipe.Start`; others start as they always do.
+    """
+
+    points: tuple[GridPoint, ...]
+    end: float | Literal["clean"]
+    start_in_sigma: Literal["unit", "sigma", "scheduler"]
+
+
+class OwnGrids(Protocol):
+    """The grids that a model's own scheduler makes."""
+
+    def __call__(self, scheduler: str, steps: int) -> SamplingGrid:
+        """The grid of so many steps.
+
+        Args:
+            scheduler: the class of diffusers that runs the solver.
+            steps: how many.
+
+        Raises:
+            UserError: for a number of steps that it cannot have.
+        """
+        ...
 
 
 def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[GridPoint]:
@@ -52,8 +92,7 @@ def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) 
         raise UserError(f"grid {name!r}: the number of steps is {steps}; it must be at least 1")
     make = GRIDS[name] if whole else _REAL_TIMES.get(name, GRIDS[name])
     points = list(make(schedule, steps))
-    times = [time for time, _ in points]
-    if any(b >= a for a, b in pairwise(times)):
+    if any(b[0] >= a[0] and a[1] is None and b[1] is None for a, b in pairwise(points)):
         raise UserError(f"grid {name!r} repeats times at {steps} steps; use fewer steps")
     return points
 
@@ -118,19 +157,25 @@ def _karras(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
 
 def _flow_shift_linspace(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     """Down to the shifted 1 / T, and shifted once more, as in diffusers."""
-    last = _shifted(1.0 / schedule.train_steps)
-    return [(_shifted(time), None) for time in np.linspace(1.0, last, steps).tolist()]
+    last = _shifted(schedule, 1.0 / schedule.train_steps)
+    return [(_shifted(schedule, time), None) for time in np.linspace(1.0, last, steps).tolist()]
 
 
-def _shifted(time: float) -> float:
-    """``s t / (1 + (s - 1) t)`` (Esser et al. 2024, eq. 23), with s = 3 as Stable Diffusion 3."""
-    return _SHIFT * time / (1 + (_SHIFT - 1) * time)
+def _shifted(schedule: NoiseSchedule, time: float) -> float:
+    """``s t / (1 + (s - 1) t)`` (Esser et al. 2024, eq. 23), with the shift s of the schedule."""
+    assert isinstance(schedule, RectifiedFlow)
+    return schedule.shift * time / (1 + (schedule.shift - 1) * time)
 
 
 def _finite_ends(schedule: NoiseSchedule) -> tuple[float, float]:
-    """Half log-SNR at the ends of a range that stays finite: flow models end at t = 0.999."""
+    """Half log-SNR at the ends of a range that stays finite: flow models end at t = 0.999.
+
+    Betas of zero terminal SNR end where diffusers' solvers in sigma end them.
+    """
     first, last = schedule.log_snr(schedule.first), schedule.log_snr(schedule.last)
-    return (first if math.isfinite(first) else schedule.log_snr(0.999)), last
+    if math.isinf(first):
+        first = schedule.log_snr(0.999) if schedule.family == "flow" else ZERO_SNR_FLOOR
+    return first, last
 
 
 def _down(schedule: NoiseSchedule, count: int) -> list[float]:
@@ -156,11 +201,10 @@ GRIDS: Mapping[str, Grid] = {
     # Karras levels with the network's time real and exact.
     "edm": lambda s, k: _at(s, _ramp(s, k)),
     "flow": lambda s, k: [(1.0 - i / k, None) for i in range(k)],
-    "flow-shift": lambda s, k: [(_shifted(1.0 - i / k), None) for i in range(k)],
+    "flow-shift": lambda s, k: [(_shifted(s, 1.0 - i / k), None) for i in range(k)],
     "flow-shift-linspace": _flow_shift_linspace,
     "few-step": few_step,
 }
-_SHIFT = 3.0
 _REAL_TIMES: Mapping[str, Grid] = {"linspace": _linspace_real, "karras": GRIDS["edm"]}
 # Where they are not ("vp",) alone.
 _FAMILIES: Mapping[str, tuple[ScheduleFamily, ...]] = {

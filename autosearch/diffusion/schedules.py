@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from autosearch._typing import Array
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import UserError, shortened, unknown_name
 
 __all__ = [
     "EDM",
+    "ZERO_SNR_FLOOR",
     "NoiseSchedule",
     "RectifiedFlow",
     "ScheduleFamily",
@@ -33,6 +34,10 @@ _BETAS: Mapping[str, tuple[float, ...]] = {
     "scaled_linear": (0.00085, 0.012),
     "cosine": (),
 }
+_TRAINED = "trained"
+_ZERO_SNR, _SNR_SHIFT = "zero_snr", "snr_shift="
+# The half log-SNR that diffusers' solvers in sigma take for that of pure noise: alpha**2 = 2**-24.
+ZERO_SNR_FLOOR = 0.5 * (math.log(2.0**-24) - math.log1p(-(2.0**-24)))
 
 
 class NoiseSchedule(ABC):
@@ -96,12 +101,18 @@ class VariancePreserving(NoiseSchedule):
         train_steps: number of training times T; times run from 0 to T - 1.
         betas: the first and the last beta; those of the publication by default. The cosine has
             none of its own.
+        trained_betas: all T betas, to 9 digits, in place of name, number and ends.
+        snr_shift: what the signal-to-noise ratio is divided by at every time, as in CogVideoX.
+        zero_snr: whether the square roots of ``alphas_cumprod`` are then moved and stretched so
+            that the last is 0 (Lin et al. 2024, algorithm 1): the last time is pure noise.
 
     At integer times alpha and sigma are those of the discrete process. Linear interpolation of
-    the log-SNR follows DPM-Solver's discrete schedule in spirit, which interpolates log alpha.
+    the log-SNR follows DPM-Solver's discrete schedule in spirit, which interpolates log alpha;
+    before a last time of pure noise it is alpha that falls linearly to 0.
 
-    What differs from the publication is part of the schedule's name, ``linear:0.0001:0.03:1000``
-    and ``cosine:500``, which :func:`get_schedule` reads.
+    What differs from the publication is part of the schedule's name, such as
+    ``linear:0.0001:0.03:1000``, ``cosine:500``, ``scaled_linear:snr_shift=3:zero_snr`` or
+    ``trained:0.001:0.002:...``, which :func:`get_schedule` reads.
     """
 
     family: ScheduleFamily = "vp"
@@ -113,24 +124,35 @@ class VariancePreserving(NoiseSchedule):
         *,
         train_steps: int = _TRAIN_STEPS,
         betas: tuple[float, float] | None = None,
+        trained_betas: Sequence[float] | None = None,
+        snr_shift: float = 1.0,
+        zero_snr: bool = False,
     ) -> None:
-        if name not in _BETAS:
-            raise unknown_name("variance-preserving schedule", name, _BETAS)
-        published = _BETAS[name]
-        ends = published if betas is None or name == "cosine" else betas
-        if train_steps < 2 or not all(0 < beta < 1 for beta in ends):
+        if trained_betas is not None:
+            table = np.array([float(f"{beta:.9g}") for beta in trained_betas])
+            parts = [_TRAINED, *(f"{beta:.9g}" for beta in table.tolist())]
+            _check_betas(_TRAINED, table.tolist(), len(table))
+        else:
+            table, parts = _published(name, betas, train_steps)
+        if not snr_shift > 0:
             raise UserError(
-                f"variance-preserving schedule {name!r}: betas {list(ends)} over {train_steps} "
-                "times; betas lie between 0 and 1, over two times at least"
+                f"variance-preserving schedule {parts[0]!r}: snr_shift is {snr_shift:g}; it must "
+                "be above 0"
             )
-        self.name = name
-        if ends != published or train_steps != _TRAIN_STEPS:
-            self.name = ":".join([name, *(f"{end:.9g}" for end in ends), str(train_steps)])
-        self.train_steps = train_steps
-        self.first = float(train_steps - 1)
-        alphas_cumprod = np.cumprod(1.0 - _betas(name, ends, train_steps))
-        self._log_snr = 0.5 * (np.log(alphas_cumprod) - np.log1p(-alphas_cumprod))
-        self._times = np.arange(train_steps, dtype=np.float64)
+        parts += [f"{_SNR_SHIFT}{snr_shift:.9g}"] * (snr_shift != 1) + [_ZERO_SNR] * zero_snr
+        self.name = ":".join(parts)
+        self.train_steps = len(table)
+        self.first = float(self.train_steps - 1)
+        level = np.cumprod(1.0 - table)
+        level = level / (snr_shift + (1.0 - snr_shift) * level)
+        if zero_snr:
+            root = np.sqrt(level)
+            level = ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+        with np.errstate(divide="ignore"):
+            self._log_snr = 0.5 * (np.log(level) - np.log1p(-level))
+        self._times = np.arange(self.train_steps, dtype=np.float64)
+        # How fast alpha falls to 0 in the last interval, where it does.
+        self._alpha_slope = math.sqrt(level[-2]) if zero_snr else None
 
     @property
     def alphas_cumprod(self) -> Array:
@@ -139,9 +161,14 @@ class VariancePreserving(NoiseSchedule):
         return cumulative
 
     def log_snr(self, time: float) -> float:
+        if self._alpha_slope is not None and time > self.first - 1:
+            alpha = self._alpha_slope * max(self.first - time, 0.0)
+            return math.log(alpha) - 0.5 * math.log1p(-(alpha**2)) if alpha > 0 else -math.inf
         return float(np.interp(time, self._times, self._log_snr))
 
     def time(self, log_snr: float) -> float:
+        if self._alpha_slope is not None and log_snr < self._log_snr[-2]:
+            return self.first - self.alpha_sigma(log_snr)[0] / self._alpha_slope
         return float(np.interp(log_snr, self._log_snr[::-1], self._times[::-1]))
 
     def alpha_sigma(self, log_snr: float) -> tuple[float, float]:
@@ -170,13 +197,21 @@ class EDM(NoiseSchedule):
 
 
 class RectifiedFlow(NoiseSchedule):
-    """``alpha = 1 - t, sigma = t`` for t from 1 (pure noise, log-SNR minus infinity) to 0."""
+    """``alpha = 1 - t, sigma = t`` for t from 1 (pure noise, log-SNR minus infinity) to 0.
+
+    Args:
+        shift: ``s`` of the model's users, who sample at ``s t / (1 + (s - 1) t)`` (Esser et al.
+            2024, eq. 23). Grids know it; the noise at a time is the same whatever it is.
+    """
 
     family: ScheduleFamily = "flow"
     name = "rectified"
     first, last = 1.0, 0.001
     unit = 0.01
     min_gap = 1e-3
+
+    def __init__(self, *, shift: float = 3.0) -> None:
+        self.shift = shift
 
     def log_snr(self, time: float) -> float:
         if time >= 1:
@@ -205,18 +240,55 @@ def get_schedule(family: str, name: str) -> NoiseSchedule:
 
 def _named_betas(name: str) -> VariancePreserving:
     """The schedule of a name with or without what differs from the publication."""
-    published, *numbers = name.split(":")
-    if not numbers or published not in _BETAS:
+    published, *parts = name.split(":")
+    if not parts or published not in (*_BETAS, _TRAINED):
         return VariancePreserving(name)
+    zero_snr = parts[-1] == _ZERO_SNR
+    parts = parts[: len(parts) - zero_snr]
+    shifted = bool(parts) and parts[-1].startswith(_SNR_SHIFT)
     try:
-        *ends, steps = (float(text) for text in numbers)
-        betas = (ends[0], ends[1]) if ends else None
-        schedule = VariancePreserving(published, train_steps=int(steps), betas=betas)
+        snr_shift = float(parts.pop().removeprefix(_SNR_SHIFT)) if shifted else 1.0
+        numbers = [float(text) for text in parts]
+        schedule = _numbered(published, numbers, snr_shift=snr_shift, zero_snr=zero_snr)
     except (ValueError, IndexError):
         schedule = None
     if schedule is None or schedule.name != name:
-        raise unknown_name("variance-preserving schedule", name, _BETAS)
+        raise unknown_name("variance-preserving schedule", shortened(name), _BETAS)
     return schedule
+
+
+def _numbered(
+    published: str, numbers: Sequence[float], *, snr_shift: float, zero_snr: bool
+) -> VariancePreserving:
+    if published == _TRAINED:
+        return VariancePreserving(trained_betas=numbers, snr_shift=snr_shift, zero_snr=zero_snr)
+    *ends, steps = numbers or [_TRAIN_STEPS]
+    betas = (ends[0], ends[1]) if ends else None
+    return VariancePreserving(
+        published, train_steps=int(steps), betas=betas, snr_shift=snr_shift, zero_snr=zero_snr
+    )
+
+
+def _published(
+    name: str, betas: tuple[float, float] | None, train_steps: int
+) -> tuple[Array, list[str]]:
+    """The betas of a publication, or such ones with other numbers, and the parts of their name."""
+    if name not in _BETAS:
+        raise unknown_name("variance-preserving schedule", name, _BETAS)
+    published = _BETAS[name]
+    ends = published if betas is None or name == "cosine" else betas
+    _check_betas(name, ends, train_steps)
+    differs = ends != published or train_steps != _TRAIN_STEPS
+    numbers = [*(f"{end:.9g}" for end in ends), str(train_steps)] if differs else []
+    return _betas(name, ends, train_steps), [name, *numbers]
+
+
+def _check_betas(name: str, betas: Sequence[float], steps: int) -> None:
+    if steps < 2 or not all(0 < beta < 1 for beta in betas):
+        raise UserError(
+            f"variance-preserving schedule {name!r}: betas {shortened(list(betas))} over {steps} "
+            "times; betas lie between 0 and 1, over two times at least"
+        )
 
 
 def _betas(name: str, ends: Sequence[float], steps: int) -> Array:

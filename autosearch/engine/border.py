@@ -11,20 +11,34 @@ import numpy as np
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, UserError, described
 from autosearch.objectives import Estimate, Objective
 from autosearch.study.events import LARGEST
 
-__all__ = ["check_rows", "checked_estimate", "plain_copy", "third_party"]
+__all__ = ["blame", "check_rows", "checked_estimate", "plain_copy", "third_party"]
 
 _SIMPLE = {int, str, bool, type(None)}
 
 
+# What experiments call the kinds of parts, by the classes that they derive from.
+_KINDS = {
+    "Algorithm": "algorithm",
+    "Denoiser": "denoiser",
+    "Family": "space",
+    "Logger": "logger",
+    "Model": "model",
+    "NoiseSchedule": "schedule",
+    "Objective": "objective",
+    "Reward": "reward",
+}
+
+
 @contextmanager
 def third_party(kind: str, part: object) -> Iterator[None]:
-    """Turn an exception of somebody else's part into one line with its name.
+    """Turn an exception of somebody else's code into one line with its name.
 
-    Errors of this project's own parts come through: they are faults of the program.
+    That is the part's own, or of another that it uses, such as the space of an algorithm. Errors
+    of this project's parts come through: they are faults of the program.
 
     Args:
         kind: what the part is to the search, such as ``algorithm``.
@@ -35,19 +49,41 @@ def third_party(kind: str, part: object) -> Iterator[None]:
     except (UserError, Infeasible):
         raise
     except Exception as error:
-        module = type(part).__module__
-        if module.partition(".")[0] == "autosearch":
+        blamed = blame(error) if _is_ours(type(part)) else _blamed(error, kind, part)
+        if blamed is None:
             raise
-        name = getattr(part, "name", type(part).__name__)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserError(
-            f"{kind} {name!r}: {type(error).__name__}: {error} ({place.filename}, line "
-            f"{place.lineno}); tell its author"
-        ) from error
+        raise blamed from error
 
 
-def checked_estimate(objective: Objective, estimate: object) -> Estimate:
+def blame(error: Exception) -> UserError | None:
+    """One line with the name of somebody else's part that raised an error; None where none did.
+
+    Such a part is an object of a class that derives from one of this project's and is not of this
+    project, in whose method the error was raised or passed through.
+    """
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
+        kind = owner if isinstance(owner, type) else type(owner)
+        ours = [one.__name__ for one in kind.__mro__ if _is_ours(one)]
+        base = next((name for name in ours if name in _KINDS), None)
+        if base is not None and not _is_ours(kind):
+            return _blamed(error, _KINDS[base], owner)
+    return None
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "autosearch"
+
+
+def _blamed(error: Exception, kind: str, part: object) -> UserError:
+    name = getattr(part, "name", getattr(part, "__name__", type(part).__name__))
+    return UserError(f"{kind} {name!r}: {described(error)}; tell its author")
+
+
+def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -> Estimate:
     """What an objective returned, in Python's own numbers.
+
+    ``samples``: how many it is of; one that declares shares need not say so itself.
 
     Raises:
         UserError: for anything but an estimate.
@@ -66,7 +102,14 @@ def checked_estimate(objective: Objective, estimate: object) -> Estimate:
         ) from None
     if not all(abs(one) <= LARGEST for one in (value, *pseudo)):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
-    return Estimate(value, tuple(pseudo))
+    if not objective.share:
+        return Estimate(value, tuple(pseudo))
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"objective {objective.name!r} returned {value:g} where a share from 0 to 1 is due; "
+            "tell its author"
+        )
+    return Estimate(value, tuple(pseudo), estimate.trials or samples)
 
 
 def _number(value: object) -> float:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,21 +15,27 @@ import torch
 
 from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal, Result
-from autosearch.baselines.fine import TEACHER
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.threads import one_thread
+from autosearch.engine.check import advice, check_run
 from autosearch.engine.measure import Measure
 from autosearch.engine.prepared import fitted_names, make_baselines
 from autosearch.engine.problem import Problem
-from autosearch.engine.reference import setup_advice, setup_cost
+from autosearch.engine.reference import setup_cost, teacher_cost
+from autosearch.engine.run import check_resume
 from autosearch.engine.session import STORE_BYTES
+from autosearch.engine.teacher import Teacher
+from autosearch.engine.workers import runs_here
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
+from autosearch.study.journal import check_free
+from autosearch.study.study import Study
 
 __all__ = ["dry_run"]
 
@@ -49,6 +56,10 @@ _SHORTEST = 1e-4
 # How long, in seconds, and how often the algorithm proposes on made-up values.
 _MOST_SECONDS = 2.0
 _MOST_PROPOSALS = 100
+# A process that gets less than this of a processor shares it.
+_WHOLE_SHARE = 0.9
+# What is scored on trial takes no more.
+_SCORED_BYTES = 2**25
 _NOTHING_SEARCHED = (
     "setup and baselines use up the budget, and nothing is searched; raise it, or name fewer "
     "baselines"
@@ -60,6 +71,7 @@ class _Costs:
     """Counts, and costs in forward equivalents; what reuse and races may save is not estimated."""
 
     plans: dict[str, Plan]  # the baselines' by name; of those to be fitted the plans before that
+    typical: dict[str, Plan]  # the same, or a random recipe's where there are none
     baselines: float  # of measuring them all
     mean: float  # of a candidate
     setup: float  # what counts against the budget before the first candidate, fits included
@@ -79,7 +91,14 @@ class _Timing:
     peak_bytes: int | None  # of the device's memory, where it has its own
 
 
-def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
+@one_thread()  # as a run: beside its workers, or others, more threads only wait
+def dry_run(
+    experiment: Experiment,
+    *,
+    start: float = 0.0,
+    out: Path | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
     """Sizes, counts and predicted times as plain data.
 
     One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
@@ -89,28 +108,39 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
 
     Args:
         experiment: what would be searched.
-        start: seconds until a run begins to work, which are added.
+        start: processor time until a run begins to work, which is added.
+        out: where the study would be; not looked at by default.
+        resume: whether the study there would go on.
 
     Raises:
         UserError: for everything that would also stop the search.
     """
-    # Latencies are predicted from a table in no time.
-    problem = Problem.of(experiment).with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
+    problem = Problem.of(experiment)
+    if out is not None and resume:
+        check_resume(out, Study.read(out), problem)
+    elif out is not None:
+        check_free(out)
+    check_run(problem, resuming=resume)
+    clock = _Clock()
     costs = _estimate_costs(problem)
-    timing = _time_baseline(problem, costs.plans)
+    timing = _time_baseline(problem, costs.typical)
     workers = _workers(experiment)
     sampling = timing.seconds_per_unit * costs.mean
-    each = _elapsed(sampling, timing.scoring, workers)
+    # Where a device computes, waiting for it says nothing of others.
+    rivals = 0.0 if experiment.workers.gpus else clock.rivals()
+    each = _elapsed(sampling, timing.scoring, workers, rivals)
     candidates = _candidates(problem, costs, seconds=each)
     asked = max(candidates - len(costs.plans), 0)
     # Where the budget ends among the baselines, about their share.
-    searching = costs.baselines * min(candidates / len(costs.plans), 1) + asked * costs.mean
+    share = min(candidates / len(costs.plans), 1) if costs.plans else 0.0
+    searching = costs.baselines * share + asked * costs.mean
     proposing = _proposal_seconds(problem, most=asked)
     scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
     # What no measurement scales with.
-    overhead = _WRITING + (0.0 if experiment.workers.executor == "inprocess" else _RAY)
+    overhead = _WRITING + (0.0 if runs_here(experiment.workers) else _RAY)
     spent = costs.setup + searching + costs.validation
-    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers)
+    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers, rivals)
+    alone = (start + overhead) / _share(1, rivals)
     return {
         "model": _model(problem),
         "space": _space(problem),
@@ -121,7 +151,7 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             # What their fits take, which is part of the setup.
             "fits": fit_forwards(fitted_names(problem), problem.denoiser),
         },
-        "advice": setup_advice(problem) or (None if asked else _NOTHING_SEARCHED),
+        "advice": "; ".join(_advice(problem, timing, asked)) or None,
         "candidate": {
             "measured": timing.name,
             "seconds": sampling + timing.scoring,
@@ -136,10 +166,10 @@ def dry_run(experiment: Experiment, *, start: float = 0.0) -> dict[str, Any]:
             "validation": costs.validation,
         },
         "workers": workers,
-        "seconds": start + whole + overhead,
+        "seconds": whole + alone,
         "memory_bytes": {
             # States, predictions and stored features of a batch; weights and activations besides.
-            "declared": max(plan.memory for plan in costs.plans.values()) * problem.seed_block,
+            "declared": max(plan.memory for plan in costs.typical.values()) * problem.seed_block,
             "peak": timing.peak_bytes,
         },
         "disk_bytes": round(_disk(experiment, timing, costs, candidates)),
@@ -150,15 +180,15 @@ def _estimate_costs(problem: Problem) -> _Costs:
     plans = {one.name: one.plan for one in make_baselines(problem, {})}
     for name in fitted_names(problem):
         plans[name] = problem.named_plan(check_name(name).unfitted)
-    if not plans:
-        raise UserError("baselines: none can be encoded by the space and keeps the constraints")
     samples = problem.experiment.samples if problem.measure.needs else 0
     rng = np.random.default_rng(0)
     drawn = [problem.space.plan(problem.space.sample(rng)) for _ in range(_DRAWS)]
     kept = [plan for plan in drawn if problem.violation(plan) is None]
-    validated, validation = _validation(problem, plans)
+    typical = plans or {"a random recipe": (kept or drawn)[0]}
+    validated, validation = _validation(problem, typical)
     return _Costs(
         plans=plans,
+        typical=typical,
         baselines=sum(plan.cost(samples) for plan in plans.values()),
         mean=fmean(plan.cost(samples) for plan in kept or drawn),
         setup=setup_cost(problem),
@@ -177,7 +207,7 @@ def _validation(problem: Problem, plans: Mapping[str, Plan]) -> tuple[int, float
     chosen = {n: _SEARCHED_PER_COST + min(_BASELINES_PER_COST, k) for n, k in groups.items()}
     cost = float(sum(nfe * count for nfe, count in chosen.items()))
     if problem.report_measure.needs_teacher:
-        cost += problem.named_plan(TEACHER).forward_equivalents
+        cost += teacher_cost(problem)
     return sum(chosen.values()), cost * problem.experiment.validation.samples
 
 
@@ -246,60 +276,139 @@ def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
     task = SampleTask(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
-    outcomes = [runner.run(task) for _ in range(_REPEATS)]
-    best = min(outcomes, key=lambda outcome: outcome.seconds)
-    if best.reason is not None:
-        raise UserError(f"{middle}: cannot be measured: {best.reason}")
-    seconds = best.seconds / best.forward_equivalents if best.forward_equivalents else 0.0
+    # A device works while the processor waits.
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    taken = []
+    for _ in range(_REPEATS):
+        begun = clock()
+        best = runner.run(task)
+        taken.append(clock() - begun)
+        if best.reason is not None:
+            raise UserError(f"{middle}: cannot be measured: {best.reason}")
+    seconds = min(taken) / best.forward_equivalents if best.forward_equivalents else 0.0
     checked = experiment.validation.samples
+    # Latencies are predicted from a table in no time.
+    timed = problem.with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
     return _Timing(
         middle,
         seconds,
-        _scoring(problem.measure, plan, best.rows, experiment.samples, size),
-        _scoring(problem.report_measure, plan, best.rows, checked, size),
+        _scoring(timed.measure, plan, best.rows, experiment.samples, size),
+        _scoring(timed.report_measure, plan, best.rows, checked, size),
         sum(array.nbytes for array in best.rows.values()) / size,
         torch.cuda.max_memory_allocated() if device == "cuda" else None,
     )
 
 
 def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int) -> float:
-    """Seconds from rows to values of so many samples: one block's rows, repeated."""
+    """Seconds from rows to values of so many samples: one block's rows, repeated.
+
+    Of more rows than a bound as many are scored as there is room for, and the time scaled.
+    """
     if not measure.needs:
         return 0.0
+    asked, samples = samples, _scored(measure, block, samples, size)
     rows = {name: np.concatenate([array] * (samples // size)) for name, array in block.items()}
-    teacher = rows.get("final") if measure.needs_teacher else None
+    teacher = Teacher(rows["final"]) if measure.needs_teacher else None
     seconds = []
     for _ in range(_REPEATS):
-        start = time.perf_counter()
+        start = time.process_time()
         measure.estimates(plan, rows, samples=samples, teacher=teacher)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        seconds.append(time.process_time() - start)
+    return min(seconds) * asked / samples
+
+
+def _scored(measure: Measure, block: Rows, samples: int, size: int) -> int:
+    """As many samples as their rows take no more than the bound, that can be scored."""
+    row_bytes = sum(array.nbytes for array in block.values()) / size
+    most = int(_SCORED_BYTES / max(row_bytes, 1.0)) // size * size
+    if samples <= most:
+        return samples
+    for fewer in range(most, 0, -size):
+        try:
+            measure.check_samples(fewer, where="samples")
+        except UserError:
+            continue  # too few, or not to be cut into equal blocks
+        return fewer
+    return samples
+
+
+def _advice(problem: Problem, timing: _Timing, asked: int) -> list[str]:
+    """What to change before a run, each in one line."""
+    lines = advice(problem)
+    if not asked and not lines:
+        lines.append(_NOTHING_SEARCHED)
+    samples = max(problem.experiment.samples, problem.experiment.validation.samples)
+    wanted, there = timing.row_bytes * samples, _memory_bytes()
+    if there is not None and wanted > there:
+        lines.append(
+            f"{samples:,} samples: their rows take about {wanted / 1e9:,.0f} GB, and this machine "
+            f"has {there / 1e9:,.0f} GB of memory; use fewer"
+        )
+    return lines
+
+
+def _memory_bytes() -> int | None:
+    """This machine's memory, where the system says it."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _workers(experiment: Experiment) -> int:
     """Workers that will evaluate; ``auto`` fills this machine's processors."""
     workers = experiment.workers
-    if workers.executor == "inprocess":
+    if runs_here(workers):
         return 1
     if workers.count != "auto":
         return workers.count
     room = max(1, int((os.cpu_count() or 1) / max(workers.cpus, 1e-9)))
-    return min(room, experiment.lag) if experiment.order == "fixed" else room
+    lag = experiment.lag
+    return room if lag == "auto" or experiment.order == "arrival" else min(room, lag)
 
 
-def _elapsed(sampling: float, scoring: float, workers: int) -> float:
-    """Seconds: workers sample while this process scores, on this machine's processors."""
+class _Clock:
+    """How many other processes compute on this machine, judged by what they left since it began."""
+
+    def __init__(self) -> None:
+        self._wall, self._own = time.perf_counter(), time.process_time()
+
+    def rivals(self) -> float:
+        """As many as take the processors that this process, which never waits, did not get."""
+        wall, own = time.perf_counter() - self._wall, time.process_time() - self._own
+        share = own / wall if wall > 0 else 1.0
+        return _processors() / share - 1 if 0 < share < _WHOLE_SHARE else 0.0
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
+def _share(own: int, rivals: float) -> float:
+    """The part of a processor that each of ``own`` processes gets beside others."""
+    return min(1.0, _processors() / (own + rivals))
+
+
+def _elapsed(sampling: float, scoring: float, workers: int, rivals: float) -> float:
+    """Seconds for so much processor time, on this machine and beside others on it.
+
+    Workers sample while this process scores.
+    """
     if workers == 1:
-        return sampling + scoring
-    processors = min(workers + 1, os.cpu_count() or 1)
-    return max(sampling / workers, scoring, (sampling + scoring) / processors)
+        return (sampling + scoring) / _share(1, rivals)
+    together = (workers + 1) * _share(workers + 1, rivals)
+    return max(
+        sampling / (workers * _share(workers, rivals)),
+        scoring / _share(1, rivals),
+        (sampling + scoring) / together,
+    )
 
 
 def _disk(experiment: Experiment, timing: _Timing, costs: _Costs, candidates: int) -> float:
     rows = timing.row_bytes * (
         candidates * experiment.samples + costs.validated * experiment.validation.samples
     )
-    steps = fmean(plan.nfe for plan in costs.plans.values())
+    steps = fmean(plan.nfe for plan in costs.typical.values())
     return candidates * (_JOURNAL_BASE + _JOURNAL_STEP * steps) + min(rows, STORE_BYTES)
 
 

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import plain_copy, third_party
-from autosearch.engine.prepared import Prepared
+from autosearch.engine.prepared import Prepared, declared_reach
 from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed, fault
 from autosearch.study.hypervolume import make_scale
 from autosearch.study.study import Candidate, Estimates, Study
@@ -105,6 +105,8 @@ class Engine:
         record: called with each new event before it counts, such as the ``append`` of a journal
             that begins with ``prepared.header``.
         clock: seconds that a budget in hours counts, and a proposal's.
+        retry: whether candidates at which the machinery failed are given out again, before
+            anything is proposed; the algorithm then knows their new results alone.
 
     Attributes:
         study: what was asked and measured so far.
@@ -118,6 +120,7 @@ class Engine:
         history: Iterable[Event] | Study | None = None,
         record: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
+        retry: bool = False,
     ) -> None:
         events = prepared.events if history is None else history
         self.study = events if isinstance(events, Study) else Study.of(events)
@@ -127,6 +130,7 @@ class Engine:
         self._baselines = len(prepared.baselines)
         self._experiment = prepared.problem.experiment
         self._fixed = self._experiment.order == "fixed"
+        self._lag = self._experiment.lag_for()
         self._record = record
         self._clock = clock
         self._halving = SuccessiveHalving(self._problem, teacher=prepared.teacher)
@@ -147,13 +151,20 @@ class Engine:
         self._barren = False
         self._reason: str | None = None
         self._ended = False
+        # Seconds of search before this engine, and when it began.
+        self._before = max(self.study.searched, self.study.phases.get("search", 0.0))
         self._started = clock()
         for event in prepared.events[1:] if history is None else ():
             record(event)
         if self.study.reference is None and prepared.reference is not None:
             self._emit(prepared.reference)
-        self._replay()
-        self._fix_scale()
+        # What is evaluated once more before the history is told.
+        self._again = {c.id for c in self.study.candidates.values() if c.failed and retry}
+        if self._again:
+            self._unfinished.update(self._again)
+            self._waiting.extend(sorted(self._again))
+        else:
+            self._replay()
 
     @property
     def ended(self) -> str | None:
@@ -163,7 +174,7 @@ class Engine:
     @property
     def lag(self) -> int | None:
         """How many candidates may be out at a time; None where any number may."""
-        return self._experiment.lag if self._fixed else None
+        return self._lag if self._fixed else None
 
     @property
     def done_asking(self) -> bool:
@@ -177,7 +188,7 @@ class Engine:
 
     def ask(self) -> Assignment | None:
         """What to evaluate next; None while results must come first, and at the end."""
-        if not self._waiting:
+        if not self._waiting and not self._again:
             self._propose()
             self._note_end()
         return self._assign(self._waiting.popleft()) if self._waiting else None
@@ -190,6 +201,11 @@ class Engine:
     def stop(self, reason: str) -> None:
         """Propose nothing more."""
         self._reason = self._reason or reason
+        # Without another try they keep the results that they have.
+        kept = {number for number in self._waiting if number in self._again}
+        self._waiting = deque(number for number in self._waiting if number not in kept)
+        self._unfinished -= kept
+        self._again -= kept
         self._note_end()
 
     def tell(self, number: int, result: Measurement) -> None:
@@ -220,13 +236,20 @@ class Engine:
             self._waiting.append(number)
             return
         # Here and not in the ask, which is a function of settings and seed alone.
-        proposing = round(self._proposing.get(number, 0.0), 6)
-        self._emit(event.model_copy(update={"proposing": proposing}))
+        taken = {
+            "proposing": round(self._proposing.get(number, 0.0), 6),
+            "elapsed": round(self._elapsed(), 3),
+        }
+        self._emit(event.model_copy(update=taken))
         self.claim(number)
         self._unfinished.discard(number)
         self._plans.pop(number, None)
         self._proposing.pop(number, None)
-        if not self._fixed:
+        if number in self._again:
+            self._again.discard(number)
+            if not self._again:
+                self._replay()
+        elif not self._fixed:
             self._tell(self.study.candidates[number])
         self._fix_scale()
         self._note_end()
@@ -253,7 +276,7 @@ class Engine:
     def _may_ask(self, number: int) -> bool:
         if number < len(self._given) or not self._fixed:
             return True
-        end = number - self._experiment.lag + 1
+        end = number - self._lag + 1
         candidates = self.study.candidates
         # All of them or none: what has arrived in between must not show.
         if not all(candidates[i].finished for i in range(self._next_untold, end)):
@@ -330,12 +353,15 @@ class Engine:
             return "budget"
         if limit is not None and study.planned - self._unspent + nominal > limit:
             return "budget"
-        elapsed = self._clock() - self._started + study.phases.get("search", 0.0)
-        if budget.hours is not None and elapsed > 3600 * budget.hours:
+        if budget.hours is not None and self._elapsed() > 3600 * budget.hours:
             return "budget"
         if most is not None and count >= most:
             return f"{self._algorithm.name} takes at most {most} candidates"
         return None
+
+    def _elapsed(self) -> float:
+        """Seconds of search so far, those before a resume or a kill included."""
+        return self._before + self._clock() - self._started
 
     def _assign(self, number: int) -> Assignment:
         candidate = self.study.candidates[number]
@@ -375,11 +401,15 @@ class Engine:
                 raise UserError(f"candidate {candidate.id}: {reason}")
             return event
         values: Estimates = {}
-        if isinstance(result, Infeasible):
-            reason = str(result) or "infeasible"
-        else:
+        failed = False
+        try:
+            if isinstance(result, Infeasible):
+                raise result
             values = self._problem.measure.given(self._plan(candidate), result)
             reason = self._problem.measured_violation({n: e.value for n, e in values.items()})
+        except Infeasible as error:
+            reason = str(error) or "infeasible"
+            failed = isinstance(error, MeasurementFailed)
         return Evaluated(
             id=candidate.id,
             status="infeasible" if reason else "ok",
@@ -388,6 +418,7 @@ class Engine:
             samples=self._halving.top,
             forward_equivalents=candidate.nominal,
             seconds=0.0,
+            failed=failed,
         )
 
     def _tell(self, candidate: Candidate) -> None:
@@ -436,6 +467,7 @@ class Engine:
         unfinished = [c.id for c in candidates.values() if not c.finished]
         self._unfinished.update(unfinished)
         self._waiting.extend(unfinished)
+        self._fix_scale()
 
     def _note_untold(self, candidate: Candidate) -> None:
         """Keep what an algorithm may look at while a candidate has no result."""
@@ -449,7 +481,11 @@ class Engine:
             return
         first = [study.candidates[i] for i in range(self._baselines)]
         if all(c.finished for c in first) and any(c.status == "ok" for c in first):
-            self._emit(ScaleFixed(axes=make_scale(study, self._problem.objectives)))
+            self._emit(
+                ScaleFixed(
+                    axes=make_scale(study, self._problem.objectives, declared_reach(self._problem))
+                )
+            )
 
     def _note_end(self) -> None:
         if self._reason is not None and not self._unfinished and not self._ended:

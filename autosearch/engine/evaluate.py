@@ -1,17 +1,16 @@
 """Measuring one recipe, or two on the same noise."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from autosearch.baselines import baseline
-from autosearch.baselines.fine import TEACHER
+from autosearch._typing import Rows
+from autosearch.baselines.fine import teacher, teacher_name
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.names import Resolved, resolve
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
@@ -20,6 +19,7 @@ from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, check_compatible
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.teacher import CLEAR, LEAST_STEPS, MOST_STEPS, Teacher
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
@@ -30,6 +30,7 @@ from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
 from autosearch.recipe import Recipe
+from autosearch.study.teacher import within
 
 __all__ = [
     "LoadedRecipe",
@@ -70,6 +71,7 @@ class RecipeEvaluation:
 
     Attributes:
         forward_equivalents: those that fitting it to the model took, where it is fitted.
+        teacher: what its distances to a teacher are to, where it has any.
     """
 
     name: str
@@ -79,6 +81,12 @@ class RecipeEvaluation:
     values: Mapping[str, Estimate]
     speed: Mapping[str, Any]
     forward_equivalents: float = 0.0
+    teacher: Teacher | None = None
+
+    @property
+    def within_teacher(self) -> list[str]:
+        """The distances that are within the teacher's own error, and not told apart by it."""
+        return [] if self.teacher is None else within(self.teacher.errors, self.values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as ``autosearch evaluate --json`` prints it."""
@@ -93,6 +101,17 @@ class RecipeEvaluation:
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
                 for name, estimate in self.values.items()
             },
+            **(
+                {}
+                if self.teacher is None
+                else {
+                    "teacher": {
+                        "recipe": self.teacher.name,
+                        "errors": dict(self.teacher.errors),
+                        "within": self.within_teacher,
+                    }
+                }
+            ),
             "speed": dict(self.speed),
         }
 
@@ -194,46 +213,71 @@ class RecipeEvaluator:
         }
         plans = {name: self._plan(name, one.recipe) for name, one in resolved.items()}
         with self._executor() as executor:
-            teacher = self._teacher(executor)
-            return [
-                self._evaluate(executor, name, resolved[name], plan, teacher)
-                for name, plan in plans.items()
-            ]
+            sampled = {name: self._rows(executor, name, plan) for name, plan in plans.items()}
+            values = self._judge(executor, plans, {name: one[0] for name, one in sampled.items()})
+        return [
+            RecipeEvaluation(
+                name,
+                resolved[name].recipe,
+                self.samples,
+                self.seed,
+                values[0][name],
+                speed,
+                resolved[name].forward_equivalents,
+                values[1],
+            )
+            for name, (_, speed) in sampled.items()
+        ]
 
-    def _evaluate(
-        self,
-        executor: Executor,
-        name: str,
-        resolved: Resolved,
-        plan: Plan,
-        teacher: NDArray[np.generic] | None,
-    ) -> RecipeEvaluation:
+    def _rows(self, executor: Executor, name: str, plan: Plan) -> tuple[Rows, dict[str, Any]]:
+        """A recipe's rows, and how fast one worker was, on what."""
         outcome = self._sample(executor, name, plan, self._measure.needs)
         rows = dict(outcome.rows)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
             rows |= time_plan(executor, plan, block_size=self.model.block_size).rows
-        try:
-            values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
-        except Infeasible as error:
-            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
         local = self.device == "cuda" and self.workers is None
-        # How fast one worker was, on what, and the device's peak memory where it has its own.
-        speed = {
+        # With the device's peak memory where it has its own.
+        return rows, {
             "device": self.device,
             "batch": self.model.block_size,
             "dtype": str(self.model.denoiser.dtype).removeprefix("torch."),
             "samples_per_second": self.samples / outcome.seconds if outcome.seconds else None,
             "peak_memory_bytes": torch.cuda.max_memory_allocated() if local else None,
         }
-        return RecipeEvaluation(
-            name,
-            resolved.recipe,
-            self.samples,
-            self.seed,
-            values,
-            speed,
-            resolved.forward_equivalents,
-        )
+
+    def _judge(
+        self, executor: Executor, plans: Mapping[str, Plan], rows: Mapping[str, Rows]
+    ) -> tuple[dict[str, dict[str, Estimate]], Teacher | None]:
+        """Values by recipe and objective, and a teacher fine enough to tell them apart.
+
+        Its steps are doubled until its own error is a hundredth of the least distance, or becomes
+        no smaller by it, as it does at the precision of the network's numbers.
+        """
+        ends: dict[int, Rows] = {}
+        steps, teacher, before = LEAST_STEPS, None, math.inf
+        while True:
+            if self._measure.needs_teacher:
+                teacher = self._teacher(executor, steps, ends)
+            values = {name: self._values(name, plans[name], rows[name], teacher) for name in plans}
+            if teacher is None or 2 * steps > MOST_STEPS:
+                return values, teacher
+            error = max(teacher.errors.values())
+            near = any(
+                one[name].value < CLEAR * known
+                for one in values.values()
+                for name, known in teacher.errors.items()
+            )
+            if not near or error > before / 2:
+                return values, teacher
+            steps, before = 2 * steps, error
+
+    def _values(
+        self, name: str, plan: Plan, rows: Rows, teacher: Teacher | None
+    ) -> dict[str, Estimate]:
+        try:
+            return self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except Infeasible as error:
+            raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
 
     def _plan(self, name: str, recipe: Recipe) -> Plan:
         plan = _compile(name, recipe, self.model.denoiser)
@@ -272,13 +316,17 @@ class RecipeEvaluator:
             raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
         return outcome
 
-    def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
-        if not self._measure.needs_teacher:
-            return None
-        denoiser = self.model.denoiser
-        plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
-        outcome = self._sample(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
-        return outcome.rows["final"]
+    def _teacher(self, executor: Executor, steps: int, known: dict[int, Rows]) -> Teacher:
+        """The teacher of so many steps; ``known`` keeps the rows of those that were run."""
+        denoiser, part = self.model.denoiser, self._measure.part(taught=True)
+        plans = {n: compile_recipe(teacher(denoiser, n), denoiser) for n in (steps, 2 * steps)}
+        for count, plan in plans.items():
+            if count not in known:
+                outcome = self._sample(executor, teacher_name(count), plan, part.needs)
+                known[count] = outcome.rows
+        rows, finer = known[steps], known[2 * steps]["final"]
+        errors = part.teacher_errors(plans[steps], rows, finer, samples=self.samples)
+        return Teacher(rows["final"], teacher_name(steps), errors)
 
 
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From rows of samples to estimates of objectives."""
 
+import logging
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -11,12 +12,18 @@ from autosearch._typing import Rows
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import check_rows, checked_estimate, third_party
-from autosearch.errors import Infeasible, UserError
+from autosearch.engine.teacher import DOUBLED, Teacher
+from autosearch.errors import Infeasible, MeasurementFailed, UserError, described
 from autosearch.models.base import Model
 from autosearch.objectives import Estimate, Latency, Objective, block_count, find
 from autosearch.study.events import LARGEST
 
 __all__ = ["Measure", "make_objectives"]
+
+# How often an objective is asked that raises.
+_ATTEMPTS = 2
+
+_log = logging.getLogger(__name__)
 
 # Rows that are made here, of the samples and the fine trajectory's.
 _TEACHER = frozenset({"teacher", "teacher_mse"})
@@ -27,6 +34,11 @@ def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def _defined(objective: Objective, plan: Plan) -> bool:
+    """Whether an objective has a value for a plan; what is only reported may have none."""
+    return not (objective.deterministic_only and plan.stochastic)
 
 
 def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[Objective]:
@@ -71,6 +83,11 @@ class Measure:
         return Measure(self._model, given)
 
     @property
+    def measured(self) -> "Measure":
+        """The same without what plans declare."""
+        return Measure(self._model, [o for o in self.objectives if o.needs])
+
+    @property
     def needs_latency_table(self) -> bool:
         """Whether an objective predicts latencies."""
         return any(isinstance(objective, Latency) for objective in self.objectives)
@@ -85,6 +102,30 @@ class Measure:
     def needs_teacher(self) -> bool:
         """Whether an objective is a distance to the fine trajectory."""
         return any(objective.needs & _TEACHER for objective in self.objectives)
+
+    def part(self, *, taught: bool) -> "Measure":
+        """The objectives that are distances to the fine trajectory, or the others."""
+        kept = [o for o in self.objectives if bool(o.needs & _TEACHER) == taught]
+        return Measure(self._model, kept)
+
+    def teacher_errors(
+        self, plan: Plan, rows: Rows, finer: NDArray[np.generic], *, samples: int
+    ) -> dict[str, float]:
+        """How far the teacher itself is from the truth, by the objectives that ask for it.
+
+        Args:
+            plan: the teacher's.
+            rows: its rows [samples, ...], by what these objectives need.
+            finer: ends [samples, d] of the same with twice the steps.
+            samples: how many.
+
+        Raises:
+            Infeasible: when either is not finite.
+        """
+        found = self.part(taught=True).estimates(
+            plan, rows, samples=samples, teacher=Teacher(finer)
+        )
+        return {name: DOUBLED * max(one.value, 0.0) for name, one in found.items()}
 
     def check_samples(self, samples: int, *, where: str) -> None:
         """Refuse a number of samples that is not whole seed blocks, or means nothing.
@@ -111,37 +152,43 @@ class Measure:
     def check_plan(self, plan: Plan) -> str | None:
         """Why the plan cannot be measured, or None."""
         for objective in self.objectives:
-            if objective.deterministic_only and plan.stochastic:
+            if not _defined(objective, plan):
                 return f"{objective.name} is not defined for stochastic recipes"
         return None
 
     def estimates(
-        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
     ) -> dict[str, Estimate]:
-        """The estimate of every objective, by its name.
+        """The estimate of every objective that is defined for the plan, by its name.
 
         Args:
             plan: what was run.
             rows: arrays [samples, ...] by need.
             samples: how many.
-            teacher: the fine trajectory's ends [samples, d] from the same noise, where needed.
+            teacher: the fine trajectory from the same noise, where needed; distances within its
+                own error are raised to it.
 
         Raises:
             Infeasible: when rows or estimates are not finite.
+            MeasurementFailed: when an objective raises, or returns no estimate.
         """
         check_rows(rows, samples)
         given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
-            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher, np.float64)
+            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher.ends, np.float64)
             given["teacher_mse"] = (distance**2).mean(axis=1)
-            given["teacher"] = teacher
+            given["teacher"] = teacher.ends
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
-        return {
-            objective.name: self._estimate(objective, plan, dict(given), blocks)
+        found = {
+            objective.name: self._estimate(objective, plan, given, blocks, samples)
             for objective in self.objectives
+            if _defined(objective, plan)
         }
+        if teacher is None:
+            return found
+        return {name: teacher.bounded(name, estimate) for name, estimate in found.items()}
 
     def given(self, plan: Plan, values: Mapping[str, float]) -> dict[str, Estimate]:
         """Estimates without errors, from values of the measured objectives by name.
@@ -150,6 +197,7 @@ class Measure:
 
         Raises:
             UserError: for other names than the measured objectives', or a value that is not finite.
+            Infeasible: when what a plan declares is not finite.
         """
         measured = {objective.name for objective in self.objectives if objective.needs}
         if not isinstance(values, Mapping):
@@ -164,11 +212,37 @@ class Measure:
                     f"{name}: {value!r} is no finite number; tell Infeasible where there is none"
                 )
         return {
-            o.name: Estimate(float(values[o.name])) if o.needs else o.observed(plan, {}, 0)
+            o.name: Estimate(float(values[o.name])) if o.needs else self._estimate(o, plan, {}, 0)
             for o in self.objectives
         }
 
-    def _estimate(self, objective: Objective, plan: Plan, rows: Rows, blocks: int) -> Estimate:
+    def _estimate(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int = 0
+    ) -> Estimate:
+        """An objective's estimate; one that raises is asked once more.
+
+        Raises:
+            Infeasible: where rows or estimate are not finite.
+            MeasurementFailed: where it raises again, or returns no estimate.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._estimate_once(objective, plan, dict(rows), blocks, samples)
+            except Infeasible:
+                raise
+            except Exception as error:  # whoever judges a candidate may fail, and ends no search
+                broken = next((n for n, a in rows.items() if not np.isfinite(a).all()), None)
+                if broken is not None:
+                    raise Infeasible(f"{objective.name} is not finite: {broken!r} is not") from None
+                reason = described(error)
+                if not left:
+                    raise MeasurementFailed(reason) from error
+                _log.warning("%s; asked again", reason)
+        raise AssertionError
+
+    def _estimate_once(
+        self, objective: Objective, plan: Plan, rows: Rows, blocks: int, samples: int
+    ) -> Estimate:
         try:
             with third_party("objective", objective):
                 if objective.needs:
@@ -178,4 +252,4 @@ class Measure:
         except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Samples so large that their squares overflow leave nothing to decompose.
             raise Infeasible(f"{objective.name} is not finite") from None
-        return checked_estimate(objective, estimate)
+        return checked_estimate(objective, estimate, samples)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autosearch._version import __version__
-from autosearch.baselines.fitted.names import check_name
+from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
@@ -20,7 +20,7 @@ from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers.base import Executor, FitTask
 from autosearch.engine.workers.collect import Stopped, run_tasks
 from autosearch.engine.workers.timing import measure_latency_table
-from autosearch.errors import UserError
+from autosearch.errors import Unmeasured, UserError
 from autosearch.recipe import Recipe
 from autosearch.study.environment import environment
 from autosearch.study.events import (
@@ -28,6 +28,7 @@ from autosearch.study.events import (
     Fitted,
     Header,
     LatencyMeasured,
+    Lost,
     ReferenceMeasured,
     WarmStarted,
 )
@@ -42,7 +43,7 @@ def make_header(problem: Problem, name: str, overrides: Sequence[str] = ()) -> H
         name=name,
         model_name=problem.spec.name,
         model=model_key(problem.denoiser).model_dump(),
-        experiment=problem.experiment.to_dict(),
+        experiment=problem.experiment.settled().to_dict(),
         overrides=list(overrides),
         version=__version__,
         environment=environment(),
@@ -107,7 +108,7 @@ def _fits(problem: Problem, recorder: Recorder) -> dict[str, Recipe]:
             # What names share is measured for the first of them; then it is there for the others.
             first = list({check_name(n).shared or n: n for n in reversed(todo)}.values())[::-1]
             for names in (first, [name for name in todo if name not in first]):
-                _fit(names, recorder, problem.experiment.seed)
+                _fit(names, recorder, problem)
     recipes = {}
     for name, fit in fits.items():
         if fit.recipe is None:
@@ -116,21 +117,46 @@ def _fits(problem: Problem, recorder: Recorder) -> dict[str, Recipe]:
     return recipes
 
 
-def _fit(names: Sequence[str], recorder: Recorder, seed: int) -> None:
-    tasks = [FitTask(number, name, seed) for number, name in enumerate(names)]
-    done = 0
+def _fit(names: Sequence[str], recorder: Recorder, problem: Problem) -> None:
+    """Fit what names ask for; what fails for no reason of the name's is tried again next time.
+
+    Raises:
+        Unmeasured: when the machinery failed.
+        Stopped: when asked to stop before everything was begun.
+    """
+    tasks = [
+        FitTask(number, name, problem.experiment.seed, fit_forwards([name], problem.denoiser))
+        for number, name in enumerate(names)
+    ]
+    done, lost = 0, dict[str, str]()
     # A fit may take minutes: none waits behind another when asked to stop.
     for outcome in run_tasks(recorder.executor, tasks, ahead=1, stopping=recorder.interrupted):
+        name, done = names[outcome.id], done + 1
+        if outcome.failure is not None:
+            lost[name] = str(outcome.reason)
+            recorder.write(
+                Lost(
+                    what="fit",
+                    key=name,
+                    reason=lost[name],
+                    forward_equivalents=outcome.forward_equivalents,
+                )
+            )
+            continue
         recorder.write(
             Fitted(
-                name=names[outcome.id],
+                name=name,
                 recipe=None if outcome.recipe is None else dict(outcome.recipe),
                 reason=outcome.reason,
                 forward_equivalents=outcome.forward_equivalents,
                 budgeted=outcome.nominal,
             )
         )
-        done += 1
+    for name, reason in lost.items():
+        raise Unmeasured(
+            f"baselines: {name!r} was not fitted: {reason}; try again with --resume, or leave it "
+            "out"
+        )
     if done < len(names):
         raise Stopped
 

@@ -1,24 +1,33 @@
 """What a search stands on besides its problem: baselines, warm start, reference, teacher."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.border import third_party
 from autosearch.engine.problem import DEFAULT_BASE, Problem
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
 
-__all__ = ["Given", "Prepared", "fitted_names", "make_baselines", "make_warm_start"]
+__all__ = [
+    "Given",
+    "Prepared",
+    "candidate_cost",
+    "declared_reach",
+    "fitted_names",
+    "make_baselines",
+    "make_warm_start",
+    "most_steps",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +56,7 @@ class Prepared:
         baselines: named recipes that seed the search: distinct plans, in the order of their names.
         warm_start: what other searches found and this model can run.
         reference: what the model reaches with many steps.
-        teacher: ends [samples, d] of the fine trajectory on the search's noise, where an
-            objective needs them.
+        teacher: the fine trajectory on the search's noise, where an objective needs it.
         events: the study so far, header first.
     """
 
@@ -56,7 +64,7 @@ class Prepared:
     baselines: tuple[Given, ...]
     warm_start: tuple[Given, ...] = ()
     reference: ReferenceMeasured | None = None
-    teacher: NDArray[np.generic] | None = None
+    teacher: Teacher | None = None
     events: tuple[Event, ...] = ()
 
     @property
@@ -82,6 +90,22 @@ def fitted_names(problem: Problem) -> list[str]:
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
 
 
+def most_steps(problem: Problem) -> int:
+    """The most steps that a candidate or a named baseline of a problem may have."""
+    named = _with_steps(problem, problem.experiment.baselines or ())
+    return max([*_step_counts(problem), *(split_name(name).steps for name in named)])
+
+
+def candidate_cost(problem: Problem) -> float:
+    """Forward equivalents of the costliest candidate that is known before a search.
+
+    On the search's samples; of the named baselines, or of the recipe that others are built on.
+    """
+    plans = [one.plan for one in make_baselines(problem, {})]
+    plans = plans or [problem.named_plan(DEFAULT_BASE)]
+    return max(plan.cost(problem.rungs[-1]) for plan in plans)
+
+
 def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given, ...]:
     """The baselines of a problem whose plans are distinct and may be evaluated.
 
@@ -93,18 +117,21 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     Raises:
         UserError: for an unknown name, or one that the model cannot run at any step count.
     """
-    named = problem.experiment.baselines
-    names = baseline_names(problem.denoiser.schedule) if named is None else named
+    named, denoiser = problem.experiment.baselines, problem.denoiser
+    usual = baseline_names(denoiser.schedule, own_grids=denoiser.own_grids)
+    names = usual if named is None else named
     made = {
         name: _make_baseline(problem, name, fits, foreign=named is not None)
         for name in _with_steps(problem, names)
     }
     for name in named or ():
-        if not any(made[one] or is_fitted(one) for one in _with_steps(problem, [name])):
-            raise UserError(f"baselines: the model cannot run {name!r}; leave it out")
+        results = [made[one] for one in _with_steps(problem, [name]) if not is_fitted(one)]
+        if results and all(isinstance(one, UserError) for one in results):
+            raise UserError(f"baselines: {name!r} cannot run on this model: {results[0]}")
+        _check_measured(problem, name, [one for one in results if isinstance(one, Given)])
     kept: dict[str, Given] = {}
     for one in made.values():
-        if one is not None and problem.violation(one.plan) is None:
+        if isinstance(one, Given) and problem.violation(one.plan) is None:
             kept.setdefault(one.plan.identity, one)
     return tuple(kept.values())
 
@@ -156,9 +183,36 @@ def _step_counts(problem: Problem) -> Iterator[int]:
     return iter(range(low, high + 1))
 
 
+def declared_reach(problem: Problem) -> dict[str, tuple[float, float]]:
+    """The least and the largest declared value of each objective that a search may come to.
+
+    Of the plainest recipe at the fewest and at the most steps of the space, within constraints.
+    """
+    counts = list(_step_counts(problem))
+    solver = DEFAULT_BASE.partition("@")[0]
+    plans = []
+    for count in (counts[0], counts[-1]):
+        try:
+            plans.append(problem.compile(baseline(f"{solver}@{count}", problem.denoiser)))
+        except UserError:
+            continue  # the plainest grid has no such step count
+    reach = {}
+    for objective in problem.objectives:
+        if objective.needs or not objective.ready or not plans:
+            continue
+        with third_party("objective", objective):
+            values = [float(objective.declared(plan)) for plan in plans]
+        bounds = problem.experiment.constraints.get(objective.name)
+        low = -math.inf if bounds is None or bounds.min is None else bounds.min
+        high = math.inf if bounds is None or bounds.max is None else bounds.max
+        reach[objective.name] = max(min(values), low), min(max(values), high)
+    return reach
+
+
 def _make_baseline(
     problem: Problem, name: str, fits: Mapping[str, Recipe], *, foreign: bool
-) -> Given | None:
+) -> Given | UserError | None:
+    """A baseline, why the model cannot run it, or None for one that is no candidate here."""
     try:
         if is_fitted(name):
             if name not in fits:
@@ -167,12 +221,18 @@ def _make_baseline(
         else:
             recipe = baseline(name, problem.denoiser)
         plan = problem.compile(recipe)
-    except UserError:
-        # A grid that this step count does not have (it would repeat times) is no baseline,
-        # nor is a recipe that the model cannot run.
-        return None
+    except UserError as error:
+        # Such as a grid that this step count does not have.
+        return error
     made = _given(problem, name, recipe, plan)
     return made if foreign or not made.foreign else None
+
+
+def _check_measured(problem: Problem, name: str, made: Sequence[Given]) -> None:
+    """Refuse a named baseline that an objective has no value for, whatever its steps."""
+    reasons = [problem.measure.check_plan(one.plan) for one in made]
+    if reasons and all(reasons):
+        raise UserError(f"baselines: {name}: {reasons[0]}; leave it out, or the objective")
 
 
 def _given(problem: Problem, name: str, recipe: Recipe, plan: Plan) -> Given:

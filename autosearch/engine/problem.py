@@ -1,11 +1,11 @@
 """The problem that an experiment states: a model, a space, objectives and constraints."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autosearch import algorithms, spaces
 from autosearch._typing import Rows
@@ -18,8 +18,9 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.experiment import Bounds, Experiment
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
@@ -30,16 +31,27 @@ from autosearch.spaces.base import Genome
 from autosearch.spaces.product import Space
 from autosearch.study.events import Status
 
-__all__ = ["DEFAULT_BASE", "Problem", "model_spec"]
+__all__ = ["DEFAULT_BASE", "Judgement", "Problem", "model_spec"]
 
 # Gives the fields that no family of a space owns.
 DEFAULT_BASE = "ddim@10"
+# Random recipes that stand for a space, where all of them may be of a kind that has no value.
+_DRAWS = 64
 
 
 def model_spec(config: Mapping[str, Any]) -> ModelSpec:
     """The model of an experiment's ``model`` key."""
     options = {key: value for key, value in config.items() if key != "name"}
     return ModelSpec(str(config["name"]), options)
+
+
+class Judgement(NamedTuple):
+    """A candidate's status, why it is infeasible, its values, and whether its judge failed."""
+
+    status: Status
+    reason: str | None
+    values: dict[str, Estimate]
+    failed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +93,7 @@ class Problem:
         report = Measure(model, [*measured, *make_objectives(reported, where="report")])
         space = _make_space(experiment, model.denoiser)
         _check_samples(experiment, measure, report)
+        _check_space(space, measure)
         return cls(experiment, spec, model, space, measure, report)
 
     def with_latency_table(self, table: LatencyTable) -> "Problem":
@@ -165,7 +178,8 @@ class Problem:
             bounds = self.experiment.constraints.get(objective.name)
             if bounds is not None and not objective.needs and objective.ready:
                 with third_party("objective", objective):
-                    broken = broken_bound(objective.name, float(objective.declared(plan)), bounds)
+                    declared = float(objective.declared(plan))
+                broken = broken_bound(objective.name, declared, bounds)
                 if broken:
                     return broken
         return self.measure.check_plan(plan)
@@ -177,15 +191,15 @@ class Problem:
         return tuple(self.experiment.rungs) or (samples,)
 
     def judge(
-        self, plan: Plan, rows: Rows, *, samples: int, teacher: NDArray[np.generic] | None = None
-    ) -> tuple[Status, str | None, dict[str, Estimate]]:
-        """Status, reason and values of rows; ``teacher`` is [samples, d] where needed."""
+        self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
+    ) -> "Judgement":
+        """What comes of rows; ``teacher`` is of as many samples, where needed."""
         try:
             values = self.measure.estimates(plan, rows, samples=samples, teacher=teacher)
         except Infeasible as error:
-            return "infeasible", str(error), {}
+            return Judgement("infeasible", str(error), {}, isinstance(error, MeasurementFailed))
         reason = self.measured_violation({name: e.value for name, e in values.items()})
-        return ("infeasible" if reason else "ok"), reason, values
+        return Judgement("infeasible" if reason else "ok", reason, values)
 
     def measured_violation(self, values: Mapping[str, float]) -> str | None:
         """Why a measured result is infeasible, or None."""
@@ -197,7 +211,7 @@ class Problem:
         """By how much each constraint on a measured objective is broken; kept when at most 0."""
         needs = {objective.name: objective.needs for objective in self.measure.objectives}
         return tuple(
-            excess(values[name], bounds)
+            bounds.excess(values[name])
             for name, bounds in self.experiment.constraints.items()
             if needs[name]
         )
@@ -234,17 +248,26 @@ def _check_samples(experiment: Experiment, measure: Measure, report: Measure) ->
         report.check_samples(experiment.validation.samples, where="validation.samples")
 
 
+def _check_space(space: Space, measure: Measure) -> None:
+    """Refuse a space none of whose recipes can have a value of each objective."""
+    if not any(objective.deterministic_only for objective in measure.objectives):
+        return
+    rng = np.random.default_rng(0)
+    for _ in range(_DRAWS):
+        reason = measure.check_plan(space.plan(space.sample(rng)))
+        if reason is None:
+            return
+    raise UserError(
+        f"space: {reason}, and all of its recipes are; leave the noise out of it, or the objective"
+    )
+
+
 def broken_bound(name: str, value: float, bounds: Bounds) -> str | None:
-    """A reason when a value is outside its bounds."""
+    """A reason when a value is outside its bounds, or no number."""
+    if not math.isfinite(value):
+        return f"{name} is not finite"
     if bounds.max is not None and value > bounds.max:
         return f"{name} {value:g} is above {bounds.max:g}"
     if bounds.min is not None and value < bounds.min:
         return f"{name} {value:g} is below {bounds.min:g}"
     return None
-
-
-def excess(value: float, bounds: Bounds) -> float:
-    """How far a value is outside its bounds; negative or 0 inside. Without bounds it is 0."""
-    over = [value - bounds.max] if bounds.max is not None else []
-    under = [bounds.min - value] if bounds.min is not None else []
-    return max([*over, *under], default=0.0)

@@ -1,21 +1,24 @@
 """What a study is measured against: the fine reference, and the teacher's trajectory."""
 
+import functools
 import json
+import math
 from collections.abc import Callable
+from typing import Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autosearch.baselines.fine import REFERENCES, TEACHER
+from autosearch.baselines.fine import REFERENCES, teacher, teacher_name
 from autosearch.baselines.fitted.names import fit_forwards
 from autosearch.diffusion.noise import Stream
-from autosearch.engine.prepared import fitted_names
+from autosearch.diffusion.plan.plan import Plan
+from autosearch.engine.prepared import fitted_names, most_steps
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
+from autosearch.engine.teacher import LEAST_STEPS, Teacher, teacher_steps
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
-from autosearch.errors import Infeasible, UserError
-from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent
+from autosearch.errors import Infeasible, Unmeasured, UserError
+from autosearch.objectives import Estimate
+from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent, TeacherMeasured
 
 __all__ = [
     "SETUP_SHARE",
@@ -26,8 +29,12 @@ __all__ = [
     "setup_advice",
     "setup_cost",
     "shipped_reference",
+    "teacher_cost",
 ]
 
+Values = TypeVar("Values")
+
+_ENDS = frozenset({"final"})
 # The share of a budget that setting up takes at most, where that leaves enough samples.
 SETUP_SHARE = 0.2
 
@@ -38,11 +45,17 @@ def check_references(problem: Problem) -> None:
     Raises:
         UserError: when the model cannot run it.
     """
-    for name in REFERENCES if problem.report_measure.needs else ():
+    measure = problem.report_measure
+    for name in REFERENCES if measure.part(taught=False).needs else ():
         try:
             problem.named_plan(name)
         except UserError as error:
             raise UserError(f"reference {name}: {error}") from None
+    if measure.needs_teacher:
+        try:
+            _teacher_plan(problem, LEAST_STEPS)
+        except UserError as error:
+            raise UserError(f"{teacher_name(LEAST_STEPS)}: {error}") from None
 
 
 def measure_reference(
@@ -55,6 +68,8 @@ def measure_reference(
     """The better of the reference recipes, on a stream of its own.
 
     The better one has the lower ``fid``, or the better value of the first measured objective.
+    Distances to the teacher are not measured: full quality is the teacher's, which is at none from
+    itself.
 
     Args:
         problem: whose model and objectives.
@@ -66,13 +81,26 @@ def measure_reference(
         UserError: when it cannot be measured.
         Stopped: when ``stopping`` says so before everything was begun.
     """
-    measure = problem.report_measure
+    # What the plan of a reference declares is not looked at.
+    measure = problem.report_measure.measured.part(taught=False)
+    taught = {o.name: Estimate(0.0) for o in problem.report_measure.part(taught=True).objectives}
+    if taught and not measure.needs:
+        name = teacher_name(_teacher_steps(problem))
+        return ReferenceMeasured(
+            recipe=name,
+            source="teacher",
+            samples=0,
+            values=taught,
+            forward_equivalents=0.0,
+            budgeted=0.0,
+        )
     samples = problem.experiment.validation.samples if samples is None else samples
     parts = {
         name: _sample(
             problem,
             executor,
-            name,
+            f"reference {name}",
+            problem.named_plan(name),
             stream=Stream.REFERENCE,
             seed=problem.experiment.seed,
             samples=samples,
@@ -81,15 +109,14 @@ def measure_reference(
         )
         for name in REFERENCES
     }
-    teacher = parts[TEACHER].rows.get("final")
     values = {}
     for name, part in parts.items():
         plan = problem.named_plan(name)
-        try:
-            values[name] = measure.estimates(plan, part.rows, samples=samples, teacher=teacher)
-        except Infeasible as error:
-            raise UserError(f"reference {name}: {error}") from None
-    measured = [objective for objective in measure.objectives if objective.needs]
+        values[name] = _checked(
+            f"reference {name}",
+            functools.partial(measure.estimates, plan, part.rows, samples=samples),
+        )
+    measured = measure.objectives
     best = REFERENCES[0]
     if measured:
         by = next((o for o in measured if o.name == "fid"), measured[0])
@@ -99,7 +126,7 @@ def measure_reference(
         recipe=best,
         source="measured",
         samples=samples,
-        values={o.name: values[best][o.name] for o in measured},
+        values={**{o.name: values[best][o.name] for o in measured}, **taught},
         forward_equivalents=sum(part.forward_equivalents for part in parts.values()),
         budgeted=sum(part.nominal for part in parts.values()),
     )
@@ -124,9 +151,9 @@ def reference_samples(problem: Problem, *, others: float) -> int:
     """
     wanted = problem.experiment.validation.samples
     budget = problem.experiment.budget.forward_equivalents
-    if budget is None or not problem.report_measure.needs:
+    if budget is None or not problem.report_measure.part(taught=False).needs:
         return wanted
-    left = SETUP_SHARE * budget - others - _teacher_cost(problem)
+    left = SETUP_SHARE * budget - others - _search_teacher_cost(problem)
     size = problem.seed_block
     room = int(left / _reference_cost(problem)) // size * size
     if room >= wanted:
@@ -146,8 +173,8 @@ def setup_cost(problem: Problem) -> float:
     Fits, the search's teacher where one is needed, and the reference where none is shipped.
     """
     fits = fit_forwards(fitted_names(problem), problem.denoiser)
-    cost = fits + _teacher_cost(problem)
-    if shipped_reference(problem) is None and problem.report_measure.needs:
+    cost = fits + _search_teacher_cost(problem)
+    if shipped_reference(problem) is None and problem.report_measure.part(taught=False).needs:
         cost += reference_samples(problem, others=fits) * _reference_cost(problem)
     return cost
 
@@ -171,43 +198,79 @@ def sample_teacher(
     stream: Stream = Stream.SEARCH,
     seed: int | None = None,
     samples: int | None = None,
-) -> NDArray[np.generic] | None:
-    """Ends [samples, d] of the fine trajectory on a stream's noise, where an objective asks.
+) -> Teacher | None:
+    """The fine trajectory on a stream's noise and its own error, where an objective asks.
 
-    What it cost is recorded; as for candidates, validation is no part of the search's budget.
+    Error and cost are recorded; as for candidates, validation is no part of the search's budget. A
+    study that has an error already keeps its teacher, whatever became of its budget.
 
     Args:
         problem: whose objectives ask for it.
-        recorder: samples, and takes the cost in.
+        recorder: samples, and takes error and cost in.
         stream: of the search, or of validation, which may report more.
         seed: of the noise; the experiment's by default.
         samples: how many; as many as a candidate of the search has by default.
+
+    Raises:
+        UserError: when it cannot be sampled.
+        Stopped: when the recorder's user interrupts before everything was begun.
     """
     validating = stream is Stream.VALIDATION
-    if not (problem.report_measure if validating else problem.measure).needs_teacher:
+    measure = problem.report_measure if validating else problem.measure
+    if not measure.needs_teacher:
         return None
-    what = f"teacher ({stream.name.lower()})"
+    seed = problem.experiment.seed if seed is None else seed
+    samples = problem.experiment.samples if samples is None else samples
+    noise: Literal["search", "validation"] = "validation" if validating else "search"
+    what, study = f"teacher ({noise})", recorder.study
+    known = study.teachers.get((noise, seed, samples))
+    old = what in study.overheads and all(one.noise != noise for one in study.teachers.values())
     recorder.write(PhaseBegun(name=what))
-    outcome = _sample(
+    run = functools.partial(
+        _sample,
         problem,
         recorder.executor,
-        TEACHER,
         stream=stream,
-        seed=problem.experiment.seed if seed is None else seed,
-        samples=problem.experiment.samples if samples is None else samples,
-        needs=frozenset({"final"}),
+        seed=seed,
+        samples=samples,
         stopping=recorder.interrupted,
     )
-    if outcome.forward_equivalents or what not in recorder.study.overheads:
-        recorder.write(
-            Spent(
-                what=what,
-                forward_equivalents=outcome.forward_equivalents,
-                budgeted=0.0 if validating else outcome.nominal,
-                nominal=outcome.nominal,
+    if old:
+        # A study of a release whose teacher stated no error goes on with its own.
+        name = REFERENCES[1]
+        runs = [run(name, problem.named_plan(name), needs=_ENDS)]
+        found, nominal = Teacher(runs[0].rows["final"], name), runs[0].nominal
+    else:
+        first = known or study.teacher()
+        steps = _teacher_steps(problem) if first is None else first.steps
+        name, plan = teacher_name(steps), _teacher_plan(problem, steps)
+        finer = _teacher_plan(problem, 2 * steps)
+        # The same when both are at hand after a resume.
+        nominal = plan.cost(samples) + finer.cost(samples)
+        part = measure.part(taught=True)
+        runs = [run(name, plan, needs=part.needs if known is None else _ENDS)]
+        if known is None:
+            runs.append(run(teacher_name(2 * steps), finer, needs=_ENDS))
+            rows, ends = runs[0].rows, runs[1].rows["final"]
+            errors = _checked(name, lambda: part.teacher_errors(plan, rows, ends, samples=samples))
+            known = TeacherMeasured(
+                recipe=name, steps=steps, noise=noise, seed=seed, samples=samples, errors=errors
             )
+            recorder.write(known)
+        found = Teacher(runs[0].rows["final"], name, known.errors)
+    executed = sum(one.forward_equivalents for one in runs)
+    if executed or what not in study.overheads:
+        budgeted = 0.0 if validating else nominal
+        recorder.write(
+            Spent(what=what, forward_equivalents=executed, budgeted=budgeted, nominal=nominal)
         )
-    return outcome.rows["final"]
+    return found
+
+
+def teacher_cost(problem: Problem) -> float:
+    """Forward equivalents of one sample of the teacher, and of the run that tells its error."""
+    steps = _teacher_steps(problem)
+    return sum(_teacher_plan(problem, n).forward_equivalents for n in (steps, 2 * steps))
 
 
 def _reference_cost(problem: Problem) -> float:
@@ -215,17 +278,44 @@ def _reference_cost(problem: Problem) -> float:
     return sum(problem.named_plan(name).forward_equivalents for name in REFERENCES)
 
 
-def _teacher_cost(problem: Problem) -> float:
+def _search_teacher_cost(problem: Problem) -> float:
     """Forward equivalents of the teacher on the search's noise; 0 where no objective asks."""
     if not problem.measure.needs_teacher:
         return 0.0
-    return problem.named_plan(TEACHER).cost(problem.experiment.samples)
+    return teacher_cost(problem) * problem.experiment.samples
+
+
+def _teacher_steps(problem: Problem) -> int:
+    """As many as the candidates ask for, and setting up may take of the budget."""
+    budget, affordable = problem.experiment.budget.forward_equivalents, math.inf
+    if budget is not None and problem.measure.needs_teacher:
+        fits = fit_forwards(fitted_names(problem), problem.denoiser)
+        # Each step of the teacher is three, with those of the finer run.
+        each = 3 * _teacher_plan(problem, LEAST_STEPS).forward_equivalents / LEAST_STEPS
+        left = SETUP_SHARE * budget - fits
+        if shipped_reference(problem) is None and problem.report_measure.part(taught=False).needs:
+            left /= 2  # the other half is the reference's
+        affordable = left / (each * problem.experiment.samples)
+    return teacher_steps(most_steps(problem), affordable)
+
+
+def _checked(name: str, estimate: Callable[[], Values]) -> Values:
+    """What an estimate gives; that it cannot be measured is the user's to mend."""
+    try:
+        return estimate()
+    except Infeasible as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _teacher_plan(problem: Problem, steps: int) -> Plan:
+    return problem.compile(teacher(problem.denoiser, steps))
 
 
 def _sample(
     problem: Problem,
     executor: Executor,
     name: str,
+    plan: Plan,
     *,
     stream: Stream,
     seed: int,
@@ -233,10 +323,10 @@ def _sample(
     needs: frozenset[str],
     stopping: Callable[[], bool],
 ) -> Outcome:
-    """Rows of a named recipe, by ``needs``."""
+    """Rows of a fine recipe, by ``needs``."""
     rows = collect(
         executor,
-        problem.named_plan(name),
+        plan,
         seed=seed,
         stream=stream,
         blocks=problem.blocks(samples),
@@ -244,6 +334,10 @@ def _sample(
         needs=needs,
         stopping=stopping,
     )
+    if rows.failure not in (None, "raised"):
+        raise Unmeasured(
+            f"{name} was not sampled: {rows.reason}; try again with --resume, or change workers"
+        )
     if rows.reason is not None:
-        raise UserError(f"reference {name} cannot be sampled: {rows.reason}")
+        raise UserError(f"{name} cannot be sampled: {rows.reason}")
     return rows

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from typing import Any
 
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.threads import one_thread
+from autosearch.engine.prepared import candidate_cost
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
 from autosearch.engine.workers import make_executor
@@ -75,23 +77,23 @@ class Session(Recorder):
 
 @contextlib.contextmanager
 def open_session(
-    problem: Problem,
     journal: Journal,
     study: Study,
     progress: Progress,
     interrupted: Callable[[], bool],
     *,
     loggers: Loggers,
+    workers: Executor,
 ) -> Iterator[Session]:
-    """Workers, loggers and progress display of a run, for as long as the body lasts.
+    """Loggers and progress display of a run, for as long as the body lasts; ends its workers.
 
     Args:
-        problem: what the workers evaluate.
         journal: open for writing.
         study: what the journal holds; kept up with it.
         progress: shows where the run stands.
         interrupted: whether the user asked to stop.
         loggers: which the experiment chose.
+        workers: who evaluate.
     """
     directory = journal.directory
     artifacts = ArtifactStore([directory / FOLDER])
@@ -100,7 +102,6 @@ def open_session(
         stack.enter_context(one_thread())
         # Before the workers, so that these are free while loggers come to their end.
         look = stack.enter_context(loggers(study, directory, journal.study))
-        workers = make_workers(problem, directory / FOLDER)
         store = BlockStore(directory / "blocks", STORE_BYTES)
         executor = stack.enter_context(StoredExecutor(workers, store, artifacts))
         stack.callback(progress.stop)
@@ -121,7 +122,7 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         artifacts: folder of the artifacts that recipes refer to; by default they are in memory.
     """
     experiment = problem.experiment
-    workers = experiment.workers
+    workers, lag = experiment.workers, experiment.lag
     return make_executor(
         functools.partial(
             ModelEvaluator,
@@ -132,10 +133,11 @@ def make_workers(problem: Problem, artifacts: Path | None = None) -> Executor:
         ),
         count=workers.count,
         # More would have nothing to do: so many results are waited for.
-        most=experiment.lag if experiment.order == "fixed" else None,
+        most=lag if lag != "auto" and experiment.order == "fixed" else None,
         cpus=workers.cpus,
         gpus=workers.gpus,
         kind=workers.executor,
         time_limit=workers.time_limit,
+        limited_cost=candidate_cost(problem) if workers.time_limit is not None else math.inf,
         address=workers.address,
     )

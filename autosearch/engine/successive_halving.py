@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.problem import Problem
+from autosearch.engine.problem import Judgement, Problem
 from autosearch.engine.racing import Race
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import Outcome
 from autosearch.study.events import Evaluated, Status
 from autosearch.study.study import Candidate, Estimates
@@ -46,11 +47,10 @@ class SuccessiveHalving:
 
     Args:
         problem: what is searched.
-        teacher: ends [samples, d] of the fine trajectory on all samples of the last rung, where
-            an objective needs them.
+        teacher: the fine trajectory on all samples of the last rung, where an objective needs it.
     """
 
-    def __init__(self, problem: Problem, *, teacher: NDArray[np.generic] | None) -> None:
+    def __init__(self, problem: Problem, *, teacher: Teacher | None) -> None:
         self._problem = problem
         self._teacher = teacher
         self.rungs = problem.rungs
@@ -74,10 +74,11 @@ class SuccessiveHalving:
         status: Status = "infeasible"
         reason = outcome.reason
         values: Estimates = {}
+        failed = outcome.failure is not None
         for rung in self.rungs[len(partial.rungs) :]:
             if outcome.reason is not None or rung > partial.samples:
                 break
-            status, reason, values = self._judge(plan, partial, rung)
+            status, reason, values, failed = self._judge(plan, partial, rung)
             if status != "ok":
                 break
             partial = replace(partial, rungs=(*partial.rungs, values))
@@ -98,6 +99,7 @@ class SuccessiveHalving:
             saved=1 - partial.samples / self.top if short else 0.0,
             rungs=list(partial.rungs[:-1]) if len(self.rungs) > 1 else None,
             worker=outcome.worker,
+            failed=failed,
         )
 
     def begun(self, number: int) -> bool:
@@ -116,10 +118,8 @@ class SuccessiveHalving:
             return self.top
         return next((rung for rung in self.rungs if rung > start), self.top)
 
-    def _judge(
-        self, plan: Plan, partial: _Partial, samples: int
-    ) -> tuple[Status, str | None, Estimates]:
-        """Status, reason and values of the first samples."""
+    def _judge(self, plan: Plan, partial: _Partial, samples: int) -> Judgement:
+        """What comes of the first samples."""
         rows = {name: rows[:samples] for name, rows in partial.rows.items()}
-        teacher = None if self._teacher is None else self._teacher[:samples]
+        teacher = None if self._teacher is None else self._teacher.first(samples)
         return self._problem.judge(plan, rows, samples=samples, teacher=teacher)

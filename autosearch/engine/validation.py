@@ -1,24 +1,20 @@
 """Measuring what a front promises again, on noise that the search never saw."""
 
-import contextlib
-
-import numpy as np
-from numpy.typing import NDArray
-
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.prepare import predict_latencies
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import sample_teacher
 from autosearch.engine.session import Session
+from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.collect import run_tasks
 from autosearch.engine.workers.timing import time_plan
-from autosearch.errors import Infeasible, UserError
-from autosearch.study.events import Timed, Validated
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
+from autosearch.study.events import Event, Lost, Timed, Validated
 from autosearch.study.selection import selection
-from autosearch.study.study import Candidate
+from autosearch.study.study import Candidate, Estimates, Noise, Study
 
-__all__ = ["validate"]
+__all__ = ["check_validation", "validate"]
 
 
 def validate(
@@ -40,11 +36,9 @@ def validate(
         return
     samples = problem.experiment.validation.samples if samples is None else samples
     seed = problem.experiment.seed if seed is None else seed
+    check_validation(problem, samples=samples, seed=seed)
     problem = predict_latencies(problem, session)
     measure = problem.report_measure
-    measure.check_samples(samples, where="samples")
-    if seed < 0:
-        raise UserError(f"seed: {seed} is below 0; use 0 or more")
     stream = Stream.VALIDATION
     teacher = sample_teacher(problem, session, stream=stream, seed=seed, samples=samples)
     with session.phase("validation"):
@@ -54,15 +48,27 @@ def validate(
             _time_selection(problem, session)
 
 
+def check_validation(problem: Problem, *, samples: int | None, seed: int | None) -> None:
+    """Refuse a number of samples or a seed that is not possible.
+
+    Raises:
+        UserError: naming it.
+    """
+    if samples is not None and problem.report_measure.needs:
+        problem.report_measure.check_samples(samples, where="samples")
+    if seed is not None and seed < 0:
+        raise UserError(f"seed: {seed} is below 0; use 0 or more")
+
+
 def _measure(
     problem: Problem,
     session: Session,
     samples: int,
     seed: int,
-    teacher: NDArray[np.generic] | None,
+    teacher: Teacher | None,
 ) -> None:
     measure, blocks, size = problem.report_measure, problem.blocks(samples), problem.seed_block
-    done_before = session.study.validations.get((seed, samples), {})
+    done_before = _known(session.study, (seed, samples))
     chosen = selection(session.study)
     todo = {c.id: c for c in chosen if c.identity not in done_before}
     if done_before and not todo and next(reversed(session.study.validations)) != (seed, samples):
@@ -74,22 +80,41 @@ def _measure(
     ]
     outcomes = run_tasks(session.executor, tasks, stopping=session.interrupted)
     for done, outcome in enumerate(outcomes, start=1):
-        plan, values = plans[outcome.id], {}
-        if outcome.reason is None:
-            with contextlib.suppress(Infeasible):
+        plan, candidate = plans[outcome.id], todo[outcome.id]
+        reason, failed, values = outcome.reason, outcome.failure is not None, {}
+        if reason is None:
+            try:
                 values = measure.estimates(plan, outcome.rows, samples=samples, teacher=teacher)
-        session.write(
-            Validated(
-                id=outcome.id,
-                identity=todo[outcome.id].identity,
+            except Infeasible as error:
+                reason, failed = str(error), isinstance(error, MeasurementFailed)
+        event: Event = Validated(
+            id=outcome.id,
+            identity=candidate.identity,
+            seed=seed,
+            samples=samples,
+            values=values,
+            forward_equivalents=outcome.forward_equivalents,
+            nominal=plan.cost(samples),
+            reason=reason,
+        )
+        if failed:
+            event = Lost(
+                what="validation",
+                key=candidate.identity,
+                reason=reason or "",
+                forward_equivalents=outcome.forward_equivalents,
                 seed=seed,
                 samples=samples,
-                values=values,
-                forward_equivalents=outcome.forward_equivalents,
-                nominal=plan.cost(samples),
             )
-        )
+        session.write(event)
         session.changed(validating=(done, len(todo)), show=done == len(todo))
+
+
+def _known(study: Study, noise: Noise) -> dict[str, Estimates]:
+    """What is known by identity; older journals do not say why there are no values."""
+    unfit = study.unfit.get(noise, {})
+    validated = study.validations.get(noise, {})
+    return {key: values for key, values in validated.items() if values or key in unfit}
 
 
 def _count_again(session: Session, candidate: Candidate, seed: int, samples: int) -> None:
@@ -118,6 +143,15 @@ def _time_selection(problem: Problem, session: Session) -> None:
                 Timed(
                     identity=candidate.identity,
                     seconds=outcome.rows["latency"].tolist(),
+                    forward_equivalents=outcome.forward_equivalents,
+                )
+            )
+        elif outcome.failure is not None:
+            session.write(
+                Lost(
+                    what="timing",
+                    key=candidate.identity,
+                    reason=outcome.reason,
                     forward_equivalents=outcome.forward_equivalents,
                 )
             )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
+from autosearch.errors import UserError, unknown_name
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.stock_code import Target, stock_program
 from autosearch.models.diffusers.families import PipelineFamily, family_of
@@ -13,12 +13,13 @@ from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.prompts import read_prompts
 from autosearch.recipe import Recipe
 from autosearch.recipe.describe import step_text
-from autosearch.text import write_text
+from autosearch.text import for_people, write_text
 
 __all__ = ["write_diffusers"]
 
 # Prepares a pipeline for guidance; the recipe says its scale.
 _SOME_GUIDANCE = 2.0
+_DTYPES = ("float32", "bfloat16", "float16")
 _SIZES = ("height", "width", "max_sequence_length")
 
 _EXAMPLE = '''\
@@ -71,7 +72,10 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
     path = str(model["path"])
     place = str(Path(path).resolve()) if Path(path).is_dir() else path
     dtype = str(model.get("dtype", "float32"))
+    if dtype not in _DTYPES:
+        raise unknown_name("dtype", dtype, _DTYPES, where="model.dtype")
     call = _call(model, family)
+    _remove_earlier(recipe, folder)
     write_recipe(recipe, folder / "recipe.json")
     scheduler = {
         "_class_name": "RecipeScheduler",
@@ -93,6 +97,22 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
     return [f"diffusers alone cannot run it: {'; '.join(stock)}"]
 
 
+def _remove_earlier(recipe: Recipe, folder: Path) -> None:
+    """Remove what an earlier export wrote, or its programs drew, where that was of another recipe.
+
+    ``stock.py`` goes in any case: it is written again where the recipe allows it.
+    """
+    (folder / "stock.py").unlink(missing_ok=True)
+    try:
+        before = Recipe.load(folder / "recipe.json")
+    except UserError:
+        return
+    if before != recipe:
+        for pattern in ("image[0-9]*.png", "stock[0-9]*.png", "recipe.png", "heads.png"):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+
 def _call(model: Mapping[str, Any], family: PipelineFamily) -> dict[str, Any]:
     """Arguments of the pipeline's call: what to sample, and in which size."""
     call: dict[str, Any] = {name: model[name] for name in _SIZES if model.get(name) is not None}
@@ -109,9 +129,14 @@ def _call(model: Mapping[str, Any], family: PipelineFamily) -> dict[str, Any]:
     return {"prompt": list(split.validation[:2]), **call}
 
 
+def _code(text: str) -> str:
+    """Text as code in Markdown, in one line, whatever it holds."""
+    return f"`{' '.join(for_people(text).split()).replace('`', chr(39))}`"
+
+
 def _readme(recipe: Recipe, model: str, pipeline: str, stock: str | Sequence[str]) -> str:
     lines = [
-        f"# A recipe for {model}",
+        f"# A recipe for {_code(model)}",
         "",
         f"{len(recipe.steps)} steps for {pipeline}:",
         "",

@@ -24,6 +24,7 @@ import datetime
 import importlib.util
 import json
 import logging
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -40,16 +41,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autosearch._version import __version__
 from autosearch.algorithms.optuna_box import distribution
-from autosearch.engine.problem import Problem, excess
+from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
+from autosearch.text import for_people
 
 __all__ = ["export_study", "open_storage", "storage_address", "write_optuna"]
 
 SQLITE = (".db", ".sqlite", ".sqlite3")
 JOURNAL = (".log", ".journal")
+
+_RENAME = sqlalchemy.text("UPDATE studies SET study_name = :new WHERE study_name = :old")
 
 
 def export_study(
@@ -66,9 +70,40 @@ def export_study(
         UserError: when there is no study, the storage cannot be opened or has one of this name.
     """
     study = study if isinstance(study, Study) else Study.read(Path(study))
-    opened = open_storage(str(storage)) if isinstance(storage, str | Path) else storage
+    wanted = name or study.header.name
+    if not isinstance(storage, str | Path):
+        return _export(study, storage, wanted)
+    place = str(storage)
+    if not place.endswith(JOURNAL) or "://" in place:
+        return _export(study, open_storage(place), wanted)
+    # A journal cannot rename a study: a copy of it takes its place when it holds the whole.
+    part = Path(f"{place}.part")
+    try:
+        Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)  # of an export that was killed
+        if Path(place).exists():
+            shutil.copyfile(place, part)
+        _export(study, JournalStorage(JournalFileBackend(str(part))), wanted)
+        part.replace(place)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"storage {place}: cannot be opened: {_reason(error)}") from None
+    finally:
+        part.unlink(missing_ok=True)
     with _quiet():
-        exported = _create(study, opened, name or study.header.name)
+        return optuna.load_study(study_name=wanted, storage=open_storage(place))
+
+
+def _export(study: Study, opened: BaseStorage, name: str) -> optuna.study.Study:
+    """Write a study into an open storage; in a database under another name until it is whole."""
+    database = _database(opened)
+    with _quiet():
+        if database is not None and name in optuna.get_all_study_names(opened):
+            raise _taken(name)
+        unfinished = name if database is None else f"{name} (being written)"
+        if database is not None and unfinished in optuna.get_all_study_names(opened):
+            # Of an export that was killed.
+            optuna.delete_study(study_name=unfinished, storage=opened)
+        exported = _create(study, opened, unfinished)
         try:
             exported.set_metric_names([o.name for o in objectives_of(study)])
             for key, value in _study_attributes(study).items():
@@ -79,7 +114,21 @@ def export_study(
             # A part of a study would look like a whole one, and its name would be taken.
             optuna.delete_study(study_name=exported.study_name, storage=opened)
             raise
-    return exported
+        if database is None:
+            return exported
+        with database.engine.begin() as connection:
+            connection.execute(_RENAME, {"new": name, "old": unfinished})
+        return optuna.load_study(study_name=name, storage=opened)
+
+
+def _database(storage: BaseStorage) -> Any:
+    """The database behind a storage; None for another kind."""
+    backend = getattr(storage, "_backend", storage)
+    return backend if isinstance(backend, optuna.storages.RDBStorage) else None
+
+
+def _taken(name: str) -> UserError:
+    return UserError(f"storage: already has a study {name!r}; give another name (--name) or place")
 
 
 def write_optuna(study: Study, place: str, name: str | None) -> str:
@@ -103,9 +152,7 @@ def _create(study: Study, storage: BaseStorage, name: str) -> optuna.study.Study
             directions=[objective.direction for objective in objectives_of(study)],
         )
     except DuplicatedStudyError:
-        raise UserError(
-            f"storage: already has a study {name!r}; give another name (--name) or place"
-        ) from None
+        raise _taken(name) from None
 
 
 def _study_attributes(study: Study) -> dict[str, Any]:
@@ -162,7 +209,7 @@ def _trial(
 def _constraints(study: Study, candidate: Candidate) -> list[float]:
     """By how much each limit on a value is broken; kept when at most 0."""
     return [
-        excess(candidate.values[name].value, bounds)
+        bounds.excess(candidate.values[name].value)
         for name, bounds in study.experiment.constraints.items()
         if name in candidate.values
     ]
@@ -255,7 +302,8 @@ def open_storage(place: str) -> BaseStorage:
         with _loggers_kept():
             return optuna.storages.get_storage(address)
     except (ImportError, OSError, ValueError, KeyError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise UserError(f"storage {place}: cannot be opened: {_reason(error)}") from None
+        message = f"storage {place}: cannot be opened: {_reason(error)}"
+        raise UserError(for_people(message)) from None
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ __all__ = [
     "KINDS",
     "LARGEST",
     "Asked",
+    "Broken",
     "Ended",
     "Estimates",
     "Evaluated",
@@ -36,6 +37,7 @@ __all__ = [
     "Fitted",
     "Header",
     "LatencyMeasured",
+    "Lost",
     "PhaseBegun",
     "PhaseEnded",
     "ReferenceMeasured",
@@ -44,6 +46,7 @@ __all__ = [
     "ScaleFixed",
     "Spent",
     "Status",
+    "TeacherMeasured",
     "Timed",
     "Validated",
     "WarmStarted",
@@ -71,7 +74,11 @@ def _bounded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
 
 def _estimates_data(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
-        name: {"value": estimate.value, "pseudo": list(estimate.pseudo)}
+        name: {
+            "value": estimate.value,
+            "pseudo": list(estimate.pseudo),
+            **({"trials": estimate.trials} if estimate.trials else {}),
+        }
         for name, estimate in estimates.items()
     }
 
@@ -163,6 +170,8 @@ class Evaluated(Event):
         id: the candidate's number.
         status: whether it has values and breaks no constraint.
         reason: why it is infeasible.
+        failed: whether the reason is the machinery's and not the candidate's own; a later result
+            may take this one's place.
         values: estimates by objective.
         samples: of how many samples the values are.
         forward_equivalents: what was executed.
@@ -170,6 +179,7 @@ class Evaluated(Event):
         rungs: estimates at the rungs before the last that it reached; None without racing.
         saved: the share of its samples that a decided race made needless.
         proposing: seconds that the algorithm took to propose it.
+        elapsed: seconds of search until then, over all runs.
         worker: who evaluated it.
     """
 
@@ -186,6 +196,8 @@ class Evaluated(Event):
     saved: Share = 0.0
     rungs: list[Estimates] | None = None
     proposing: Amount = 0.0
+    elapsed: Amount = 0.0
+    failed: bool = False
     worker: str = ""
 
 
@@ -196,6 +208,36 @@ class Resumed(Event):
 
     experiment: dict[str, Any]
     overrides: list[str]
+
+
+class Lost(Event):
+    """The machinery failed: what was to be measured says nothing, and is tried again.
+
+    Attributes:
+        what: what was to come of it: a validation, a plan's timing, a fitted recipe.
+        key: the plan's identity, or the name that was to be fitted.
+        reason: a worker that died, a time limit, no memory, an exception.
+        forward_equivalents: what was executed.
+        seed: of a validation's noise.
+        samples: of a validation.
+    """
+
+    type = "lost"
+
+    what: Literal["validation", "timing", "fit"]
+    key: str
+    reason: str
+    forward_equivalents: Amount
+    seed: Count | None = None
+    samples: Count | None = None
+
+
+class Broken(Event):
+    """A run ended by an error, or at once by a second interrupt; what was in flight is lost."""
+
+    type = "error"
+
+    reason: str
 
 
 class Spent(Event):
@@ -295,6 +337,28 @@ class ReferenceMeasured(Event):
     seed: Count | None = None
 
 
+class TeacherMeasured(Event):
+    """The fine trajectory that candidates are held against, and its own distance to the truth.
+
+    Attributes:
+        recipe: its name.
+        steps: how many it has.
+        noise: whose noise it starts from.
+        seed: of that noise.
+        samples: on how many.
+        errors: by objective.
+    """
+
+    type = "teacher"
+
+    recipe: str
+    steps: Count
+    noise: Literal["search", "validation"]
+    seed: Count
+    samples: Count
+    errors: dict[str, Amount]
+
+
 class ScaleAxis(BaseModel):
     """Values of an objective that count as 0 and as 1 for the hypervolume.
 
@@ -330,8 +394,8 @@ class ScaleFixed(Event):
 class Validated(Event):
     """A candidate was measured again on noise that the search never saw.
 
-    ``values`` is empty where that was not possible; ``nominal`` is what it takes where nothing is
-    at hand.
+    ``values`` is empty where the candidate does not allow that (``reason``); ``nominal`` is what it
+    takes where nothing is at hand.
     """
 
     type = "validation"
@@ -344,14 +408,19 @@ class Validated(Event):
     values: Estimates
     forward_equivalents: Amount
     nominal: Amount | None = None
+    reason: str | None = None
 
 
 class PhaseBegun(Event):
-    """A phase of a run begins, such as ``fits``."""
+    """A phase of a run begins, such as ``fits``; a run that goes on begins with ``resume``.
+
+    ``environment``: what of versions and machine is another than before.
+    """
 
     type = "begin"
 
     name: str
+    environment: dict[str, str] = Field(default_factory=dict)
 
 
 class PhaseEnded(Event):

@@ -9,12 +9,14 @@ import numpy as np
 
 from autosearch._typing import Array
 from autosearch.objectives.base import compare
-from autosearch.study.events import ReferenceMeasured
-from autosearch.study.hypervolume import study_hypervolume
+from autosearch.study.events import ReferenceMeasured, TeacherMeasured
+from autosearch.study.hypervolume import UPPER, study_hypervolume
+from autosearch.study.missing import infeasible_reasons, missing, unmet
 from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
 from autosearch.study.selection import SearchFront
 from autosearch.study.study import Candidate, Estimates, Noise, Study
+from autosearch.study.teacher import teacher_data, within
 
 __all__ = ["Front"]
 
@@ -35,6 +37,8 @@ class Front:
         baselines: named recipes; some are also among ``points``.
         folded_below: the baselines than which folded points are worse.
         reference: what full quality is; None where it was not measured.
+        teacher: what distances to a fine trajectory are to, with its own error; of fresh noise
+            where that was validated on. None where no objective asked for one.
         hypervolume: ``search`` and ``validated``, each between 0 and 1; None where there is none.
         hypervolume_left_out: whether so many points of so many objectives would take too long.
         searched_on: seed and samples of the search.
@@ -44,6 +48,10 @@ class Front:
         spending: what the study spent, by name.
         latency: how far predicted latencies are from measured ones; empty where none were.
         stopped: why the search ended.
+        lost: why the machinery could not validate some points, by number; on no front.
+        reasons: how many candidates are infeasible for each reason, the commonest first.
+        missing: what was asked for and is not there, each in a few words.
+        unmet: why nothing is feasible; None where something is.
     """
 
     study: str
@@ -53,6 +61,7 @@ class Front:
     baselines: Sequence[Point]
     folded_below: Sequence[str] = ()
     reference: ReferenceMeasured | None = None
+    teacher: TeacherMeasured | None = None
     hypervolume: Mapping[str, float | None] = field(default_factory=dict)
     hypervolume_left_out: bool = False
     searched_on: Noise = (0, 0)
@@ -62,6 +71,10 @@ class Front:
     spending: Mapping[str, Any] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     stopped: str | None = None
+    lost: Mapping[int, str] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+    unmet: str | None = None
 
     @classmethod
     def of(cls, study: Study) -> "Front":
@@ -73,10 +86,12 @@ class Front:
         """
         searched = SearchFront.of(study)
         pool, noise, fresh = searched.ranking, searched.validation(), {}
+        lost: dict[str, str] = {}
         if noise is not None:
             values = ((c, study.validated(c, noise)) for c in searched.selection)
             fresh = {c.id: estimates for c, estimates in values if estimates}
             validated = [c for c in searched.selection if c.id in fresh]
+            lost = study.lost_validations(noise)
             pool = Ranking.of(validated, objectives_of(study), lambda c: fresh[c.id])
         on_front = {pool.candidates[i].id for i in pool.front()}
         folded = {c.id for c in searched.folded}
@@ -112,6 +127,7 @@ class Front:
             baselines=tuple(points[i] for i in baselines),
             folded_below=searched.worst,
             reference=study.reference,
+            teacher=study.teacher(noise) or study.teacher(),
             hypervolume={
                 "search": volume,
                 "validated": None if noise is None else study_hypervolume(study, pool.values),
@@ -124,6 +140,10 @@ class Front:
             spending=_spending(study),
             latency=_latency(study, searched.selection if study.timings else ()),
             stopped=study.stops[-1] if study.stops else None,
+            lost={c.id: lost[c.identity] for c in searched.selection if c.identity in lost},
+            reasons=infeasible_reasons(study),
+            missing=missing(study),
+            unmet=unmet(study),
         )
 
     @property
@@ -157,7 +177,8 @@ class Front:
     @cached_property
     def overtaken(self) -> list[Point]:
         """Points off the front: fallen on fresh noise, or no better than a cheaper one."""
-        return self.ordered([p for p in self.points if not p.on_front and not p.folded])
+        off = [p for p in self.points if not p.on_front and not p.folded]
+        return self.ordered([p for p in off if p.id not in self.lost])
 
     @property
     def folded(self) -> list[Point]:
@@ -213,6 +234,14 @@ class Front:
         axes = [self.quality] if self.cost is None else [self.cost, self.quality]
         return sorted(points, key=lambda p: (*(a.signed(p.value(a.name)) for a in axes), p.id))
 
+    @property
+    def within_teacher(self) -> list[Point]:
+        """What is shown and within the teacher's own error, which does not tell it apart."""
+        if self.teacher is None:
+            return []
+        errors = self.teacher.errors
+        return [p for p in self.shown if within(errors, {n: p.estimate(n) for n in p.names})]
+
     def axis(self, name: str) -> Axis | None:
         """The objective with a name; None where the front has none."""
         return next((axis for axis in self.axes if axis.name == name), None)
@@ -250,9 +279,19 @@ class Front:
             return Versus(rival, ours.value - theirs.value, None)
         return Versus(rival, *compare(ours, theirs))
 
+    @cached_property
+    def reference_values(self) -> Estimates:
+        """What was measured of the reference; a distance to the teacher is not, of another one."""
+        reference = self.reference
+        if reference is None:
+            return {}
+        other = self.teacher is not None and self.teacher.recipe != reference.recipe
+        errors = self.teacher.errors if self.teacher is not None and other else {}
+        return {name: one for name, one in reference.values.items() if name not in errors}
+
     def reference_value(self, name: str) -> float | None:
         """The reference's value of an objective, where it was measured."""
-        estimate = None if self.reference is None else self.reference.values.get(name)
+        estimate = self.reference_values.get(name)
         return None if estimate is None else estimate.value
 
     def to_dict(self) -> dict[str, Any]:
@@ -261,7 +300,7 @@ class Front:
         if self.reference is not None:
             values = {
                 name: {"value": estimate.value, "ci": list(estimate.interval())}
-                for name, estimate in self.reference.values.items()
+                for name, estimate in self.reference_values.items()
             }
             reference = {name: getattr(self.reference, name) for name in _REFERENCE}
             reference["values"] = values
@@ -271,7 +310,13 @@ class Front:
             "model": self.model,
             "objectives": [asdict(axis) for axis in self.axes],
             "reference": reference,
+            **(
+                {}
+                if self.teacher is None
+                else {"teacher": teacher_data(self.teacher, (p.id for p in self.within_teacher))}
+            ),
             "hypervolume": dict(self.hypervolume),
+            "hypervolume_is": {"search": UPPER},
             "points": [self.point_data(point) for point in self.points],
             "baselines": [self.point_data(point) for point in self.baselines],
             "folded": {"count": len(self.folded), "below": list(self.folded_below)},
@@ -281,6 +326,8 @@ class Front:
             "seed": {"search": self.searched_on[0], "validated": validated_on[0]},
             "noise": self.noise,
             "stopped": self.stopped,
+            "reasons": dict(self.reasons),
+            "missing": list(self.missing),
         }
 
     def point_data(self, point: Point) -> dict[str, Any]:
@@ -330,14 +377,15 @@ def _latency(study: Study, candidates: Sequence[Candidate]) -> dict[str, float]:
 
 def _spending(study: Study) -> dict[str, Any]:
     finished = [c for c in study.candidates.values() if c.finished]
-    infeasible = [c for c in finished if c.status == "infeasible"]
+    failed = sum(c.failed for c in finished)
     return {
         "candidates": len(finished),
         "duplicates_avoided": study.duplicates,
         "forward_equivalents": study.spent,
         "forward_equivalents_nominal": study.nominal_spent,
-        "failed": sum(c.failed for c in infeasible),
-        "infeasible": len(infeasible),
+        "cuts": study.cuts,
+        "failed": failed,
+        "infeasible": sum(c.status == "infeasible" for c in finished) - failed,
         "seconds_proposing": round(study.proposing, 3),
         "phases": {name: round(seconds, 3) for name, seconds in study.phases.items()},
     }

@@ -2,8 +2,11 @@
 
 import textwrap
 
+from autosearch.objectives import half_width
 from autosearch.study.front import Front
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.point import Axis, Point
+from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
 __all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
@@ -26,7 +29,7 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
     Args:
         front: what to show.
         most: how many points at most: the ends, the knee, and an even spread over cost; None for
-            all.
+            all, and those that were overtaken as well.
     """
     shown = front.front if most is None else front.spread(most)
     for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
@@ -36,7 +39,19 @@ def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
             break
     table.insert(1, ["-" * width for width in widths])
     lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
+    if most is None and front.overtaken:
+        lines += ["overtaken: beaten on fresh noise, or at a lower cost", ""]
+        lines += [*align(_overtaken(front), _is_name), ""]
     return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
+
+
+def _overtaken(front: Front) -> list[list[str]]:
+    """The points off the front as rows, with who beats them."""
+    rows = [[*_headings(front)[:-3], "overtaken by"]]
+    for point in front.overtaken:
+        by = "" if point.overtaken_by is None else front.by_number[point.overtaken_by].name
+        rows.append([*_row(front, point, _LEAST_NAME)[: len(rows[0]) - 1], by])
+    return [rows[0], ["-" * width for width in column_widths(rows)], *rows[1:]]
 
 
 def _headings(front: Front) -> list[str]:
@@ -57,7 +72,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
     if front.front:
         lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
-        lines = ["nothing on the front: no candidate has a result yet"]
+        lines = [f"nothing on the front: {front.unmet or 'no candidate has a result yet'}"]
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
     if more := len(front.front) - len(shown):
@@ -74,15 +89,22 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             for point in front.overtaken
         )
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
+    lines += _absent(front)
     name, reference = front.quality.name, front.reference
-    if reference is not None and name in reference.values:
-        value = reference.values[name]
-        low, high = value.interval()
-        shown_value = with_error(value.value, (high - low) / 2)
+    # A teacher's own distance to itself is no news; its error is told below.
+    if reference is not None and reference.samples and name in front.reference_values:
+        value = front.reference_values[name]
+        shown_value = with_error(value.value, half_width(value.value, value.interval()))
         lines.append(
             f"reference {reference.recipe}: {name} {shown_value} ({reference.samples:,} samples)"
         )
-    volumes = [f"{v:.4f} ({kind})" for kind, v in front.hypervolume.items() if v is not None]
+    lines += _teacher_lines(front)
+    said = {"search": f"search, {UPPER}"}
+    volumes = [
+        f"{volume:.4f} ({said.get(kind, kind)})"
+        for kind, volume in front.hypervolume.items()
+        if volume is not None
+    ]
     if volumes:
         lines.append(f"hypervolume {', '.join(volumes)}")
     elif front.hypervolume_left_out:
@@ -95,6 +117,23 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
     return [*lines, _cost_line(front)]
+
+
+def _teacher_lines(front: Front) -> list[str]:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    near = within_text([point.name for point in front.within_teacher])
+    wrapped = textwrap.wrap(" ".join(near), WIDTH, subsequent_indent="  ")
+    return [teacher_text(front.teacher.recipe, front.teacher.errors), *wrapped]
+
+
+def _absent(front: Front) -> list[str]:
+    """What was asked for and is not there."""
+    names = [front.by_number[i].name for i in front.lost if i in front.by_number]
+    lines = [f"not validated: {', '.join(names)}"] if names else []
+    lines += [f"missing: {part}" for part in front.missing]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
 
 
 def _title(front: Front) -> str:
@@ -114,9 +153,12 @@ def point_text(front: Front, point: Point) -> str:
     return f"{point.name}, {point.steps} steps: {values}"
 
 
-def spent_text(spent: float, nominal: float) -> str:
-    """What was executed, beside what it would be if nothing were reused or cut short."""
-    text = f"{spent:,.0f} forward equivalents"
+def spent_text(spent: float, nominal: float, *, cuts: int = 0) -> str:
+    """What was executed, beside what it would be if nothing were reused or cut short.
+
+    ``cuts``: how many runs were killed; what was in flight then is not counted.
+    """
+    text = f"{'at least ' if cuts else ''}{spent:,.0f} forward equivalents"
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
@@ -152,8 +194,7 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
     if front.is_best_baseline(point):
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
-    low, high = versus.interval or (0.0, 0.0)
-    difference = _relative(versus.difference, (high - low) / 2, theirs)
+    difference = _relative(versus.difference, versus.half, theirs)
     return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
 
 
@@ -182,7 +223,11 @@ def _others(front: Front) -> list[Axis]:
 
 def _cost_line(front: Front) -> str:
     cost = front.spending
-    spent = spent_text(cost["forward_equivalents"], cost["forward_equivalents_nominal"])
+    spent = spent_text(
+        cost["forward_equivalents"],
+        cost["forward_equivalents_nominal"],
+        cuts=cost.get("cuts", 0),
+    )
     text = (
         f"{cost['candidates']} candidates, {spent}, {cost['duplicates_avoided']} duplicates avoided"
     )

@@ -1,4 +1,8 @@
-"""The hypervolume of a study: its axes, fixed once, and how it grew over the search."""
+"""The hypervolume of a study: its axes, fixed once, and how it grew over the search.
+
+Of search values it is an upper value: who wins owes some of it to luck, so that on average it is
+above the hypervolume of the same recipes' true values.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +17,7 @@ from autosearch.study.events import ScaleAxis
 from autosearch.study.ranking import non_dominated, objectives_of, signs, values_of
 from autosearch.study.study import Candidate, Study
 
-__all__ = ["Growth", "hypervolume", "make_scale", "study_hypervolume", "volumes"]
+__all__ = ["UPPER", "Growth", "hypervolume", "make_scale", "study_hypervolume", "volumes"]
 
 # The time of a hypervolume grows with the power of half the number of objectives. These many
 # non-dominated points, by the number of objectives, take a few hundredths of a second.
@@ -21,18 +25,31 @@ _MOST_POINTS = {5: 1000, 6: 200, 7: 60, 8: 40}
 _MOST_POINTS_BEYOND = 20
 # Where the baselines do not span an axis, it goes so far beyond them.
 _DECADE = 10.0
+# What a hypervolume of search values is called wherever it is shown.
+UPPER = "an upper value"
 
 
-def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, ScaleAxis]:
+def make_scale(
+    study: Study,
+    objectives: Sequence[Objective],
+    reach: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, ScaleAxis]:
     """The axes of the hypervolume: for each objective the values that count as 0 and as 1.
 
     0 is the reference's value (the least declared cost), 1 is ``ddim`` at the fewest steps (the
     largest declared cost of a baseline), on a log axis where both are positive. Where the
-    baselines do not span an axis (one or two costs within a factor of two; a reference no better
-    than ``ddim``), it goes on for a factor of ten beyond them, so that better points still count.
+    baselines do not span an axis (costs within a factor of two; a reference no better than
+    ``ddim``; a space that goes beyond their costs), it goes on for a factor of ten beyond them, so
+    that better, cheaper and dearer points still count.
     ``floor``, the reference's standard error, stands in the record for its readers. Fixed before
     the first search candidate. Needs a feasible baseline.
+
+    Args:
+        study: its baselines and its reference are looked at, and no search candidate.
+        objectives: the study's.
+        reach: the least and the largest value of declared objectives in the space searched.
     """
+    reach = {} if reach is None else reach
     baselines = [c for c in study.feasible if c.kind == "baseline"]
     reference = {} if study.reference is None else study.reference.values
     axes = {}
@@ -40,7 +57,7 @@ def make_scale(study: Study, objectives: Sequence[Objective]) -> dict[str, Scale
         if objective.needs:
             worst, best = _measured_ends(objective, baselines, reference.get(objective.name))
         else:
-            worst, best = _declared_ends(objective, baselines)
+            worst, best = _declared_ends(objective, baselines, reach.get(objective.name))
         log = min(worst, best) > 0
         floor = None
         if log and objective.name in reference and objective.direction == "minimize":
@@ -117,15 +134,18 @@ def volumes(study: Study, *, most: int = 200) -> list[Growth]:
     return growth
 
 
-def _declared_ends(objective: Objective, baselines: Sequence[Candidate]) -> tuple[float, float]:
-    """The worst and the best value among baselines, or beyond them where they are too close."""
+def _declared_ends(
+    objective: Objective, baselines: Sequence[Candidate], reach: tuple[float, float] | None
+) -> tuple[float, float]:
+    """The worst and the best value among baselines, or beyond them where they span too little."""
     values = [c.values[objective.name].value for c in baselines]
-    worst, best = _ends(objective, values)
     low, high = min(values), max(values)
-    if len(set(values)) > 2 or (high >= 2 * low if low > 0 else high > low):
-        return worst, best
+    least, most = (low, high) if reach is None else reach
+    close = high < 2 * low if low > 0 else high <= low
     up = objective.direction == "maximize"
-    return _beyond(worst, best, larger=not up), _beyond(best, worst, larger=up)
+    first = _beyond(low, high, larger=False) if close or least < low else low
+    last = _beyond(high, low, larger=True) if close or most > high else high
+    return (first, last) if up else (last, first)
 
 
 def _measured_ends(

@@ -3,6 +3,8 @@
 Everything else in a study can be derived from its journal.
 """
 
+import contextlib
+import errno
 import importlib
 import logging
 import math
@@ -17,7 +19,7 @@ from autosearch.errors import UserError
 from autosearch.study.events import Event, Header
 from autosearch.study.journal_lines import VERSION, Contents, encode, load, refusal
 
-__all__ = ["Journal", "in_use", "read_journal"]
+__all__ = ["Journal", "check_free", "in_use", "read_journal"]
 
 FILE = "journal.jsonl"
 LOCK = "journal.lock"
@@ -39,6 +41,20 @@ def read_journal(directory: Path) -> tuple[Event, ...]:
         UserError: when there is no journal, it cannot be read or a line of it is damaged.
     """
     return tuple(load(_require_journal(directory)).events)
+
+
+def check_free(directory: Path) -> None:
+    """Refuse a directory that holds a study, or is none.
+
+    Raises:
+        UserError: naming it.
+    """
+    if os.path.lexists(directory / FILE):
+        raise UserError(
+            f"{directory}: already holds a study; continue it with --resume or give another --out"
+        )
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UserError(f"{directory}: is not a directory; give another --out")
 
 
 class Journal:
@@ -79,13 +95,10 @@ class Journal:
         except OSError as error:
             raise refusal(directory, "cannot make the directory", error) from None
         path = directory / FILE
+        _refuse_links(directory)
         lock = _lock_directory(directory)
         try:
-            if os.path.lexists(path):
-                raise UserError(
-                    f"{directory}: already holds a study; continue it with --resume or give "
-                    "another --out"
-                )
+            check_free(directory)  # nobody else has begun one since
             study = secrets.token_hex(8)
             record = {**header.to_record(), "journal": VERSION}
             _write_whole(path, encode(record, 0, study))
@@ -108,6 +121,7 @@ class Journal:
             UserError: when there is no journal, it is in use, cannot be written or is damaged.
         """
         _require_journal(directory)
+        _refuse_links(directory)
         lock = _lock_directory(directory)
         try:
             return cls._open_locked(directory, lock)
@@ -172,6 +186,17 @@ class Journal:
         end = time.monotonic()
         self._next_sync = end + (end - start) * (_SYNC_SHARE - 1)
 
+    def discard(self) -> None:
+        """Close the journal and delete it, and its directory where nothing else is in it."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._abandon()
+        with contextlib.suppress(OSError):
+            (self.directory / LOCK).unlink()
+            self.directory.rmdir()
+
     def close(self) -> None:
         """Flush, close the file and release the lock; closing twice does nothing."""
         if self._descriptor is None:
@@ -188,6 +213,7 @@ class Journal:
         self._lock.release()
 
     def _write(self, descriptor: int, line: bytes) -> None:
+        self._require_alone(descriptor)
         try:
             written = 0
             while written < len(line):
@@ -203,6 +229,23 @@ class Journal:
             raise
         self._size += len(line)
         self._lines += 1
+
+    def _require_alone(self, descriptor: int) -> None:
+        """Notice before a line is written that others have written here.
+
+        The lock keeps them away, unless somebody deletes its file.
+
+        Raises:
+            UserError: when the file is not as this process left it.
+        """
+        if os.fstat(descriptor).st_size == self._size:
+            return
+        self._broken = UserError(
+            f"{self._path}: written by another run at the same time; what it writes counts: stop "
+            "it before --resume, and leave its lock alone"
+        )
+        self._synced_size = self._size
+        raise self._broken
 
     def _undo(self, descriptor: int) -> bool:
         """Leave no part of a line behind; where that fails, it must stay the last one."""
@@ -234,7 +277,7 @@ def in_use(directory: Path) -> bool | None:
     except ImportError:
         return None
     try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError:
@@ -258,7 +301,24 @@ def _require_journal(directory: Path) -> Path:
         what = "holds no study" if directory.is_dir() else "is not a directory"
         name = str(directory) if str(directory).strip() else repr(str(directory))
         raise UserError(f"{name}: {what}; give the directory that `autosearch run` wrote")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot read the journal: no file; restore a copy of it")
     return path
+
+
+def _refuse_links(directory: Path) -> None:
+    """Refuse to write where something in a study's folder leads out of it.
+
+    Raises:
+        UserError: naming the link.
+    """
+    home = directory.resolve()
+    for entry in os.scandir(directory):
+        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
+            raise UserError(
+                f"{entry.path}: is a link that leads out of the study; remove it, or put what it "
+                "leads to in its place"
+            )
 
 
 def _lock_directory(directory: Path) -> FileLock:
@@ -287,6 +347,10 @@ def _write_whole(path: Path, data: bytes) -> None:
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            # Some file systems know no flush of a folder.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -87,7 +87,8 @@ def choose(front: Front, choice: str) -> Choice:
         UserError: when nothing is on the front, or nothing answers to the choice.
     """
     if not front.front:
-        raise UserError("--pick: the front is empty; let the search run longer first")
+        why = front.unmet or "let the search run longer first"
+        raise UserError(f"--pick: the front is empty; {why}")
     limits = _parse_limits(front, choice)
     if limits is not None:
         named = next((limit.speed for limit in limits if limit.speed is not None), None)
@@ -227,6 +228,9 @@ def _pick_named(front: Front, choice: str) -> Point:
         return _best(front.front, _axis(front, choice.removeprefix("best:")))
     if re.fullmatch(r"#?\d+", choice):
         return _pick_id(front, int(choice.lstrip("#")))
+    if front.axis(choice) is not None or choice == _SPEEDUP:
+        limit = f"{choice}>=VALUE" if choice == _SPEEDUP else f"best:{choice}, {choice}<=VALUE"
+        raise UserError(f"--pick {choice}: is no choice by itself; write {limit}")
     valid = ["knee", _SPEEDUP, *sorted({axis.name for axis in front.axes})]
     raise unknown_name("choice", choice, valid, where="--pick (knee, ID, best:, <=)")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from autosearch.objectives.base import Estimate
+from autosearch.objectives.base import Estimate, half_width
 from autosearch.recipe import Recipe
 from autosearch.study.ranking import objective
 
@@ -107,9 +107,8 @@ class Point:
         return self.estimate(name).interval()
 
     def half_width(self, name: str) -> float:
-        """Half the width of :meth:`interval`."""
-        low, high = self.interval(name)
-        return (high - low) / 2
+        """How far the farther end of :meth:`interval` is from the value."""
+        return half_width(self.value(name), self.interval(name))
 
     def measured(self, name: str) -> bool:
         """Whether the value was measured although plans declare it, as where gates decide."""
@@ -136,3 +135,8 @@ class Versus:
     baseline: Point
     difference: float
     interval: tuple[float, float] | None
+
+    @property
+    def half(self) -> float:
+        """How far the farther end of the interval is from the difference; 0 without one."""
+        return 0.0 if self.interval is None else half_width(self.difference, self.interval)

@@ -38,8 +38,8 @@ class Snapshot:
             ``validation``.
         done: candidates with a result.
         running: candidates that workers are evaluating now.
-        failed: evaluations that ended in an error, after all attempts.
-        infeasible: candidates refused by a constraint or without finite samples.
+        failed: evaluations at which the machinery failed, after all attempts.
+        infeasible: candidates refused by a constraint or without finite samples, not the failed.
         duplicates: proposals that were recognised and not paid for again.
         forward_equivalents: what has been executed so far.
         budget_share: how much of the phase's budget is used, 0 to 1.
@@ -94,7 +94,7 @@ def snapshot(
         done=len(finished),
         running=len(study.candidates) - len(finished),
         failed=sum(c.failed for c in finished),
-        infeasible=sum(c.status == "infeasible" for c in finished),
+        infeasible=sum(c.status == "infeasible" and not c.failed for c in finished),
         duplicates=study.duplicates,
         forward_equivalents=study.spent,
         budget_share=min(share, 1.0),
@@ -121,7 +121,7 @@ def unfinished(study: Study) -> str | None:
     if not all(candidate.finished for candidate in study.candidates.values()):
         return "search"
     measured = any(objective.needs for objective in objectives_of(study))
-    if measured and study.feasible and SearchFront.of(study).validation() is None:
+    if measured and study.feasible and not SearchFront.of(study).tried:
         return "validation"
     return None
 

@@ -1,5 +1,6 @@
 """Which settings for a target: the choice, its neighbours on the front and what to compare with."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +57,10 @@ def recommendation_text(recommendation: Recommendation, *, directory: str) -> st
     if front.validated_on is None:
         lines.append("not validated yet: values are the search's, and flatter the winners")
     headings, steps = step_table(point.recipe)
+    place = shlex.quote(directory)
     lines += ["", *align(_rows(recommendation), _is_left), _NOTE]
     lines += ["", *align([headings, *steps], _is_left), ""]
-    lines.append(f"take it: autosearch export {directory} --pick {point.id} -o recipe.json")
+    lines.append(f"take it: autosearch export {place} --pick {point.id} -o recipe.json")
     return "\n".join(lines)
 
 

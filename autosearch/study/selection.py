@@ -59,10 +59,27 @@ class SearchFront:
         return [candidates[i] for i in sorted(chosen)]
 
     def validation(self) -> Noise | None:
-        """Seed and samples of the latest validation that has measured all that it should."""
+        """Seed and samples of the latest validation that has measured all that it could.
+
+        What the machinery failed at is left out, unless that is everything.
+        """
         needed = {c.identity for c in self.selection} if self.study.validations else set()
-        latest_first = reversed(self.study.validations.items())
-        return next((noise for noise, values in latest_first if needed <= set(values)), None)
+        for noise, values in reversed(self.study.validations.items()):
+            lost = needed & set(self.study.lost_validations(noise))
+            if needed - lost <= set(values) and (not lost or needed & set(values)):
+                return noise
+        return None
+
+    @property
+    def tried(self) -> bool:
+        """Whether on some noise all that should be validated was, or the machinery failed at it."""
+        needed = {c.identity for c in self.selection}
+        noises = {at for what, at, _ in self.study.lost if what == "validation" and at is not None}
+        for noise in noises | set(self.study.validations):
+            known = set(self.study.validations.get(noise, ()))
+            if needed <= known | set(self.study.lost_validations(noise)):
+                return True
+        return False
 
 
 def selection(study: Study) -> list[Candidate]:

@@ -12,6 +12,7 @@ from autosearch.recipe import Recipe
 from autosearch.recipe.document import recipe_data
 from autosearch.study.events import (
     Asked,
+    Broken,
     Ended,
     Estimates,
     Evaluated,
@@ -19,12 +20,14 @@ from autosearch.study.events import (
     Fitted,
     Header,
     LatencyMeasured,
+    Lost,
     PhaseBegun,
     PhaseEnded,
     ReferenceMeasured,
     Resumed,
     ScaleFixed,
     Spent,
+    TeacherMeasured,
     Timed,
     Validated,
     WarmStarted,
@@ -32,12 +35,16 @@ from autosearch.study.events import (
 from autosearch.study.journal import read_journal
 from autosearch.study.journal_lines import no_collection
 
-__all__ = ["Candidate", "Estimates", "Noise", "Study"]
+__all__ = ["RESUMING", "STOPPED_AT_ONCE", "Candidate", "Estimates", "Noise", "Study"]
 
 # Seed and number of samples of a validation.
 Noise = tuple[int, int]
+# The phase with which a run begins that goes on with a study.
+RESUMING = "resume"
+# The error of a run that the user stopped in the middle of an evaluation.
+STOPPED_AT_ONCE = "stopped at once"
 
-# How the reasons begin that executors give when an evaluation could not be done.
+# How the reasons began that older journals have where an evaluation could not be done.
 _FAILURES = ("worker died", "ran for longer", "out of memory")
 
 
@@ -46,7 +53,8 @@ class Candidate:
     """A distinct plan that was asked for, and its result once there is one.
 
     Attributes are those of :class:`~autosearch.study.events.Asked` and
-    :class:`~autosearch.study.events.Evaluated`; ``executed`` are the forward equivalents.
+    :class:`~autosearch.study.events.Evaluated`; ``executed`` are the forward equivalents, and
+    ``lost`` is its ``failed``.
     """
 
     id: int
@@ -68,6 +76,7 @@ class Candidate:
     saved: float = 0.0
     executed: float = 0.0
     seconds: float = 0.0
+    lost: bool = False
 
     @property
     def finished(self) -> bool:
@@ -81,8 +90,8 @@ class Candidate:
 
     @property
     def failed(self) -> bool:
-        """Whether its workers failed, rather than the candidate."""
-        return (self.reason or "").startswith(_FAILURES)
+        """Whether the machinery failed, rather than the candidate."""
+        return self.lost or (self.reason or "").startswith(_FAILURES)
 
 
 class Study:
@@ -100,12 +109,22 @@ class Study:
         overheads: what the budget counts besides candidates, by what it was spent for.
         stops: why the search ended, each time.
         phase: what a run is at now, or was when it was killed.
-        phases: seconds of each phase that ended.
+        phases: seconds of each phase that ended; of the search also of those that were killed, to
+            their last result.
+        searched: seconds of search until its last result, over all runs.
+        cuts: how many runs were killed or stopped at once: what was in flight then is not among
+            the forward equivalents and seconds, which are *at least* what was spent.
+        lost: what the machinery could not measure, and why: by what it was, the seed and samples
+            of a validation, and the plan's identity or the name to be fitted.
+        unfit: why candidates could not be validated, by seed and samples, then by identity.
+        error: why the last run ended, where that was by an error.
+        environments: what of versions and machine was another at each run that went on.
         latency_table: from which latencies are predicted.
         timings: latencies of single plans measured alone, by identity.
         warm_start: recipes that the search started from besides its baselines, by name; None
             before it did.
         fits: what was fitted to the model, by a baseline's name.
+        teachers: fine trajectories, by whose noise, seed and samples.
         duplicates: proposals whose plans were known.
         nominal: forward equivalents of all candidates.
         executed: what of these was executed.
@@ -122,10 +141,17 @@ class Study:
         self.stops: list[str] = []
         self.phase: str | None = None
         self.phases: dict[str, float] = {}
+        self.searched = 0.0
+        self.cuts = 0
+        self.lost: dict[tuple[str, Noise | None, str], str] = {}
+        self.unfit: dict[Noise, dict[str, str]] = {}
+        self.error: str | None = None
+        self.environments: list[dict[str, str]] = []
         self.latency_table: LatencyMeasured | None = None
         self.timings: dict[str, Estimate] = {}
         self.warm_start: dict[str, dict[str, Any]] | None = None
         self.fits: dict[str, Fitted] = {}
+        self.teachers: dict[tuple[str, int, int], TeacherMeasured] = {}
         self.duplicates = 0
         self.proposing = 0.0
         self.nominal = self.executed = 0.0
@@ -180,20 +206,7 @@ class Study:
                 self.nominal += event.nominal
                 self.duplicates += event.duplicates
             case Evaluated():
-                self.candidates[event.id] = replace(
-                    self.candidates[event.id],
-                    status=event.status,
-                    reason=event.reason,
-                    values=event.values,
-                    samples=event.samples,
-                    rungs=event.rungs or [],
-                    saved=event.saved,
-                    executed=event.forward_equivalents,
-                    seconds=event.seconds,
-                )
-                self.order.append(~event.id)
-                self.executed += event.forward_equivalents
-                self.proposing += event.proposing
+                self._finish(event)
             case Resumed():
                 self._set_header(self.header.model_copy(update=dict(event)))
             case LatencyMeasured():
@@ -202,32 +215,86 @@ class Study:
             case Timed():
                 seconds = tuple(event.seconds)
                 self.timings[event.identity] = Estimate(sum(seconds) / len(seconds), seconds)
+                self.lost.pop(("timing", None, event.identity), None)
                 self._count(event.forward_equivalents)
             case WarmStarted():
                 self.warm_start = event.recipes
             case Fitted():
                 self.fits[event.name] = event
+                self.lost.pop(("fit", None, event.name), None)
                 self._spend(event.name, event)
             case ReferenceMeasured():
                 self.reference = event
                 self._spend("reference", event)
+            case TeacherMeasured():
+                self.teachers[event.noise, event.seed, event.samples] = event
             case Spent():
                 self._spend(event.what, event, event.nominal)
             case ScaleFixed():
                 self.scale = event
             case Validated():
-                noise = (event.seed, event.samples)
-                validation = self.validations.pop(noise, {})
-                validation[event.identity] = event.values
-                self.validations[noise] = validation
-                self._count(event.forward_equivalents, event.nominal)
+                self._validate(event)
+            case Lost():
+                self._lose(event)
             case PhaseBegun():
-                self.phase = event.name
+                self._begin(event)
             case PhaseEnded():
                 self.phase = None
                 self.phases[event.name] = self.phases.get(event.name, 0.0) + event.seconds
+            case Broken():
+                self.error, self.phase = event.reason, None
+                self.cuts += 1
             case Ended():
                 self.stops.append(event.reason)
+                self.phase = None
+
+    def _finish(self, event: Evaluated) -> None:
+        before = self.candidates[event.id]
+        self.candidates[event.id] = replace(
+            before,
+            status=event.status,
+            reason=event.reason,
+            values=event.values,
+            samples=event.samples,
+            rungs=event.rungs or [],
+            saved=event.saved,
+            executed=before.executed + event.forward_equivalents,
+            seconds=before.seconds + event.seconds,
+            lost=event.failed,
+        )
+        if not before.finished:
+            self.order.append(~event.id)
+        self.searched = max(self.searched, event.elapsed)
+        self.executed += event.forward_equivalents
+        self.proposing += event.proposing
+
+    def _validate(self, event: Validated) -> None:
+        noise = (event.seed, event.samples)
+        validation = self.validations.pop(noise, {})
+        validation[event.identity] = event.values
+        self.validations[noise] = validation
+        self.lost.pop(("validation", noise, event.identity), None)
+        if event.reason is not None:
+            self.unfit.setdefault(noise, {})[event.identity] = event.reason
+        self._count(event.forward_equivalents, event.nominal)
+
+    def _begin(self, event: PhaseBegun) -> None:
+        self.error = None
+        if event.name == RESUMING:
+            # A run that ends in good order has ended its phase.
+            self.cuts += self.phase is not None
+            self.phase = None
+            if event.environment:
+                self.environments.append(event.environment)
+            return
+        self.phase = event.name
+        if event.name == "search" and self.searched > self.phases.get("search", 0.0):
+            self.phases["search"] = self.searched  # of a run that was killed
+
+    def _lose(self, event: Lost) -> None:
+        noise = None if event.seed is None else (event.seed, event.samples or 0)
+        self.lost[event.what, noise, event.key] = event.reason
+        self._other_executed += event.forward_equivalents
 
     def misplaced(self, event: Event) -> str | None:
         """Why an event cannot follow those applied so far, None where it can."""
@@ -247,7 +314,7 @@ class Study:
         if candidate is None:
             return f"candidate {event.id} was not asked for"
         search = isinstance(event, Evaluated)
-        if search and candidate.finished:
+        if search and candidate.finished and not candidate.failed:
             return f"candidate {event.id} has one already"
         measured = event.status == "ok" if isinstance(event, Evaluated) else event.values
         if measured and not self._has_all(event.values):
@@ -256,6 +323,12 @@ class Study:
 
     def _has_all(self, named: Iterable[str]) -> bool:
         return set(self.experiment.objectives) <= set(named)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all phases, of a search that was killed to its last result."""
+        unended = max(self.searched - self.phases.get("search", 0.0), 0.0)
+        return sum(self.phases.values()) + unended
 
     @property
     def setup(self) -> str | None:
@@ -299,6 +372,12 @@ class Study:
         """
         return sum(self.overheads.values()) + self.nominal
 
+    def teacher(self, noise: Noise | None = None) -> TeacherMeasured | None:
+        """The teacher of a validation, or of the search; None where no objective asked for one."""
+        if noise is not None:
+            return self.teachers.get(("validation", *noise))
+        return self.teachers.get(("search", self.experiment.seed, self.experiment.samples))
+
     def validated(self, candidate: Candidate, noise: Noise | None = None) -> Estimates | None:
         """A candidate's estimates on the (seed, samples) of a validation, by default the latest.
 
@@ -310,6 +389,11 @@ class Study:
         if values and timing and "latency" in values:
             return {**values, "latency": timing}
         return values or None
+
+    def lost_validations(self, noise: Noise) -> dict[str, str]:
+        """Why the machinery could not validate, by identity, on the seed and samples of one."""
+        lost = self.lost.items()
+        return {k: why for (what, at, k), why in lost if what == "validation" and at == noise}
 
     def _spend(
         self,

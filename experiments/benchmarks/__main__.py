@@ -15,30 +15,35 @@ from autosearch.experiments.benchmarks.caches import caches
 from autosearch.experiments.benchmarks.coverage import coverage
 from autosearch.experiments.benchmarks.engine import engine, engine_long
 from autosearch.experiments.benchmarks.flows import flows
+from autosearch.experiments.benchmarks.intervals import intervals
+from autosearch.experiments.benchmarks.lag import lag, lag_long
 from autosearch.experiments.benchmarks.orders import orders
 from autosearch.experiments.benchmarks.pipelines import pipelines
 from autosearch.experiments.benchmarks.reuse import reuse
 from autosearch.experiments.benchmarks.sampler import sampler
+from autosearch.experiments.benchmarks.teachers import teachers
 from autosearch.experiments.benchmarks.zdt import zdt, zdt_generations
 
 Benchmark = Callable[[], dict[str, Any]]
-QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine}
+QUICK: dict[str, Benchmark] = {"sampler": sampler, "engine": engine, "busy": busy, "lag": lag}
 LONG: dict[str, Benchmark] = {
-    "busy": busy,
     "caches": caches,
     "coverage": coverage,
     "diffusers": pipelines,
     "engine_long": engine_long,
     "flows": flows,
+    "intervals": intervals,
+    "lag_long": lag_long,
     "orders": orders,
     "reuse": reuse,
+    "teachers": teachers,
     "zdt": zdt,
     "zdt_generations": zdt_generations,
 }
 
 
 def main() -> None:
-    """Run the named benchmarks; by default those that take seconds."""
+    """Run the named benchmarks; by default those that take minutes."""
     known = QUICK | LONG
     parser = argparse.ArgumentParser(description="Measure the budgets.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))

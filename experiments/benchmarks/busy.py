@@ -1,7 +1,8 @@
 """How busy workers are kept when evaluations differ in length tenfold; aim 95%.
 
 Two real workers of Ray, which sleep for each evaluation's length; and 256 simulated ones on a clock
-of their own, which the engine's processor time moves forward as it would a real one.
+of their own, which the engine's processor time moves forward as it would a real one: in the default
+order and lag, with less lag, and in arrival order.
 """
 
 import functools
@@ -10,8 +11,8 @@ import tempfile
 import time
 import zlib
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from autosearch.engine.workers.base import (
 from autosearch.experiment import Budget
 from autosearch.experiments.benchmarks.engine import begun, problem_of
 
-__all__ = ["Simulated", "busy", "length"]
+__all__ = ["Simulated", "busy", "length", "simulated"]
 
 _SPREAD = 10.0
 _ALGORITHM = "smsemoa"
@@ -36,9 +37,19 @@ _ALGORITHM = "smsemoa"
 
 def busy() -> dict[str, Any]:
     """Shares of the workers' time in which they evaluate, while there is something to search."""
+    workers = 256
+    asked = {
+        "default": {},
+        "lag 2 x workers": {"lag": 2 * workers},
+        "lag 1 x workers": {"lag": workers},
+        "arrival order": {"order": "arrival"},
+    }
     return {
         "2 real workers": real(workers=2, shortest=0.1, candidates=150),
-        "256 simulated workers": simulated(workers=256, shortest=1.0, candidates=10_000),
+        f"{workers} simulated workers": {
+            name: simulated(workers=workers, shortest=1.0, candidates=10_000, **keys)
+            for name, keys in asked.items()
+        },
     }
 
 
@@ -48,11 +59,30 @@ def length(task: SampleTask, shortest: float) -> float:
     return float(shortest * _SPREAD**share)
 
 
-def simulated(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
-    """Busy share of simulated workers until the last evaluation is asked for."""
-    executor = Simulated(workers, shortest)
-    _search(executor, workers, candidates)
-    return {"busy": round(executor.busy(), 4), "engine_ms": round(executor.engine_ms(), 3)}
+def simulated(
+    *,
+    workers: int,
+    shortest: float,
+    candidates: int,
+    clock: Callable[[], float] = time.process_time,
+    **keys: Any,
+) -> dict[str, float]:
+    """Busy share of simulated workers until the last evaluation is asked for.
+
+    Args:
+        workers: how many.
+        shortest: seconds of the shortest evaluation; the longest takes ten times as long.
+        candidates: how many are searched.
+        clock: seconds of the engine, which pass for the workers too.
+        keys: of the experiment, such as ``lag``.
+    """
+    executor = Simulated(workers, shortest, clock)
+    lag = _search(executor, candidates, keys)
+    return {
+        "lag": lag,
+        "busy": round(executor.busy(), 4),
+        "engine_ms": round(executor.engine_ms(), 3),
+    }
 
 
 def real(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
@@ -61,15 +91,17 @@ def real(*, workers: int, shortest: float, candidates: int) -> dict[str, float]:
     made = make_executor(factory, count=workers, cpus=0.5, gpus=0, kind="ray")
     executor = Watched(made)
     with executor:
-        _search(executor, workers, candidates)
-        return {"busy": round(executor.busy(), 4)}
+        lag = _search(executor, candidates, {})
+        return {"lag": lag, "busy": round(executor.busy(), 4)}
 
 
-def _search(executor: Executor, workers: int, candidates: int) -> None:
-    budget = Budget(candidates=candidates)
-    problem = problem_of(_ALGORITHM, budget, order="arrival", lag=2 * workers)
+def _search(executor: Executor, candidates: int, keys: Mapping[str, Any]) -> int:
+    """Search as a run does, with the lag for these workers unless it is given; returns the lag."""
+    stated = problem_of(_ALGORITHM, Budget(candidates=candidates), **keys)
+    problem = replace(stated, experiment=stated.experiment.settled(executor.size))
     with tempfile.TemporaryDirectory() as folder, begun(problem, Path(folder)) as search:
         drive(search, executor)
+    return problem.experiment.lag_for()
 
 
 class Sleeper(Evaluator):
@@ -122,16 +154,19 @@ class _Running:
 
 
 class Simulated(Executor):
-    """Workers on a clock of their own, which processor time between two calls moves too.
+    """Workers on a clock of their own, which another, the engine's, moves between two calls too.
 
     A worker that is free takes the oldest waiting task, at once.
     """
 
-    def __init__(self, size: int, shortest: float) -> None:
+    def __init__(
+        self, size: int, shortest: float, clock: Callable[[], float] = time.process_time
+    ) -> None:
         self._size = size
         self._shortest = shortest
+        self._clock = clock
         self._now = 0.0
-        self._since = time.process_time()
+        self._since = clock()
         self._waiting: deque[tuple[int, float]] = deque()
         self._running: list[_Running] = []
         self._done: list[Outcome] = []
@@ -176,7 +211,7 @@ class Simulated(Executor):
 
     def _pass(self) -> None:
         """What the engine has computed since the last call took time here too."""
-        now = time.process_time()
+        now = self._clock()
         self._engine += now - self._since
         self._now += now - self._since
         self._since = now

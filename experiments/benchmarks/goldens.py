@@ -84,7 +84,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 _COMMAND = (sys.executable, "-c", "import sys, autosearch.cli; sys.exit(autosearch.cli.main())")
 
 # Never the same twice, or of the machine.
-_UNSTABLE = {"seconds", "sum", "study", "name", "version", "environment", "proposing"}
+_UNSTABLE = {"seconds", "sum", "study", "name", "version", "environment", "proposing", "elapsed"}
 
 
 def journal(experiment: Path, folder: Path) -> list[str]:

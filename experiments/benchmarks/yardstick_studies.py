@@ -4,12 +4,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from autosearch.diffusion.artifact_store import FOLDER
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
 from autosearch.engine.prepared import Given
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import drive
-from autosearch.engine.session import Session, no_loggers, open_session
+from autosearch.engine.session import Session, make_workers, no_loggers, open_session
 from autosearch.errors import UserError
 from autosearch.experiment import Experiment
 from autosearch.experiments.benchmarks.contestants import Contestant
@@ -43,8 +44,14 @@ def searched(contestant: Contestant, experiment: Experiment, directory: Path) ->
     header = make_header(problem, directory.name)
     journal = Journal.create(directory, header) if fresh else Journal.open(directory)
     study = Study.of(journal.history)
-    loggers = no_loggers([])
-    opened = open_session(problem, journal, study, Progress(), lambda: False, loggers=loggers)
+    opened = open_session(
+        journal,
+        study,
+        Progress(),
+        lambda: False,
+        loggers=no_loggers([]),
+        workers=make_workers(problem, directory / FOLDER),
+    )
     with journal, opened as session:
         executor = Merged(session.executor) if small(experiment) else session.executor
         if not experiment.baselines:
@@ -88,7 +95,7 @@ def _without_reference(session: Session) -> None:
 
 
 def _check(study: Study, experiment: Experiment, directory: Path) -> None:
-    before, now = study.experiment.to_dict(), experiment.to_dict()
+    before, now = study.experiment.to_dict(), experiment.settled().to_dict()
     changed = [key for key in before if before[key] != now[key] and key not in _MAY_DIFFER]
     if changed:
         raise UserError(

@@ -69,7 +69,7 @@ def test_split_name() -> None:
         ("dimd@5", "unknown baseline solver 'dimd'; did you mean 'ddim'?"),
         ("ddim-trailng@5", "unknown grid 'trailng'; did you mean 'trailing'?"),
         ("ddim-flow@5", "grid 'flow' is not defined for vp models"),
-        ("dpmpp_2m-karras@400", "grid 'karras' repeats times at 400 steps; use fewer steps"),
+        ("dpmpp_2m-quadratic@50", "grid 'quadratic' repeats times at 50 steps; use fewer steps"),
     ],
 )
 def test_refusals(name: str, message: str, make: Make) -> None:

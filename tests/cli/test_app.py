@@ -1,5 +1,6 @@
 """Exit codes and where messages go, whatever the command."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,18 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     done = python(code)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_python_runs_the_package_beside_files_with_names_of_libraries(tmp_path: Path) -> None:
+    for name in ("statistics", "typer", "optuna", "json"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not me')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "autosearch", "list", "experiments"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mixture" in done.stdout

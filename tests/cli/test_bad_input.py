@@ -107,6 +107,8 @@ STUDY = [
     (["export", "-o", "x", "--pick", "9999"], ["9999", "nearest"]),
     (["export", "-o", "x", "--pick", "kne"], ["'kne'", "'knee'"]),
     (["export", "-o", "x", "--pick", "best:fdi"], ["'fdi'", "'fid'"]),
+    (["export", "-o", "x", "--pick", "fid"], ["best:fid", "fid<=VALUE"]),
+    (["export", "-o", "x", "--pick", "speedup"], ["write speedup>=VALUE"]),
     (["export", "-o", "x", "--pick", "nfe<=0"], ["nfe<=0", "nearest", "2"]),
     (["export", "-o", "x", "--pick", "fid<=low"], ["'low'", "number"]),
     (["export", "-o", "x", "--pick", "fed<=1"], ["'fed'"]),

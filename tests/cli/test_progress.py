@@ -101,8 +101,9 @@ def test_a_sparkline_runs_from_the_least_to_the_largest(
 
 
 def test_the_hypervolume_is_one_line_once_there_is_one() -> None:
-    assert volume_line(SNAPSHOT) == "hypervolume 0.2500 ▁▅█ 0.7500"
-    assert volume_line(dataclasses.replace(SNAPSHOT, volumes=(0.5,))) == "hypervolume 0.5000"
+    assert volume_line(SNAPSHOT) == "hypervolume 0.2500 ▁▅█ 0.7500 (an upper value)"
+    one = dataclasses.replace(SNAPSHOT, volumes=(0.5,))
+    assert volume_line(one) == "hypervolume 0.5000 (an upper value)"
     assert volume_line(dataclasses.replace(SNAPSHOT, volumes=())) == ""
 
 
@@ -126,7 +127,7 @@ def test_plain_lines_come_at_each_phase_and_not_too_often(
     lines = captured.err.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["search", "validation", "a message"]
     assert "30 done, 2 running, 0 failed, 1 infeasible, 4 duplicates avoided" in lines[0]
-    assert "fid 0.120 at nfe 4 (#58); hypervolume 0.7500" in lines[0]
+    assert "fid 0.120 at nfe 4 (#58); hypervolume 0.7500 (an upper value)" in lines[0]
 
 
 def test_the_live_display_shows_counts_time_and_front() -> None:

@@ -108,3 +108,77 @@ def test_evaluate_says_how_fast_and_on_what(cli):
     assert (speed["device"], speed["batch"], speed["dtype"]) == ("cpu", 100, "float32")
     assert speed["samples_per_second"] > 0
     assert speed["peak_memory_bytes"] is None
+
+
+EXPERIMENT = """
+model: {name: mixture, dimension: 3}
+space: {timesteps: {steps: [2, 4]}}
+objectives: [fid_plain, nfe]
+report: [fid]
+validation: {samples: 300}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def test_an_experiment_brings_its_objectives_and_samples(cli, experiment: Path) -> None:
+    data = cli("evaluate", "baseline:ddim@4", "--experiment", experiment, "--json").data
+    assert list(data["values"]) == ["fid_plain", "nfe", "fid"]
+    assert data["samples"] == 300
+    arguments = ("--experiment", experiment, "--objectives", "nfe", "--samples", "100", "--json")
+    data = cli("evaluate", "baseline:ddim@4", *arguments).data
+    assert (list(data["values"]), data["samples"]) == (["nfe"], 100)
+
+
+def test_an_experiment_that_measures_nothing_asks_for_nothing(cli, experiment: Path) -> None:
+    experiment.write_text(EXPERIMENT.replace("fid_plain, nfe", "nfe").replace("[fid]", "[]"))
+    data = cli("evaluate", "baseline:ddim@4", "--experiment", experiment, "--json").data
+    assert list(data["values"]) == ["nfe"]
+
+
+def test_settings_are_changed_as_in_run(cli, experiment: Path, tmp_path: Path) -> None:
+    change = ("--set", "model.dimension=5", "--set", "validation.samples=200")
+    data = cli("evaluate", "baseline:ddim@4", "--experiment", experiment, *change, "--json").data
+    assert data["samples"] == 200
+    expected = MixtureModel.load(dimension=5).denoiser.weights
+    assert data["recipe"]["model"]["weights"] == expected
+    change = ("--model", "mixture", "--set", "model.dimension=5", "--samples", "200", "--json")
+    assert cli("evaluate", "baseline:ddim@4", *change).data["recipe"] == data["recipe"]
+    drawn = cli(
+        *("sample", "baseline:ddim@4", "-n", 4, "-o", tmp_path / "x.png"),
+        *("--set", "model={name: mixture, dimension: 1}"),
+    )
+    assert drawn.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "samples=3"], "without --experiment only the model can be changed"),
+        (["--set", "model.dimensions=3", "--model", "mixture"], "did you mean 'dimension'"),
+        (["--set", "model"], "write key=value"),
+    ],
+)
+def test_wrong_settings_are_one_line(cli, arguments: list[str], words: str) -> None:
+    result = cli("evaluate", "baseline:ddim@4", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "sample"])
+def test_the_default_model_is_not_taken_for_another_s_recipe(
+    cli, command: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "four.json"
+    baseline("ddim@4", MixtureModel.load().denoiser).save(path)
+    output = ["-o", tmp_path / "x.png"] if command == "sample" else []
+    result = cli(command, path, *output)
+    assert result.code == 2
+    assert "searched on another model than digits, which is the default" in result.err
+    assert "--experiment or --model" in result.err

@@ -38,7 +38,7 @@ def test_resume_raises_the_budget_and_prints_the_table(cli, small, copy: Path) -
     assert len(Study.read(copy).candidates) == 24
     assert result.out.startswith("small: front of fid, nfe on mixture")
     assert re.search(r"^time: .*search \d+\.\d s.*artifacts \d+\.\d s$", result.out, re.MULTILINE)
-    assert "front.json, front.txt, front.png, recipe.json, samples.png" in result.out
+    assert "front.json, front.txt, recipe.json, front.png, samples.png" in result.out
 
 
 def test_json_is_the_front_table_alone(cli, small, copy: Path) -> None:

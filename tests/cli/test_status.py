@@ -177,3 +177,18 @@ def test_it_says_what_is_being_set_up(cli, study: Path, tmp_path: Path) -> None:
         journal.append(Fitted(**fit, forward_equivalents=1.0, budgeted=1.0))
         assert ": running, setup: fits, 1 done" in cli("status", tmp_path / "a").out
         assert cli("status", tmp_path / "a", "--json").data["phase"] == "setup: fits, 1 done"
+
+
+def test_the_next_step_is_named(cli, study: Path, tmp_path: Path) -> None:
+    finished = cli("status", study)
+    assert f"\nnext: autosearch export {study} --pick knee -o recipe.json (" in finished.out
+    assert cli("status", study, "--json").data["next"].startswith(f"autosearch export {study}")
+    killed = cut(study, tmp_path / "a folder", 12)
+    assert cli("status", killed).out.endswith(
+        f"\nnext: autosearch run mixture --out '{killed}' --resume\n"
+    )
+
+
+def test_the_next_step_of_a_running_study_is_to_watch_it(cli, holder) -> None:
+    directory, _ = holder
+    assert cli("status", directory).out.endswith(f"\nnext: autosearch status {directory} --watch\n")

@@ -1,6 +1,7 @@
 """Grids that no scheduler of diffusers has, and what a grid refuses."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -64,6 +65,18 @@ def test_karras_gives_network_and_solver_different_levels() -> None:
     assert all(log_snr is None for _, log_snr in grid("karras", VP, 5, whole=False))
 
 
+@pytest.mark.parametrize("betas", ["linear", "scaled_linear", "cosine"])
+def test_karras_repeats_times_and_not_levels(betas: str) -> None:
+    schedule, repeats = VariancePreserving(betas), 0
+    for steps in range(1, 101):
+        points = grid("karras", schedule, steps)
+        levels = [log_snr for _, log_snr in points if log_snr is not None]
+        assert len(levels) == steps
+        assert all(b > a for a, b in pairwise(levels))
+        repeats += len({time for time, _ in points}) < steps
+    assert repeats
+
+
 def test_karras_and_edm_are_one_grid_where_time_is_continuous() -> None:
     assert grid("karras", EDM(), 6) == grid("edm", EDM(), 6)
 
@@ -97,7 +110,10 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
                 continue
             found = [time for time, _ in points]
             assert len(found) == steps
-            assert found == sorted(set(found), reverse=True)
+            assert found == sorted(found, reverse=True)
+            # Only a grid that says its own levels has a time twice.
+            levels = [schedule.log_snr(t) if own is None else own for t, own in points]
+            assert all(b > a for a, b in pairwise(levels))
             assert schedule.first * (1 + 1e-12) >= found[0]
             assert found[-1] >= schedule.last * (1 - 1e-12)
 

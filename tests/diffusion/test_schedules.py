@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.diffusion.schedules import (
     EDM,
+    ZERO_SNR_FLOOR,
     NoiseSchedule,
     RectifiedFlow,
     VariancePreserving,
@@ -21,6 +22,14 @@ from autosearch.errors import UserError
 
 VP = [VariancePreserving(name) for name in ("linear", "scaled_linear", "cosine")]
 ALL: list[NoiseSchedule] = [*VP, EDM(), RectifiedFlow()]
+VARIANTS = [
+    VariancePreserving("linear", betas=(1e-4, 0.03)),
+    VariancePreserving("cosine", train_steps=500, snr_shift=2.5),
+    VariancePreserving("scaled_linear", zero_snr=True),
+    VariancePreserving("scaled_linear", snr_shift=3.0, zero_snr=True),
+    VariancePreserving(trained_betas=[1e-4, 1.23456789e-3, 0.2]),
+    VariancePreserving(trained_betas=[0.1, 0.2, 0.3], snr_shift=0.5, zero_snr=True),
+]
 IDS = [f"{schedule.family}-{schedule.name}" for schedule in ALL]
 FINITE = st.floats(-40, 40)
 
@@ -49,6 +58,55 @@ def test_whole_times_are_those_of_diffusers(name: str) -> None:
         alpha, sigma = schedule.alpha_sigma(schedule.log_snr(float(time)))
         assert alpha**2 == pytest.approx(schedule.alphas_cumprod[time], rel=1e-12)
         assert sigma**2 == pytest.approx(1 - schedule.alphas_cumprod[time], rel=1e-9)
+
+
+def test_trained_betas_are_a_schedule() -> None:
+    betas = VariancePreserving("cosine", train_steps=40)
+    theirs = DDPMScheduler(num_train_timesteps=40, beta_schedule="squaredcos_cap_v2").betas
+    schedule = VariancePreserving(trained_betas=theirs.tolist())
+    np.testing.assert_allclose(schedule.alphas_cumprod, betas.alphas_cumprod, rtol=1e-4)
+    assert (schedule.train_steps, schedule.first) == (40, 39.0)
+
+
+def test_the_signal_to_noise_ratio_is_divided_by_its_shift() -> None:
+    plain, shifted = VariancePreserving(), VariancePreserving(snr_shift=3.0)
+    for time in (0.0, 300.5, 999.0):
+        assert shifted.log_snr(time) == pytest.approx(plain.log_snr(time) - 0.5 * math.log(3))
+
+
+def test_zero_terminal_snr_is_that_of_diffusers() -> None:
+    schedule = VariancePreserving("scaled_linear", zero_snr=True)
+    options = {**DIFFUSERS["scaled_linear"], "rescale_betas_zero_snr": True}
+    theirs = DDPMScheduler(**options).alphas_cumprod.double().numpy()
+    np.testing.assert_allclose(schedule.alphas_cumprod, theirs, rtol=2e-4, atol=1e-9)
+    floor = DPMSolverMultistepScheduler(**options).lambda_t[-1]
+    assert float(floor) == pytest.approx(ZERO_SNR_FLOOR, abs=1e-5)
+    assert schedule.log_snr(999) == -math.inf
+    assert schedule.alpha_sigma(-math.inf) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("schedule", [s for s in VARIANTS if s.name.endswith("zero_snr")])
+def test_alpha_falls_linearly_to_zero_terminal_snr(schedule: VariancePreserving) -> None:
+    last = schedule.first
+    alphas = [schedule.alpha_sigma(schedule.log_snr(last - t))[0] for t in (1, 0.75, 0.5, 0.25, 0)]
+    assert np.diff(alphas) == pytest.approx([-alphas[0] / 4] * 4)
+    for time in (last, last - 0.25, last - 0.999, last - 1, last - 1.5):
+        assert schedule.time(schedule.log_snr(time)) == pytest.approx(time)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trained_betas": [0.1]},
+        {"trained_betas": [0.1, 1.0]},
+        {"betas": (0.0, 0.1)},
+        {"train_steps": 1},
+        {"snr_shift": 0.0},
+    ],
+)
+def test_impossible_betas_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"variance-preserving schedule '(linear|trained)'"):
+        VariancePreserving(**changes)
 
 
 @given(log_snr=FINITE)
@@ -118,17 +176,22 @@ def test_training_times_of_discrete_models_are_whole(schedule: VariancePreservin
     assert schedule.training_time(0.5) == 0.5
 
 
-@pytest.mark.parametrize("schedule", ALL, ids=IDS)
+@pytest.mark.parametrize("schedule", [*ALL, *VARIANTS], ids=lambda s: s.name[:40])
 def test_get_schedule_finds_each(schedule: NoiseSchedule) -> None:
     found = get_schedule(schedule.family, schedule.name)
     assert type(found) is type(schedule)
     assert found.name == schedule.name
+    time = schedule.last + 0.37 * (schedule.first - schedule.last)
+    assert found.log_snr(time) == schedule.log_snr(time)
 
 
 @pytest.mark.parametrize(
     ("family", "name", "hint"),
     [
         ("vp", "scaled_liner", "did you mean 'scaled_linear'"),
+        ("vp", "linear:snr_shift=x", "unknown variance-preserving schedule"),
+        ("vp", "linear:zero_snr:zero_snr", "unknown variance-preserving schedule"),
+        ("vp", "trained", "unknown variance-preserving schedule"),
         ("flwo", "rectified", "did you mean 'flow'"),
         ("edm", "linear", "valid: edm"),
     ],

@@ -34,6 +34,18 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "delete-one-block" in (tmp_path / "site" / "api" / "objectives.html").read_text()
 
 
+def test_code_on_pages_is_that_of_its_file() -> None:
+    """Pages show files whole, also where nothing is built: a comment names each."""
+    shown = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name, code in re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?\n)```", text, re.DOTALL):
+            assert code == (ROOT / name).read_text(encoding="utf-8"), f"{page}: {name}"
+            shown += 1
+        assert "--8<" not in text
+    assert shown == 7
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_experiments_and_baselines_that_pages_name_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
+from autosearch import models, objectives, spaces
 from autosearch.algorithms import Algorithm
 from autosearch.algorithms.base import Proposal
-from autosearch.engine.border import check_rows, checked_estimate, plain_copy, third_party
+from autosearch.cli import main
+from autosearch.engine.border import blame, check_rows, checked_estimate, plain_copy, third_party
 from autosearch.engine.measure import Measure
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate, Fid, Objective
+from autosearch.spaces import Timesteps
+from autosearch.study.study import Study
 
 
 class OneDict(Algorithm):
@@ -136,7 +140,7 @@ def test_objectives_share_nothing_that_one_could_change_for_another():
     beside = measured(Vandal(), Fid())
     for _ in range(2):
         assert beside.estimates(None, rows, samples=400)["fid"] == alone["fid"]
-    with pytest.raises(UserError, match=r"objective 'writer': ValueError: .*read-only"):
+    with pytest.raises(MeasurementFailed, match=r"objective 'writer': ValueError: .*read-only"):
         measured(Writer()).estimates(None, rows, samples=400)
 
 
@@ -150,3 +154,120 @@ def test_what_a_journal_cannot_hold_is_infeasible(value):
 def test_what_is_no_number_is_refused_with_the_objective_s_name(value):
     with pytest.raises(UserError, match="'fid' returned an estimate that is no number"):
         checked_estimate(Fid(), Estimate(value))
+
+
+# -- whose fault it is -------------------------------------------------------------------------
+
+
+class OwnTimes(Timesteps):
+    name, summary, fails = "own_times", "", ""
+
+    def _fail(self, where):
+        if self.fails == where:
+            raise ZeroDivisionError("oh")
+
+    def __post_init__(self):
+        self._fail("made")
+        super().__post_init__()
+
+    def randomize(self, genome, rng):
+        self._fail("randomize")
+        super().randomize(genome, rng)
+
+    def repair(self, genome):
+        self._fail("repair")
+        super().repair(genome)
+
+    def encodes(self, genome):
+        self._fail("encodes")
+        return super().encodes(genome)
+
+
+class OwnModel(MixtureModel):
+    name, summary, fails = "own_model", "", ""
+
+    @classmethod
+    def load(cls):
+        if cls.fails == "load":
+            raise ZeroDivisionError("oh")
+        return super().load()
+
+    @property
+    def widths(self):
+        if self.fails == "widths":
+            raise ZeroDivisionError("oh")
+        return super().widths
+
+
+class OwnCost(Objective):
+    name, summary, value = "own_cost", "", 1.0
+
+    def declared(self, plan):
+        if self.value is None:
+            raise ZeroDivisionError("oh")
+        return self.value if plan.nfe == 3 else float(plan.nfe)
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    monkeypatch.setattr(spaces.REGISTRY, "builtin", (*spaces.BUILTIN, OwnTimes))
+    monkeypatch.setattr(models.REGISTRY, "builtin", (*models.BUILTIN, OwnModel))
+    monkeypatch.setattr(objectives.REGISTRY, "builtin", (*objectives.BUILTIN, OwnCost))
+    monkeypatch.setenv("AUTOSEARCH_EXECUTOR", "inprocess")
+    return monkeypatch
+
+
+def own_run(folder, *more):
+    return main(
+        [
+            *("run", "mixture", "--out", str(folder / "study"), "--budget", "6"),
+            *("--set", "samples=100", "--set", "validation.samples=100"),
+            *("--set", "model=own_model", "--set", "space={own_times: {steps: [2, 3]}}"),
+            *("--set", "objectives=[fid, own_cost]", "--set", "baselines=[ddim@2]", *more),
+        ]
+    )
+
+
+def test_parts_of_others_are_searched(parts, tmp_path):
+    assert own_run(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        *((OwnTimes, where) for where in ("made", "randomize", "repair", "encodes")),
+        *((OwnModel, where) for where in ("load", "widths")),
+    ],
+)
+def test_an_exception_of_any_part_is_one_line_with_its_name(parts, tmp_path, capsys, part, where):
+    kind = {OwnTimes: "space", OwnModel: "model"}[part]
+    parts.setattr(part, "fails", where)
+    assert own_run(tmp_path) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"autosearch: {kind} '{part.name}': ZeroDivisionError: oh (")
+    assert said.endswith("; tell its author")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -np.inf])
+def test_what_a_plan_declares_may_be_no_number(parts, tmp_path, capsys, value):
+    parts.setattr(OwnCost, "value", value)
+    assert own_run(tmp_path) == 0
+    study = Study.read(tmp_path / "study")
+    reasons = {len(study.recipe(c).steps): c.reason for c in study.candidates.values()}
+    assert reasons == {2: None, 3: "own_cost is not finite"}
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_objective_that_raises_is_named(parts, tmp_path, capsys):
+    parts.setattr(OwnCost, "value", None)
+    assert own_run(tmp_path) == 2
+    assert "objective 'own_cost': ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_our_own_faults_are_nobody_else_s():
+    def fail():
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    assert blame(caught.value) is None

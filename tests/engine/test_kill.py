@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tally import count
 
 CANDIDATES = 50
 EXPERIMENT = {
@@ -45,6 +46,7 @@ def killed(
     assert result.returncode == 0, (points, result.stderr)
     found: dict[str, Any] = json.loads(result.stdout)
     assert found["kills"] == kills, points
+    count("kills in process", kills)
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from autosearch.algorithms import Algorithm
 from autosearch.baselines import baseline
 from autosearch.engine.workers.base import Outcome
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible
 
 # Nothing but the order of a step may vary.
 ORDERS_ALONE = {
@@ -121,11 +121,11 @@ def test_the_lag_is_part_of_the_config(runner):
     assert asks[0] != asks[1]
 
 
-def test_a_lag_below_the_workers_is_refused(runner):
-    with pytest.raises(UserError, match="lag: 4 is below the number of workers, 5; raise lag"):
-        runner.search(size=5, lag=4)
-    assert len(runner.search(size=5, lag=4, order="arrival").asks) == 40
-    assert len(runner.search(size=5, lag=5).asks) == 40
+def test_workers_beyond_the_lag_change_nothing(runner):
+    run = runner.search(size=5, lag=4)
+    assert run.executor.most == max(4, run.baselines)
+    assert run.asks == runner.search(size=1, lag=4).asks
+    assert runner.search(size=5, lag=4, order="arrival").executor.most > run.executor.most
 
 
 def test_seeds_differ(runner):

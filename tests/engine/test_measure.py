@@ -12,6 +12,7 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sampling.sampler import sample_indices
 from autosearch.engine.measure import Measure, make_objectives
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.mixture import MixtureModel
 from autosearch.objectives import Estimate
@@ -104,7 +105,7 @@ def test_declared_and_measured_objectives(model):
 
 def test_the_distance_to_the_teacher(model):
     samples = 100
-    teacher = ends(model, TEACHER, samples).flatten(1).numpy()
+    teacher = Teacher(ends(model, TEACHER, samples).flatten(1).numpy())
     asked = measure(model, "teacher_mse")
 
     def distance(name: str, shift: float = 0.0) -> float:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
+from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict
 
@@ -74,6 +76,11 @@ def test_declared_constraints_leave_baselines_out():
         (["ddim@five"], "write SOLVER"),
         (["ddim-"], "write SOLVER"),
         ([""], "write SOLVER"),
+        (
+            ["ddim-quadratic@50"],
+            "'ddim-quadratic@50' cannot run on this model: grid 'quadratic' rep",
+        ),
+        (["ddim-few-step@7"], "cannot run on this model: .* is published for 4, 5, 6, 8 steps"),
         (["ddim+foraa@3"], "unknown policy 'foraa'; did you mean 'fora'"),
     ],
 )
@@ -127,10 +134,31 @@ def test_violations_say_by_how_much_measured_constraints_are_broken():
     assert made(constraints={"kid": {}}).violations(values) == (0.0,)
 
 
-def test_stochastic_plans_have_no_teacher_distance():
-    problem = made(objectives=["teacher_mse", "nfe"])
-    plan = problem.compile(baseline("ddpm@4", problem.denoiser))
-    assert problem.violation(plan) == "teacher_mse is not defined for stochastic recipes"
+@pytest.mark.parametrize("name", ["teacher_mse", "teacher_fd"])
+def test_stochastic_plans_have_no_teacher_distance(name):
+    problem = made(objectives=[name, "nfe"])
+    for stochastic in ("ddpm@4", "dpmpp_2m_sde@3"):
+        plan = problem.compile(baseline(stochastic, problem.denoiser))
+        assert problem.violation(plan) == f"{name} is not defined for stochastic recipes"
+    with pytest.raises(UserError, match=f"baselines: ddpm: {name} is not defined for stochastic"):
+        make_baselines(made(objectives=[name, "nfe"], baselines=["ddim", "ddpm"]), {})
+    with pytest.raises(UserError, match=f"space: {name} is not defined .* leave the noise out"):
+        made(objectives=[name, "nfe"], space={"named": {"recipes": ["ddpm@4", "dpmpp_2m_sde@5"]}})
+    # Where a few are deterministic, those are searched.
+    made(objectives=[name, "nfe"], space={"timesteps": {"steps": [8, 10]}, "solver": {"eta": 1}})
+
+
+def test_what_is_only_reported_is_left_out_of_stochastic_plans():
+    problem = made(report=["teacher_fd", "teacher_mse"], baselines=["ddpm"])
+    plans = {n: problem.compile(baseline(n, problem.denoiser)) for n in ("ddpm@3", "ddim@3")}
+    rows = np.random.default_rng(0).standard_normal((100, 2))
+    given = {"features": rows, "final": rows}
+    values = {
+        name: problem.report_measure.estimates(plan, given, samples=100, teacher=Teacher(rows))
+        for name, plan in plans.items()
+    }
+    assert set(values["ddpm@3"]) == {"fid", "nfe"}
+    assert set(values["ddim@3"]) == {"fid", "nfe", "teacher_fd", "teacher_mse"}
 
 
 def test_the_sign_flips_for_what_is_maximised():

@@ -20,7 +20,15 @@ from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
 # What may differ: how much was executed, by whom, and how long it took.
-VARYING = ("forward_equivalents", "seconds", "proposing", "worker", "experiment", "environment")
+VARYING = (
+    "forward_equivalents",
+    "seconds",
+    "proposing",
+    "elapsed",
+    "worker",
+    "experiment",
+    "environment",
+)
 
 DIGITS: dict[str, Any] = {
     "model": "digits",

@@ -10,6 +10,7 @@ from support.records import read_records
 from autosearch.baselines import baseline
 from autosearch.baselines.fine import REFERENCES
 from autosearch.diffusion.noise import Stream
+from autosearch.engine import check
 from autosearch.engine import session as session_module
 from autosearch.engine.problem import Problem
 from autosearch.engine.run import run_study, validate_study
@@ -153,10 +154,12 @@ def test_the_teacher_is_sampled_once_and_counted(tmp_path, tools, fake_workers):
     assert set(fake_workers.evaluated.values()) == {1}
     costs = {record["what"]: record for record in of_type(tmp_path / "a", "cost")}
     assert set(costs) == {"teacher (search)", "teacher (validation)"}
-    assert costs["teacher (search)"]["forward_equivalents"] == 10_000
+    # A hundred steps, and twice as many, which tell its error.
+    assert costs["teacher (search)"]["forward_equivalents"] == 30_000
     assert study.overheads == {
-        "reference": 20_000.0,
-        "teacher (search)": 10_000.0,
+        # Nothing but the teacher is asked for, and it is at no distance from itself.
+        "reference": 0.0,
+        "teacher (search)": 30_000.0,
         "teacher (validation)": 0.0,
     }
 
@@ -166,9 +169,11 @@ def test_the_budget_holds_the_reference_and_the_teacher(tmp_path, tools, fake_wo
         tools,
         tmp_path / "a",
         objectives=["teacher_mse", "nfe"],
-        budget={"forward_equivalents": 32_000},
+        budget={"forward_equivalents": 17_000},
     )
-    assert 31_400 < study.planned <= 32_000
+    # Too little for more than the least teacher.
+    assert study.overheads["teacher (search)"] == 15_000
+    assert 16_400 < study.planned <= 17_000
     assert study.nominal <= 2_000
 
 
@@ -275,7 +280,7 @@ def test_progress_stops_also_when_the_run_fails(tmp_path, tools, fake_workers):
 
     fake_workers.evaluate = broken
     progress, before = Recorder(), signal.getsignal(signal.SIGINT)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UserError, match="cannot be sampled: ZeroDivisionError: a bug"):
         started(tools, tmp_path / "a", progress=progress)
     assert progress.calls == ["start", "stop"]
     assert signal.getsignal(signal.SIGINT) is before
@@ -352,16 +357,20 @@ def test_the_experiment_s_workers_are_asked_for(tmp_path, tools, monkeypatch):
         return InProcessExecutor(lambda: fake)
 
     monkeypatch.setattr(session_module, "make_executor", make)
+    # Whatever devices there are.
+    monkeypatch.setattr(check, "check_local_room", lambda count, **options: None)
     workers = {"count": 3, "cpus": 0.5, "gpus": 1, "executor": "ray", "time_limit": 9}
     started(tools, tmp_path / "a", workers=workers, budget={"candidates": 5})
     assert asked == [
         {
             "count": 3,
-            "most": 16,
+            "most": None,  # the lag comes with the workers
             "cpus": 0.5,
             "gpus": 1,
             "kind": "ray",
             "time_limit": 9,
+            # The costliest baseline's: six steps of each sample.
+            "limited_cost": 600.0,
             "address": None,
         }
     ]

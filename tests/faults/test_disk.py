@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.tally import count
 
 from autosearch.cli import app as app_module
 from autosearch.errors import UserError
@@ -69,6 +70,7 @@ def filled(calibrator, monkeypatch: pytest.MonkeyPatch, number: int, how: str) -
     )
     calibrator.run(name)
     calibrator.check(name)
+    count("disks that were full")
     shutil.rmtree(calibrator.folder / name)
 
 
@@ -164,6 +166,7 @@ def mended(calibrator, undisturbed: Path, other: Path, k: int, how: str) -> None
         path.write_bytes(b"".join(kept))
     calibrator.run("harmed")
     calibrator.check("harmed")
+    count("journals that were harmed")
     shutil.rmtree(directory)
 
 

@@ -20,6 +20,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.mutation import JUNK, mutated, mutated_bytes, written
+from support.tally import count
 
 from autosearch.baselines import baseline
 from autosearch.cli import main
@@ -63,6 +64,7 @@ class Fuzz:
             signal.alarm(0)
         said = self.capsys.readouterr()
         self.codes[code] += 1
+        count("commands on bad input, " + ("taken" if code == 0 else "refused in one line"))
         wrong = self._wrong(code, said.out, said.err, places)
         if wrong:
             self.faults.append(f"case {case}: {arguments}: {wrong}: {code} {said}")

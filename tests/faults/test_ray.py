@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.tally import count
 
 from autosearch.study.events import Asked, Evaluated
 from autosearch.study.front import Front
@@ -35,6 +37,8 @@ EXPERIMENT = {
     "budget": {"candidates": CANDIDATES},
 }
 DRIVER = Path(__file__).with_name("ray_driver.py")
+CLUSTER = Path(__file__).with_name("cluster_driver.py")
+APART = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 LOG = "evaluations.log"
 
 
@@ -158,6 +162,8 @@ def test_workers_that_are_killed_die_or_hang(tmp_path, whole):
     assert "worker died" in err
     assert said(err, words="ran for longer than 20 s").endswith("its evaluation is begun again")
     check(folder, whole, lost=kills + 2)
+    count("kills of workers on Ray", kills)
+    count("workers on Ray that ended or hung", 2)
 
 
 def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
@@ -187,6 +193,7 @@ def test_ray_that_is_stopped_under_a_run(tmp_path, whole):
     (folder / "slow").unlink()
     go_on(folder)
     check(folder, whole, lost=4)
+    count("times that Ray was stopped under a run")
 
 
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
@@ -211,6 +218,60 @@ def test_a_signal_to_a_run_on_ray(tmp_path, whole, number, group, times):
         said(err, words="autosearch: interrupted")
     go_on(folder)
     check(folder, whole, lost=0 if times == 1 else 4)
+    count("signals to runs on Ray", times)
+
+
+def separable() -> bool:
+    """Whether machines can have networks and processes of their own here."""
+    probe = [*APART, "ip", "link", "add", "switch", "type", "bridge"]
+    try:
+        return subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def test_a_cluster_of_machines_with_networks_of_their_own(whole):
+    """What docs/cluster.md says, given as commands; on one network where there can be no others."""
+    with tempfile.TemporaryDirectory(prefix="cluster") as short:  # the paths of sockets are bounded
+        check_cluster(Path(short), whole, apart=separable())
+
+
+def check_cluster(folder: Path, whole: dict[str, Any], *, apart: bool) -> None:
+    command = [sys.executable, str(CLUSTER), str(folder), json.dumps(EXPERIMENT)]
+    done = subprocess.run(
+        [*APART, *command] if apart else [*command, "--one"],
+        env=environment("ray"),
+        capture_output=True,
+        text=True,
+        timeout=590,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    refusals = {
+        "no token": "asks for a token; set RAY_AUTH_TOKEN to the one that it was started with",
+        "wrong token": "asks for another token than the one that is set here; set RAY_AUTH_TOKEN",
+        "too many": "no room for 3 of 1 CPUs and 0 GPUs each: this cluster has 2 CPUs",
+    }
+    if apart:
+        refusals["no part of it"] = "is no part of the Ray cluster at"
+    for name, words in refusals.items():
+        refused = found[name]
+        assert (refused["code"], refused["out"]) == (2, ""), refused
+        assert words in said(refused["err"], words="autosearch: workers"), name
+        assert refused["err"].count("\n") == 1, refused["err"]
+    assert not found["left"]  # nothing is on disk before there are workers
+    search = found["search"]
+    assert search["code"] == 0, search["err"]
+    words = "has left with its machine; what it was evaluating is evaluated again"
+    said(search["err"], words=words)
+    study = summary(folder / "desk" / "study")
+    assert study == {key: whole[key] for key in study}
+    log = [line.split(" ", 2) for line in (folder / "shared" / LOG).read_text().splitlines()]
+    assert {what for _, _, what in log} == set(whole["evaluations"])
+    # One evaluation was in flight on the machine that was lost; three machines took part.
+    assert len(log) - len(whole["evaluations"]) <= 1
+    assert len({node for _, node, _ in log}) == 3
 
 
 def test_the_same_on_several_machines(tmp_path):

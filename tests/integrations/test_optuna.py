@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -264,3 +266,47 @@ def test_the_dashboard_serves_the_study(run, dashboard: str) -> None:
     best = {trial["number"] for trial in details["best_trials"]}
     assert best - broken == search_front(run.study)
     assert broken == {c.id for c in run.study.candidates.values() if c.status == "infeasible"}
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import autosearch.export.optuna_study as module
+from optuna.study import Study
+added, own = 0, Study.add_trial
+def add(self, trial):
+    global added
+    added += 1
+    if added > 7:
+        os._exit(9)
+    own(self, trial)
+Study.add_trial = add
+module.export_study(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("place", ["study.db", "study.log"])
+def test_an_export_that_was_killed_is_no_study_and_hinders_none(
+    run, tmp_path: Path, place: str
+) -> None:
+    path = str(tmp_path / place)
+    export_study(run.directory, path, name="other")
+    command = [sys.executable, "-c", KILLED, str(run.directory), path]
+    for _ in range(2):
+        assert subprocess.run(command, check=False).returncode == 9
+        names = optuna.get_all_study_names(open_storage(path))
+        assert "study" not in names
+        assert "other" in names
+    assert len(export_study(run.directory, path).trials) == 20
+    assert sorted(optuna.get_all_study_names(open_storage(path))) == ["other", "study"]
+    assert [one.name for one in tmp_path.iterdir()] == [place]
+    with pytest.raises(UserError, match="already has a study 'study'"):
+        export_study(run.directory, path)
+
+
+def test_passwords_are_not_shown(run, capsys) -> None:
+    url = "postgresql+none://me:secret@127.0.0.1:1/db"
+    assert main(["export", str(run.directory), "--format", "optuna", "-o", url]) == 2
+    said = capsys.readouterr().err
+    assert "secret" not in said
+    assert "postgresql+none://me:***@127.0.0.1:1/db" in said

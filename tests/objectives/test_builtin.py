@@ -31,7 +31,10 @@ def test_names_are_those_of_the_command_line() -> None:
         *("is", "precision", "recall", "class_accuracy", "mmhm", "mmhm_text"),
         *("clip_score", "pick_score", "image_reward"),
     }
-    assert [kind.name for kind in BUILTIN if kind.deterministic_only] == ["teacher_mse"]
+    assert [kind.name for kind in BUILTIN if kind.deterministic_only] == [
+        "teacher_mse",
+        "teacher_fd",
+    ]
 
 
 @pytest.mark.parametrize("kind", BUILTIN, ids=lambda kind: kind.name)

@@ -93,3 +93,90 @@ def test_few_samples_order_recipes_as_many_do_against_the_truth() -> None:
     plain = spearmanr([fid(x) for x in sampled], truth).statistic
     assert paired > 0.95
     assert paired > plain + 0.1
+
+
+def spectrum(size: int, kind: str) -> np.ndarray:
+    """Standard deviations [size] whose squares add up to 100, so that a tenth of each is 1."""
+    variances = np.ones(size) if kind == "flat" else 1 / np.arange(1, size + 1)
+    return np.sqrt(100 * variances / variances.sum())
+
+
+@pytest.mark.parametrize("kind", ["flat", "decaying"])
+@pytest.mark.parametrize(("size", "count"), [(1024, 400), (1024, 100), (300, 400), (2000, 400)])
+def test_what_the_components_leave_out_is_seen(size: int, count: int, kind: str) -> None:
+    rng = np.random.default_rng(size)
+    deviations = spectrum(size, kind)
+    wanted = rng.standard_normal((count, size)) * deviations
+    shifted = estimate(wanted + 0.1 * deviations, wanted)
+    assert shifted.value == pytest.approx(1.0, rel=1e-6)
+    assert shifted.interval()[0] <= 1.0 <= shifted.interval()[1] + 1e-9
+    own = wanted.var(axis=0, ddof=1).sum()
+    assert estimate(0.9 * wanted, wanted).value == pytest.approx(
+        0.01 * own + 0.01 * (wanted.mean(axis=0) ** 2).sum(), rel=1e-6
+    )
+    # Half of the coordinates too small: components that cut across them see less of it.
+    scales = np.where(np.arange(size) % 2, 0.8, 1.0)
+    truth = ((1 - scales) ** 2 * deviations**2).sum()
+    assert 0.65 * truth < estimate(wanted * scales, wanted).value < 1.25 * truth
+
+
+@pytest.mark.parametrize("degrees", [5.0, 20.0, 45.0, 90.0])
+def test_rotations_of_the_large_components_are_seen(degrees: float) -> None:
+    size, count = 1024, 400
+    deviations = np.r_[10.0, 2.0, np.full(size - 2, 0.1)]
+    wanted = np.random.default_rng(5).standard_normal((count, size)) * deviations
+    angle = np.radians(degrees)
+    turn = np.eye(size)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    covariance = np.diag(deviations[:2] ** 2)
+    moved = turn[:2, :2].T @ covariance @ turn[:2, :2]
+    root = np.diag(deviations[:2])
+    cross = np.sqrt(np.linalg.eigvalsh(root @ moved @ root)).sum()
+    truth = np.trace(covariance) + np.trace(moved) - 2 * cross
+    assert estimate(wanted @ turn, wanted).value == pytest.approx(truth, rel=0.15)
+
+
+def test_it_is_never_above_the_whole_distance() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        mixing = np.eye(60) + 0.1 * rng.standard_normal((60, 60))
+        wanted = rng.standard_normal((200, 60))
+        ends = wanted @ mixing + 0.1
+        assert estimate(ends, wanted).value <= frechet(ends, wanted) * (1 + 1e-9)
+
+
+def test_leaving_a_block_out_leaves_it_out_of_the_rest_too() -> None:
+    rng = np.random.default_rng(7)
+    wanted = rng.standard_normal((100, 40))
+    ends = 1.1 * wanted + 0.1 * rng.standard_normal(40)
+    axes, _ = components(wanted)
+    middle = wanted.mean(axis=0)
+
+    def whole(kept: slice) -> float:
+        inner = [(rows[kept] - middle) @ axes for rows in (ends, wanted)]
+        rest = [
+            rows[kept] - middle - at @ axes.T
+            for rows, at in zip((ends, wanted), inner, strict=True)
+        ]
+        means, deviations = ([f(x) for x in rest] for f in (np_mean, np_deviation))
+        beyond = ((means[0] - means[1]) ** 2 + (deviations[0] - deviations[1]) ** 2).sum()
+        return frechet(*inner) + float(beyond)
+
+    found = estimate(ends, wanted, blocks=20)
+    assert found.value == pytest.approx(whole(slice(0, 100)), rel=1e-6)
+    assert found.pseudo[0] == pytest.approx(20 * found.value - 19 * whole(slice(5, 100)), rel=1e-4)
+
+
+def np_mean(rows: np.ndarray) -> np.ndarray:
+    return rows.mean(axis=0)
+
+
+def np_deviation(rows: np.ndarray) -> np.ndarray:
+    return rows.std(axis=0, ddof=1)
+
+
+def test_nothing_is_left_where_the_components_are_all_there_is() -> None:
+    rng = np.random.default_rng(8)
+    wanted = rng.standard_normal((400, 9))
+    ends = wanted @ (np.eye(9) + 0.05 * rng.standard_normal((9, 9)))
+    assert estimate(ends, wanted).value == pytest.approx(frechet(ends, wanted), rel=1e-6)

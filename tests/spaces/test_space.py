@@ -86,7 +86,12 @@ def test_every_baseline_without_noise_round_trips(space, denoiser, counts):
             if SOLVERS[solver].stochastic or solver == "evodiff":
                 assert genome is None
                 continue
-            if recipe.steps[0].time > timesteps_of(space).first:
+            times = [step.time for step in recipe.steps]
+            if len(set(times)) < len(times):
+                # Rounded ones, of which the space has no two alike.
+                assert genome is None
+                continue
+            if times[0] > timesteps_of(space).first:
                 # Pure noise, which only an analytic first step can start from on this model.
                 assert genome is None
                 continue

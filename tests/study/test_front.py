@@ -488,9 +488,13 @@ def axes_of(data: Mapping[str, Any]) -> dict[str, ScaleAxis]:
     return {name: ScaleAxis(**axis) for name, axis in data.items()}
 
 
-def scale_of(*records: Any, objectives: Sequence[str] = ("fid", "nfe")) -> dict[str, Any]:
+def scale_of(
+    *records: Any,
+    objectives: Sequence[str] = ("fid", "nfe"),
+    reach: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, Any]:
     study = study_of(objectives, *records)
-    axes = make_scale(study, objectives_of(study))
+    axes = make_scale(study, objectives_of(study), reach)
     return {name: axis.model_dump(exclude_none=True) for name, axis in axes.items()}
 
 
@@ -540,6 +544,30 @@ def test_baselines_that_span_no_axis_leave_room_for_better_points_on_both_sides(
     zero = candidate(0, {"fid": 2.0, "memory": 0.0}, name="ddim@4")
     axis = scale_of(zero, objectives=["fid", "memory"])["memory"]
     assert axis == {"zero": -1.0, "one": 1.0, "log": False}
+
+
+@pytest.mark.parametrize(
+    ("costs", "reach", "ends"),
+    [
+        ((3, 4), None, (0.3, 40)),
+        ((3, 4, 5), None, (0.3, 50)),
+        ((3, 4, 5), (3, 8), (0.3, 50)),
+        ((3, 6), None, (3, 6)),
+        ((3, 6), (3, 6), (3, 6)),
+        ((3, 6), (2, 6), (0.3, 6)),
+        ((3, 6), (3, 20), (3, 60)),
+        ((2, 10), (4, 8), (2, 10)),
+    ],
+)
+def test_the_axis_of_a_cost_goes_as_far_as_the_space(costs, reach, ends):
+    records = [
+        candidate(i, {"fid": 9.0 - i, "nfe": float(cost)}, name=f"ddim@{cost}")
+        for i, cost in enumerate(costs)
+    ]
+    axes = scale_of(reference(fid=0.5), *records, reach={"nfe": reach} if reach else None)
+    assert axes["nfe"] == {"zero": pytest.approx(ends[0]), "one": ends[1], "log": True}
+    if reach is not None and ends[1] > costs[-1]:
+        assert volume((1.0, float(reach[1])), axes=axes) > 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -620,11 +648,16 @@ def test_the_keys_of_the_table():
         "duplicates_avoided": 9,
         "forward_equivalents": 100.0 + 8 * 9.0,
         "forward_equivalents_nominal": 110.0 + 9 * 10.0,
+        "cuts": 0,
         "failed": 2,
-        "infeasible": 3,
+        "infeasible": 1,
         "seconds_proposing": 0.0,
         "phases": {"search": 2.5},
     }
+    assert sum(table["reasons"].values()) == 3
+    assert table["missing"] == [
+        "2 of 9 candidates were not evaluated (worker died: killed (4 times))"
+    ]
     assert table["reference"]["recipe"] == "ddim@100"
     assert table["reference"]["values"]["fid"]["value"] == 0.5
     low, high = table["reference"]["values"]["fid"]["ci"]

@@ -379,3 +379,30 @@ def test_flushes_take_a_small_part_of_the_time(tmp_path, monkeypatch):
         journal.sync()
         journal.sync()  # nothing new: no second call
         assert len(calls) <= before + 1
+
+
+@pytest.mark.parametrize("name", ["journal.lock", "blocks", "artifacts", "front.png"])
+def test_a_study_that_leads_elsewhere_is_not_written_to(tmp_path: Path, name: str) -> None:
+    Journal.create(tmp_path / "study", HEADER).close()
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    (tmp_path / "study" / name).unlink(missing_ok=True)
+    (tmp_path / "study" / name).symlink_to(target)
+    with pytest.raises(UserError, match=f"{name}: is a link that leads out of the study"):
+        Journal.open(tmp_path / "study")
+    assert target.read_text() == "precious"
+    assert len(read_journal(tmp_path / "study")) == 1
+
+
+def test_links_to_a_study_and_inside_of_it_are_followed(tmp_path: Path) -> None:
+    Journal.create(tmp_path / "study", HEADER).close()
+    (tmp_path / "study" / "kept").mkdir()
+    (tmp_path / "study" / "blocks").symlink_to("kept")
+    (tmp_path / "link").symlink_to("study")
+    Journal.open(tmp_path / "link").close()
+
+
+def test_a_pipe_in_a_journal_s_place_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.jsonl")
+    with pytest.raises(UserError, match=r"journal\.jsonl: cannot read the journal: no file"):
+        read_journal(tmp_path)

@@ -54,6 +54,8 @@ def match_ends(
 ) -> Recipe:
     """The recipe at the times that end nearest to a fine trajectory, all else as it was.
 
+    Both end clean, also where the recipe's own grid stops before, as ``few-step`` does.
+
     Args:
         recipe: deterministic, without weights.
         calibrator: the model.

@@ -66,7 +66,7 @@ class Ends:
 
     Attributes:
         start: the recipe's own gaps [K].
-        wanted: the fine trajectory's ends [samples, size].
+        wanted: the fine trajectory's clean ends [samples, size], whatever the recipe's own end.
 
     Raises:
         UserError: for stochastic recipes, and for weights that belong to times.
@@ -82,7 +82,8 @@ class Ends:
         first = recipe.steps[0].model_copy(
             update={"time": calibrator.denoiser.schedule.first, "log_snr": None}
         )
-        whole = recipe.model_copy(update={"steps": [first, *recipe.steps[1:]]})
+        # Where a recipe with other times ends, see Gaps.apply: both are clean.
+        whole = recipe.model_copy(update={"steps": [first, *recipe.steps[1:]], "end": "clean"})
         self.wanted = _flat(fine_states(whole, calibrator, steps=fine, samples=samples)[-1])
         self.start = self._gaps.from_times([step.time for step in recipe.steps])
 

@@ -1,12 +1,19 @@
 """Guidance of a step as a weighted sum over branches, which all rules are."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autosearch.diffusion.classifier import ClassifierTerm
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan.reachability import asked_actions
-from autosearch.diffusion.sites.branches import COND, UNCOND, Branch
+from autosearch.diffusion.sites.branches import (
+    COND,
+    UNCOND,
+    Branch,
+    perturbed_branch,
+    weakened_branch,
+)
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Guidance, round_float
@@ -31,14 +38,22 @@ class BranchRequest:
 
 
 def requested_branches(
-    rules: Sequence[Guidance], denoiser: Denoiser, *, where: str
+    rules: Sequence[Guidance], denoiser: Denoiser, *, pruned: Mapping[str, Action], where: str
 ) -> list[BranchRequest]:
-    """The branches of a step, ``cond`` first, and their weights, which add up to 1.
+    """The branches of a step, and their weights, which add up to 1.
+
+    ``cond`` first, then ``uncond``, then others by name: the order of the rules is of no account.
+
+    Args:
+        rules: the step's.
+        denoiser: the model.
+        pruned: skips of what no step runs; perturbing them is nothing.
+        where: of the step, for messages.
 
     Raises:
         UserError: for a mode, a site or a head that the model lacks.
     """
-    cond = 1.0
+    pushes = [1.0]
     others: list[BranchRequest] = []
     for i, rule in enumerate(rules):
         if rule.rule == "classifier":
@@ -46,9 +61,10 @@ def requested_branches(
         # Every rule moves the prediction away from another branch's.
         push = rule.scale if rule.rule == "pag" else rule.scale - 1.0
         place = f"{where}.guidance[{i}]"
-        cond += push
-        others.append(_other(rule, i, -push, denoiser, place))
-    plain = BranchRequest(COND, round_float(cond), {})
+        pushes.append(push)
+        others.append(_other(rule, -push, denoiser, pruned, place))
+    plain = BranchRequest(COND, round_float(math.fsum(pushes)), {})
+    others.sort(key=lambda wanted: (wanted.branch.condition == "cond", wanted.branch.name))
     return [wanted for wanted in (plain, *others) if wanted.weight or wanted.renoise]
 
 
@@ -60,7 +76,7 @@ def classifier_terms(
     Raises:
         UserError: for a model without classes or without a classifier.
     """
-    scales: dict[tuple[float, float], float] = {}
+    scales: dict[tuple[float, float], list[float]] = {}
     for i, rule in enumerate(rules):
         if rule.rule != "classifier":
             continue
@@ -70,19 +86,22 @@ def classifier_terms(
                 "classifier of them, and this one has none; use rule 'cfg', 'pag' or 'weak'"
             )
         calibration = (rule.temperature, rule.discount)
-        scales[calibration] = round_float(scales.get(calibration, 0.0) + rule.scale)
+        scales.setdefault(calibration, []).append(rule.scale)
     # At temperature 0 every class is as likely everywhere.
     return tuple(
         ClassifierTerm(scale, *calibration)
-        for calibration, scale in sorted(scales.items())
+        for calibration, scale in (
+            (calibration, round_float(math.fsum(parts)))
+            for calibration, parts in sorted(scales.items())
+        )
         if scale and calibration[0]
     )
 
 
 def _other(
-    rule: Guidance, index: int, weight: float, denoiser: Denoiser, where: str
+    rule: Guidance, weight: float, denoiser: Denoiser, pruned: Mapping[str, Action], where: str
 ) -> BranchRequest:
-    weight = round_float(weight)
+    weight, sites = round_float(weight), SiteTable(denoiser.sites)
     match rule.rule:
         case "cfg" | "cfgpp":
             if "uncond" not in denoiser.conditions:
@@ -92,14 +111,30 @@ def _other(
                 )
             return BranchRequest(UNCOND, weight, {}, renoise=rule.rule == "cfgpp")
         case "pag":
-            branch = Branch(
-                f"pag{index}", heads=_heads(rule, denoiser, where), strength=rule.strength
-            )
-            return BranchRequest(branch, weight, {})
+            heads = {
+                site: chosen
+                for site, chosen in _heads(rule, denoiser, where)
+                if sites.runs(site, pruned)
+            }
+            return BranchRequest(perturbed_branch(heads, rule.strength), weight, {})
         case _:
-            sites = SiteTable(denoiser.sites)
-            own = asked_actions(rule.sites, sites, where=f"{where}.sites")
-            return BranchRequest(Branch(f"weak{index}"), weight, own)
+            own = _effective(
+                asked_actions(rule.sites, sites, where=f"{where}.sites"), pruned, sites
+            )
+            return BranchRequest(weakened_branch(own), weight, own)
+
+
+def _effective(
+    asked: Mapping[str, Action], pruned: Mapping[str, Action], sites: SiteTable
+) -> dict[str, Action]:
+    """Actions without those inside of what is left out anyway."""
+    left_out = {name: action for name, action in asked.items() if action.kind == "skip"}
+    outside = {**left_out, **pruned}
+    return {
+        name: action
+        for name, action in asked.items()
+        if name not in pruned and not sites.covered(name, outside)
+    }
 
 
 def _heads(

@@ -1,5 +1,6 @@
 """Branches of each step, with everything removed that has no effect or nothing stored to use."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,7 @@ def compile_branches(recipe: Recipe, denoiser: Denoiser, sites: SiteTable) -> li
     asked = [
         _StepRequest(
             asked_actions(step.sites, sites, where=f"recipe: steps[{i}].sites"),
-            requested_branches(step.guidance, denoiser, where=f"recipe: steps[{i}]"),
+            requested_branches(step.guidance, denoiser, pruned=pruned, where=f"recipe: steps[{i}]"),
             step.gate,
             _covered_actions(step.gate, sites, where=f"recipe: steps[{i}]"),
         )
@@ -132,17 +133,18 @@ def _compiled(
 def _merged(runs: Sequence[tuple[Branch, BranchRequest]]) -> Combination:
     """Branches that give the same are run once, under the first one's name."""
     branches: list[Branch] = []
-    weights: list[float] = []
+    parts: list[list[float]] = []
     renoise: str | None = None
     for branch, wanted in runs:
         at = next((i for i, earlier in enumerate(branches) if same_run(earlier, branch)), None)
         if at is None:
             at = len(branches)
             branches.append(branch)
-            weights.append(0.0)
-        weights[at] = round_float(weights[at] + wanted.weight)
+            parts.append([])
+        parts[at].append(wanted.weight)
         if wanted.renoise:
             renoise = branches[at].name
+    weights = [round_float(math.fsum(weights)) for weights in parts]
     kept = [i for i, branch in enumerate(branches) if weights[i] or branch.name == renoise]
     if renoise is not None and len(kept) == 1:
         renoise = None  # guided and unguided predictions are one

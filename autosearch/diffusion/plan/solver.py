@@ -85,16 +85,20 @@ def compile_updates(
     Args:
         steps: those of a recipe.
         log_snrs: half log-SNR at the start of each step and at the end of the last; may be infinite
-            at the ends of the list. A step to an infinite half log-SNR is of order 1. Of levels
-            that stand there twice, the newest evaluation counts.
+            at the ends of the list. A step to an infinite half log-SNR, or a last one to its own,
+            is of order 1. Of levels that stand there twice, the newest evaluation counts.
 
     Raises:
         UserError: for weights that are not as many as the evaluations so far and one, or a step
-            that ends at the level it starts from.
+            that ends at the level it starts from, but for a last one.
     """
     result: list[tuple[Update, Corrector | None]] = []
     for i, step in enumerate(steps):
         past, end = log_snrs[: i + 1], log_snrs[i + 1]
+        last = i == len(steps) - 1
+        if last and end == past[-1] and step.start_point == -1:  # it stays there
+            result.append((FIRST_ORDER, None))
+            continue
         choice = _Choice(
             step.order, step.prediction, step.form, step.start_point, step.points, step.relaxation
         )
@@ -112,7 +116,6 @@ def compile_updates(
                 )
         else:
             update = _linear(i, step.weights, step.prediction)
-        last = i == len(steps) - 1
         result.append((update, None if last else _corrector(step, update, history, end)))
     return _without_idle(result, log_snrs[1:])
 

@@ -37,6 +37,9 @@ def with_intervals(recipe: Recipe, schedule: NoiseSchedule) -> Recipe:
 def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
     """The time of each step, in the model's unit.
 
+    A time may stand twice: on published grids that round times and not levels, and where a restart
+    has come to a level that the network is asked at again.
+
     Raises:
         UserError: for times outside the model's range, or that grow.
     """
@@ -60,6 +63,9 @@ def checked_log_snrs(
 ) -> list[float]:
     """The half log-SNR, log(alpha/sigma), at the start of each step and at the end of the last.
 
+    The last step may end where it begins, as published grids do that end at their smallest level:
+    it leaves the state as it is, and its evaluation serves the corrector before it.
+
     Raises:
         UserError: for values that do not grow, but at times that repeat, where they may stay.
     """
@@ -70,7 +76,10 @@ def checked_log_snrs(
         default = schedule.log_snr(time)
         given = step.log_snr
         values.append(default if given is None or given == round_float(default) else given)
-    values.append(math.inf if recipe.end == "clean" else float(recipe.end))
+    end = math.inf if recipe.end == "clean" else float(recipe.end)
+    stays = end in (values[-1], round_float(values[-1]))
+    if not stays:
+        values.append(end)
     for i in range(1, len(values)):
         repeats = i < len(times) and times[i] == times[i - 1] and values[i] == values[i - 1]
         if not (values[i] > values[i - 1] or repeats):
@@ -79,4 +88,4 @@ def checked_log_snrs(
                 f"recipe: log-SNR must grow, but {what} has {values[i]:g} after "
                 f"{values[i - 1]:g}; order the steps from noise to clean"
             )
-    return values
+    return [*values, values[-1]] if stays else values

@@ -1,5 +1,6 @@
 """Branches, the runs of the network that one evaluation combines, and the gates of their rows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,15 @@ from torch import Tensor
 from autosearch.diffusion.sites.sites import SiteTable
 from autosearch.recipe.actions import Action, output_feature
 
-__all__ = ["COND", "UNCOND", "Branch", "RowGate", "same_run"]
+__all__ = [
+    "COND",
+    "UNCOND",
+    "Branch",
+    "RowGate",
+    "perturbed_branch",
+    "same_run",
+    "weakened_branch",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,9 @@ class RowGate:
 class Branch:
     """One run of the network, under a name that its stored features are kept by.
 
+    The name says what the run changes, so that runs of two steps that change the same share their
+    memory, and others never do: see :func:`perturbed_branch` and :func:`weakened_branch`.
+
     Attributes:
         condition: whether the network is given the condition, or none.
         sites: what is not computed in this run.
@@ -107,8 +119,31 @@ COND = Branch("cond")
 UNCOND = Branch("uncond", "uncond")
 
 
+def perturbed_branch(heads: Mapping[str, Sequence[int]], strength: float) -> Branch:
+    """The run with these attention heads perturbed, by site; the plain one where none are."""
+    chosen = tuple(sorted((site, tuple(which)) for site, which in heads.items() if which))
+    if not chosen or not strength:
+        return COND
+    texts = (f"{site}[{','.join(map(str, which))}]" for site, which in chosen)
+    return Branch(f"pag {' '.join(texts)} x{strength:.9g}", heads=chosen, strength=strength)
+
+
+def weakened_branch(actions: Mapping[str, Action]) -> Branch:
+    """The run that does these actions whatever its step does; the plain one where there are none.
+
+    They are not yet its ``sites``, which a step decides.
+    """
+    texts = (f"{site}={action}" for site, action in sorted(actions.items()))
+    return Branch(f"weak {' '.join(texts)}") if actions else COND
+
+
 def same_run(a: Branch, b: Branch) -> bool:
-    """Whether two branches give equal predictions; those that use stored features never do."""
+    """Whether two branches give equal predictions.
+
+    Those that use stored features do where they are one by name.
+    """
+    if a.name == b.name:
+        return True
     alike = all(
         getattr(a, name) == getattr(b, name)
         for name in ("condition", "sites", "heads", "strength", "gate")

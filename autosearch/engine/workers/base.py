@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ __all__ = [
     "Evaluator",
     "EvaluatorFactory",
     "Executor",
+    "Failure",
     "FitTask",
     "Outcome",
     "SampleTask",
@@ -71,19 +72,27 @@ class TimingTask:
 
 @dataclass(frozen=True)
 class FitTask:
-    """Measure the model and return the recipe of a baseline's name that is fitted to it."""
+    """Measure the model and return the recipe of a baseline's name that is fitted to it.
+
+    ``forwards``: about how many forwards of one sample that takes; it is known when it is done.
+    """
 
     id: int
     name: str
     seed: int
+    forwards: float = 0.0
 
     @property
     def nominal(self) -> float:
-        """What a fit takes is known when it is done."""
-        return 0.0
+        """About the forward equivalents of a task that runs to its end."""
+        return self.forwards
 
 
 Task = SampleTask | TimingTask | FitTask
+
+
+# What went wrong with the machinery: it says nothing about the task.
+Failure = Literal["worker", "time", "memory", "raised"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,9 @@ class Outcome:
     order; empty when ``reason`` is not None. ``recipe`` is what a fit found, as plain data, and
     ``files`` the artifacts that it refers to, or that were made for the plan, by key.
     ``forward_equivalents`` counts what was executed, also when the result is infeasible, and
-    ``nominal`` what it takes where nothing is at hand.
+    ``nominal`` what it takes where nothing is at hand. ``failure`` says that the reason is the
+    machinery's and not the plan's: its worker died or took too long, memory ran out, or the
+    evaluator raised what nobody foresaw.
     """
 
     id: int
@@ -102,6 +113,7 @@ class Outcome:
     recipe: Mapping[str, Any] | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
+    failure: Failure | None = None
     forward_equivalents: float = 0.0
     nominal: float = 0.0
     seconds: float = 0.0
@@ -162,6 +174,9 @@ class Executor(ABC):
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         """Outcomes that have arrived, at least one unless nothing is queued or time is up."""
 
+    def limit(self, most: int) -> None:  # noqa: B027  # a fixed number of workers has no use for it
+        """Have no more workers than so many, even if there is room for them later."""
+
     @abstractmethod
     def close(self) -> None:
         """Release workers; queued tasks are dropped."""
@@ -188,6 +203,9 @@ class DelegatingExecutor(Executor):
 
     def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
         return self._inner.wait(timeout)
+
+    def limit(self, most: int) -> None:
+        self._inner.limit(most)
 
     def close(self) -> None:
         self._inner.close()

@@ -49,13 +49,14 @@ def collect(
     outcomes = {one.id: one for one in run_tasks(executor, tasks, stopping=stopping)}
     if len(outcomes) < len(tasks):
         raise Stopped
-    reasons = [outcome.reason for outcome in outcomes.values() if outcome.reason]
+    without = next((outcome for outcome in outcomes.values() if outcome.reason), None)
     ordered = [outcomes[number].rows for number in range(len(parts))]
-    names = () if reasons else tasks[0].returns
+    names = () if without else tasks[0].returns
     return Outcome(
         id=0,
         rows={name: np.concatenate([part[name] for part in ordered]) for name in names},
-        reason=reasons[0] if reasons else None,
+        reason=None if without is None else without.reason,
+        failure=None if without is None else without.failure,
         forward_equivalents=sum(outcome.forward_equivalents for outcome in outcomes.values()),
         nominal=plan.forward_equivalents * len(blocks) * block_size,
         seconds=sum(outcome.seconds for outcome in outcomes.values()),

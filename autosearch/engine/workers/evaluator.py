@@ -20,6 +20,7 @@ from autosearch.diffusion.sampling.call_keys import Call, calls_of
 from autosearch.diffusion.sampling.sampler import State, last_state
 from autosearch.engine.border import check_rows, third_party
 from autosearch.engine.workers.base import Evaluator, FitTask, Outcome, SampleTask, TimingTask
+from autosearch.engine.workers.devices import check_device
 from autosearch.engine.workers.malloc import keep_freed_memory
 from autosearch.errors import Infeasible, UserError
 from autosearch.models.spec import ModelSpec
@@ -38,6 +39,9 @@ class ModelEvaluator(Evaluator):
         artifact_store: where the artifacts of recipes are found, and kept; by default in memory.
         call_cache: what is kept of the network's outputs, for plans that begin alike; see
             :func:`autosearch.diffusion.sampling.call_cache.make_call_cache`. It changes no row.
+
+    Raises:
+        UserError: for a GPU where there is none.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class ModelEvaluator(Evaluator):
         call_cache: Keep = "off",
     ) -> None:
         keep_freed_memory()
+        check_device(device)
         self.model = spec.load().to(device)
         self.artifact_store = ArtifactStore() if artifact_store is None else artifact_store
         self.call_cache: CallCache | None = make_call_cache(call_cache)

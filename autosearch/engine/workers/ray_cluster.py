@@ -13,9 +13,12 @@ from typing import Any, Literal
 
 import ray
 import ray._private.worker
+import ray.exceptions
+import ray.job_config
 import ray.util
 from ray.util.placement_group import PlacementGroup
 
+from autosearch.engine.workers.ray_entry import TOKEN_SETTINGS, check_entry, no_cluster
 from autosearch.errors import ClusterLost, UserError, one_line
 
 __all__ = [
@@ -31,13 +34,18 @@ __all__ = [
 
 # How long the resources of another run that is just ending may take to come back.
 _RESERVE_SECONDS = 20.0
-_JOIN_SECONDS = 10.0
 # Seconds for which nothing has to answer before Ray counts as gone; its own patience is a minute,
 # after which it ends the whole program without a word of ours.
 _PATIENCE = 10.0
 _ANSWER = 3.0
 
-_AUTHENTICATION = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+# Ray counts resources in units of this size.
+_LEAST = 1e-4
+# So many workers may share a few processors when nobody said how many there are to be.
+_CROWD = 16
+# The address that stands for a Ray of our own on this machine.
+_HERE = "local"
+_REFUSED = (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError)
 
 
 def connect(*, address: str | None = None, **options: Any) -> bool:
@@ -53,23 +61,13 @@ def connect(*, address: str | None = None, **options: Any) -> bool:
     """
     if ray.is_initialized():
         return False
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local" and not _AUTHENTICATION & os.environ.keys():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
-    try:
-        if address == "local":
-            _begin(quiet)
-        else:
-            _join(address, quiet)
-    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
-        raise UserError(
-            f"workers: Ray cannot start on this machine ({one_line(error)}); use "
-            "workers.executor=inprocess, or set RAY_TMPDIR to a short path that can be written"
-            if address == "local"
-            else f"workers: no Ray cluster answers at address {address!r} ({one_line(error)}); "
-            "start one with `ray start --head`, or leave the address out to run on this machine"
-        ) from None
+    where = "workers.address" if address else "RAY_ADDRESS"
+    address = address or os.environ.get("RAY_ADDRESS") or _HERE
+    if address == _HERE:
+        _begin(quiet)
+    else:
+        _join(address, where, quiet)
     # Ray prints a worker's death on standard output, which belongs to --json; the reason is in
     # the outcome. Where this private switch is missing, setting it does nothing.
     ray._private.worker._worker_logs_enabled = False
@@ -80,6 +78,9 @@ def worker_count(
     count: int | Literal["auto"], *, cpus: float, gpus: float, most: int | None = None
 ) -> int:
     """How many workers to start; ``auto`` fills what is free now, up to ``most``.
+
+    Where a worker takes a small share of a processor, ``auto`` still crowds none with more than a
+    few of them: there are never more workers than processors, or than 16 where those are fewer.
 
     Raises:
         UserError: when the cluster has no room for that many, even with nothing else running.
@@ -99,7 +100,7 @@ def worker_count(
         )
     if count != "auto":
         return count
-    free = max(1, min(room, free_room(cpus=cpus, gpus=gpus)))
+    free = max(1, min(room, free_room(cpus=cpus, gpus=gpus), max(_CROWD, int(cpu_total))))
     return free if most is None else min(free, most)
 
 
@@ -140,20 +141,55 @@ def reserve(count: int, *, cpus: float, gpus: float) -> PlacementGroup:
 
 
 def _begin(options: dict[str, Any]) -> None:
+    """Start a Ray of our own."""
+    if _wants_token():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # Where workers get an environment of their own, as Tune's do, Ray starts them by a line for the
     # shell and forgets to quote the interpreter, whose path may hold a space.
     interpreter = shlex.quote(sys.executable)
     if interpreter != sys.executable:
         options = {"runtime_env": {"py_executable": interpreter}, **options}
-    ray.init(address="local", include_dashboard=False, **options)
+    try:
+        ray.init(address=_HERE, include_dashboard=False, job_config=_SamePath(), **options)
+    except _REFUSED as error:
+        raise UserError(
+            f"workers: Ray cannot start on this machine ({one_line(error)}); use "
+            "workers.executor=inprocess, or set RAY_TMPDIR to a short path that can be written"
+        ) from None
 
 
-def _join(address: str, options: dict[str, Any]) -> None:
-    if ":" in address:
-        # Where nobody listens, Ray itself tries for many minutes and cannot be interrupted.
-        host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
-        socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
-    ray.init(address=address, **options)
+def _wants_token() -> bool:
+    """Whether Ray would ask for a token and has none; it would write one to the home folder."""
+    given = os.environ.keys() & TOKEN_SETTINGS
+    return not given and os.environ.get("RAY_AUTH_MODE", "token") == "token"
+
+
+def _join(address: str, where: str, options: dict[str, Any]) -> None:
+    """Connect to a cluster that is there."""
+    check_entry(address, where=where)
+    if "://" not in address:  # through a server of Ray's it could not travel
+        options = {"job_config": _SamePath(), **options}
+    try:
+        ray.init(address=address, **options)
+    except _REFUSED as error:
+        raise no_cluster(address, error, where=where) from None
+
+
+class _SamePath(ray.job_config.JobConfig):  # type: ignore[misc]  # Ray has no types
+    """Lets workers find modules where this process does, in the same order.
+
+    Ray by itself puts the folder in which the command was given before everything else: a module
+    there that is called as one of the standard library's would end every worker.
+    """
+
+    def __init__(self) -> None:
+        places = [os.path.abspath(place) for place in sys.path]
+        # Workers put each before those that came earlier.
+        super().__init__(_py_driver_sys_path=[p for p in reversed(places) if os.path.exists(p)])
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        """Asked before Ray adds that folder, which it does not to what has one of its own."""
+        return True
 
 
 def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> None:
@@ -164,6 +200,11 @@ def _check_request(count: int | Literal["auto"], cpus: float, gpus: float) -> No
             raise UserError(
                 f"workers.{name}: {amount:g} per worker is not possible; use a fraction up to 1 "
                 "or a whole number"
+            )
+        if 0 < amount < _LEAST:
+            raise UserError(
+                f"workers.{name}: {amount:g} per worker is less than Ray can give; use at least "
+                f"{_LEAST:g}"
             )
     if not cpus and not gpus:
         raise UserError("workers: cpus and gpus are both 0; give a worker some of either")

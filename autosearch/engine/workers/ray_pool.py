@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import logging
 import math
-import os
 import re
 import time
 from collections import deque
@@ -20,8 +19,9 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from autosearch.engine.workers.affinity import Seen, Waiting, task_keys, waiting_choice
-from autosearch.engine.workers.base import EvaluatorFactory, Executor, Outcome, Task
-from autosearch.engine.workers.inprocess import Runner
+from autosearch.engine.workers.base import EvaluatorFactory, Executor, Failure, Outcome, Task
+from autosearch.engine.workers.devices import show_devices
+from autosearch.engine.workers.inprocess import ATTEMPTS, Runner
 from autosearch.engine.workers.ray_cluster import (
     Arrivals,
     Pulse,
@@ -57,7 +57,9 @@ class RayExecutor(Executor):
 
     The factory travels by cloudpickle: a module's function, or a ``functools.partial`` of one. A
     worker that dies, or works on one task for longer than ``time_limit`` seconds, is started
-    anew and its task queued again, ``max_retries`` times at most; then the task is infeasible.
+    anew and its task queued again, ``max_retries`` times at most; then the task has failed. A task
+    of more than ``limited_cost`` forward equivalents may take proportionally longer. What an
+    evaluator raises is begun again once, by a worker that is started anew for it.
     Building the model has no limit. Workers without a GPU see none.
 
     A worker whose machine leaves the cluster waits for room elsewhere, and its task goes to
@@ -78,6 +80,7 @@ class RayExecutor(Executor):
         num_gpus: float = 0.0,
         max_retries: int = 3,
         time_limit: float | None = None,
+        limited_cost: float = math.inf,
         address: str | None = None,
     ) -> None:
         """Start the workers; their models are built in the background.
@@ -89,6 +92,7 @@ class RayExecutor(Executor):
         self._share = {"cpus": num_cpus, "gpus": num_gpus}
         self._max_retries = max_retries
         self._time_limit = time_limit
+        self._limited_cost = limited_cost
         self._queue: deque[_Queued] = deque()
         self._done: list[Outcome] = []
         self._slots: list[_Slot] = []
@@ -122,8 +126,8 @@ class RayExecutor(Executor):
         """Outcomes that have arrived, at least one unless nothing is queued or time is up.
 
         Raises:
-            Exception: whatever the evaluator or its factory raised, apart from ``Infeasible`` and
-                out of memory; the worker's traceback is its cause.
+            Exception: whatever the evaluator's factory raised; the worker's traceback is its
+                cause.
             UserError: when workers die again and again while they load the model.
             ClusterLost: when Ray itself has gone.
         """
@@ -134,6 +138,10 @@ class RayExecutor(Executor):
             if self._done or not self._pending or (end is not None and time.monotonic() >= end):
                 outcomes, self._done = self._done, []
                 return outcomes
+
+    def limit(self, most: int) -> None:
+        """Machines that join get workers up to so many in all; those that are there stay."""
+        self._most = min(self._most, most)
 
     def close(self) -> None:
         """Kill the workers, give their room back and stop Ray if we started it."""
@@ -211,7 +219,13 @@ class RayExecutor(Executor):
             job, slot = waiting[task], idle[worker]
             self._queue.remove(job)
             slot.seen.add(job.keys)
-            slot.begin(slot.actor.run.remote(job.task), job=job, limit=self._time_limit)
+            slot.begin(slot.actor.run.remote(job.task), job=job, limit=self._limit(job.task))
+
+    def _limit(self, task: Task) -> float | None:
+        """Seconds that a task may take, if there is a limit."""
+        if self._time_limit is None:
+            return None
+        return self._time_limit * max(1.0, task.nominal / self._limited_cost)
 
     def _advance(self, end: float | None) -> None:
         """Wait for something to happen, until ``end`` or the first time limit; deal with it."""
@@ -232,7 +246,7 @@ class RayExecutor(Executor):
         for ref in rest:
             slot = busy[ref]
             if slot.deadline is not None and time.monotonic() >= slot.deadline:
-                self._retry(slot, slot.job, f"ran for longer than {self._time_limit:g} s")
+                self._retry(slot, slot.job, f"ran for longer than {slot.limit:g} s", "time")
         self._dispatch()
         self._look()
 
@@ -251,10 +265,18 @@ class RayExecutor(Executor):
             self._require_ray()
             if not isinstance(error, _LOST):
                 raise
+            if job is None and (cause := _start_error(error)) is not None:
+                raise UserError(
+                    f"workers: none can start ({cause}); every machine needs the packages and "
+                    "files that this one has"
+                ) from error
             if _machine_left(error) and (job is None or job.moves < _MOVES):
                 self._move(slot, job)
             else:
-                self._retry(slot, job, f"worker died: {_exit_detail(error)}")
+                self._retry(slot, job, f"worker died: {_exit_detail(error)}", "worker")
+            return
+        if job is not None and result.failure == "raised":
+            self._retry(slot, job, result.reason, "raised")
             return
         if job is None:
             slot.failures = 0
@@ -271,7 +293,7 @@ class RayExecutor(Executor):
         _log.warning("workers: %s has left with its machine%s", slot.name, again)
         self._start(slot)
 
-    def _retry(self, slot: "_Slot", job: "_Queued | None", reason: str) -> None:
+    def _retry(self, slot: "_Slot", job: "_Queued | None", reason: str, failure: Failure) -> None:
         """Start the worker again, and let its task run again unless it had its chances."""
         if job is None:
             slot.failures += 1
@@ -282,14 +304,21 @@ class RayExecutor(Executor):
                 )
         else:
             job.failures += 1
-            if job.failures <= self._max_retries:
+            most = self._max_retries if failure != "raised" else ATTEMPTS - 1
+            if job.failures <= most:
                 self._queue.appendleft(job)
                 _log.warning("workers: %s: %s; its evaluation is begun again", slot.name, reason)
             else:
                 cost = job.task.nominal
                 reason = f"{reason} ({job.failures} times)"
                 self._done.append(
-                    Outcome(job.task.id, reason=reason, forward_equivalents=cost, worker=slot.name)
+                    Outcome(
+                        job.task.id,
+                        reason=reason,
+                        failure=failure,
+                        forward_equivalents=cost,
+                        worker=slot.name,
+                    )
                 )
         self._start(slot)
 
@@ -298,10 +327,8 @@ class _Worker:
     """The Ray actor: an evaluator in a process of its own."""
 
     def __init__(self, factory: EvaluatorFactory, name: str, device: bool) -> None:
-        if not device:
-            # Ray leaves the variable as it is; torch must not find a GPU that others were given.
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self._runner = Runner(factory, name=name)
+        show_devices(ray.get_gpu_ids() if device else [])
+        self._runner = Runner(factory, name=name, owns_process=True)
 
     def prepare(self) -> None:
         self._runner.prepare()
@@ -328,6 +355,7 @@ class _Slot:
     ref: Any = None
     job: _Queued | None = None
     deadline: float | None = None
+    limit: float = math.inf
     failures: int = 0
     seen: Seen = field(default_factory=Seen)
 
@@ -337,6 +365,7 @@ class _Slot:
 
     def begin(self, ref: Any, *, job: _Queued | None, limit: float | None) -> None:
         self.ref, self.job = ref, job
+        self.limit = math.inf if limit is None else limit
         self.deadline = None if limit is None else time.monotonic() + limit
 
     def finish(self) -> None:
@@ -358,6 +387,14 @@ def _owned(outcome: Outcome) -> Outcome:
 
 def _machine_left(error: Exception) -> bool:
     return isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error)
+
+
+def _start_error(error: Exception) -> str | None:
+    """The line that says why a worker's own start raised; None where it ended in another way."""
+    if not getattr(error, "actor_init_failed", False):
+        return None
+    lines = [line.strip() for line in str(error).splitlines()]
+    return one_line([line for line in lines if line][-1])
 
 
 def _exit_detail(error: Exception) -> str:

@@ -10,7 +10,7 @@ from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.sites.sites import Site
 from autosearch.engine.workers.base import Executor, Outcome, TimingTask
-from autosearch.errors import UserError
+from autosearch.errors import Unmeasured, UserError
 from autosearch.models.base import Model
 from autosearch.recipe import Recipe
 
@@ -52,6 +52,11 @@ def measure_latency_table(executor: Executor, model: Model) -> tuple[LatencyTabl
     def seconds(plan: Plan) -> float:
         nonlocal spent
         outcome = time_plan(executor, plan, block_size=model.block_size, runs=_TABLE_RUNS)
+        if outcome.failure is not None:
+            raise Unmeasured(
+                f"latency: a plain recipe was not timed: {outcome.reason}; try again with "
+                "--resume, or change workers"
+            )
         if outcome.reason is not None:
             raise UserError(f"latency: a plain recipe cannot be timed: {outcome.reason}")
         spent += outcome.forward_equivalents

@@ -66,7 +66,8 @@ class Logger:
             candidate: recipe, status, values.
             numbers: what to plot over ``candidate.id``: ``search/fid`` and ``search/fid_error`` of
                 each objective, ``cost/...`` of this candidate, ``total/...`` up to it,
-                ``hypervolume`` of the search up to it once its axes are fixed, ``feasible``.
+                ``hypervolume`` of the search values up to it, an upper value, once its axes are
+                fixed, ``feasible``.
         """
 
     def on_validation(self, candidate: "Candidate", numbers: Numbers) -> None:

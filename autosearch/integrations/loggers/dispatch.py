@@ -64,7 +64,8 @@ def _watch(
     threads = []
     for logger, settings in chosen:
         progress = ProgressFile.load(directory, logger.name, settings)
-        watched = Watched(key, header["name"], directory, header, progress.results)
+        own = copy.deepcopy(header)
+        watched = Watched(key, header["name"], directory, own, progress.results)
         threads.append(LoggerThread(logger, watched, progress))
     watcher = _Watcher(study, threads)
     clean = False

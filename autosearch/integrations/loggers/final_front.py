@@ -1,15 +1,19 @@
 """The front that a run left, for loggers; drawn when the first of them asks."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import Any
 
+from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
 from autosearch.study.study import Study
 from autosearch.visualization.figures import front_figure, save_figure
 
 __all__ = ["FinalFront"]
+
+_log = logging.getLogger(__name__)
 
 
 class FinalFront:
@@ -25,7 +29,7 @@ class FinalFront:
         self.step = max(study.candidates, default=0)
         self._path = directory / "front.png"
         self._lock = threading.Lock()
-        self._drawn = False
+        self._drawn = self._failed = False
 
     @property
     def table(self) -> dict[str, Any]:
@@ -39,14 +43,18 @@ class FinalFront:
 
     @property
     def picture(self) -> Path | None:
-        """The study's ``front.png``; None where nothing is on the front."""
+        """The study's ``front.png``; None where nothing is on the front, or it cannot be drawn."""
         if not self.front.front:
             return None
         with self._lock:
             if not self._drawn:
-                save_figure(front_figure(self.front), self._path)
                 self._drawn = True
-        return self._path
+                try:
+                    save_figure(front_figure(self.front), self._path)
+                except UserError as error:  # the table is what counts
+                    _log.warning("%s", error)
+                    self._failed = True
+        return None if self._failed else self._path
 
     @property
     def columns(self) -> list[str]:

@@ -53,6 +53,9 @@ class PipelineFamily:
         cached: whether diffusers can give its blocks a cache.
         skips_layers: whether its pipelines guide by a run with fewer layers.
         first_block_shared: whether its output layer reads what its first block makes.
+        even_levels: whether its pipelines hand a scheduler of flows the levels of a run.
+        tokens: how many tokens of an image decide the shift of its pipelines; without it they do
+            not tell their scheduler.
     """
 
     name: str
@@ -70,6 +73,8 @@ class PipelineFamily:
     cached: bool = False
     skips_layers: bool = False
     first_block_shared: bool = False
+    even_levels: bool = False
+    tokens: Callable[[Configs, Size], int] | None = None
 
     @property
     def is_unet(self) -> bool:
@@ -176,6 +181,12 @@ def _packed_latents(configs: Configs, size: Size) -> tuple[int, ...]:
     """The shape of FLUX's states: tokens of 2 x 2 latents."""
     rows, columns = latent_grid(configs, size)
     return (rows // 2) * (columns // 2), int(configs.network["in_channels"])
+
+
+def _sd3_tokens(configs: Configs, size: Size) -> int:
+    patch = int(configs.network.get("patch_size", 2))
+    rows, columns = latent_grid(configs, size)
+    return (rows // patch) * (columns // patch)
 
 
 def _clip_text(configs: Configs, size: Size) -> Shapes:
@@ -296,6 +307,7 @@ FAMILIES: Mapping[str, PipelineFamily] = {
         time_scale=lambda network: 1000.0,
         scales_start=False,
         skips_layers=True,
+        tokens=_sd3_tokens,
     ),
     "FluxTransformer2DModel": PipelineFamily(
         "flux",
@@ -311,6 +323,8 @@ FAMILIES: Mapping[str, PipelineFamily] = {
         scales_start=False,
         packed=True,
         cached=True,
+        even_levels=True,
+        tokens=lambda configs, size: _packed_latents(configs, size)[0],
     ),
     "SanaTransformer2DModel": PipelineFamily(
         "sana",

@@ -1,6 +1,7 @@
 """A saved pipeline: its configurations, read before any weights are."""
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +9,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from autosearch.errors import UserError
+from autosearch.errors import UserError, shortened
 
 __all__ = ["Configs", "PipelineFolder"]
 
 # Bytes hashed at each of so many places of a file: enough to tell weights apart, and quick.
 _PIECE = 4096
 _PIECES = 64
+
+
+def _is_known_library(name: str) -> bool:
+    """Whether diffusers itself would look for a pipeline's part there."""
+    if name in ("diffusers", "transformers"):
+        return True
+    found = importlib.util.find_spec("diffusers")
+    places = found.submodule_search_locations or () if found else ()
+    return any(Path(place, "pipelines", name, "__init__.py").is_file() for place in places)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class PipelineFolder:
             UserError: for a folder without a pipeline, or one whose files cannot be read.
         """
         index = self._json("model_index.json")
+        self._check_index(index)
         component = next((name for name in ("transformer", "unet") if index.get(name)), None)
         if component is None:
             raise UserError(f"model.path: {self.path} has neither a transformer nor a unet")
@@ -64,6 +75,33 @@ class PipelineFolder:
             tokens=int(tokenizer.get("model_max_length", 0)),
         )
 
+    def _check_index(self, index: Mapping[str, Any]) -> None:
+        """Refuse a pipeline that would bring code of its own: diffusers runs what it names.
+
+        Raises:
+            UserError: naming the entry.
+        """
+        kind = index.get("_class_name", "")
+        if not isinstance(kind, str) or (kind and not kind.isidentifier()):
+            raise self._foreign("_class_name", kind)
+        for name, value in index.items():
+            if name.startswith("_") or not isinstance(value, list):
+                continue
+            library, part = value if len(value) == 2 else (value, None)
+            if library is None:
+                continue
+            words = all(isinstance(one, str) and one.isidentifier() for one in (library, part))
+            if not (words and name.isidentifier() and _is_known_library(str(library))):
+                raise self._foreign(name, value)
+            if Path(self.path, name, f"{library}.py").exists():
+                raise self._foreign(name, value)
+
+    def _foreign(self, name: str, value: object) -> UserError:
+        return UserError(
+            f"model.path: {self.path}: model_index.json: {name} is {shortened(value)}, which is no "
+            "class of diffusers or transformers; code that comes with a model is not run"
+        )
+
     @cached_property
     def local(self) -> Path:
         """A folder with everything; a hub's pipeline is downloaded."""
@@ -74,7 +112,7 @@ class PipelineFolder:
         kind = diffusers_class("DiffusionPipeline")
         try:
             return Path(kind.download(self.path, revision=self.revision, use_safetensors=True))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise self._unreadable(error) from None
 
     @cached_property
@@ -101,7 +139,7 @@ class PipelineFolder:
     def _json(self, name: str) -> dict[str, Any]:
         try:
             data = json.loads(self._file(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise self._unreadable(error, name) from None
         if not isinstance(data, dict):
             raise UserError(f"model.path: {name} of {self.path} is no configuration")

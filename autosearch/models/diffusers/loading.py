@@ -21,7 +21,7 @@ from autosearch.models.diffusers.folder import PipelineFolder
 from autosearch.models.diffusers.macs import count
 from autosearch.models.diffusers.optional_import import diffusers_class, quiet
 from autosearch.models.diffusers.prompt_capture import capture_prompts
-from autosearch.models.diffusers.schedule import model_noise
+from autosearch.models.diffusers.scheduler_grids import SchedulerGrids
 
 __all__ = ["LazyDenoiser", "Source"]
 
@@ -60,12 +60,22 @@ class Source:
     def __post_init__(self) -> None:
         self.configs = self.folder.configs
         self.family = self.family_in(self.folder)
-        self.schedule, self.prediction = model_noise(
-            self.configs.scheduler, where=f"{_WHERE}: scheduler"
-        )
+        self.grids = self._grids()
+        self.schedule, self.prediction = self.grids.schedule, self.grids.prediction
         self.sample_shape = self.family.sample_shape(self.configs, self.size)
         self.vae: Any = None
         self._conditions: Conditions | None = None
+
+    def _grids(self) -> SchedulerGrids:
+        """The grids of the scheduler, called as the pipeline calls it."""
+        scheduler, tokens = self.configs.scheduler, self.family.tokens
+        return SchedulerGrids(
+            scheduler,
+            tokens=tokens(self.configs, self.size) if tokens else None,
+            # Such pipelines leave solvers that came from betas to themselves.
+            even=self.family.even_levels and not scheduler.get("use_flow_sigmas"),
+            where=f"{_WHERE}: scheduler",
+        )
 
     @staticmethod
     def family_in(folder: PipelineFolder) -> PipelineFamily:
@@ -190,6 +200,7 @@ class LazyDenoiser(PipelineDenoiser):
             given=source.conditions(),
             classes=labels,
         )
+        self.own_grids = source.grids
         self.loaded = False
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if family.guided:

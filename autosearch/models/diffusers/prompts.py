@@ -36,6 +36,8 @@ def read_prompts(path: str | None, *, count: int | None = None) -> PromptSplit:
             source = files("autosearch.models.diffusers") / "data" / "prompts.txt"
             text = source.read_text(encoding="utf-8")
         else:
+            if Path(path).exists() and not Path(path).is_file():
+                raise UserError(f"{where}: {path}: is no file; give a file of prompts, one a line")
             text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"

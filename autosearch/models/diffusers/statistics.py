@@ -4,6 +4,8 @@
 """
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -27,6 +29,8 @@ _KEYS = ("features", "features_mean", "features_cov")
 # Names of mean and covariance in the files of other tools.
 _OTHERS = {"mu": "features_mean", "sigma": "features_cov"}
 _LEAST = 2
+
+_log = logging.getLogger(__name__)
 
 
 class ImageFolder(Mapping[str, NDArray[np.generic]]):
@@ -68,7 +72,7 @@ def folder_statistics(folder: Path, inception: Inception) -> Statistics:
     Raises:
         UserError: for a folder with fewer than two images, or one that cannot be read.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(_images(folder))
     if len(paths) < _LEAST:
         raise UserError(
             f"model.reference: {folder} holds {len(paths)} images ({', '.join(_SUFFIXES)}); "
@@ -81,6 +85,26 @@ def folder_statistics(folder: Path, inception: Inception) -> Statistics:
         "features_mean": exact.mean(axis=0),
         "features_cov": np.cov(exact, rowvar=False),
     }
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """The images below a folder, linked folders followed once; hidden files and folders are none.
+
+    What has no suffix of an image is left out, and counted in a warning.
+    """
+    seen, others = set[Path](), 0
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place).resolve()
+        folders[:] = [name for name in folders if not name.startswith(".") and here not in seen]
+        if here in seen:
+            continue
+        seen.add(here)
+        shown = [name for name in names if not name.startswith(".")]
+        images = [name for name in shown if Path(name).suffix.lower() in _SUFFIXES]
+        others += len(shown) - len(images)
+        yield from (Path(place, name) for name in images)
+    if others:
+        _log.warning("model.reference: %s: %d files are no images, and left out", folder, others)
 
 
 def read_statistics(path: Path) -> Statistics:

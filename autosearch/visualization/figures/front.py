@@ -10,6 +10,7 @@ from autosearch.errors import UserError
 from autosearch.study.front import Front
 from autosearch.study.point import STEPS, Axis
 from autosearch.text import writing
+from autosearch.visualization.figures.drawing import own_settings, plain_text
 from autosearch.visualization.figures.markers import SOFT
 from autosearch.visualization.figures.panel import draw_panel
 
@@ -23,6 +24,7 @@ _READING = (
 )
 
 
+@own_settings()
 def front_figure(front: Front, *, narrow: bool = False, hover: bool = False) -> Any:
     """A matplotlib figure, 1200 x 800 pixels: a panel for each pair of objectives.
 
@@ -80,6 +82,7 @@ def check_suffix(path: Path) -> None:
         raise UserError(f"{path}: {given} is no picture format; use .png, .pdf or .svg")
 
 
+@own_settings()
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure, making its folder where it is missing.
 
@@ -87,8 +90,8 @@ def save_figure(figure: Any, path: Path) -> None:
         UserError: for another suffix than .png, .pdf and .svg, or a place that cannot be written.
     """
     check_suffix(path)
-    with writing(path):
-        figure.savefig(path)
+    with writing(path) as place:
+        figure.savefig(place)
 
 
 def pairs(front: Front) -> list[tuple[Axis, Axis]]:
@@ -104,4 +107,4 @@ def _title(figure: Any, front: Front, *, narrow: bool) -> None:
     if front.validated_on is not None:
         text = f"{front.title}, validated on {front.validated_on[1]} fresh samples"
     lines = textwrap.fill(text, 48 if narrow else 120)
-    figure.suptitle(lines, parse_math=False, fontsize=10 if narrow else 12)
+    figure.suptitle(plain_text(lines), fontsize=10 if narrow else 12)

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from autosearch.study.hypervolume import Growth
+from autosearch.study.hypervolume import UPPER, Growth
+from autosearch.visualization.figures.drawing import own_settings
 from autosearch.visualization.figures.markers import FRONT, LINE, REFERENCE
 
 __all__ = ["growth_figure"]
 
 
+@own_settings()
 def growth_figure(growth: list[Growth], baselines: int) -> Any:
-    """A matplotlib figure: the hypervolume by the number of candidates that have a result.
+    """A matplotlib figure: the hypervolume of search values by the number of results.
 
     Args:
         growth: the hypervolume at some moments, the last of them now.
@@ -35,7 +37,7 @@ def growth_figure(growth: list[Growth], baselines: int) -> Any:
             transform=axes.get_xaxis_transform(),
         )
     axes.set_xlabel("candidates with a result", fontsize=9)
-    axes.set_ylabel("hypervolume, search values", fontsize=9)
+    axes.set_ylabel(f"hypervolume of search values,\n{UPPER}", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.grid(True, lw=0.4, color=LINE)
     return figure

@@ -11,6 +11,7 @@ from autosearch._typing import Array
 from autosearch.objectives.base import Estimate, compare
 from autosearch.study.ranking import objectives_of
 from autosearch.study.study import Candidate, Study
+from autosearch.visualization.figures.drawing import own_settings, plain_text
 
 __all__ = ["Gain", "HeadGains", "head_gains", "heads_figure"]
 
@@ -85,6 +86,7 @@ def head_gains(study: Study) -> HeadGains | None:
     return HeadGains(objective.name, _layers(names), chosen, alone, added)
 
 
+@own_settings()
 def heads_figure(gains: HeadGains) -> Any:
     """A matplotlib figure, two panels of layers by heads on one scale of colours.
 
@@ -111,7 +113,9 @@ def heads_figure(gains: HeadGains) -> Any:
         axes.set_xlabel("head")
         axes.set_xticks(range(heads))
     grid[0].set_yticks(range(len(gains.layers)), list(gains.layers))
-    figure.colorbar(image, ax=list(grid), label=f"better by, in units of {gains.objective}")
+    figure.colorbar(
+        image, ax=list(grid), label=plain_text(f"better by, in units of {gains.objective}")
+    )
     figure.suptitle(f"{gains.objective}: framed heads are chosen, dotted gains are clear of 0")
     return figure
 

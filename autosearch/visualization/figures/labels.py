@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autosearch.study.point import Axis, Point
+from autosearch.visualization.figures.drawing import plain_text
 from autosearch.visualization.figures.markers import OTHER, SOFT
 
 __all__ = ["label_at_right", "spread"]
@@ -45,7 +46,7 @@ def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis
                 axes.text(
                     column + _OFFSET,
                     height,
-                    name,
+                    plain_text(name),
                     transform=axes.transAxes,
                     va="center",
                     fontsize=9,
@@ -55,7 +56,7 @@ def label_at_right(axes: Any, entries: Sequence[tuple[str, Point, str]], x: Axis
 
 def _at_edge(axes: Any, name: str, at: tuple[float, float], marker: str, height: float) -> None:
     axes.annotate(
-        name,
+        plain_text(name),
         at,
         xytext=(1.045, height),
         textcoords="axes fraction",

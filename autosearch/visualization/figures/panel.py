@@ -9,6 +9,7 @@ import numpy as np
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
 from autosearch.visualization.figures.axes_scales import set_scales
+from autosearch.visualization.figures.drawing import plain_text
 from autosearch.visualization.figures.labels import label_at_right
 from autosearch.visualization.figures.markers import (
     FRONT,
@@ -60,8 +61,10 @@ def draw_panel(
     for point in front.shown if hover else ():
         place = [point.value(x.name)], [point.value(y.name)]
         axes.plot(*place, "o", ms=16, alpha=0, zorder=10, gid=f"point-{point.id}")
-    axes.set_xlabel(x.label)
-    axes.set_ylabel(f"{y.label}, {'higher' if y.direction == 'maximize' else 'lower'} is better")
+    axes.set_xlabel(plain_text(x.label))
+    axes.set_ylabel(
+        plain_text(y.label) + f", {'higher' if y.direction == 'maximize' else 'lower'} is better"
+    )
     axes.grid(True, which="both", lw=0.4, color=LINE)
     axes.set_axisbelow(True)
     if names and grouped:
@@ -71,7 +74,15 @@ def draw_panel(
 def _family(axes: Any, family: BaselineGroup, x: Axis, y: Axis, label: str | None) -> None:
     """A baseline's marks; of those on the front they stand round the front's filled point."""
     points = _xy(family.points, x, y)
-    axes.plot(*points, family.marker, color=OTHER, mfc="white", ms=6, zorder=2, label=label)
+    axes.plot(
+        *points,
+        family.marker,
+        color=OTHER,
+        mfc="white",
+        ms=6,
+        zorder=2,
+        label=plain_text(label) if label else None,
+    )
     winners = [point for point in family.points if point.on_front]
     axes.plot(*_xy(winners, x, y), family.marker, color=OTHER, mfc="white", ms=13, zorder=2.5)
 
@@ -122,7 +133,7 @@ def _numbers(axes: Any, points: Sequence[Point], x: Axis, y: Axis) -> None:
     for point in searched if len(searched) <= _MOST_NUMBERS else []:
         place = (point.value(x.name), point.value(y.name))
         offset = {"xytext": (6, 5), "textcoords": "offset points"}
-        axes.annotate(point.name, place, **offset, fontsize=8, color=FRONT, zorder=6)
+        axes.annotate(plain_text(point.name), place, **offset, fontsize=8, color=FRONT, zorder=6)
 
 
 def _reference(axes: Any, front: Front, y: Axis) -> None:
@@ -137,10 +148,12 @@ def _reference(axes: Any, front: Front, y: Axis) -> None:
     else:
         axes.axhline(level, color=REFERENCE, ls="--", lw=1.2, zorder=1)
     style = {"xytext": (0, 3), "textcoords": "offset points", "color": REFERENCE, "fontsize": 9}
-    axes.annotate(text, place, xycoords=("axes fraction", y_place), **style)
+    axes.annotate(plain_text(text), place, xycoords=("axes fraction", y_place), **style)
 
 
 def _errors(points: Sequence[Point], axis: Axis) -> Any:
     """[2, N] distances to the ends of the intervals, none for exact values."""
-    halves = np.array([point.half_width(axis.name) for point in points])
-    return np.stack([halves, halves]) if halves.any() else None
+    ends = np.array([point.interval(axis.name) for point in points]).reshape(-1, 2)
+    values = np.array([point.value(axis.name) for point in points])
+    errors = np.stack([values - ends[:, 0], ends[:, 1] - values])
+    return errors if errors.any() else None

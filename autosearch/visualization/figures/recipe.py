@@ -11,6 +11,7 @@ from autosearch.diffusion.sites.sites import Site, SiteTable, parts
 from autosearch.recipe import Recipe, Step
 from autosearch.recipe.actions import Action
 from autosearch.text import number
+from autosearch.visualization.figures.drawing import own_settings, plain_text
 from autosearch.visualization.figures.markers import FRONT, INK, LINE, ON_MIDDLE, OTHER, PAPER
 
 __all__ = [
@@ -84,19 +85,30 @@ def cells(plan: Plan, sites: Sequence[Site]) -> dict[str, list[list[ActionCell |
     table = SiteTable(sites)
     names = parts(sites)
     tables: dict[str, list[list[ActionCell | None]]] = {}
-    for branch in dict.fromkeys(b.name for step in plan.steps for b in step.branches):
+    for branch, label in _labels(plan).items():
         columns = [_column(step, branch, names, table) for step in plan.steps]
         rows = [list(row) for row in zip(*columns, strict=True)]
         alike = next(
             (name for name, table_rows in tables.items() if _agree(table_rows, rows)), None
         )
         if alike is None:
-            tables[branch] = rows
+            tables[label] = rows
         else:
-            tables[f"{alike}, {branch}"] = _merged(tables.pop(alike), rows)
+            tables[f"{alike}, {label}"] = _merged(tables.pop(alike), rows)
     return tables
 
 
+def _labels(plan: Plan) -> dict[str, str]:
+    """The kind of each branch by its name, with a number where there are several."""
+    names = list(dict.fromkeys(b.name for step in plan.steps for b in step.branches))
+    kinds = [name.partition(" ")[0] for name in names]
+    return {
+        name: kind if kinds.count(kind) == 1 else f"{kind} {kinds[: i + 1].count(kind)}"
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    }
+
+
+@own_settings()
 def recipe_figure(
     recipe: Recipe, plan: Plan | None, sites: Sequence[Site], *, title: str = ""
 ) -> Any:
@@ -154,7 +166,7 @@ def recipe_figure(
     if plan is not None:
         _draw_costs(add_axes(_BARS), plan, SiteTable(sites))
     if title:
-        figure.suptitle(title, fontsize=11, y=1 - 0.08 / down, va="top", parse_math=False)
+        figure.suptitle(plain_text(title), fontsize=11, y=1 - 0.08 / down, va="top")
     if panels:
         _legend(figure, shown, columns)
     return figure

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from autosearch._typing import Array
 from autosearch.errors import UserError
 from autosearch.text import writing
+from autosearch.visualization.figures.drawing import own_settings, plain_text
 from autosearch.visualization.figures.front import save_figure
 from autosearch.visualization.figures.markers import FRONT, LINE
 
@@ -66,6 +67,7 @@ def image_grid(images: Pixels, classes: int) -> Pixels:
     return grid
 
 
+@own_settings()
 def save_grid(grid: Pixels, path: Path) -> None:
     """Write a picture [H, W, 3] as PNG, pixel for pixel.
 
@@ -76,10 +78,11 @@ def save_grid(grid: Pixels, path: Path) -> None:
 
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: a grid of images is written as .png; use that suffix")
-    with writing(path):
-        imsave(path, grid)
+    with writing(path) as place:
+        imsave(place, grid)
 
 
+@own_settings()
 def plot_panels(panels: Sequence[Panel], path: Path) -> None:
     """Write titled pictures of equal size side by side, pixel for pixel."""
     from matplotlib.figure import Figure
@@ -94,10 +97,13 @@ def plot_panels(panels: Sequence[Panel], path: Path) -> None:
         # Long titles shrink instead of running into their neighbour's.
         size = min(11.0, 1.5 * width / max(len(panel.title), 1) * 72 / _DPI)
         middle = (left + width / 2) / total[0]
-        figure.text(middle, 1 - 8 / total[1], panel.title, ha="center", va="top", fontsize=size)
+        figure.text(
+            middle, 1 - 8 / total[1], plain_text(panel.title), ha="center", va="top", fontsize=size
+        )
     save_figure(figure, path)
 
 
+@own_settings()
 def plot_scatter(panels: Sequence[Panel], path: Path) -> None:
     """Write clouds of points side by side, by their first two coordinates, on equal axes.
 
@@ -110,11 +116,12 @@ def plot_scatter(panels: Sequence[Panel], path: Path) -> None:
     for axes, panel in zip(grid, panels, strict=True):
         _draw_points(axes, panel.data)
         axes.set_ylabel("density" if panel.data.shape[1] == 1 else "second coordinate")
-        axes.set_title(panel.title)
+        axes.set_title(plain_text(panel.title))
         axes.set_xlabel("first coordinate")
     save_figure(figure, path)
 
 
+@own_settings()
 def scatter_picture(points: Array, *, around: Sequence[Array], size: int = 320) -> Pixels:
     """Points [N, d] by their first two coordinates as a picture [size, size, 3].
 

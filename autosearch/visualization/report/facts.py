@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import yaml
 
-from autosearch.errors import UserError
-from autosearch.experiment import load_experiment, shipped_experiments
+from autosearch.experiment import shipped_as
 from autosearch.study.environment import environment
 from autosearch.study.front import Front
 from autosearch.study.study import Study
+from autosearch.text import for_people, number, one_word
 
 __all__ = ["Repeat", "cost_rows", "environment_rows", "phase_rows", "repeat", "seed_rows"]
 
@@ -36,15 +36,16 @@ class Repeat:
 
 def repeat(study: Study) -> Repeat:
     """How to make a study again: from a shipped experiment where one fits, else from a file."""
-    name, overrides = str(study.header.name), list(study.header.overrides)
-    text = yaml.safe_dump(study.experiment.to_dict(), sort_keys=False, allow_unicode=True)
+    name, overrides = one_word(study.header.name), list(study.header.overrides)
+    data = study.experiment.to_dict()
+    text = for_people(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     url = "data:text/yaml;base64," + base64.b64encode(text.encode()).decode("ascii")
-    shipped = _shipped(study, overrides)
+    shipped = shipped_as(study.experiment, overrides)
     words = ["autosearch", "run", shipped or f"{name}.yaml", "--out", f"runs/{name}-again"]
     if shipped is not None:
         for override in overrides:
             words += ["--set", override]
-    return Repeat(shlex.join(words), None if shipped else f"{name}.yaml", text, url)
+    return Repeat(for_people(shlex.join(words)), None if shipped else f"{name}.yaml", text, url)
 
 
 def cost_rows(front: Front, study: Study) -> Pairs:
@@ -57,8 +58,13 @@ def cost_rows(front: Front, study: Study) -> Pairs:
     baselines = sum(c.kind == "baseline" for c in study.candidates.values())
     rows = [
         ("candidates with a result", f"{cost['candidates']:,}, {baselines:,} of them baselines"),
-        ("infeasible", f"{cost['infeasible']:,}, {cost['failed']:,} of them failed evaluations"),
-        ("forward equivalents executed", f"{executed:,.0f}"),
+        ("infeasible", f"{cost['infeasible']:,}"),
+        ("failed evaluations", f"{cost['failed']:,}"),
+        *(("missing", part) for part in front.missing),
+        (
+            "forward equivalents executed",
+            f"{'at least ' if cost.get('cuts') else ''}{executed:,.0f}",
+        ),
         ("the same without any reuse", f"{nominal:,.0f}"),
         ("saved by reuse", f"{saved:,.0f} ({100 * saved / nominal:.0f}%)" if nominal else "0"),
         ("duplicates avoided", f"{avoided:,}{worth}"),
@@ -93,10 +99,23 @@ def seed_rows(front: Front, study: Study) -> Pairs:
         ("search", searched),
         ("its noise", noise[experiment.noise]),
         ("fresh noise", fresh),
+        *_teacher_rows(front),
         ("algorithm", str(experiment.algorithm["name"])),
         ("order", experiment.order),
     ]
     return [*rows, ("ended by", front.stopped)] if front.stopped else rows
+
+
+def _teacher_rows(front: Front) -> Pairs:
+    """The teacher's own error, and who is within it."""
+    if front.teacher is None:
+        return []
+    errors = front.teacher.errors.items()
+    each = ", ".join(f"{name} {number(error)}" for name, error in errors)
+    rows = [("teacher", f"{front.teacher.recipe}, itself off by {each}")]
+    if near := ", ".join(point.name for point in front.within_teacher):
+        rows.append(("within that, not told apart", near))
+    return rows
 
 
 def environment_rows(study: Study) -> tuple[str, Pairs]:
@@ -106,15 +125,3 @@ def environment_rows(study: Study) -> tuple[str, Pairs]:
         return "the search ran on", [(str(k), str(v)) for k, v in recorded.items()]
     rows = [("autosearch of the search", str(study.header.version)), *environment().items()]
     return "the search's own was not recorded; this report was made on", rows
-
-
-def _shipped(study: Study, overrides: list[str]) -> str | None:
-    """The name of the shipped experiment that, with the overrides, is the study's."""
-    wanted = study.experiment.to_dict()
-    for name in shipped_experiments():
-        try:
-            if load_experiment(name, overrides).to_dict() == wanted:
-                return name
-        except UserError:  # overrides that another experiment has no place for
-            continue
-    return None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from autosearch.study.front import Front
+from autosearch.study.hypervolume import UPPER
 from autosearch.study.pick import Choice, Speed
 from autosearch.study.point import Point
 from autosearch.study.study import Study
@@ -61,7 +62,7 @@ def headline(
         lines.append(f"{len(front.folded)} more, worse than {below}, are not shown.")
     volume = front.hypervolume
     if volume["search"] is not None:
-        text = f"Hypervolume {volume['search']:.4f} by search values"
+        text = f"Hypervolume {volume['search']:.4f} by search values, {UPPER}"
         if volume["validated"] is not None:
             text += f", {volume['validated']:.4f} by validated ones"
         lines.append(

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from autosearch.visualization.figures.drawing import own_settings
 from autosearch.visualization.figures.markers import (
     FRONT,
     INK,
@@ -42,6 +43,7 @@ _VARIABLES = {
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
+@own_settings()
 def inline_svg(
     figure: Any, *, name: str, label: str, titles: Mapping[str, str], fluid: bool = False
 ) -> Markup:

@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from autosearch.study.front import Front
 from autosearch.study.front_text import point_text
-from autosearch.study.hypervolume import volumes
+from autosearch.study.hypervolume import UPPER, volumes
 from autosearch.study.study import Study
 from autosearch.visualization.figures import front_figure, growth_figure, head_gains, heads_figure
 from autosearch.visualization.report.inline import inline_svg
@@ -40,8 +40,8 @@ def growth_picture(study: Study) -> Markup | None:
         return None
     first, last = growth[0], growth[-1]
     label = (
-        f"hypervolume over the search: from {first.volume:.4f} after {first.candidates} "
-        f"candidates to {last.volume:.4f} after {last.candidates}"
+        f"hypervolume of search values, {UPPER}, over the search: from {first.volume:.4f} after "
+        f"{first.candidates} candidates to {last.volume:.4f} after {last.candidates}"
     )
     baselines = sum(candidate.kind == "baseline" for candidate in study.candidates.values())
     return inline_svg(

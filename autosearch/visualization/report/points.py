@@ -114,11 +114,10 @@ def _rival(front: Front, point: Point) -> list[Cell]:
     if front.is_best_baseline(point):
         return [Cell("itself", words=True), Cell(""), Cell("")]
     theirs, half = versus.baseline.value(name), versus.baseline.half_width(name)
-    low, high = versus.interval or (0.0, 0.0)
     return [
         Cell(versus.baseline.name, words=True),
         Cell(amount_with_error(theirs, half), theirs),
-        Cell(amount_with_error(versus.difference, (high - low) / 2), versus.difference, "versus"),
+        Cell(amount_with_error(versus.difference, versus.half), versus.difference, "versus"),
     ]
 
 

@@ -113,6 +113,9 @@ class Peer:
     ) -> Tensor:
         """What a scheduler of diffusers makes of a denoiser."""
         scheduler.set_timesteps(steps)
+        if hasattr(scheduler, "set_begin_index"):
+            # Where the first time stands twice, they would begin at its second place.
+            scheduler.set_begin_index(0)
         x = self.noise() * scheduler.init_noise_sigma
         for k, time in enumerate(scheduler.timesteps, start=1):
             scaled = scheduler.scale_model_input(x, time)

@@ -137,14 +137,72 @@ def test_weights_add_up_to_1(scale: float, push: float, other: float) -> None:
     assert len(step.branches) == len(step.weights) == plan.forwards
 
 
+RULES = st.one_of(
+    st.builds(pag, st.floats(-9, 9), st.sampled_from(["all", [1], [0, 3], []])),
+    st.builds(lambda scale, to: pag(scale, [2], strength=to), st.floats(-9, 9), st.floats(0, 1)),
+    st.builds(
+        lambda scale, site, action: weak(scale, **{site: action}),
+        st.floats(-9, 9),
+        st.sampled_from(["block_0", "block_1", "block_0_attn", "block_1_mlp"]),
+        st.sampled_from(["skip", "reuse"]),
+    ),
+)
+
+
+@given(
+    rules=st.lists(RULES, min_size=2, max_size=5),
+    classifier_free=st.floats(-9, 9),
+    site=st.sampled_from(["block.0", "block.1", "block.1.mlp", "block.0.attn"]),
+    action=st.sampled_from(["skip", "reuse", "forecast:1"]),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_rules_in_another_order_are_one_plan(
+    rules: list[Any], classifier_free: float, site: str, action: str, data: st.DataObject
+) -> None:
+    rules = [cfg(classifier_free), *rules]
+    kept = {"sites": {site: action}}
+    steps = [ruled(*rules), ruled(*rules, **kept), ruled(*rules, **kept)]
+    others = [{**step, "guidance": data.draw(st.permutations(rules))} for step in steps]
+    plan, other = compiled(*steps), compiled(*others)
+    assert plan == other
+    assert plan.identity == other.identity
+
+
+def test_what_is_inert_in_a_rule_is_no_part_of_its_name() -> None:
+    """Heads of pruned sites, and what is inside of something skipped."""
+    wide = {"block.0.attn": "all", "block.1.attn": "all"}
+    both: dict[str, Any] = {"rule": "pag", "scale": 3, "heads": wide}
+    alone: dict[str, Any] = {**both, "heads": {"block.0.attn": [3, 2, 1, 0]}}
+    reused = {"sites": {"block.0.mlp": "reuse"}}
+
+    def pruned(rule: Mapping[str, Any]) -> Plan:
+        model = Declared()
+        steps = [ruled(rule), ruled(rule, **reused)]
+        timed = [{"time": 900 - 200 * i, **step} for i, step in enumerate(steps)]
+        key = model_key(model).model_dump()
+        data = {"version": 1, "model": key, "steps": timed, "pruned": ["block.1"]}
+        return compile_recipe(Recipe.from_dict(data), model)
+
+    assert pruned(both) == pruned(alone)
+    assert pruned(weak(3, block_0_mlp="skip", block_1_mlp="skip")) == pruned(
+        weak(3, block_0_mlp="skip")
+    )
+    assert compiled(
+        ruled(weak(3, block_0="skip", block_0_mlp="reuse")), ruled(weak(2, block_0="skip"))
+    ) == compiled(
+        ruled(weak(3, block_0="skip")), ruled(weak(2, block_0="skip", block_0_attn="skip"))
+    )
+
+
 def test_weights_are_those_of_the_formulas() -> None:
     step = compiled(ruled(cfg(4), pag(3, [1], strength=0.5), weak(2, block_0="skip"))).steps[0]
     assert step.weights == (1 + 3 + 3 + 1, -3, -3, -1)
     assert step.branches == (
         COND,
         UNCOND,
-        Branch("pag1", heads=(("block.1.attn", (1,)),), strength=0.5),
-        Branch("weak2", sites=(("block.0", Action("skip")),)),
+        Branch("pag block.1.attn[1] x0.5", heads=(("block.1.attn", (1,)),), strength=0.5),
+        Branch("weak block.0=skip", sites=(("block.0", Action("skip")),)),
     )
 
 
@@ -156,7 +214,8 @@ def test_costs_are_sums_over_branches() -> None:
     assert plan.nfe == 3
     # Also where its heads are not computed, what the perturbed branch stored is its own.
     names = [[one.name for one in step.branches] for step in plan.steps]
-    assert names == [["cond", "uncond", "pag1", "weak2"]] * 2
+    weaker = "weak block.0=skip block.1.mlp=skip"
+    assert names == [["cond", "uncond", "pag block.1.attn[0,1,2,3] x1", weaker]] * 2
     assert plan.forwards == 4 + 2 * 4
     assert plan.macs == first + 2 * second
     assert plan.keep == {"block.1": 1}
@@ -169,7 +228,10 @@ def test_costs_are_sums_over_branches() -> None:
 def test_a_reused_site_has_its_perturbed_feature() -> None:
     reused = ruled(pag(3), sites={"block.1.attn": "reuse"})
     second = compiled(ruled(pag(3)), reused).steps[1]
-    assert [(one.name, one.heads) for one in second.branches] == [("cond", ()), ("pag0", ())]
+    assert [(one.name, one.heads) for one in second.branches] == [
+        ("cond", ()),
+        ("pag block.1.attn[0,1,2,3] x1", ()),
+    ]
     assert second.branches[0].sites == second.branches[1].sites != ()
     # Where it stored none it computes, and perturbs.
     first = compiled(PLAIN, reused).steps[1]

@@ -406,6 +406,26 @@ def test_log_snr_must_grow() -> None:
     assert "but steps[1] has 1 after 1" in refusal(step(500, log_snr=1), step(400, log_snr=1))
 
 
+def test_a_time_stands_twice_where_its_levels_differ() -> None:
+    plan = compiled(step(500), step(500, log_snr=0.5), step(500, log_snr=0.7), step(400, log_snr=2))
+    assert [s.time for s in plan.steps] == [500, 500, 500, 400]
+    assert "log-SNR must grow" in refusal(step(500), step(500, log_snr=-5))
+
+
+def test_the_last_step_may_end_where_it_begins() -> None:
+    """As in diffusers: it is of order 1 and changes nothing, and feeds the corrector before it."""
+    order = {"order": 2, "form": "unipc_bh2", "corrector": "pseudo"}
+    for last, end in (
+        (step(0, **order), round_float(VariancePreserving().log_snr(0))),
+        (step(1, log_snr=2.5, **order), 2.5),
+    ):
+        plan = compiled(step(900, **order), step(400, **order), last, end=end)
+        assert plan.steps[-1].log_snr == plan.steps[-1].next_log_snr
+        assert plan.steps[-1].update.order == 1
+        assert plan.steps[1].corrector is not None
+        assert plan.nfe == 3
+
+
 def test_close_times_are_still_a_step() -> None:
     plan = compiled(step(500.000001), step(500), step(499.999999, order=2), end=4)
     assert all(s.next_log_snr > s.log_snr for s in plan.steps)

@@ -4,6 +4,7 @@ All weights are random, so that every mask matters.
 """
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -234,15 +235,16 @@ def test_a_weaker_run_skips_its_own_sites_alone(site: str, denoiser: Recording) 
     ]
     plan = compiled(denoiser, [{"time": 700, "guidance": rules}])
     (branches, weights) = plan.steps[0].branches, plan.steps[0].weights
-    assert [one.name for one in branches] == ["cond", "uncond", "weak1"]
+    weak = f"weak {site}=skip"
+    assert [one.name for one in branches] == ["cond", "uncond", weak]
     assert weights == (4.5, -2.0, -1.5)
     found = denoiser.denoise(x, 700.0, labels, branches=branches)
     for one in branches:
         close(found[one.name], denoiser.denoise(x, 700.0, labels, branches=[one])[one.name])
-    apart(found["weak1"], found["cond"])
+    apart(found[weak], found["cond"])
     close(found["cond"], run(make_network(), x, 700.0, labels))
     assert plan.macs == 3 * denoiser.macs - SiteTable(denoiser.sites)[site].macs
-    v = found["cond"] * 4.5 - found["uncond"] * 2 - found["weak1"] * 1.5
+    v = found["cond"] * 4.5 - found["uncond"] * 2 - found[weak] * 1.5
     alpha, sigma = denoiser.schedule.alpha_sigma(denoiser.schedule.log_snr(700.0))
     torch.testing.assert_close(
         sample(denoiser, plan, x, labels), alpha * x - sigma * v, rtol=1e-4, atol=1e-4
@@ -352,7 +354,62 @@ def test_a_perturbed_branch_reuses_what_it_perturbed(denoiser: Recording) -> Non
     memory = FeatureMemory(plan.keep)
     for step in plan.steps:
         found = denoiser.denoise(x, step.time, labels, branches=step.branches, memory=memory)
-        apart(found["cond"], found["pag0"])
+        apart(found["cond"], found["pag block.1.attn[0,1,2] x1"])
+
+
+PERTURBED = [
+    {"rule": "pag", "scale": 3, "heads": {"block.0.attn": "all"}},
+    {"rule": "pag", "scale": 2, "heads": {"block.1.attn": [0, 2]}, "strength": 0.4},
+    {"rule": "weak", "scale": 2.5, "sites": {"block.0.mlp": "skip"}},
+    {"rule": "cfg", "scale": 1.7},
+]
+
+
+@pytest.mark.parametrize("sites", [{"block.1": "reuse"}, {"block.1.attn": "forecast:1"}])
+def test_the_order_of_rules_changes_no_image(denoiser: Recording, sites: dict[str, str]) -> None:
+    """Also where it changes from step to step, and features are reused."""
+    orders = list(itertools.permutations(PERTURBED))
+    steps = [
+        [
+            {
+                "time": 900 - 200 * i,
+                "guidance": list(orders[seed * i]),
+                **({"sites": sites} if i else {}),
+            }
+            for i in range(4)
+        ]
+        for seed in (0, 5, 7)
+    ]
+    plans = [compiled(denoiser, one) for one in steps]
+    assert len({plan.identity for plan in plans}) == 1
+    images = [sample(denoiser, plan, *inputs()) for plan in plans]
+    assert all(torch.equal(image, images[0]) for image in images)
+
+
+def test_runs_that_perturb_something_else_share_no_memory(denoiser: Recording) -> None:
+    first, second = PERTURBED[:2]
+    sites = {"block.1.mlp": "reuse"}
+    for other in (second, {**first, "strength": 0.5}, PERTURBED[2]):
+        plan = compiled(
+            denoiser,
+            [
+                {"time": 900, "guidance": [first]},
+                {"time": 600, "guidance": [other], "sites": sites},
+                {"time": 300, "guidance": [other], "sites": sites},
+            ],
+        )
+        # The second step has nothing of its own to reuse yet, and leaves it to the third.
+        reused = [[set(one.actions) >= {"block.1.mlp"} for one in s.branches] for s in plan.steps]
+        assert reused == [[False, False], [True, False], [True, True]]
+        assert plan.steps[0].branches[1].name != plan.steps[1].branches[1].name
+    same = compiled(
+        denoiser,
+        [
+            {"time": 900, "guidance": [first]},
+            {"time": 600, "guidance": [{**first, "scale": 5}], "sites": sites},
+        ],
+    )
+    assert all("block.1.mlp" in one.actions for one in same.steps[1].branches)
 
 
 def test_storing_changes_nothing(denoiser: Recording) -> None:

@@ -73,7 +73,7 @@ def test_a_weak_run_is_pruned_too(denoiser: NetworkDenoiser) -> None:
     plan = compiled(denoiser, [{}], pruned=["block.0"], **weak)
     assert {branch.name: list(branch.actions) for branch in plan.steps[0].branches} == {
         "cond": ["block.0"],
-        "weak0": ["block.0", "block.3"],
+        "weak block.3=skip": ["block.0", "block.3"],
     }
 
 

@@ -3,9 +3,11 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from autosearch.engine.workers.ray_pool import RayExecutor
 from autosearch.errors import Infeasible, UserError
 from autosearch.recipe import ModelKey
 
+# An evaluator of a folder of this name fails at everything.
+BROKEN = "broken"
 MODEL = ModelKey(family="vp", schedule="cosine", prediction="noise")
 
 # Workers cannot import this file: what is defined here travels with its code.
@@ -35,6 +39,8 @@ class Fake(Evaluator):
         self.folder = Path(folder)
 
     def evaluate(self, task: SampleTask) -> Outcome:
+        if str(self.folder) == BROKEN:
+            raise RuntimeError("the device is lost")
         time_ = task.plan.steps[0].time
         if time_ in ACTIONS:
             ACTIONS[time_](self, task)
@@ -84,11 +90,24 @@ def _hang(_: Fake, __: SampleTask) -> None:
     time.sleep(60)
 
 
+def _pause(_: Fake, __: SampleTask) -> None:
+    time.sleep(1.5)
+
+
 def _devices(_: Fake, __: SampleTask) -> None:
     raise Infeasible(f"devices: {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")
 
 
+def _quit(_: Fake, __: SampleTask) -> None:
+    sys.exit(0)
+
+
+def _interrupt(_: Fake, __: SampleTask) -> None:
+    raise KeyboardInterrupt
+
+
 INFEASIBLE, FULL, BUG, ODD, DIE, DIE_ONCE, HANG, DEVICES = (float(k) for k in range(101, 109))
+QUIT, INTERRUPT, PAUSE = 109.0, 110.0, 111.0
 ACTIONS: dict[float, Callable[[Fake, SampleTask], None]] = {
     INFEASIBLE: _infeasible,
     FULL: _exhaust,
@@ -98,6 +117,9 @@ ACTIONS: dict[float, Callable[[Fake, SampleTask], None]] = {
     DIE_ONCE: _die_once,
     HANG: _hang,
     DEVICES: _devices,
+    QUIT: _quit,
+    INTERRUPT: _interrupt,
+    PAUSE: _pause,
 }
 
 
@@ -167,23 +189,57 @@ def test_infeasible_and_out_of_memory_have_a_reason(pool, kind):
     assert all(outcome.seconds > 0 for outcome in outcomes.values())
 
 
-@pytest.mark.parametrize("kind", ["local", "ray"])
-def test_a_bug_is_raised_as_it_is(pool, kind):
-    executor = InProcessExecutor(Fake) if kind == "local" else pool
-    executor.submit(task(0, BUG))
-    with pytest.raises(ZeroDivisionError, match="a bug in the evaluator") as caught:
-        executor.wait(30)
-    if kind == "ray":
-        assert "in _bug" in str(caught.value.__cause__)
-    executor.submit(task(1))
-    assert drained(executor, 1)[1].reason is None
+RAISED = {
+    BUG: r"ZeroDivisionError: a bug in the evaluator \(.*, line \d+\)",
+    ODD: r"Odd: cannot be rebuilt \(.*, line \d+\)",
+    QUIT: r"SystemExit: 0 \(.*, line \d+\)",
+    INTERRUPT: r"KeyboardInterrupt:  \(.*, line \d+\)",
+}
 
 
-def test_an_exception_that_cannot_travel_is_raised_as_another(pool):
-    pool.submit(task(0, ODD))
-    with pytest.raises(RuntimeError, match="cannot be sent") as caught:
-        pool.wait(30)
-    assert "in _local_error" in str(caught.value.__cause__)
+@pytest.mark.parametrize(
+    "time_", [INTERRUPT, *(pytest.param(one, marks=pytest.mark.soak) for one in (BUG, ODD, QUIT))]
+)
+def test_what_an_evaluator_raises_on_ray_ends_nothing(pool, time_):
+    for k, one in enumerate([time_, 1.0]):
+        pool.submit(task(k, one))
+    outcomes = drained(pool, 2)
+    assert re.fullmatch(RAISED[time_] + r" \(2 times\)", outcomes[0].reason)
+    assert outcomes[0].failure == "raised"
+    assert not outcomes[0].rows
+    assert outcomes[1].reason is None
+
+
+@pytest.mark.parametrize("time_", [BUG, ODD, QUIT])
+def test_what_an_evaluator_raises_in_process_ends_nothing(caplog, time_):
+    with InProcessExecutor(Fake) as executor:
+        for k, one in enumerate([time_, 1.0]):
+            executor.submit(task(k, one))
+        outcomes = drained(executor, 2)
+    assert re.fullmatch(RAISED[time_], outcomes[0].reason)
+    assert outcomes[0].failure == "raised"
+    assert outcomes[1].reason is None
+    assert len([r for r in caplog.records if "is begun again" in r.getMessage()]) == 1
+
+
+def test_an_interrupt_in_process_is_the_users():
+    with InProcessExecutor(Fake) as executor:
+        executor.submit(task(0, INTERRUPT))
+        with pytest.raises(KeyboardInterrupt):
+            executor.wait()
+
+
+def test_a_fresh_start_of_the_evaluator_mends_what_was_its_own_trouble():
+    built = []
+
+    def factory() -> Evaluator:
+        built.append(1)
+        return Fake(BROKEN if len(built) == 1 else "")
+
+    with InProcessExecutor(factory) as executor:
+        executor.submit(task(0))
+        assert executor.wait()[0].reason is None
+    assert len(built) == 2
 
 
 def test_the_model_is_built_anew_after_out_of_memory():
@@ -230,9 +286,20 @@ def test_what_always_dies_or_hangs_becomes_infeasible(pool, capsys):
     assert outcomes[0].reason.endswith("(2 times)")
     assert "\n" not in outcomes[0].reason
     assert outcomes[1].reason == "ran for longer than 4 s (2 times)"
+    assert [outcomes[k].failure for k in range(3)] == ["worker", "time", None]
     assert outcomes[0].forward_equivalents == outcomes[1].forward_equivalents == 7.5
     assert outcomes[2].reason is None
     assert capsys.readouterr().out == ""  # standard output belongs to --json
+
+
+@pytest.mark.soak
+def test_a_costlier_task_may_take_longer(ray_cluster):
+    with RayExecutor(Fake, count=1, max_retries=0, time_limit=1, limited_cost=2.5) as executor:
+        executor.submit(task(0, PAUSE))  # of 7.5 forward equivalents
+        assert drained(executor, 1)[0].reason is None
+    with RayExecutor(Fake, count=1, max_retries=0, time_limit=1) as executor:
+        executor.submit(task(0, PAUSE))
+        assert drained(executor, 1)[0].reason == "ran for longer than 1 s (1 times)"
 
 
 def test_wait_keeps_its_timeout(ray_cluster):
@@ -282,6 +349,16 @@ def test_workers_that_die_while_they_load_are_not_restarted_for_ever(ray_cluster
             executor.wait()
 
 
+def test_a_worker_that_lacks_a_module_says_so_at_once(ray_cluster, monkeypatch):
+    only_here = types.ModuleType("only_here")
+    exec("def factory(): pass", only_here.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    with RayExecutor(only_here.factory, count=1) as executor:
+        executor.submit(task(0))
+        with pytest.raises(UserError, match=r"none can start \(.*No module named 'only_here'"):
+            executor.wait()
+
+
 class Devices(Evaluator):
     """Returns the devices that its worker sees, once as many tasks run as shall meet."""
 
@@ -313,6 +390,48 @@ def test_workers_see_the_devices_that_they_were_given(ray_cluster, tmp_path, gpu
     assert sorted(o.rows["seen"].tobytes().decode() for o in outcomes.values()) == expected
 
 
+TWO_GPUS = """
+import functools, json, sys
+sys.path.insert(0, {folder!r})
+import fakes
+from autosearch.engine.workers.ray_cluster import connect
+fakes.cloudpickle.register_pickle_by_value(fakes)
+connect(num_cpus=2, num_gpus=2)
+factory = functools.partial(fakes.Devices, {meeting!r}, 2)
+with fakes.RayExecutor(factory, count=2, num_gpus=1) as executor:
+    for k in (0, 1):
+        executor.submit(fakes.task(k))
+    outcomes = fakes.drained(executor, 2)
+print(json.dumps(sorted(o.rows["seen"].tobytes().decode() for o in outcomes.values())))
+"""
+
+
+@pytest.mark.soak
+def test_workers_see_their_devices_also_where_ray_is_told_to_hide_none(tmp_path):
+    (tmp_path / "meeting").mkdir()
+    (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
+    text = TWO_GPUS.format(folder=str(tmp_path), meeting=str(tmp_path / "meeting"))
+    switch = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+    assert json.loads(in_its_own_process(text, switch)) == ["0", "1"]
+
+
+def in_its_own_process(text: str, variables: dict[str, str], cwd: Path | None = None) -> str:
+    """Standard output of a program that starts a Ray of its own."""
+    ours = ("RAY_", "AUTOSEARCH_")
+    left = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", text],
+        env={**left, **variables},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 OWN_RAY = """
 import functools, json, os, sys
 sys.path.insert(0, {folder!r})
@@ -332,18 +451,13 @@ print(json.dumps({{"sums": sums, "up": ray.is_initialized(), "dashboard": dashbo
 @pytest.mark.soak
 def test_a_ray_of_our_own_starts_and_stops_and_keeps_standard_output_clean(tmp_path):
     (tmp_path / "fakes.py").write_text(Path(__file__).read_text())
-    ours = ("RAY_", "AUTOSEARCH_")
-    left = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    result = subprocess.run(
-        [sys.executable, "-c", OWN_RAY.format(folder=str(tmp_path))],
-        env={**left, "HOME": "/proc/1/not-writable"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    data = json.loads(result.stdout)
+    # Modules that lie where the command is given are none that it would import.
+    working = tmp_path / "working"
+    working.mkdir()
+    for name in ("statistics", "optuna", "autosearch", "random", "torch", "ray"):
+        (working / f"{name}.py").write_text("raise RuntimeError('not this one')")
+    text = OWN_RAY.format(folder=str(tmp_path))
+    data = json.loads(in_its_own_process(text, {"HOME": "/proc/1/not-writable"}, cwd=working))
     assert len(data["sums"]) == 1
     assert not data["up"]
     assert not data["dashboard"]

@@ -54,6 +54,8 @@ def test_without_ray_there_is_one_worker_here(monkeypatch):
         ({"gpus": 1.5}, "workers.gpus: 1.5 per worker is not possible"),
         ({"cpus": -1.0}, "workers.cpus: -1 per worker is not possible"),
         ({"cpus": 0.0}, "both 0"),
+        ({"cpus": 0.00001}, r"workers.cpus: 1e-05 per worker is less than Ray can give"),
+        ({"gpus": 0.00009}, r"workers.gpus: 9e-05 .*use at least 0.0001"),
     ],
 )
 def test_more_than_there_is_gets_an_error_at_once(ray_cluster, changes, message):
@@ -68,6 +70,7 @@ def test_auto_fills_what_is_there(ray_cluster):
     assert worker_count("auto", cpus=0.1, gpus=0.5) <= 4
     assert worker_count("auto", cpus=0.1, gpus=0.0, most=3) <= 3
     assert worker_count(4, cpus=0.5, gpus=0.5, most=3) == 4
+    assert worker_count("auto", cpus=0.0001, gpus=0.0) <= 16  # not 40,000 processes
 
 
 def test_room_that_others_hold_gets_an_error_not_a_hang(ray_cluster, monkeypatch):

@@ -32,38 +32,20 @@ def middle(tiny: Any) -> float:
     return 0.6 if tiny.model.denoiser.schedule.family == "flow" else 417.0
 
 
-def with_their_scheduler(tiny: Any) -> Any:
-    """A pipeline of its own with a first-order scheduler of diffusers: five steps."""
-    from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
-
-    pipe = tiny.loaded()
-    if tiny.model.denoiser.schedule.family == "flow":
-        pipe.scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
-        return pipe
-    kept = ("beta_start", "beta_end", "beta_schedule", "prediction_type", "num_train_timesteps")
-    config = {name: pipe.scheduler.config[name] for name in kept}
-    pipe.scheduler = DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=True)
-    return pipe
-
-
 def test_five_steps_of_the_stock_pipeline(family, difference):
-    pipe = with_their_scheduler(family)
-    flow = family.model.denoiser.schedule.family == "flow"
-    data = baseline("ddim-flow@5" if flow else "ddim@5", family.model.denoiser).to_dict()
+    """On its own scheduler's grid, called as the pipeline calls it."""
+    from diffusers import DDIMScheduler
+
+    pipe = family.loaded()
+    solvers = {"EulerDiscreteScheduler": "euler", "DPMSolverMultistepScheduler": "dpmpp_2m"}
+    name = solvers.get(type(pipe.scheduler).__name__, "ddim")
+    if name == "ddim" and family.model.denoiser.schedule.family != "flow":
+        pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
+    data = baseline(f"{name}@5", family.model.denoiser).to_dict()
     call = {}
     if family.guided:
         data["steps"] = [{**step, **family.cfg(4.0)} for step in data["steps"]]
         call = {"guidance_scale": 4.0}
-    if family.name in ("sd3", "flux"):
-        call["sigmas"] = [1.0, 0.8, 0.6, 0.4, 0.2]
-    if family.name == "sana":
-        # Their default goes down to 1/1000.
-        data["steps"] = [
-            {**step, "time": time}
-            for step, time in zip(
-                data["steps"], (1.0, 0.75025, 0.5005, 0.25075, 0.001), strict=True
-            )
-        ]
     ours = family.ours(Recipe.from_dict(data))
     assert difference(family.run(pipe, **call), ours) < 1e-4
 
@@ -208,3 +190,13 @@ def test_costs_of_sites_add_up(family):
     for name, site in by_name.items():
         inner = sum(one.macs for one in denoiser.sites if one.parent == name)
         assert inner <= site.macs
+
+
+def test_a_time_that_stands_twice_and_a_step_that_stays_run_in_the_pipeline(tiny, difference):
+    """As on grids that round their times and end at their smallest level."""
+    family = tiny("dit")
+    data = baseline("unipc-karras@5", family.model.denoiser).to_dict()
+    data["steps"][1]["time"] = data["steps"][0]["time"]
+    data["end"] = data["steps"][-1]["log_snr"]
+    recipe = Recipe.from_dict(data)
+    assert difference(family.theirs(recipe), family.ours(recipe)) < 1e-4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from autosearch.baselines import baseline
 from autosearch.diffusion.noise import Stream
 from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
@@ -90,9 +91,9 @@ def test_what_a_model_cannot_do_is_refused_before_its_weights_are_read(tiny, con
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"beta_schedule": "sigmoid"}, "betas 'sigmoid' are not supported"),
-        ({"trained_betas": [0.1, 0.2]}, "betas 'trained_betas' are not supported"),
-        ({"rescale_betas_zero_snr": True}, "pure noise"),
+        ({"beta_schedule": "sigmoid"}, "beta_schedule 'sigmoid' is not supported"),
+        ({"trained_betas": [0.1, 0.2]}, "trained_betas has 2 numbers"),
+        ({"timestep_type": "continuous", "_class_name": "EulerDiscreteScheduler"}, "continuous"),
         ({"prediction_type": "unknown"}, "prediction_type 'unknown'"),
         ({"_class_name": "TCDScheduler"}, "distilled"),
     ],
@@ -277,3 +278,29 @@ def test_rewards_are_told_the_prompts_of_their_stream(tiny, monkeypatch):
         task = SampleTask(0, plan, 0, stream, (0,), 2, frozenset({"fake"}))
         assert evaluator.evaluate(task).rows["fake"].shape == (2,)
     assert asked == [["a cat", "a boat"], ["two dogs", "red shoes"]]
+
+
+def shifted(name: str) -> dict[str, Any]:
+    """Settings of a scheduler of flows that its pipeline can be asked for."""
+    if name == "sana":  # whose pipeline does not say the size of its images
+        return {"shift": 4.0, "use_karras_sigmas": True}
+    return {"use_dynamic_shifting": True, "shift_terminal": 0.05, "base_shift": 0.7}
+
+
+@pytest.mark.parametrize("name", ["flux", "sd3", "sana"])
+def test_baselines_run_where_the_pipeline_would(name: str, tiny: Any, configs_only: Any) -> None:
+    """Levels and times that the pipeline asks its own scheduler for, size of the image included."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    family = tiny(name)
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler", **shifted(name)}
+    folder = configs_only(name, scheduler=config)
+    denoiser = PipelineModel.load(**{**family.options, "path": str(folder)}).denoiser
+    vars(denoiser.source.folder)["weights"] = "0" * 16  # which recipes name
+    pipe = family.loaded()
+    pipe.scheduler = FlowMatchEulerDiscreteScheduler(**shifted(name))
+    for steps in (2, 5):
+        family.run(pipe, num_inference_steps=steps)
+        for solver in ("ddim", "dpmpp_2m", "unipc"):
+            times = [step.time for step in baseline(f"{solver}@{steps}", denoiser).steps]
+            assert times == pytest.approx(pipe.scheduler.sigmas[:-1].tolist(), abs=1e-6)

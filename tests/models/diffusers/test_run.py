@@ -50,7 +50,12 @@ def test_dit_from_the_command_line(tiny, tmp_path, capsys):
         assert point["recipe"]["model"]["weights"] == dit.model.denoiser.weights
     assert (tmp_path / "study" / "samples.png").is_file()
     study, fast = str(tmp_path / "study"), tmp_path / "fast"
-    assert main(["export", study, "--pick", "knee", "--format", "diffusers", "-o", str(fast)]) == 0
+    export = ["export", study, "--pick", "knee", "--format", "diffusers", "-o", str(fast)]
+    assert main(export) == 2
+    assert f"names model.path '{dit.folder}'"[:40] in capsys.readouterr().err
+    assert not fast.exists()
+    assert main([*export, "--trust"]) == 0
+    assert main([*export, "--set", f"model.path={dit.folder}"]) == 0
     assert {path.name for path in fast.iterdir()} >= {
         "README.md",
         "example.py",

@@ -13,6 +13,7 @@ from autosearch.models.diffusers.inception import WIDTHS, Inception
 from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.diffusers.statistics import (
     ImageFolder,
+    _images,
     folder_statistics,
     read_statistics,
     save_statistics,
@@ -137,3 +138,20 @@ def test_inception_comes_from_a_file_of_tensors_only(tmp_path):
     torch.save({"x": Path("y")}, tmp_path / "objects.pth")
     with pytest.raises(UserError, match="cannot load Inception"):
         Inception(str(tmp_path / "objects.pth")).rows(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_hidden_files_are_no_images_and_linked_folders_are_read(tmp_path, caplog):
+    picture = Image.new("RGB", (4, 4))
+    folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    for place in ("a.png", "deep/b.JPG", ".hidden.png", ".hidden/c.png", "._a.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / place, format="PNG")
+    elsewhere.mkdir()
+    picture.save(elsewhere / "d.webp")
+    (folder / "notes.txt").write_text("")
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "round").symlink_to(folder)
+    (folder / "again").symlink_to(elsewhere)
+    found = [path.name for path in _images(folder)]
+    assert sorted(found) == ["a.png", "b.JPG", "d.webp"]
+    assert "1 files are no images, and left out" in caplog.text

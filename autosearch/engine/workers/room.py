@@ -1,0 +1,70 @@
+"""What can be said of an experiment's workers before any is started."""
+
+import os
+import socket
+import sys
+from typing import Literal
+
+import torch
+
+from autosearch.errors import UserError, one_line
+
+__all__ = ["check_address", "check_lag", "check_local_room"]
+
+_JOIN_SECONDS = 10.0
+
+
+def check_lag(lag: int | None, workers: int) -> None:
+    """Refuse more workers than a search in fixed order can give work to.
+
+    Raises:
+        UserError: naming both numbers.
+    """
+    if lag is not None and workers > lag:
+        raise UserError(
+            f"lag: {lag} is below the number of workers, {workers}; raise lag, or use order: "
+            "arrival"
+        )
+
+
+def check_local_room(count: int | Literal["auto"], *, cpus: float, gpus: float) -> None:
+    """Refuse workers for which this machine has no room.
+
+    Raises:
+        UserError: with what there is.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():  # which says itself what it has
+        return
+    there = (os.cpu_count() or 1, torch.cuda.device_count() if gpus else 0)
+    wanted = 1 if count == "auto" else count
+    if gpus and not there[1]:
+        raise UserError(
+            f"workers: {gpus:g} GPUs per worker, but this machine has none that torch can use; "
+            "set workers.gpus to 0"
+        )
+    # A little more than there is: a share such as 0.1 is not exact.
+    if any(wanted * each > has + 1e-6 for each, has in zip((cpus, gpus), there, strict=True)):
+        raise UserError(
+            f"workers: no room for {wanted} of {cpus:g} CPUs and {gpus:g} GPUs each: this machine "
+            f"has {there[0]} CPUs and {there[1]} GPUs; lower workers.count, workers.cpus or "
+            "workers.gpus"
+        )
+
+
+def check_address(address: str) -> None:
+    """Refuse an address at which nobody listens; one without a port is Ray's own business.
+
+    Raises:
+        UserError: naming it.
+    """
+    host, colon, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"workers: no Ray cluster answers at address {address!r} ({one_line(error)}); start "
+            "one with `ray start --head`, or leave the address out to run on this machine"
+        ) from None
