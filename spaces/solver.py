@@ -55,7 +55,8 @@ class SolverChoice(Family):
     Args:
         orders: of a step, from 1 to 4.
         predictions: of a step, ``data`` and ``noise``.
-        forms: of a step. ``evodiff`` is only there when it is named. So is ``v3``, and only in
+        forms: of a step. ``evodiff`` and ``velocity`` are only there when they are named. So is
+            ``v3``, and only in
             descendants of recipes that bring the model's statistics, such as the baseline
             ``unipc+v3``.
         relaxations: kinds of factor on the first derivative; only form ``taylor`` takes one.

@@ -54,7 +54,7 @@ class NoiseSchedule(ABC):
             grids that are defined by counting training steps.
         pure_noise: the finite half log-SNR that solvers take pure noise (minus infinity) to have
             once later steps look back at it; that of a flow's time 0.999999, where diffusers' UniPC
-            starts a flow instead of at 1.
+            starts a flow instead of at 1, and :data:`ZERO_SNR_FLOOR` of betas.
     """
 
     family: ScheduleFamily

@@ -10,7 +10,7 @@ from autosearch.diffusion.denoiser import Denoiser
 from autosearch.errors import UserError
 from autosearch.spaces import SolverChoice, Space, Timesteps
 
-FORMS = ("dpmsolver", "taylor", "unipc_bh2", "evodiff", "v3")
+FORMS = ("dpmsolver", "taylor", "unipc_bh2", "evodiff", "velocity", "v3")
 
 
 def make(denoiser: Denoiser, **options: object) -> Space:
@@ -72,7 +72,7 @@ def test_statistics_are_inherited_and_never_invented(calibrated: Space) -> None:
 
 def test_the_box_is_without_what_must_be_measured(calibrated: Space) -> None:
     (form,) = [p for p in calibrated.box() if p.name == "solver.form"]
-    assert form.choices == ("dpmsolver", "taylor", "unipc_bh2", "evodiff")
+    assert form.choices == ("dpmsolver", "taylor", "unipc_bh2", "evodiff", "velocity")
 
 
 @pytest.mark.parametrize(

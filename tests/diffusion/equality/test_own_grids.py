@@ -14,6 +14,9 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from autosearch.baselines import baseline
+from autosearch.diffusion.plan import compile_recipe
+from autosearch.diffusion.schedules import ZERO_SNR_FLOOR
 from autosearch.models.diffusers.scheduler_grids import SchedulerGrids
 from autosearch.models.exact import ExactDenoiser, Mixture
 
@@ -94,6 +97,29 @@ def test_zero_terminal_snr(solver: str, kind: type, own: Any, peer: Any) -> None
         if steps > 2 and solver in ("dpmpp_2m", "unipc"):
             # The named grid starts at pure noise, which has that level for what looks back at it.
             peer.assert_same(peer.ours(denoiser, f"{solver}-trailing@{steps}"), theirs)
+
+
+@pytest.mark.parametrize(
+    ("solver", "kind", "options"),
+    [
+        ("dpmpp_2m", DPMSolverMultistepScheduler, {}),
+        ("dpmpp_3m", DPMSolverMultistepScheduler, {"solver_order": 3}),
+        ("unipc", UniPCMultistepScheduler, {}),
+        ("unipc_3", UniPCMultistepScheduler, {"solver_order": 3}),
+    ],
+)
+def test_named_grids_from_zero_terminal_snr(
+    solver: str, kind: type, options: dict[str, Any], own: Any, peer: Any
+) -> None:
+    """From pure noise itself: it has diffusers' level where later steps look back at it."""
+    denoiser = own({"_class_name": "DDIMScheduler", **ZERO_SNR})
+    for steps in (4, 5, 10, 20):
+        theirs = peer.theirs(kind(**ZERO_SNR, **options), denoiser, steps)
+        named = baseline(f"{solver}-trailing@{steps}", denoiser)
+        plan = compile_recipe(named, denoiser)
+        assert named.steps[0].log_snr is None
+        assert plan.steps[0].log_snr == ZERO_SNR_FLOOR
+        peer.assert_same(peer.ours(denoiser, f"{solver}-trailing@{steps}"), theirs)
 
 
 @pytest.mark.parametrize("zero", [False, True])
