@@ -10,7 +10,8 @@ from autosearch.engine.problem import Problem
 from autosearch.engine.reference import check_references, setup_advice, setup_cost
 from autosearch.engine.warm_start import load_warm_start
 from autosearch.engine.workers import runs_here
-from autosearch.engine.workers.room import check_address, check_lag, check_local_room
+from autosearch.engine.workers.ray_entry import check_listener
+from autosearch.engine.workers.room import check_lag, check_local_room
 from autosearch.errors import UserError
 
 __all__ = ["advice", "check_run"]
@@ -86,7 +87,7 @@ def _check_workers(problem: Problem, *, resuming: bool) -> None:
     if here or address == "local":
         check_local_room(count, cpus=0 if here else workers.cpus, gpus=workers.gpus)
     else:
-        check_address(address)
+        check_listener(address, where="workers.address" if workers.address else "RAY_ADDRESS")
 
 
 def _short_budget(problem: Problem, baselines: tuple[Given, ...]) -> str | None:

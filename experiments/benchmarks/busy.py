@@ -38,7 +38,7 @@ _ALGORITHM = "smsemoa"
 def busy() -> dict[str, Any]:
     """Shares of the workers' time in which they evaluate, while there is something to search."""
     workers = 256
-    asked = {
+    asked: dict[str, dict[str, Any]] = {
         "default": {},
         "lag 2 x workers": {"lag": 2 * workers},
         "lag 1 x workers": {"lag": workers},

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from autosearch.errors import UserError, one_line
 
-__all__ = ["TOKEN_SETTINGS", "check_entry", "no_cluster"]
+__all__ = ["TOKEN_SETTINGS", "check_entry", "check_listener", "no_cluster"]
 
 # Where Ray looks for its token, beside a file in the home folder.
 TOKEN_SETTINGS = frozenset({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})
@@ -47,10 +47,7 @@ def check_entry(address: str, *, where: str) -> None:
     Raises:
         UserError: naming what is missing: the cluster, its token, or this machine's part in it.
     """
-    try:
-        _check_listener(address)
-    except (OSError, ValueError) as error:
-        raise no_cluster(address, error, where=where) from None
+    check_listener(address, where=where)
     # The folder in which we stand is none of the interpreter's business (-P).
     command = [sys.executable, "-P", "-c", _PROGRAM, address]
     with subprocess.Popen(
@@ -79,6 +76,27 @@ def check_entry(address: str, *, where: str) -> None:
         raise _refusal(address, lines, where)
 
 
+def check_listener(address: str, *, where: str) -> None:
+    """Return when somebody listens at an address; one without a port is Ray's own business.
+
+    Where nobody does, Ray itself tries for many minutes and cannot be interrupted.
+
+    Args:
+        address: of the cluster, as Ray takes it.
+        where: what gave the address.
+
+    Raises:
+        UserError: naming the address.
+    """
+    if ":" not in address:
+        return
+    host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_LISTENS_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise no_cluster(address, error, where=where) from None
+
+
 def no_cluster(address: str, reason: object, *, where: str) -> UserError:
     """The error for an address at which no Ray is found."""
     hint = "" if _has_token() else "; where it asks for a token, set RAY_AUTH_TOKEN"
@@ -90,13 +108,6 @@ def no_cluster(address: str, reason: object, *, where: str) -> UserError:
 
 def _has_token() -> bool:
     return bool(TOKEN_SETTINGS & os.environ.keys())
-
-
-def _check_listener(address: str) -> None:
-    """Where nobody listens, Ray itself tries for many minutes and cannot be interrupted."""
-    if ":" in address:
-        host, _, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
-        socket.create_connection((host, int(port)), timeout=_LISTENS_SECONDS).close()
 
 
 def _refusal(address: str, lines: Sequence[str], where: str) -> UserError:

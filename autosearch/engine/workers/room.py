@@ -1,17 +1,14 @@
 """What can be said of an experiment's workers before any is started."""
 
 import os
-import socket
 import sys
 from typing import Literal
 
 import torch
 
-from autosearch.errors import UserError, one_line
+from autosearch.errors import UserError
 
-__all__ = ["check_address", "check_lag", "check_local_room"]
-
-_JOIN_SECONDS = 10.0
+__all__ = ["check_lag", "check_local_room"]
 
 
 def check_lag(lag: int | None, workers: int) -> None:
@@ -50,21 +47,3 @@ def check_local_room(count: int | Literal["auto"], *, cpus: float, gpus: float) 
             f"has {there[0]} CPUs and {there[1]} GPUs; lower workers.count, workers.cpus or "
             "workers.gpus"
         )
-
-
-def check_address(address: str) -> None:
-    """Refuse an address at which nobody listens; one without a port is Ray's own business.
-
-    Raises:
-        UserError: naming it.
-    """
-    host, colon, port = address.rsplit("://", maxsplit=1)[-1].rpartition(":")
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"workers: no Ray cluster answers at address {address!r} ({one_line(error)}); start "
-            "one with `ray start --head`, or leave the address out to run on this machine"
-        ) from None
