@@ -42,7 +42,7 @@ def ended(one: Race, candidate: Sampled, before: int) -> int:
     )
 
 
-def wrong_stops(rivals: int, spread: float, races: int = 1000) -> int:
+def wrong_stops(rivals: int, spread: float, races: int) -> int:
     """Races of a candidate that nothing of no greater cost is better than, and that was stopped."""
     count = 0
     for number in range(races):
@@ -60,11 +60,18 @@ def wrong_stops(rivals: int, spread: float, races: int = 1000) -> int:
     return count
 
 
-@pytest.mark.parametrize(("rivals", "spread"), [(4, 0.0), (40, 0.0), (40, 0.5)])
-def test_wrong_stops_are_no_more_frequent_than_stated(rivals, spread):
-    count = wrong_stops(rivals, spread)
+@pytest.mark.parametrize(
+    ("rivals", "spread", "races"),
+    [
+        (4, 0.0, 200),
+        pytest.param(40, 0.0, 1000, marks=pytest.mark.soak),
+        pytest.param(40, 0.5, 1000, marks=pytest.mark.soak),
+    ],
+)
+def test_wrong_stops_are_no_more_frequent_than_stated(rivals, spread, races):
+    count = wrong_stops(rivals, spread, races)
     # The upper end of the two-sided 95% interval by Clopper and Pearson.
-    assert beta.ppf(0.975, count + 1, 1000 - count) <= LEVEL
+    assert beta.ppf(0.975, count + 1, races - count) <= LEVEL
 
 
 def test_what_is_much_worse_is_stopped_at_once():

@@ -97,5 +97,5 @@ def test_tail_weights_of_known_distributions() -> None:
 def test_more_evidence_leaves_less_hidden() -> None:
     shifts = [hidden_shift(1.0, blocks) for blocks in (20, 100, 400, 4000)]
     assert shifts == sorted(shifts, reverse=True)
-    assert shifts[-1] < 0.02
+    assert shifts[-1] <= 0.02
     assert hidden_shift(1.5, 4000) > 1
