@@ -25,7 +25,7 @@ from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.timing import time_plan
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, Unmeasured, UserError
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
@@ -211,9 +211,13 @@ class RecipeEvaluator:
         outcome = self._sample(executor, name, plan, self._measure.needs)
         rows = dict(outcome.rows)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
-            rows |= time_plan(executor, plan, block_size=self.model.block_size).rows
+            timed = time_plan(executor, plan, block_size=self.model.block_size)
+            _require(name, timed)
+            rows |= timed.rows
         try:
             values = self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except MeasurementFailed as error:
+            raise Unmeasured(f"{name}: was not measured: {error}") from None
         except Infeasible as error:
             raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
         local = self.device == "cuda" and self.workers is None
@@ -268,8 +272,7 @@ class RecipeEvaluator:
             block_size=size,
             needs=needs,
         )
-        if outcome.reason is not None:
-            raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
+        _require(name, outcome)
         return outcome
 
     def _teacher(self, executor: Executor) -> NDArray[np.generic] | None:
@@ -279,6 +282,19 @@ class RecipeEvaluator:
         plan = compile_recipe(baseline(TEACHER, denoiser), denoiser)
         outcome = self._sample(executor, f"teacher {TEACHER}", plan, frozenset({"final"}))
         return outcome.rows["final"]
+
+
+def _require(name: str, outcome: Outcome) -> None:
+    """Refuse an outcome without rows.
+
+    Raises:
+        Unmeasured: where the machinery failed.
+        UserError: where the recipe does not allow it.
+    """
+    if outcome.failure is not None:
+        raise Unmeasured(f"{name}: was not measured: {outcome.reason}; try again")
+    if outcome.reason is not None:
+        raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
 
 
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:
