@@ -1,5 +1,6 @@
 """What an experiment would cost and take, from one measured candidate; writes nothing."""
 
+import contextlib
 import functools
 import math
 import os
@@ -32,7 +33,7 @@ from autosearch.engine.workers import runs_here
 from autosearch.engine.workers.base import SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
-from autosearch.errors import UserError
+from autosearch.errors import Infeasible, UserError
 from autosearch.experiment import Experiment
 from autosearch.study.journal import check_free
 from autosearch.study.study import Study
@@ -312,7 +313,8 @@ def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int)
     seconds = []
     for _ in range(_REPEATS):
         start = time.process_time()
-        measure.estimates(plan, rows, samples=samples, teacher=teacher)
+        with contextlib.suppress(Infeasible):  # it takes its time all the same
+            measure.estimates(plan, rows, samples=samples, teacher=teacher)
         seconds.append(time.process_time() - start)
     return min(seconds) * asked / samples
 

@@ -25,7 +25,7 @@ from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.timing import time_plan
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, Unmeasured, UserError
 from autosearch.models.base import Model
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives import Estimate, Latency, compare
@@ -234,7 +234,9 @@ class RecipeEvaluator:
         outcome = self._sample(executor, name, plan, self._measure.needs)
         rows = dict(outcome.rows)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
-            rows |= time_plan(executor, plan, block_size=self.model.block_size).rows
+            timed = time_plan(executor, plan, block_size=self.model.block_size)
+            _require(name, timed)
+            rows |= timed.rows
         local = self.device == "cuda" and self.workers is None
         # With the device's peak memory where it has its own.
         return rows, {
@@ -276,6 +278,8 @@ class RecipeEvaluator:
     ) -> dict[str, Estimate]:
         try:
             return self._measure.estimates(plan, rows, samples=self.samples, teacher=teacher)
+        except MeasurementFailed as error:
+            raise Unmeasured(f"{name}: was not measured: {error}") from None
         except Infeasible as error:
             raise UserError(f"{name}: cannot be measured: {error}; change its steps") from None
 
@@ -312,8 +316,7 @@ class RecipeEvaluator:
             block_size=size,
             needs=needs,
         )
-        if outcome.reason is not None:
-            raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
+        _require(name, outcome)
         return outcome
 
     def _teacher(self, executor: Executor, steps: int, known: dict[int, Rows]) -> Teacher:
@@ -327,6 +330,19 @@ class RecipeEvaluator:
         rows, finer = known[steps], known[2 * steps]["final"]
         errors = part.teacher_errors(plans[steps], rows, finer, samples=self.samples)
         return Teacher(rows["final"], teacher_name(steps), errors)
+
+
+def _require(name: str, outcome: Outcome) -> None:
+    """Refuse an outcome without rows.
+
+    Raises:
+        Unmeasured: where the machinery failed.
+        UserError: where the recipe does not allow it.
+    """
+    if outcome.failure is not None:
+        raise Unmeasured(f"{name}: was not measured: {outcome.reason}; try again")
+    if outcome.reason is not None:
+        raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
 
 
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import zlib
 
 import pytest
 
+from autosearch.cli.status import read_status, status_text
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header
 from autosearch.engine.prepared import Prepared, make_baselines
@@ -122,6 +123,9 @@ def test_a_search_at_which_everything_fails_ends_soon(tmp_path, tools, fake_work
     study = Study.read(tmp_path / "a")
     assert "the first 3 evaluations failed" in study.error
     assert study.phase is None
+    status = read_status(tmp_path / "a")
+    assert status.state == "failed"
+    assert f"the last run ended by an error: {study.error}" in status_text(status)
     mend()
     assert not missing(run(tools, tmp_path / "a", resume=True))
     assert Study.read(tmp_path / "a").error is None
