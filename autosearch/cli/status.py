@@ -51,6 +51,7 @@ class Status:
     """Where a study stands.
 
     Attributes:
+        directory: of the study.
         state: ``running`` while a process holds the study's lock; otherwise ``finished``,
             ``stopped`` (interrupted and saved), ``failed`` (the study tells the error) or
             ``killed`` (no process, and no last word).
@@ -58,6 +59,7 @@ class Status:
         quiet: seconds since the journal was last written.
     """
 
+    directory: Path
     study: Study
     state: State
     snapshot: Snapshot
@@ -102,10 +104,10 @@ def read_status(directory: Path) -> Status:
     share, left = shown.budget_share, None
     if todo == "search" and share >= 0.01 and shown.elapsed > 0:
         left = (1 - share) / share * shown.elapsed
-    return Status(study, state, shown, left, quiet)
+    return Status(directory, study, state, shown, left, quiet)
 
 
-def status_data(status: Status, directory: Path) -> dict[str, Any]:
+def status_data(status: Status) -> dict[str, Any]:
     """A status as plain data, as ``status --json`` prints it."""
     study, shown = status.study, status.snapshot
     teacher, near = study.teacher(), status.within_teacher
@@ -135,11 +137,11 @@ def status_data(status: Status, directory: Path) -> dict[str, Any]:
         "front": [entry._asdict() for entry in shown.front],
         "hypervolume": list(shown.volumes),
         "hypervolume_is": UPPER,
-        "next": next_step(status, directory),
+        "next": next_step(status),
     }
 
 
-def status_text(status: Status, directory: Path) -> str:
+def status_text(status: Status) -> str:
     """A status as text for people, with what to do next."""
     study, running = status.study, status.state == "running"
     left = status.left if running else None
@@ -159,12 +161,12 @@ def status_text(status: Status, directory: Path) -> str:
     lines += [f"\nmissing: {part}" for part in lacking]
     if study.stops and not lacking and (why := unmet(study)):
         lines.append(f"\n{why}")
-    return "\n".join([*lines, f"\nnext: {next_step(status, directory)}"])
+    return "\n".join([*lines, f"\nnext: {next_step(status)}"])
 
 
-def next_step(status: Status, directory: Path) -> str:
+def next_step(status: Status) -> str:
     """The command that makes sense now."""
-    place = shlex.quote(str(directory))
+    place = shlex.quote(str(status.directory))
     if status.state == "running":
         return f"autosearch status {place} --watch"
     if status.state == "finished" and not missing(status.study):
@@ -240,7 +242,7 @@ def watch(directory: Path) -> None:
             if status.state == "running":
                 print_text(plain_line(status.snapshot, status.left))
                 sys.stdout.flush()
-    print_text(status_text(status, directory))
+    print_text(status_text(status))
 
 
 def _statuses(directory: Path, pause: float) -> Iterator[Status]:

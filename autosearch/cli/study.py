@@ -54,9 +54,9 @@ def status(
 
     standing = read_status(directory)
     if as_json:
-        print_json(status_data(standing, directory))
+        print_json(status_data(standing))
     else:
-        print_text(status_text(standing, directory))
+        print_text(status_text(standing))
 
 
 def validate(

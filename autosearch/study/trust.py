@@ -63,7 +63,7 @@ def trusted_experiment(
     )
     made = change_experiment(plain, overrides, where="--set")
     asked = [override.partition("=")[0] for override in overrides]
-    for key, place in _places(made):
+    for key, place in _locations(made):
         if not any(key == one or key.startswith(f"{one}.") for one in asked):
             raise _refusal(where, key, place)
     return made
@@ -104,8 +104,8 @@ def resumed_experiment(
     if trust:
         return made, changes, []
     asked = load_experiment(name, overrides)
-    known = dict(_places(asked))
-    for key, place in _places(made):
+    known = dict(_locations(asked))
+    for key, place in _locations(made):
         if known.get(key) != place:
             raise _refusal(where, key, place)
     kept = made.model_copy(
@@ -147,7 +147,7 @@ def _refusal(where: Path, key: str, place: str) -> UserError:
     )
 
 
-def _places(experiment: Experiment) -> Iterator[tuple[str, str]]:
+def _locations(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """Settings that name a file, a folder or an address, by their dotted keys."""
     data = experiment.to_dict()
     for part in _PARTS:
@@ -163,9 +163,9 @@ def _texts(value: Any, key: str, *, named: bool = False) -> Iterator[tuple[str, 
         # Prompts in a list are what to draw.
         for inner in value if not key.endswith(".prompts") else ():
             yield from _texts(inner, key)
-    elif isinstance(value, str) and (named or _is_place(value)):
+    elif isinstance(value, str) and (named or _is_location(value)):
         yield key, value
 
 
-def _is_place(text: str) -> bool:
+def _is_location(text: str) -> bool:
     return "/" in text or "\\" in text or text.startswith(("~", "."))

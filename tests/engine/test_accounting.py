@@ -86,9 +86,9 @@ def test_after_a_kill_what_was_spent_is_said_to_be_at_least_that(tmp_path, tools
     part = cut(tmp_path / "whole", tmp_path / "a", 9)
     killed = read_status(part)
     assert killed.state == "killed"
-    assert status_data(killed, part)["cuts"] == 1
-    assert f"at least {killed.study.spent:,.0f} forward equivalents" in status_text(killed, part)
-    assert status_data(killed, part)["seconds"] >= killed.study.searched > 0
+    assert status_data(killed)["cuts"] == 1
+    assert f"at least {killed.study.spent:,.0f} forward equivalents" in status_text(killed)
+    assert status_data(killed)["seconds"] >= killed.study.searched > 0
     run_study(experiment, part, resume=True, progress=Progress())
     study = Study.read(part)
     assert study.cuts == 1

@@ -220,9 +220,9 @@ def test_a_study_says_it_everywhere(rough) -> None:
     assert data["errors"] == events[1]["errors"]
     text = front_text(front)
     assert "teacher teacher@50: its own error is teacher_mse" in text
-    shown = status_data(read_status(folder), folder)["teacher"]
+    shown = status_data(read_status(folder))["teacher"]
     assert shown["errors"] == events[0]["errors"]
-    assert "its own error" in status_text(read_status(folder), folder)
+    assert "its own error" in status_text(read_status(folder))
     json.dumps([data, shown])
     for noise, within in ((None, shown["within"]), ((0, 100), data["within"])):
         limit = 4 * study.teacher(noise).errors["teacher_mse"]

@@ -22,7 +22,7 @@ from autosearch.study.journal_lines import encode
 
 WATCHED = Path(__file__).parents[1] / "support" / "watched.py"
 SMALL = (
-    *("--budget", "8", "--set", "samples=100", "--set", "validation.samples=200"),
+    *("--budget", "8", "--workers", "1", "--set", "samples=100", "--set", "validation.samples=200"),
     *("--set", "space={timesteps: {steps: [2, 3]}}", "--set", "baselines=[ddim@2, dpmpp_2m@3]"),
     *("--set", "algorithm={name: random}"),
 )
@@ -147,7 +147,7 @@ HARM: dict[str, Harm] = {
     "tensorboard elsewhere": experiment(loggers=[{"name": "tensorboard", "folder": "OUTSIDE/tb"}]),
     "mlflow's server": experiment(loggers=[{"name": "mlflow", "uri": NOWHERE}]),
     "wandb online": experiment(loggers=[{"name": "wandb", "mode": "online"}]),
-    "a cluster": experiment(workers={"address": "127.0.0.1:9", "executor": "ray", "count": 1}),
+    "a cluster": experiment(workers={"address": "127.0.0.1:9", "count": 1}),
     "Ray's client": experiment(workers={"address": "ray://127.0.0.1:9", "count": 1}),
     "overrides": overrides(
         "loggers=[{name: tensorboard, folder: OUTSIDE/tb}]", "workers.address=127.0.0.1:9"

@@ -156,11 +156,20 @@ def _context(
     }
 
 
+def _shown(value: Any) -> Any:
+    """A value as the page shows it: text that is no markup of ours without control characters."""
+    return for_people(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _page(context: dict[str, Any]) -> str:
     folder = files("autosearch.visualization.report")
     style = (folder / "style.css").read_text(encoding="utf-8")
     template = (folder / "page.html").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     return environment.from_string(template).render(**context, style=Markup(style)) + "\n"

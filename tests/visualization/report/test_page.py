@@ -211,7 +211,7 @@ def test_names_of_users_are_escaped(two: Path, tmp_path: Path) -> None:
 def test_without_samples_the_model_is_not_needed(
     two: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any, **more: Any) -> None:
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr(build, "study_problem", refuse)
@@ -224,7 +224,7 @@ def test_without_samples_the_model_is_not_needed(
 def test_a_model_that_is_gone_is_said_and_the_rest_stands(
     two: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any, **more: Any) -> None:
         raise UserError("model: no such folder; give another path")
 
     monkeypatch.setattr(build, "study_problem", refuse)
