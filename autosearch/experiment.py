@@ -100,8 +100,8 @@ class Workers(_Strict):
     @field_validator("call_cache", mode="before")
     @classmethod
     def _switch(cls, value: Any) -> Any:
-        """YAML reads ``off`` as false."""
-        return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
+        """``on`` is auto; of YAML's older version ``off`` is false."""
+        return {"False": "off", "True": "auto", "on": "auto"}.get(str(value), value)
 
 
 def _with_current_keys(workers: Any) -> Any:
