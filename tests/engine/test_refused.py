@@ -8,6 +8,7 @@ import pytest
 from autosearch.cli import main
 from autosearch.engine.dry_run import dry_run
 from autosearch.engine.run import run_study
+from autosearch.engine.workers import room
 from autosearch.engine.workers.base import Outcome
 from autosearch.errors import UserError
 from autosearch.study.events import PhaseBegun
@@ -47,6 +48,8 @@ def test_a_run_and_a_dry_run_refuse_the_same_before_anything_is_written(
 ):
     monkeypatch.delenv("AUTOSEARCH_EXECUTOR", raising=False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Other tests of this process may have begun one.
+    monkeypatch.setattr(room, "_ray_is_up", lambda: False)
     keys, message = WRONG[name]
     said = []
     for act in (

@@ -30,8 +30,7 @@ def check_local_room(count: int | Literal["auto"], *, cpus: float, gpus: float) 
     Raises:
         UserError: with what there is.
     """
-    ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():  # which says itself what it has
+    if _ray_is_up():  # it says itself what it has
         return
     there = (os.cpu_count() or 1, torch.cuda.device_count() if gpus else 0)
     wanted = 1 if count == "auto" else count
@@ -47,3 +46,9 @@ def check_local_room(count: int | Literal["auto"], *, cpus: float, gpus: float) 
             f"has {there[0]} CPUs and {there[1]} GPUs; lower workers.count, workers.cpus or "
             "workers.gpus"
         )
+
+
+def _ray_is_up() -> bool:
+    """Whether this process is connected to Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
