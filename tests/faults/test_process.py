@@ -148,7 +148,7 @@ def test_a_second_driver(calibrator):
     calibrator.check()
 
 
-@pytest.mark.parametrize("point", [8, 22])
+@pytest.mark.parametrize("point", [8, 28])
 def test_memory_that_runs_out_is_no_candidates_own(calibrator, point):
     def exhaust() -> None:
         raise MemoryError("no more")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from autosearch.errors import UserError
+from autosearch.errors import MeasurementFailed
 from autosearch.objectives import BUILTIN, ClassAccuracy, Estimate, Objective, compare
 from autosearch.objectives.base import half_width
 from autosearch.objectives.jackknife import block_count, mean_estimate
@@ -147,7 +147,7 @@ def test_what_is_no_share_is_refused(tools_measure) -> None:
         def estimate(self, rows, reference, blocks):
             return Estimate(1.5, (1.5,) * blocks)
 
-    with pytest.raises(UserError, match=r"'wrong' returned 1.5 where a share from 0 to 1 is due"):
+    with pytest.raises(MeasurementFailed, match=r"'wrong' returned 1.5 where a share from 0 to 1 is due"):
         tools_measure(Wrong(), 400)
 
 
