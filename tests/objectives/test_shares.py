@@ -147,7 +147,7 @@ def test_what_is_no_share_is_refused(tools_measure) -> None:
         def estimate(self, rows, reference, blocks):
             return Estimate(1.5, (1.5,) * blocks)
 
-    with pytest.raises(MeasurementFailed, match="'wrong' returned 1.5 where a share"):
+    with pytest.raises(MeasurementFailed, match=r"'wrong' returned 1.5 where a share"):
         tools_measure(Wrong(), 400)
 
 
