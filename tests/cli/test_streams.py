@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.soaked import soaked
 
 from autosearch.cli import main
 from autosearch.cli.streams import TolerantStream
@@ -142,13 +143,17 @@ def test_a_closed_descriptor_is_taken_before_a_file_gets_its_number(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "odd",
-    [
-        {"COLUMNS": "0"},
-        {"COLUMNS": "x"},
-        {"COLUMNS": "1", "LINES": "1"},
-        {"TERM": "dumb"},
-        {"TERM": ""},
-    ],
+    soaked(
+        [
+            {"COLUMNS": "1", "LINES": "1", "TERM": "dumb"},
+            {"COLUMNS": "0"},
+            {"COLUMNS": "x"},
+            {"COLUMNS": "1", "LINES": "1"},
+            {"TERM": "dumb"},
+            {"TERM": ""},
+        ],
+        but=1,
+    ),
 )
 def test_odd_terminals(odd: dict[str, str], tmp_path: Path) -> None:
     code = (

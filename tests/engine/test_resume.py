@@ -30,7 +30,7 @@ SOON = {"lag": 4, "algorithm": {"name": "nsga2", "population": 8, "initial": 2}}
 
 
 @pytest.mark.parametrize(
-    ("changes", "every"), [(SOON, 2), pytest.param({}, 1, marks=pytest.mark.soak)]
+    ("changes", "every"), [(SOON, 3), pytest.param({}, 1, marks=pytest.mark.soak)]
 )
 def test_a_journal_cut_anywhere_leads_to_the_same_front(
     tmp_path, tools, fake_workers, changes, every

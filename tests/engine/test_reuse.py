@@ -124,9 +124,12 @@ def test_journals_on_digits_are_equal(tmp_path: Path, name: str) -> None:
     "keys",
     [
         {},
-        {"rungs": [100, 200, 400]},
+        pytest.param({"rungs": [100, 200, 400]}, marks=pytest.mark.soak),
         pytest.param({"budget": {"forward_equivalents": 50_000}}, marks=pytest.mark.soak),
-        {"objectives": ["teacher_mse", "nfe"], "space": {"timesteps": {"steps": [2, 6]}}},
+        pytest.param(
+            {"objectives": ["teacher_mse", "nfe"], "space": {"timesteps": {"steps": [2, 6]}}},
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_journals_on_the_mixture_are_equal(tmp_path: Path, tools, monkeypatch, keys) -> None:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from support.records import read_records
+from support.soaked import soaked
 
 from autosearch.baselines import baseline
 from autosearch.baselines.fine import teacher, teacher_name
@@ -84,7 +85,7 @@ def test_it_covers_the_whole_range(kind: str) -> None:
         assert inner == pytest.approx(inner[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", soaked(MODELS, but=2))
 def test_its_error_falls_fast(kind: str) -> None:
     exact = ends(kind, teacher(denoiser(kind), 500))
     errors = [mse(ends(kind, teacher(denoiser(kind), n)), exact) for n in (100, 200)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.soaked import soaked
 from support.tally import count
 
 from autosearch.cli.status import read_status, status_data
@@ -112,7 +113,7 @@ YEAR = 365 * 86400.0
 
 
 @pytest.mark.parametrize("jump", [-YEAR, YEAR])
-@pytest.mark.parametrize("point", [3, 12])
+@pytest.mark.parametrize("point", soaked([3, 12], but=1))
 def test_a_clock_that_is_set(calibrator, monkeypatch, jump, point):
     clock, clock_ns = time.time, time.time_ns
 

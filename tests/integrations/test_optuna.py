@@ -15,6 +15,7 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
+from support.soaked import soaked
 
 from autosearch.cli import main
 from autosearch.engine.problem import Problem
@@ -285,7 +286,7 @@ module.export_study(Path(sys.argv[1]), sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("place", ["study.db", "study.log"])
+@pytest.mark.parametrize("place", soaked(["study.log", "study.db"], but=1))
 def test_an_export_that_was_killed_is_no_study_and_hinders_none(
     run, tmp_path: Path, place: str
 ) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from support.soaked import soaked
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from autosearch.baselines import baseline
@@ -71,6 +72,7 @@ def test_one_objective_measures_against_several_trajectories_in_turn() -> None:
         assert again == estimate(ends, wanted)
 
 
+@pytest.mark.soak
 def test_few_samples_order_recipes_as_many_do_against_the_truth() -> None:
     model = MixtureModel.load()
     denoiser = model.denoiser
@@ -102,7 +104,9 @@ def spectrum(size: int, kind: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["flat", "decaying"])
-@pytest.mark.parametrize(("size", "count"), [(1024, 400), (1024, 100), (300, 400), (2000, 400)])
+@pytest.mark.parametrize(
+    ("size", "count"), soaked([(1024, 400), (300, 400), (1024, 100), (2000, 400)], but=2)
+)
 def test_what_the_components_leave_out_is_seen(size: int, count: int, kind: str) -> None:
     rng = np.random.default_rng(size)
     deviations = spectrum(size, kind)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.soaked import soaked
 
 from autosearch.engine.run import run_study
 from autosearch.experiment import Experiment
@@ -32,7 +33,7 @@ def searched(directory: Path, seed: int, candidates: int) -> Study:
     return run_study(experiment, directory, resume=directory.exists(), progress=Progress())
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", soaked(range(8), but=3))
 def test_a_resumed_search_shows_the_front_of_the_undisturbed_one(seed: int, tmp_path: Path) -> None:
     whole = searched(tmp_path / "whole", seed, 60)
     searched(tmp_path / "parts", seed, 30)

@@ -71,7 +71,7 @@ def test_what_is_run_is_counted_and_nothing_stays_behind() -> None:
         "ddim+importance:2+recover:20@4",
         "dpmpp_2m+matched:8:3:20@5",
         "dpmpp_2m+moments:24:2:20@3",
-        "dpmpp_2m+moments:64:2:20@6",
+        pytest.param("dpmpp_2m+moments:64:2:20@6", marks=pytest.mark.soak),
     ],
 )
 def test_a_fit_knows_about_what_it_takes(

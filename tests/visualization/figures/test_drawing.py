@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from support.soaked import soaked
 
 from autosearch.errors import UserError
 from autosearch.visualization.figures import front_figure, save_figure
@@ -47,7 +48,9 @@ assert os.environ.get("MPLBACKEND") == (sys.argv[2] or None)
 """
 
 
-@pytest.mark.parametrize("backend", ["module://no_such_module", "nosuch", "tkagg", ""])
+@pytest.mark.parametrize(
+    "backend", soaked(["module://no_such_module", "nosuch", "tkagg", ""], but=1)
+)
 def test_backends_of_others_are_not_asked_for(backend: str, tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nno.such.key: 1\nnonsense\n")
     environment = {**os.environ, "MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path)}
@@ -67,7 +70,7 @@ def test_backends_of_others_are_not_asked_for(backend: str, tmp_path: Path) -> N
 NAMES = ["$x^$", "$\\frac{", "a$b", "\x1b[31m", "$" * 3, "<b>&", "line\nline", "\ud800"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", soaked(NAMES, but=4))
 def test_names_are_no_formulas(front_of, table, tmp_path: Path, name: str) -> None:
     table["study"] = table["model"] = name
     for entry in (*table["points"], *table["baselines"]):
