@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.linalg  # noqa: F401
 import torch
 from support import tally
+from threadpoolctl import threadpool_limits
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autosearch.diffusion.denoiser import NetworkDenoiser
@@ -31,7 +33,10 @@ from autosearch.study.events import ReferenceMeasured
 from autosearch.study.front import Front
 from autosearch.study.point import Axis, Point
 
+# Several processes share the cores: threads of one would wait for those of another, here and in the
+# linear algebra under numpy and scipy (which is loaded for that).
 torch.set_num_threads(1)
+threadpool_limits(1, user_api="blas")
 
 ATTENTION = {
     "math": [SDPBackend.MATH],
