@@ -67,6 +67,7 @@ def check(found: dict[str, Any], *, candidates: int = CANDIDATES) -> None:
     assert len(other["evaluations"]) - len(whole["evaluations"]) <= found["kills"]
 
 
+@pytest.mark.soak
 def test_three_kills_change_nothing_and_cost_nothing(tmp_path):
     check(killed(tmp_path, 3))
 

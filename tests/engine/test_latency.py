@@ -101,6 +101,7 @@ def test_plans_are_timed_run_by_run() -> None:
     assert outcome.forward_equivalents == pytest.approx(3 * 100 * 3)
 
 
+@pytest.mark.soak
 def test_a_study_keeps_its_table_and_times_its_front_alone(tmp_path) -> None:
     settings = {
         "model": "digits",

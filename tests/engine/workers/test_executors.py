@@ -278,6 +278,7 @@ def test_a_worker_that_dies_once_is_restarted_and_its_task_done(pool):
             assert same(outcomes[k], local.wait()[0])
 
 
+@pytest.mark.soak  # it waits for limits to pass
 def test_what_always_dies_or_hangs_becomes_infeasible(pool, capsys):
     for k, time_ in enumerate([DIE, HANG, 1.0]):
         pool.submit(task(k, time_))
