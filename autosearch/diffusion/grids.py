@@ -121,10 +121,15 @@ def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
     points: list[GridPoint] = []
     for index in _down(schedule, steps):
         below = math.floor(index)
-        low, high = (schedule.edm_sigma(schedule.training_time(i)) for i in (below, below + 1))
+        low, high = (_finite_sigma(schedule, schedule.training_time(i)) for i in (below, below + 1))
         sigma = low + (index - below) * (high - low)
         points.append((schedule.training_time(index), -math.log(sigma)))
     return points
+
+
+def _finite_sigma(schedule: NoiseSchedule, time: float) -> float:
+    """``sigma / alpha``; of zero terminal SNR diffusers' floor."""
+    return math.exp(-max(schedule.log_snr(time), ZERO_SNR_FLOOR))
 
 
 def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:

@@ -66,6 +66,11 @@ class NoiseSchedule(ABC):
     train_steps: int = 1000
     pure_noise: float = math.log(1 - 0.999999) - math.log(0.999999)
 
+    @property
+    def least(self) -> float:
+        """The smallest time that a recipe may name; grids that are made here end at ``last``."""
+        return self.last
+
     @abstractmethod
     def log_snr(self, time: float) -> float:
         """Half log-SNR, log(alpha/sigma), at a real time; may be infinite at the ends."""
@@ -213,6 +218,11 @@ class RectifiedFlow(NoiseSchedule):
 
     def __init__(self, *, shift: float = 3.0) -> None:
         self.shift = shift
+
+    @property
+    def least(self) -> float:
+        """Any time above 0: a shift below 1 leads beyond ``last``."""
+        return 1e-9
 
     def log_snr(self, time: float) -> float:
         if time >= 1:

@@ -33,12 +33,12 @@ _TAIL = 5
 _MIDDLE, _FEW = 0.4377, 3.3
 # Tails are taken to be no heavier than these: outliers of 1% at 100 standard deviations.
 _HEAVIEST = 100.0
-# Of B blocks without an outlier, a share of outliers of up to ``-log(0.45) / B`` stays hidden
-# with probability 45%; at 100 standard deviations they move the mean by 80 / B. Where one shows,
-# three times as far as its variance is above a normal one's, since results of several kinds may be
+# Of B blocks without an outlier, a share of outliers of up to ``-log(0.27) / B`` stays hidden
+# with probability 27%; at 100 standard deviations they move the mean by 130 / B. Where one shows,
+# four times as far as its variance is above a normal one's, since results of several kinds may be
 # among them. Both are by simulation (docs/results/racing.md).
-_HIDDEN = 80.0
-_SHOWN = 3.0
+_HIDDEN = 130.0
+_SHOWN = 4.0
 _MOST_HIDDEN = 2.0
 
 
@@ -122,8 +122,8 @@ def surely_worse(difference: float, own: Array, rival: Array, *, tail: Tail, lev
         return False
     deviations = paired - paired.mean()
     spread = float(np.square(deviations).mean())
-    if spread == 0:
-        return difference > 0
+    if spread == 0:  # what happens rarely has happened to neither
+        return False
     variance = spread * blocks / (blocks - 1)
     # Of a difference of two alike, either has half of the variance.
     steady = min(variance, 2 * float(rival.var(ddof=1)))

@@ -147,3 +147,10 @@ def test_only_the_few_step_grid_ends_before_clean_data() -> None:
     end = grid_end("few-step", VP, 5)
     assert isinstance(end, float)
     assert math.isfinite(end)
+
+
+@pytest.mark.parametrize("name", ["linear", "scaled_linear", "cosine"])
+def test_real_times_begin_at_a_finite_level_of_zero_terminal_snr(name: str) -> None:
+    points = grid("linspace", VariancePreserving(name, zero_snr=True), 5, whole=False)
+    assert points[0][1] == pytest.approx(-math.log(4096), abs=1e-6)  # as in diffusers' Euler
+    assert all(level is not None and math.isfinite(level) for _, level in points)

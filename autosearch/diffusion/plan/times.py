@@ -45,10 +45,10 @@ def checked_times(recipe: Recipe, schedule: NoiseSchedule) -> list[float]:
     """
     times = [step.time for step in recipe.steps]
     for i, time in enumerate(times):
-        if not schedule.last <= time <= schedule.first:
+        if not schedule.least <= time <= schedule.first:
             raise UserError(
                 f"recipe: steps[{i}].time {time:g} is outside this model's range, "
-                f"{schedule.first:g} down to {schedule.last:g}"
+                f"{schedule.first:g} down to {schedule.least:g}"
             )
         if i and time > times[i - 1]:
             raise UserError(

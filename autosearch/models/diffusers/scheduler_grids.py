@@ -37,6 +37,8 @@ _BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "tra
 # so are the times of a flow and the levels that they were made from.
 _SAME = 1e-6
 _SAME_TIME = 2e-7
+# Keys that a class reads, for Karras levels and the like, also where it does not take them.
+_READ_BY_ALL = frozenset({"sigma_max", "sigma_min"})
 # The signal that solvers in sigma leave at the last time of zero-terminal-SNR betas.
 _LEAST_SIGNAL = 2.0**-24
 
@@ -119,12 +121,12 @@ class SchedulerGrids:
     def _scheduler(self, kind: str, steps: int) -> Any:
         """A scheduler of a class with all that the configuration says of levels."""
         known = scheduler_defaults(kind)
-        given = {key: value for key, value in self._given.items() if key in known}
+        given = {k: value for k, value in self._given.items() if k in known or k in _READ_BY_ALL}
         if steps == 1:  # there is nothing to stretch, and diffusers makes it not a number
             given.pop("shift_terminal", None)
         # Without it the singlestep solver refuses a last level of 0.
         lowers = {"lower_order_final": True} if "lower_order_final" in known else {}
-        made = diffusers_class(kind)(**given, **lowers)
+        made = diffusers_class(kind).from_config({**given, **lowers})
         schedule = self.schedule
         if isinstance(schedule, VariancePreserving) and not self._makes_levels(known):
             table = torch.tensor(schedule.alphas_cumprod, dtype=torch.float32)
@@ -228,11 +230,11 @@ def _check(
     Raises:
         UserError: for times outside the model's range and levels that do not fall.
     """
-    outside = [time for time, _ in points if not schedule.last <= time <= schedule.first]
+    outside = [time for time, _ in points if not schedule.least <= time <= schedule.first]
     if outside:
         raise UserError(
             f"{place}: time {outside[0]:g} is outside the model's range, {schedule.first:g} down "
-            f"to {schedule.last:g}"
+            f"to {schedule.least:g}"
         )
     levels = [_level(point, schedule) for point in points]
     falls = all(b > a for a, b in itertools.pairwise(levels))

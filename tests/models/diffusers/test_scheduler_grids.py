@@ -440,3 +440,32 @@ def test_finer_recipes_pass_through_rounded_times(config: Config, even: bool) ->
     for name in ("dpmpp_2m@7", "unipc@7"):
         fine, counts = fine_dpmpp(baseline(name, denoiser), denoiser, steps=70)
         assert counts[-1] == len(compile_recipe(fine, denoiser).steps) >= 61
+
+
+@pytest.mark.parametrize("solver", ["dpmpp_2m", "dpmpp_2s", "deis", "heun", "unipc", "euler"])
+def test_ends_of_karras_levels_are_every_solver_s(solver: str) -> None:
+    """A class reads them though only Euler's configuration takes them."""
+    ends = {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 10.0}
+    config = {"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear", **ends}
+    config |= {"beta_start": 0.00085, "beta_end": 0.012}
+    denoiser = denoiser_of(config)
+    own = diffusers.EulerDiscreteScheduler.from_config(config).config
+    theirs = getattr(diffusers, _CLASSES[solver]).from_config(own)
+    theirs.set_timesteps(8)
+    plan = compile_recipe(baseline(f"{solver}@8", denoiser), denoiser)
+    levels = [math.exp(-plan.steps[0].log_snr), math.exp(-plan.steps[-1].log_snr)]
+    sigmas = theirs.sigmas.double().tolist()
+    assert levels == pytest.approx([sigmas[0], sigmas[-2]], rel=1e-3)
+    assert levels == pytest.approx([10.0, 0.1], rel=1e-3)
+
+
+def test_a_shift_below_one_leads_below_the_usual_last_time() -> None:
+    config = {"_class_name": _EULER, "num_train_timesteps": 1000, "shift": 0.5}
+    denoiser = denoiser_of(config)
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler.from_config(config)
+    for steps in (2, 8, 50):
+        theirs.set_timesteps(steps)
+        recipe = baseline(f"unipc@{steps}", denoiser)
+        found = [step.time for step in compile_recipe(recipe, denoiser).steps]
+        assert found == pytest.approx(theirs.sigmas[:-1].tolist(), abs=2e-6)
+    assert found[-1] < denoiser.schedule.last
