@@ -129,7 +129,8 @@ def _linspace_real(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:
 
 def _finite_sigma(schedule: NoiseSchedule, time: float) -> float:
     """``sigma / alpha``; of zero terminal SNR diffusers' floor."""
-    return math.exp(-max(schedule.log_snr(time), ZERO_SNR_FLOOR))
+    log_snr = schedule.log_snr(time)
+    return math.exp(-(log_snr if math.isfinite(log_snr) else ZERO_SNR_FLOOR))
 
 
 def _trailing(schedule: NoiseSchedule, steps: int) -> list[GridPoint]:

@@ -203,11 +203,24 @@ def _go_on(
     progress: Progress,
 ) -> None:
     """Record that a study goes on, and with what."""
-    if _changed(study, problem.experiment):
-        event = Resumed(experiment=problem.experiment.to_dict(), overrides=list(overrides))
+    now = _remembered(study, problem.experiment, overrides)
+    if _changed(study, now):
+        kept = [one for one in study.header.overrides if one not in overrides]
+        event = Resumed(experiment=now.to_dict(), overrides=[*kept, *overrides])
         journal.append(event)
         study.apply(event)
     _note_resume(journal, study, progress)
+
+
+def _remembered(study: Study, experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """The experiment with loggers and cluster that were only not obeyed this time."""
+    said = {one.partition("=")[0] for one in overrides}
+    known, workers = study.experiment, experiment.workers
+    if workers.address is None and not {"workers", "workers.address"} & said:
+        workers = workers.model_copy(update={"address": known.workers.address})
+    anew = experiment.loggers or "loggers" in said
+    loggers = experiment.loggers if anew else known.loggers
+    return experiment.model_copy(update={"loggers": loggers, "workers": workers})
 
 
 def check_resume(directory: Path, study: Study, problem: Problem) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from autosearch.algorithms import (
     BUILTIN,
@@ -64,6 +65,10 @@ class TestGP(AlgorithmContract):
     bounded = False
     # It takes a second or two.
     seconds = 20.0
+
+    @pytest.mark.soak
+    def test_it_stays_quick_and_small_after_many_results(self) -> None:
+        super().test_it_stays_quick_and_small_after_many_results()
 
 
 class TestCMAES(AlgorithmContract):

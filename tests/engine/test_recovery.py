@@ -15,7 +15,7 @@ from autosearch.study.progress import Progress
 from autosearch.study.study import Study
 
 # One process has all of these: they share a search.
-pytestmark = pytest.mark.xdist_group("recovery")
+pytestmark = [pytest.mark.xdist_group("recovery"), pytest.mark.soak]
 
 SETTINGS = {
     "model": "digits",

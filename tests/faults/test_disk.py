@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.soaked import soaked
 from support.tally import count
 
 from autosearch.cli import app as app_module
@@ -75,7 +76,7 @@ def filled(calibrator, monkeypatch: pytest.MonkeyPatch, number: int, how: str) -
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("number", [3, 17])
+@pytest.mark.parametrize("number", soaked([17, 3], but=1))
 def test_a_disk_that_fills(calibrator, monkeypatch, number, how):
     filled(calibrator, monkeypatch, number, how)
 

@@ -34,6 +34,7 @@ def test_loggers_are_told_where_the_command_line_asks_for_them(tmp_path: Path, c
     # What only the journal names is not obeyed, since it may be a stranger's; it is said.
     assert main([*run, "--resume", "--budget", "7"]) == 0
     assert "loggers (tensorboard) are not told" in capsys.readouterr().err
+    assert Study.read(out).experiment.loggers == [{"name": "tensorboard"}]  # and not forgotten
     assert steps(out / "tensorboard", "search/fid") == list(range(6))
     assert main([*run, "--resume", "--log", "tensorboard", "--budget", "8"]) == 0
     assert Study.read(out).experiment.loggers == [{"name": "tensorboard"}]
