@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from autosearch._version import __version__
 from autosearch.errors import UserError
 
 __all__ = ["RecipeScheduler", "UserError", "__version__", "apply", "remove", "study_frame"]
+
+__version__ = "0.1.0"
 
 _LAZY = {
     "apply": "autosearch.export.apply.apply",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from autosearch.errors import UserError, unknown_name, validated
 from autosearch.registry import switch_taken_for_number
-from autosearch.yaml_reader import BAD_YAML, read_yaml
+from autosearch.text import BAD_YAML, read_yaml
 
 __all__ = [
     "Bounds",

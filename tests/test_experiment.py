@@ -15,7 +15,7 @@ from autosearch.engine.prepared import make_baselines
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError
 from autosearch.experiment import experiment_from_dict, load_experiment, shipped_experiments
-from autosearch.yaml_reader import read_yaml
+from autosearch.text import read_yaml
 
 BASE: dict[str, Any] = {
     "model": "mixture",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from autosearch._version import __version__
+from autosearch import __version__
 from autosearch.cli import calibrate, front, listing, recipes, run, study
 from autosearch.cli.output import note, quiet_logging
 from autosearch.cli.streams import TolerantStream, standard_streams

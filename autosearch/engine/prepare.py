@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from autosearch._version import __version__
+from autosearch import __version__
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import model_key

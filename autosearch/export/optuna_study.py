@@ -39,7 +39,7 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from autosearch._version import __version__
+from autosearch import __version__
 from autosearch.algorithms.optuna_box import distribution
 from autosearch.engine.problem import Problem
 from autosearch.errors import UserError

@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from autosearch._version import __version__
+from autosearch import __version__
 
 __all__ = ["environment"]
 

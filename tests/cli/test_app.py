@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autosearch._version import __version__
+from autosearch import __version__
 from autosearch.cli import main
 from autosearch.errors import UserError
 from autosearch.study.study import Study

@@ -62,7 +62,7 @@ def test_files_and_modules_that_pages_name_exist(page: Path) -> None:
 
 
 def test_the_citation_names_this_version() -> None:
-    from autosearch._version import __version__
+    from autosearch import __version__
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert str(citation["version"]) == __version__

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from autosearch._version import __version__
+from autosearch import __version__
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.errors import UserError
 from autosearch.study.front import Front
