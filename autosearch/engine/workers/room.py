@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from autosearch.engine.workers.devices import check_device
 from autosearch.errors import UserError
 
 __all__ = ["check_lag", "check_local_room"]
@@ -34,11 +35,8 @@ def check_local_room(count: int | Literal["auto"], *, cpus: float, gpus: float) 
         return
     there = (os.cpu_count() or 1, torch.cuda.device_count() if gpus else 0)
     wanted = 1 if count == "auto" else count
-    if gpus and not there[1]:
-        raise UserError(
-            f"workers: {gpus:g} GPUs per worker, but this machine has none that torch can use; "
-            "set workers.gpus to 0"
-        )
+    if gpus:
+        check_device("cuda")
     # A little more than there is: a share such as 0.1 is not exact.
     if any(wanted * each > has + 1e-6 for each, has in zip((cpus, gpus), there, strict=True)):
         raise UserError(
