@@ -19,7 +19,8 @@ from autosearch.diffusion.solvers import Interval, Update, coefficients
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks.flows import flows
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.recipe import FORMS, Recipe
+from autosearch.diffusion.solvers import USUAL_FORMS
+from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]
 
@@ -132,7 +133,7 @@ def test_start_is_scaled_to_the_first_level(
     torch.testing.assert_close(got, truth, rtol=0.05, atol=0.05)
 
 
-FORMS_NEAR_NOISE = (*FORMS, "velocity", "evodiff")
+FORMS_NEAR_NOISE = (*USUAL_FORMS, "velocity", "evodiff")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

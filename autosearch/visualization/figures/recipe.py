@@ -255,7 +255,7 @@ def _text_rows(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:
     yield "time", [f"{step.time:.3g}" for step in steps]
     yield "order", [_order(step) for step in steps]
     if len({step.form for step in steps if step.order > 1}) > 1:
-        yield "form", [_FORMS.get(step.form, step.form) if step.order > 1 else "" for step in steps]
+        yield "form", ["" if is_plain(step) else _FORMS.get(step.form, step.form) for step in steps]
     for rule in dict.fromkeys(rule.rule for step in steps for rule in step.guidance):
         yield f"{rule} scale", [_scale(step, rule) for step in steps]
     if any(rule.heads for step in steps for rule in step.guidance):
