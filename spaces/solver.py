@@ -213,7 +213,9 @@ class SolverChoice(Family):
             Parameter("prediction", "choice", choices=self._prediction.values),
             # What a point can be without anything measured.
             Parameter(
-                "form", "choice", choices=tuple(f for f in self._form.values if not FORMS[f].artifact)
+                "form",
+                "choice",
+                choices=tuple(f for f in self._form.values if not FORMS[f].artifact),
             ),
             Parameter("corrector", "choice", choices=self._box_correctors()),
             Parameter("evaluate", "choice", choices=self._evaluation.values),

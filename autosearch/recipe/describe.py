@@ -8,7 +8,15 @@ from autosearch.recipe import CorrectorStep, Guidance, Recipe, Relaxation, Step
 from autosearch.recipe.schema import owned_fields
 from autosearch.text import number
 
-__all__ = ["corrector_text", "is_plain", "lost_choices", "runs_again", "step_table", "step_text", "summary"]
+__all__ = [
+    "corrector_text",
+    "is_plain",
+    "lost_choices",
+    "runs_again",
+    "step_table",
+    "step_text",
+    "summary",
+]
 
 
 def step_table(recipe: Recipe) -> tuple[list[str], list[list[str]]]:

@@ -152,13 +152,11 @@ class Step(Strict):
         Annotated[list[Factor], Field(min_length=2, max_length=2)] | None,
         Owned("correction", "scaling"),
     ] = None
-    corrector: Annotated[
-        Literal["none", "pseudo", "implicit"] | CorrectorStep, Owned("solver")
-    ] = "none"
+    corrector: Annotated[Literal["none", "pseudo", "implicit"] | CorrectorStep, Owned("solver")] = (
+        "none"
+    )
     eta: Annotated[float, Field(ge=0, le=1), Owned("solver", "eta")] = 0.0
-    clip: Annotated[
-        Annotated[float, Field(gt=0)] | None, Owned("solver", "clipping")
-    ] = None
+    clip: Annotated[Annotated[float, Field(gt=0)] | None, Owned("solver", "clipping")] = None
     guidance: Annotated[list[Guidance], Owned("network", "guidance")] = Field(default_factory=list)
     sites: Annotated[dict[str, SiteAction], Owned("network", "site actions")] = Field(
         default_factory=dict

@@ -13,8 +13,8 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
-from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.diffusion.solvers import USUAL_FORMS
+from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]

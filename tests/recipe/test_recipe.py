@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosearch.errors import UserError
 from autosearch.diffusion.solvers import USUAL_FORMS
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe, parse_action, round_float
 from autosearch.recipe.actions import Action
 

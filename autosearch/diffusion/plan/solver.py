@@ -30,6 +30,7 @@ from autosearch.recipe import CorrectorStep, Step
 
 __all__ = ["compile_updates", "looks_back_at_start"]
 
+
 def compile_updates(
     steps: Sequence[Step], log_snrs: Sequence[float]
 ) -> list[tuple[Update, Corrector | None]]:

@@ -1,6 +1,6 @@
 """A solver step as one linear combination, its coefficients in double precision.
 
-    x' = state * x_start + sum_j weights[j] * prediction_j + noise * z
+x' = state * x_start + sum_j weights[j] * prediction_j + noise * z
 """
 
 from collections.abc import Mapping

@@ -11,8 +11,8 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
-from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.diffusion.solvers import USUAL_FORMS
+from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe
 
 CHOICES = {

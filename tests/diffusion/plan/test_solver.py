@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_start
-from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
-from autosearch.diffusion.solvers import USUAL_FORMS
+from autosearch.diffusion.solvers import FIRST_ORDER, USUAL_FORMS, Corrector, Update
 from autosearch.recipe import Step
 
 LOG_SNRS = (-1.0, -0.4, 0.1, 0.7, 1.2, 2.0, 2.5)
@@ -160,7 +159,8 @@ def test_solver_choices_at_order_1_are_inert(choices: dict[str, Any]) -> None:
 
 def test_names_at_order_2() -> None:
     found = {
-        name: last({}, {}, {"order": 2, "form": name, "prediction": "noise"}) for name in USUAL_FORMS
+        name: last({}, {}, {"order": 2, "form": name, "prediction": "noise"})
+        for name in USUAL_FORMS
     }
     relaxed = Update(2, "noise", "taylor", -1, ((-2,),), ("unipc_bh2", 0.0))
     assert found["dpmsolver"] == found["unipc_bh2"] == relaxed

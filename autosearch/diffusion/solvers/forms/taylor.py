@@ -71,7 +71,9 @@ class Taylor(CombinationForm):
         the reverse SDE of intensity eta, at eta 1 SDE-DPM-Solver.
         """
         h = interval.h
-        distances = {j: (log_snrs[j] - interval.start) / h for j in update.used if j != update.start}
+        distances = {
+            j: (log_snrs[j] - interval.start) / h for j in update.used if j != update.start
+        }
         if update.prediction == "noise":
             base, others = self._expansion(update, h, distances)
             state = interval.next_alpha / interval.alpha
