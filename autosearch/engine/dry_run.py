@@ -108,45 +108,7 @@ def dry_run(
     One baseline of middle cost and some random recipes are evaluated on one seed block; their times
     are scaled by what other plans cost. Objectives that need rows are scored on that block's rows,
     repeated. The algorithm proposes for a while on made-up values. What fits take is their own
-    estimate, and what reuse and races may save is not estimated."""
-
-    plans: dict[str, Plan]  # the baselines' by name; of those to be fitted the plans before that
-    typical: dict[str, Plan]  # the same, or a random recipe's where there are none
-    drawn: tuple[Plan, ...]  # of random recipes, which search differs from baselines in
-    baselines: float  # of measuring them all
-    mean: float  # of a candidate
-    setup: float  # what counts against the budget before the first candidate, fits included
-    validated: int  # how many recipes are measured again
-    validation: float  # what that costs
-
-
-@dataclass(frozen=True)
-class _Timing:
-    """The times and sizes that one measured candidate gives."""
-
-    name: str
-    seconds_per_unit: float  # per forward equivalent, in one worker
-    seconds_per_searched: float  # the same of random recipes
-    scoring: float  # from rows to values, on the search's samples
-    checking: float  # the same on the validation's samples, with what is only reported
-    row_bytes: float  # per sample
-    peak_bytes: int | None  # of the device's memory, where it has its own
-
-
-@one_thread()  # as a run: beside its workers, or others, more threads only wait
-def dry_run(
-    experiment: Experiment,
-    *,
-    start: float = 0.0,
-    out: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
-    """Sizes, counts and predicted times as plain data.
-
-    One baseline of middle cost and some random recipes are evaluated on one seed block; their times
-    are scaled by what other plans cost. Objectives that need rows are scored on that block's rows, repeated. The algorithm
-    proposes for a while on made-up values. What fits take is their own estimate, and what reuse
-    and races may save is not estimated.
+    estimate, and what reuse and races may save is not estimated.
 
     Args:
         experiment: what would be searched.
