@@ -172,8 +172,9 @@ def _check_baseline(problem: Problem, name: str) -> None:
     except UserError as error:
         raise UserError(f"baselines: {error}") from None
     grids = grids_for(problem.denoiser.schedule)
-    if parts.grid is not None and parts.grid not in grids:
-        raise unknown_name("grid", parts.grid, grids, where=f"baselines: {name}")
+    grid = None if parts.grid is None else parts.grid.partition(":")[0]
+    if grid is not None and grid not in grids:
+        raise unknown_name("grid", grid, grids, where=f"baselines: {name}")
 
 
 def _step_counts(problem: Problem) -> Iterator[int]:
