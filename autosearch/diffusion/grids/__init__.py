@@ -22,6 +22,7 @@ from autosearch.diffusion.grids import (
     few_step,
     flow,
     flow_dynamic,
+    flow_karras,
     karras,
     kl_optimal,
     linear_quadratic,
@@ -65,6 +66,7 @@ _MODULES = (
     linear_quadratic,
     bong_tangent,
     flow_dynamic,
+    flow_karras,
     tables,
 )
 GRIDS: Mapping[str, Grid] = {one.name: one for module in _MODULES for one in module.GRIDS}

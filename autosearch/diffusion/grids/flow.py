@@ -17,7 +17,7 @@ from autosearch.diffusion.grids.levels import shifted
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.settings import Setting
 
-__all__ = ["GRIDS", "TERMINAL", "even_times", "stretched"]
+__all__ = ["GRIDS", "TERMINAL", "at_thousandths", "even_times", "stretched"]
 
 # Diffusers' UniPC of flows starts so far from pure noise, and gives networks whole thousandths.
 _START = 1e-6
@@ -75,22 +75,25 @@ def _dpm(schedule: NoiseSchedule, steps: int, shift: float) -> list[GridPoint]:
     return [(shifted(schedule, time, shift), None) for time in times.tolist()]
 
 
-def _at_thousandths(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """The network's times cut to whole thousandths, the levels as they are."""
+def at_thousandths(schedule: NoiseSchedule, points: Sequence[GridPoint]) -> list[GridPoint]:
+    """The levels of a flow as they are, the network's times cut to whole thousandths.
+
+    Diffusers' solvers of betas do so on flows. A time of 0 is the least that the schedule has.
+    """
     cut: list[GridPoint] = []
     for time, _ in points:
         level = min(time, 1 - _START)
         whole = math.floor(level * _THOUSANDTHS) / _THOUSANDTHS
-        cut.append((whole, math.log1p(-level) - math.log(level)))
+        cut.append((max(whole, schedule.least), math.log1p(-level) - math.log(level)))
     return cut
 
 
 def _whole_multistep(schedule: NoiseSchedule, steps: int, shift: float) -> list[GridPoint]:
-    return _at_thousandths(_multistep(schedule, steps, shift))
+    return at_thousandths(schedule, _multistep(schedule, steps, shift))
 
 
 def _whole_dpm(schedule: NoiseSchedule, steps: int, shift: float) -> list[GridPoint]:
-    return _at_thousandths(_dpm(schedule, steps, shift))
+    return at_thousandths(schedule, _dpm(schedule, steps, shift))
 
 
 _SCHEDULER = "diffusers' FlowMatchEulerDiscreteScheduler"

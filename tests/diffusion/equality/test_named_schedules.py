@@ -161,6 +161,15 @@ def test_flows_of_multistep_solvers(name: str, kind: type, shift: float) -> None
         assert_same(grid(f"{name}:{shift}", FLOW, steps), FLOW, scheduler)
 
 
+def test_karras_levels_of_flows() -> None:
+    scheduler = UniPCMultistepScheduler(
+        use_flow_sigmas=True, use_karras_sigmas=True, sigma_max=200.0, sigma_min=0.01
+    )
+    for steps in COUNTS:
+        scheduler.set_timesteps(steps)
+        assert_same(grid("flow-karras:200:0.01", FLOW, steps), FLOW, scheduler)
+
+
 def test_real_times_of_multistep_solvers_are_their_levels() -> None:
     for name in ("flow-shift-ms", "flow-shift-dpm"):
         whole, real = (grid(name, FLOW, 7, whole=one) for one in (True, False))

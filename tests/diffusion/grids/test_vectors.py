@@ -137,6 +137,14 @@ def test_the_linear_shift_is_mu_itself() -> None:
     assert levels("flow-dynamic-linear:4096:1:3", FLOW, 4) == pytest.approx([1, 0.9, 0.75, 0.5])
 
 
+def test_whole_thousandths_of_small_levels_are_the_least_time() -> None:
+    """Networks are asked at 0 there, of which a recipe may only come near."""
+    for name in ("flow-shift-dpm:0.001", "flow-karras:80:0.0001"):
+        points = grid(name, FLOW, 6)
+        assert points[-1][0] == FLOW.least
+        assert points[-1][1] == pytest.approx(FLOW.log_snr(grid(name, FLOW, 6, whole=False)[-1][0]))
+
+
 def test_normal_of_a_flow_is_shifted_twice() -> None:
     """As ComfyUI's and as diffusers' of a step count alone."""
     assert levels("normal", FLOW, 6) == pytest.approx(levels("flow-shift-linspace", FLOW, 6))
