@@ -43,6 +43,7 @@ __all__ = [
     "GridPoint",
     "OwnGrids",
     "SamplingGrid",
+    "check_grid",
     "grid",
     "grid_end",
     "grids_for",
@@ -70,6 +71,20 @@ _MODULES = (
     tables,
 )
 GRIDS: Mapping[str, Grid] = {one.name: one for module in _MODULES for one in module.GRIDS}
+
+
+def check_grid(name: str, schedule: NoiseSchedule) -> None:
+    """Refuse a name that is no grid of a model's, whatever the number of steps.
+
+    Args:
+        name: one of :data:`GRIDS`, with or without its settings.
+        schedule: of the model.
+
+    Raises:
+        UserError: for an unknown name or a wrong setting, or a grid that this family of schedules
+            lacks.
+    """
+    _read(name, schedule)
 
 
 def grid(name: str, schedule: NoiseSchedule, steps: int, *, whole: bool = True) -> list[GridPoint]:
@@ -135,7 +150,7 @@ def _read(text: str, schedule: NoiseSchedule) -> tuple[Grid, tuple[float, ...]]:
     """The grid of a name and the values of its settings."""
     name, *given = text.split(":")
     if name not in GRIDS:
-        raise unknown_name("grid", name, GRIDS)
+        raise unknown_name("grid", name, grids_for(schedule))
     found = GRIDS[name]
     if schedule.family not in found.families:
         valid = ", ".join(grids_for(schedule, usual=True))
