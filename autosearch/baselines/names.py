@@ -83,18 +83,18 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
 def baseline_names(
     schedule: NoiseSchedule,
     *,
-    solvers: Sequence[str] = tuple(SOLVERS),
+    solvers: Sequence[str] | None = None,
     own_grids: OwnGrids | None = None,
 ) -> list[str]:
     """Every ``SOLVER[-GRID]`` of a model; the grid that a bare solver stands on has no name.
 
     Args:
         schedule: of the model.
-        solvers: which.
+        solvers: which; all by default.
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
     """
     names = []
-    for solver in solvers:
+    for solver in SOLVERS if solvers is None else solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids_for(schedule) if name != own]
