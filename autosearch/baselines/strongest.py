@@ -67,9 +67,9 @@ _FEW = (
 # all). Heun's method is what Karras et al. (2022) use, from 18 steps on.
 _MANY = (
     Ranked("dpmpp_3m-logsnr", 8),
+    Ranked("unipc-quadratic", 8, 20),
     Ranked("unipc-logsnr", 8),
     Ranked("taylor_2m-logsnr", 8),
-    Ranked("unipc-quadratic", 8, 20),
     Ranked("dpmpp_2m_afs_mean-quadratic", 8, 10),
     Ranked("heun-edm", 18),
     Ranked("ipndm-edm", 8, 20),
@@ -87,9 +87,9 @@ _MENU = (
     Ranked("dpmpp_2m-karras", 10),
     Ranked("dpmpp_2m-trailing"),
 )
-# docs/results/solvers.md, flows from pure noise, the exact mixture.
+# docs/results/solvers.md, flows from pure noise, the exact mixture; docs/photos.md at 6 steps.
 _FLOW = (
-    Ranked("taylor_3s", 3, 5),
+    Ranked("taylor_3s", 3, 6),
     Ranked("unipc_noise", 2, 9),
     Ranked("dpmpp_3s", 8),
     Ranked("unipc_bh1", 3),
