@@ -25,7 +25,7 @@ def list_(
     word: Annotated[
         str | None,
         typer.Argument(
-            metavar="[WORD]", help="only what has it in its name or summary, such as karras"
+            metavar="WORD", help="only what has it in its name or summary, such as karras"
         ),
     ] = None,
     as_json: JsonOption = False,
