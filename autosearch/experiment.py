@@ -16,6 +16,7 @@ from autosearch.registry import switch_taken_for_number
 from autosearch.text import BAD_YAML, read_yaml
 
 __all__ = [
+    "ALL_BASELINES",
     "Bounds",
     "Experiment",
     "change_experiment",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 _ALGORITHM = "nsga2"
+# Among the names of baselines: every solver on every grid that the space can express.
+ALL_BASELINES = "all"
 
 # The lag where none is given: as much as a single worker was always given, and enough for workers
 # beside one another to be busy though evaluations differ in length tenfold.
@@ -120,6 +123,7 @@ class Experiment(_Strict):
     objectives: Annotated[list[str], Field(min_length=1)]
     report: list[str] = Field(default_factory=list)
     constraints: dict[str, Bounds] = Field(default_factory=dict)
+    # None: a short list, see autosearch.engine.default_baselines; a study records what it holds.
     baselines: list[str] | None = None
     algorithm: dict[str, Any] = Field(default_factory=lambda: {"name": _ALGORITHM})
     samples: Positive = 400
@@ -150,6 +154,14 @@ class Experiment(_Strict):
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
             raise ValueError("give a name, or a mapping with the key 'name'")
         return named
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _all(cls, value: Any) -> Any:
+        """The word alone stands for the list of it."""
+        if isinstance(value, str) and value != ALL_BASELINES:
+            raise ValueError(f"give a list, such as [ddim, dpmpp_2m], or {ALL_BASELINES}")
+        return [value] if isinstance(value, str) else value
 
     @field_validator("loggers", mode="before")
     @classmethod

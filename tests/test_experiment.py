@@ -70,6 +70,16 @@ def test_another_algorithm_leaves_the_settings_of_the_files_own():
     assert load_experiment("digits", settings).algorithm == {"name": "tpe", "startup": 4}
 
 
+def test_all_baselines_are_a_word_or_a_name_among_others():
+    assert made(baselines="all").baselines == made(baselines=["all"]).baselines == ["all"]
+    assert made().baselines is None
+    assert load_experiment("mixture", ["baselines=all"]).baselines == ["all"]
+    with pytest.raises(UserError, match=r"baselines: give a list, such as .*, or all"):
+        made(baselines="ddim")
+    with pytest.raises(UserError, match=r"baselines\[0\]: input should be a valid string"):
+        made(baselines=[3])
+
+
 def test_data_round_trips():
     one = made(
         model={"name": "mixture", "dimension": 3},

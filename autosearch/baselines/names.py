@@ -84,7 +84,7 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
 def baseline_names(
     schedule: NoiseSchedule,
     *,
-    solvers: Sequence[str] = tuple(SOLVERS),
+    solvers: Sequence[str] | None = None,
     own_grids: OwnGrids | None = None,
     usual: bool = True,
 ) -> list[str]:
@@ -92,13 +92,13 @@ def baseline_names(
 
     Args:
         schedule: of the model.
-        solvers: which.
+        solvers: which; all by default.
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
         usual: only on the grids that a search tries which names no baselines, not on all.
     """
     names = []
     grids = grids_for(schedule, usual=usual)
-    for solver in solvers:
+    for solver in SOLVERS if solvers is None else solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids if name != own]

@@ -7,6 +7,8 @@ from autosearch.cli.view import duration
 
 __all__ = ["dry_run_text"]
 
+_DEFAULT = " (by default: the model's own scheduler, then the strongest known)"
+
 
 def dry_run_text(data: Mapping[str, Any]) -> str:
     """A dry run's data as some ten lines of text."""
@@ -26,10 +28,11 @@ def dry_run_text(data: Mapping[str, Any]) -> str:
         f"space        {families}",
         f"baselines    {data['baselines']['count']}, "
         f"{data['baselines']['forward_equivalents']:,.0f} forward equivalents"
-        + (f"; {fitted} of them to be fitted for about {fits:,.0f} more" if fitted else ""),
+        + (f"; {fitted} of them to be fitted for about {fits:,.0f} more" if fitted else "")
+        + (_DEFAULT if data["default_baselines"] else ""),
         f"candidate    {candidate['seconds']:.3g} s, {candidate['forward_equivalents']:,.0f} "
         f"forward equivalents on average (measured on {candidate['measured']})",
-        f"budget       {data['candidates']} candidates, then {data['validated']} validated",
+        f"budget       {data['candidates']} candidates, then at most {data['validated']} validated",
         f"cost         {cost['setup']:,.0f} setup + {cost['search']:,.0f} search + "
         f"{cost['validation']:,.0f} validation forward equivalents",
         f"time         about {duration(data['seconds'])} with {data['workers']} "

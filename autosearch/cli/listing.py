@@ -8,7 +8,7 @@ import typer
 
 from autosearch.cli.arguments import JsonOption
 from autosearch.cli.output import print_json, print_text
-from autosearch.errors import unknown_name
+from autosearch.errors import UserError, nearest, unknown_name
 from autosearch.text import align
 
 __all__ = ["KINDS", "catalog", "experiment_schema", "list_", "schema"]
@@ -18,24 +18,29 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="experiments, spaces, objectives, algorithms, baselines or models"
+            metavar="KIND",
+            help="experiments, spaces, objectives, algorithms, baselines, models or loggers",
         ),
     ],
+    word: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="WORD", help="only what has it in its name or summary, such as karras"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what there is by name."""
-    entries = catalog(kind)
+    """List what there is by name, or what of it has a word in it."""
+    entries = catalog(kind, word)
     if as_json:
         print_json(entries)
-        return
-    lines = align([(entry["name"], entry["summary"]) for entry in entries], lambda *_: True)
-    if kind == "baselines":
-        from autosearch.diffusion.grids import GRIDS
+    elif kind == "baselines":
+        from autosearch.cli.baseline_list import baselines_text
 
-        lines += ["", "written SOLVER[-GRID][+POLICY...]@STEPS, such as ddim-trailing@5"]
-        lines.append("or dpmpp_2m+fora:3@20; settings in brackets may be left out, from the end on")
-        lines.append(f"grids: {', '.join(GRIDS)}; without one, a pipeline's scheduler's own")
-    print_text("\n".join(lines))
+        print_text(baselines_text([entry["name"] for entry in entries], word=word))
+    else:
+        rows = [(entry["name"], entry["summary"]) for entry in entries]
+        print_text("\n".join(align(rows, lambda *_: True)))
 
 
 def schema() -> None:
@@ -76,6 +81,12 @@ def _baselines() -> dict[str, str]:
     return solvers | rules | fits
 
 
+def _grids(word: str) -> list[str]:
+    from autosearch.cli.baseline_list import grid_names
+
+    return grid_names(word)
+
+
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "experiments": _experiments,
@@ -88,15 +99,30 @@ KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
 }
 
 
-def catalog(kind: str) -> list[Entry]:
+def catalog(kind: str, word: str | None = None) -> list[Entry]:
     """Name and summary of everything of a kind, built-in or of a third party.
 
+    Args:
+        kind: one of :data:`KINDS`.
+        word: only what has it in its name or summary, in small or large letters.
+
     Raises:
-        UserError: for an unknown kind.
+        UserError: for an unknown kind, or a word that nothing has.
     """
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS, where="list")
-    return [{"name": name, "summary": summary} for name, summary in KINDS[kind]().items()]
+    entries = [{"name": name, "summary": summary} for name, summary in KINDS[kind]().items()]
+    if word is None:
+        return entries
+    found = [entry for entry in entries if any(word.lower() in e.lower() for e in entry.values())]
+    grids = _grids(word) if kind == "baselines" else []
+    if not found and not grids:
+        others = _grids("") if kind == "baselines" else []
+        names = [entry["name"].removeprefix("+") for entry in entries] + others
+        close = nearest(word.strip("+-"), names)
+        hint = f"did you mean {close!r}?" if close else f"autosearch list {kind} shows all"
+        raise UserError(f"list {kind}: nothing has {word!r} in its name or summary; {hint}")
+    return found
 
 
 def experiment_schema() -> dict[str, Any]:
@@ -105,7 +131,7 @@ def experiment_schema() -> dict[str, Any]:
     It also allows what the loader reads as a shorthand: a bare name for ``{name: NAME}``, and a
     family of a space without settings.
     """
-    from autosearch.experiment import Experiment
+    from autosearch.experiment import ALL_BASELINES, Experiment
 
     schema = Experiment.model_json_schema()
     properties = schema["properties"]
@@ -117,6 +143,7 @@ def experiment_schema() -> dict[str, Any]:
     properties["space"]["minProperties"] = 1
     for key in ("objectives", "report"):
         properties[key]["items"] = {"enum": _names("objectives")}
+    properties["baselines"]["anyOf"].append({"const": ALL_BASELINES})
     properties["loggers"]["items"] = _named(properties["loggers"]["items"], _names("loggers"))
     properties["constraints"]["propertyNames"] = {"enum": _names("objectives")}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -47,6 +47,7 @@ class Denoiser(ABC):
             baselines are guided by it at every step. None: they are not guided.
         own_grids: of the scheduler that it came with, which its baselines stand on; None: on those
             of the solvers' publications.
+        own_scheduler: the class of diffusers of that scheduler; None: it came with none.
         recoverable: whether its weights can be others for a recipe; see :meth:`with_weights`.
     """
 
@@ -65,6 +66,7 @@ class Denoiser(ABC):
     classifier: Classifier | None = None
     guidance_scale: float | None = None
     own_grids: OwnGrids | None = None
+    own_scheduler: str | None = None
     recoverable: bool = False
 
     def with_weights(self, weights: Artifact | None, artifact_store: ArtifactStore) -> "Denoiser":

@@ -40,11 +40,16 @@ def check_run(problem: Problem, *, resuming: bool = False) -> None:
     _check_workers(problem, resuming=resuming)
 
 
-def advice(problem: Problem) -> list[str]:
-    """What to change so that an experiment searches more than it does, each in one line."""
+def advice(problem: Problem, beyond: str | None = None) -> list[str]:
+    """What to change so that an experiment searches more than it does, each in one line.
+
+    Args:
+        problem: the experiment's, its baselines settled.
+        beyond: what is said of a default list that is beyond its share of the budget.
+    """
     setup = setup_advice(problem)
     short = _short_budget(problem, make_baselines(problem, {}))
-    return [line for line in (setup, short) if line is not None]
+    return [line for line in (setup, short or beyond) if line is not None]
 
 
 def _check_constraints(problem: Problem) -> None:

@@ -22,7 +22,12 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.check import advice, check_run
 from autosearch.engine.measure import Measure
-from autosearch.engine.prepared import fitted_names, make_baselines
+from autosearch.engine.prepared import (
+    continued,
+    fitted_names,
+    make_baselines,
+    settle_baselines,
+)
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import setup_cost, teacher_cost
 from autosearch.engine.run import check_resume
@@ -77,8 +82,9 @@ class _Costs:
     baselines: float  # of measuring them all
     mean: float  # of a candidate
     setup: float  # what counts against the budget before the first candidate, fits included
-    validated: int  # how many recipes are measured again
+    validated: int  # at most so many recipes are measured again, were there candidates enough
     validation: float  # what that costs
+    teacher: float  # what the validation's teacher costs besides
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,12 @@ def dry_run(
     """
     problem = Problem.of(experiment)
     if out is not None and resume:
-        check_resume(out, Study.read(out), problem)
+        study = Study.read(out)
+        check_resume(out, study, problem)
+        problem = continued(problem, study)
     elif out is not None:
         check_free(out)
+    problem, beyond = settle_baselines(problem)
     check_run(problem, resuming=resume)
     clock = _Clock()
     costs = _estimate_costs(problem)
@@ -138,11 +147,13 @@ def dry_run(
     share = min(candidates / len(costs.plans), 1) if costs.plans else 0.0
     searching = costs.baselines * share + asked * costs.mean
     proposing = _proposal_seconds(problem, most=asked)
-    scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
+    validated = min(costs.validated, candidates)
+    validation = costs.teacher + costs.validation * validated / max(costs.validated, 1)
+    scoring = timing.scoring * candidates + timing.checking * validated + proposing * asked
     # What no measurement scales with.
     overhead = _WRITING + (0.0 if runs_here(experiment.workers) else _RAY)
     seconds = timing.seconds_per_unit * (costs.setup + costs.baselines * share)
-    seconds += timing.seconds_per_searched * (asked * costs.mean + costs.validation)
+    seconds += timing.seconds_per_searched * (asked * costs.mean + validation)
     whole = _elapsed(seconds, scoring, workers, rivals)
     alone = (start + overhead) / _share(1, rivals)
     return {
@@ -155,7 +166,8 @@ def dry_run(
             # What their fits take, which is part of the setup.
             "fits": fit_forwards(fitted_names(problem), problem.denoiser),
         },
-        "advice": "; ".join(_advice(problem, timing, asked)) or None,
+        "default_baselines": experiment.baselines is None,
+        "advice": "; ".join(_advice(problem, timing, asked, beyond)) or None,
         "candidate": {
             "measured": timing.name,
             "seconds": sampling + timing.scoring,
@@ -163,11 +175,11 @@ def dry_run(
             "proposing_seconds": proposing,
         },
         "candidates": candidates,
-        "validated": min(costs.validated, candidates),
+        "validated": validated,
         "forward_equivalents": {
             "setup": costs.setup,
             "search": searching,
-            "validation": costs.validation,
+            "validation": validation,
         },
         "workers": workers,
         "seconds": whole + alone,
@@ -176,7 +188,7 @@ def dry_run(
             "declared": max(plan.memory for plan in costs.typical.values()) * problem.seed_block,
             "peak": timing.peak_bytes,
         },
-        "disk_bytes": round(_disk(experiment, timing, costs, candidates)),
+        "disk_bytes": round(_disk(experiment, timing, costs, candidates, validated)),
     }
 
 
@@ -189,7 +201,7 @@ def _estimate_costs(problem: Problem) -> _Costs:
     drawn = [problem.space.plan(problem.space.sample(rng)) for _ in range(_DRAWS)]
     kept = [plan for plan in drawn if problem.violation(plan) is None]
     typical = plans or {"a random recipe": (kept or drawn)[0]}
-    validated, validation = _validation(problem, typical)
+    validated, validation, taught = _validation(problem, typical)
     return _Costs(
         plans=plans,
         typical=typical,
@@ -199,21 +211,22 @@ def _estimate_costs(problem: Problem) -> _Costs:
         setup=setup_cost(problem),
         validated=validated,
         validation=validation,
+        teacher=taught,
     )
 
 
-def _validation(problem: Problem, plans: Mapping[str, Plan]) -> tuple[int, float]:
-    """How many recipes are measured again, and what that costs."""
+def _validation(problem: Problem, plans: Mapping[str, Plan]) -> tuple[int, float, float]:
+    """How many recipes are measured again at most, what that costs, and what their teacher does."""
     if not problem.report_measure.needs:
-        return 0, 0.0
+        return 0, 0.0, 0.0
     groups: dict[int, int] = {}
     for plan in plans.values():
         groups[plan.nfe] = groups.get(plan.nfe, 0) + 1
     chosen = {n: _SEARCHED_PER_COST + min(_BASELINES_PER_COST, k) for n, k in groups.items()}
     cost = float(sum(nfe * count for nfe, count in chosen.items()))
-    if problem.report_measure.needs_teacher:
-        cost += teacher_cost(problem)
-    return sum(chosen.values()), cost * problem.experiment.validation.samples
+    taught = teacher_cost(problem) if problem.report_measure.needs_teacher else 0.0
+    samples = problem.experiment.validation.samples
+    return sum(chosen.values()), cost * samples, taught * samples
 
 
 def _candidates(problem: Problem, costs: _Costs, *, seconds: float) -> int:
@@ -361,9 +374,9 @@ def _scored(measure: Measure, block: Rows, samples: int, size: int) -> int:
     return samples
 
 
-def _advice(problem: Problem, timing: _Timing, asked: int) -> list[str]:
+def _advice(problem: Problem, timing: _Timing, asked: int, beyond: str | None) -> list[str]:
     """What to change before a run, each in one line."""
-    lines = advice(problem)
+    lines = advice(problem, beyond)
     if not asked and not lines:
         lines.append(_NOTHING_SEARCHED)
     samples = max(problem.experiment.samples, problem.experiment.validation.samples)
@@ -433,9 +446,11 @@ def _elapsed(sampling: float, scoring: float, workers: int, rivals: float) -> fl
     )
 
 
-def _disk(experiment: Experiment, timing: _Timing, costs: _Costs, candidates: int) -> float:
+def _disk(
+    experiment: Experiment, timing: _Timing, costs: _Costs, candidates: int, validated: int
+) -> float:
     rows = timing.row_bytes * (
-        candidates * experiment.samples + costs.validated * experiment.validation.samples
+        candidates * experiment.samples + validated * experiment.validation.samples
     )
     steps = fmean(plan.nfe for plan in costs.typical.values())
     return candidates * (_JOURNAL_BASE + _JOURNAL_STEP * steps) + min(rows, STORE_BYTES)

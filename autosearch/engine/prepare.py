@@ -7,7 +7,14 @@ from autosearch import __version__
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import model_key
-from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
+from autosearch.engine.prepared import (
+    Prepared,
+    continued,
+    fitted_names,
+    make_baselines,
+    make_warm_start,
+    settle_baselines,
+)
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
 from autosearch.engine.reference import (
@@ -38,7 +45,9 @@ __all__ = ["make_header", "predict_latencies", "prepare"]
 
 
 def make_header(problem: Problem, name: str, overrides: Sequence[str] = ()) -> Header:
-    """The first event of a study of a problem."""
+    """The first event of a study of a problem, with the default baselines that it has."""
+    problem, _ = settle_baselines(problem)
+    usual = problem.usual if problem.experiment.baselines is None else None
     return Header(
         name=name,
         model_name=problem.spec.name,
@@ -47,6 +56,7 @@ def make_header(problem: Problem, name: str, overrides: Sequence[str] = ()) -> H
         overrides=list(overrides),
         version=__version__,
         environment=environment(),
+        baselines=None if usual is None else list(usual),
     )
 
 
@@ -76,7 +86,7 @@ def prepare(
     if recorder is None:
         events.append(make_header(problem, name))
         recorder = Recorder(executor, Study.of(events), events.append)
-    problem = predict_latencies(problem, recorder)
+    problem = predict_latencies(continued(problem, recorder.study), recorder)
     baselines = make_baselines(problem, _fits(problem, recorder))
     warm_start = make_warm_start(problem, _warm_start(problem, recorder, folder), baselines)
     reference = _reference(problem, recorder)

@@ -2,49 +2,37 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import check_grid
-from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
+from autosearch.engine.default_baselines import default_baselines
+from autosearch.engine.given import Given, named_recipe
 from autosearch.engine.problem import DEFAULT_BASE, Problem
 from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError
+from autosearch.experiment import ALL_BASELINES
 from autosearch.recipe import Recipe
-from autosearch.spaces.base import Genome
-from autosearch.spaces.product import fragment
 from autosearch.study.events import Event, Header, ReferenceMeasured
+from autosearch.study.study import Study
 
 __all__ = [
     "Given",
     "Prepared",
     "candidate_cost",
+    "continued",
     "declared_reach",
     "fitted_names",
     "make_baselines",
     "make_warm_start",
     "most_steps",
+    "settle_baselines",
 ]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A recipe that the search is given: its name, its plan and its genome.
-
-    ``foreign``: the space cannot express it. It is measured like the others, as a yardstick, and no
-    algorithm gets to see it; its genome is the recipe itself.
-    """
-
-    name: str
-    recipe: Recipe
-    plan: Plan
-    genome: Genome
-    foreign: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +68,56 @@ class Prepared:
         return self.baselines + self.warm_start
 
 
+def settle_baselines(problem: Problem) -> tuple[Problem, str | None]:
+    """The problem with its default baselines, which a study records.
+
+    Returns:
+        The problem itself where its experiment names baselines, or they are settled; and what to
+        change where the default list takes more than its share of the budget.
+    """
+    if problem.experiment.baselines is not None or problem.usual is not None:
+        return problem, None
+    chosen = default_baselines(problem)
+    return replace(problem, usual=chosen.names), chosen.advice
+
+
+def continued(problem: Problem, study: Study) -> Problem:
+    """The problem with the baselines of a study that goes on, where it names none or all of them.
+
+    Of all of them a study has those that there were when it began.
+    """
+    listed, recorded = problem.experiment.baselines, study.header.baselines
+    if listed is None and recorded is not None:
+        return replace(problem, usual=tuple(filter(_is_plain, recorded)))
+    if listed is not None and ALL_BASELINES not in listed:
+        return problem
+    named = set(_with_steps(problem, _named(problem)))
+    asked = [str(c.name) for c in study.candidates.values() if c.kind == "baseline"]
+    begun = [name for name in asked if _is_plain(name) or name in named]
+    if len(asked) < len(study.candidates):
+        return replace(problem, usual=tuple(begun))
+    # It has not come to the end of them.
+    update = {"baselines": [ALL_BASELINES] if listed is None else listed}
+    every = replace(problem, experiment=problem.experiment.model_copy(update=update), usual=None)
+    rest = [*(one.name for one in make_baselines(every, {})), *fitted_names(every)]
+    return replace(problem, usual=tuple(dict.fromkeys([*begun, *rest])))
+
+
 def fitted_names(problem: Problem) -> list[str]:
     """The baselines for which the model has to be measured, with their step counts.
 
     Raises:
         UserError: for a name that is none.
     """
-    names = _with_steps(problem, problem.experiment.baselines or ())
+    names = _with_steps(problem, _named(problem))
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
 
 
 def most_steps(problem: Problem) -> int:
     """The most steps that a candidate or a named baseline of a problem may have."""
-    named = _with_steps(problem, problem.experiment.baselines or ())
-    return max([*_step_counts(problem), *(split_name(name).steps for name in named)])
+    named = _with_steps(problem, _named(problem))
+    counts: list[int] = [*problem.step_counts, *(split_name(name).steps for name in named)]
+    return max(counts)
 
 
 def candidate_cost(problem: Problem) -> float:
@@ -110,21 +134,27 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     """The baselines of a problem whose plans are distinct and may be evaluated.
 
     Args:
-        problem: names them, or takes the default ones of its model's schedule.
+        problem: names them, or all there are, or takes the default ones.
         fits: recipes that were fitted to the model, by name; a fitted baseline that is not among
             them is left out.
 
     Raises:
         UserError: for an unknown name, or one that the model cannot run at any step count.
     """
-    named, denoiser = problem.experiment.baselines, problem.denoiser
-    usual = baseline_names(denoiser.schedule, own_grids=denoiser.own_grids)
-    names = usual if named is None else named
+    problem, _ = settle_baselines(problem)
+    listed, named = problem.experiment.baselines, _named(problem)
+    usual: Sequence[str] = problem.usual or ()
+    if listed is not None and ALL_BASELINES in listed and problem.usual is None:
+        schedule, own_grids = problem.denoiser.schedule, problem.denoiser.own_grids
+        usual = baseline_names(schedule, own_grids=own_grids)
+    full = _with_steps(problem, named)
+    # What stands there by name, or was chosen, may be a yardstick.
+    trusted = {*full, *(usual if listed is None else ())}
     made = {
-        name: _make_baseline(problem, name, fits, foreign=named is not None)
-        for name in _with_steps(problem, names)
+        name: _make_baseline(problem, name, fits, foreign=name in trusted)
+        for name in dict.fromkeys([*_with_steps(problem, usual), *full])
     }
-    for name in named or ():
+    for name in named:
         results = [made[one] for one in _with_steps(problem, [name]) if not is_fitted(one)]
         if results and all(isinstance(one, UserError) for one in results):
             raise UserError(f"baselines: {name!r} cannot run on this model: {results[0]}")
@@ -151,8 +181,18 @@ def make_warm_start(
         if reason is not None:
             _log.warning("init: %s is left out: %s", name, reason)
         elif plan.identity not in taken:
-            kept.setdefault(plan.identity, _given(problem, name, recipe, plan))
+            kept.setdefault(plan.identity, Given.of(problem, name, recipe, plan))
     return tuple(kept.values())
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name in a journal, which may be a stranger's, is of nothing that reads a file."""
+    return "+" not in name
+
+
+def _named(problem: Problem) -> list[str]:
+    """The baselines that stand there by name."""
+    return [name for name in problem.experiment.baselines or () if name != ALL_BASELINES]
 
 
 def _with_steps(problem: Problem, names: Sequence[str]) -> list[str]:
@@ -160,7 +200,7 @@ def _with_steps(problem: Problem, names: Sequence[str]) -> list[str]:
     for name in names:
         _check_baseline(problem, name)
     bare = [name for name in names if "@" not in name]
-    full = [f"{name}@{count}" for count in _step_counts(problem) for name in bare]
+    full = [f"{name}@{count}" for count in problem.step_counts for name in bare]
     return full + [name for name in names if "@" in name]
 
 
@@ -178,19 +218,12 @@ def _check_baseline(problem: Problem, name: str) -> None:
             raise UserError(f"baselines: {name}: {error}") from None
 
 
-def _step_counts(problem: Problem) -> Iterator[int]:
-    fixed = int(DEFAULT_BASE.partition("@")[2])
-    ranges = (family.steps for family in problem.space.families if family.steps is not None)
-    low, high = next(ranges, (fixed, fixed))
-    return iter(range(low, high + 1))
-
-
 def declared_reach(problem: Problem) -> dict[str, tuple[float, float]]:
     """The least and the largest declared value of each objective that a search may come to.
 
     Of the plainest recipe at the fewest and at the most steps of the space, within constraints.
     """
-    counts = list(_step_counts(problem))
+    counts = problem.step_counts
     solver = DEFAULT_BASE.partition("@")[0]
     plans = []
     for count in (counts[0], counts[-1]):
@@ -219,14 +252,13 @@ def _make_baseline(
         if is_fitted(name):
             if name not in fits:
                 return None
-            recipe = fits[name]
+            made: Given | UserError = Given.of(problem, name, fits[name])
         else:
-            recipe = baseline(name, problem.denoiser)
-        plan = problem.compile(recipe)
+            made = named_recipe(problem, name)
     except UserError as error:
-        # Such as a grid that this step count does not have.
         return error
-    made = _given(problem, name, recipe, plan)
+    if isinstance(made, UserError):
+        return made
     return made if foreign or not made.foreign else None
 
 
@@ -235,9 +267,3 @@ def _check_measured(problem: Problem, name: str, made: Sequence[Given]) -> None:
     reasons = [problem.measure.check_plan(one.plan) for one in made]
     if reasons and all(reasons):
         raise UserError(f"baselines: {name}: {reasons[0]}; leave it out, or the objective")
-
-
-def _given(problem: Problem, name: str, recipe: Recipe, plan: Plan) -> Given:
-    genome = problem.space.encode(recipe)
-    foreign = genome is None
-    return Given(name, recipe, plan, fragment(recipe) if genome is None else genome, foreign)

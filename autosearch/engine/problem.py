@@ -65,6 +65,8 @@ class Problem:
         space: what may vary.
         measure: of the objectives and of what is constrained besides.
         report_measure: of these and of what is reported besides.
+        usual: names of baselines, with their steps, that stand for no list of the experiment's or
+            for all there are, once they are settled.
     """
 
     experiment: Experiment
@@ -73,6 +75,7 @@ class Problem:
     space: Space
     measure: Measure
     report_measure: Measure
+    usual: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Problem":
@@ -118,6 +121,14 @@ class Problem:
     def seed_block(self) -> int:
         """Samples in a batch, which all share a seed."""
         return self.model.block_size
+
+    @property
+    def step_counts(self) -> range:
+        """The step counts of the space; without any, that of the recipe others are built on."""
+        fixed = int(DEFAULT_BASE.partition("@")[2])
+        ranges = (family.steps for family in self.space.families if family.steps is not None)
+        low, high = next(ranges, (fixed, fixed))
+        return range(low, high + 1)
 
     def blocks(self, samples: int) -> tuple[int, ...]:
         """The seed blocks of so many samples."""

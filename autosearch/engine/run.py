@@ -14,6 +14,7 @@ from autosearch.diffusion.plan.plan import model_key
 from autosearch.engine.check import advice, check_run
 from autosearch.engine.engine import Engine
 from autosearch.engine.prepare import make_header, prepare
+from autosearch.engine.prepared import continued, settle_baselines
 from autosearch.engine.problem import Problem
 from autosearch.engine.session import (
     MakeLoggers,
@@ -68,7 +69,9 @@ def run_study(
     """
     if not resume:
         check_free(out)
-    problem = problem or Problem.of(experiment)
+    problem, beyond = problem or Problem.of(experiment), None
+    if not resume:
+        problem, beyond = settle_baselines(problem)
     check_run(problem, resuming=resume)
     chosen = loggers(experiment.loggers)
     with contextlib.ExitStack() as stack:
@@ -78,7 +81,7 @@ def run_study(
             journal = stack.enter_context(Journal.open(out))
             study = Study.of(journal.history)
             check_resume(out, study, problem)
-            problem = replace(problem, experiment=_going_on(study, experiment))
+            problem = continued(replace(problem, experiment=_going_on(study, experiment)), study)
         workers = stack.enter_context(make_workers(problem, out / FOLDER))
         problem = _settled(problem, workers, new=study is None)
         if study is not None:
@@ -87,7 +90,7 @@ def run_study(
         else:
             journal = stack.enter_context(_created(out, problem, overrides))
             study = Study.of(journal.history)
-        for line in advice(problem):
+        for line in advice(problem, beyond):
             progress.message(line)
         interrupted = stack.enter_context(_watch_interrupts(progress))
         if not resume:

@@ -27,7 +27,13 @@ from typing import Any, ClassVar, Literal
 from autosearch.diffusion.threads import one_thread
 from autosearch.engine.engine import Assignment, Engine
 from autosearch.engine.prepare import make_header
-from autosearch.engine.prepared import Prepared, fitted_names, make_baselines, make_warm_start
+from autosearch.engine.prepared import (
+    Prepared,
+    continued,
+    fitted_names,
+    make_baselines,
+    make_warm_start,
+)
 from autosearch.engine.problem import Problem
 from autosearch.engine.reference import shipped_reference
 from autosearch.engine.warm_start import load_warm_start
@@ -218,6 +224,7 @@ class RecipeSearch(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def _build(self, problem: Problem) -> Engine:
         with one_thread():
+            problem = continued(problem, Study.of(self._events))
             baselines = make_baselines(problem, {})
             warm_start = make_warm_start(problem, load_warm_start(self._experiment.init), baselines)
             prepared = Prepared(problem, baselines, warm_start)

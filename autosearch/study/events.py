@@ -118,6 +118,8 @@ class Header(Event):
         overrides: the ``key=value`` changes that made it.
         version: of autosearch.
         environment: versions and machine.
+        baselines: the default list of names, where the experiment names none. Earlier releases
+            recorded no list, and measured all there were.
     """
 
     type = "header"
@@ -129,6 +131,7 @@ class Header(Event):
     overrides: list[str]
     version: str = ""
     environment: dict[str, Any] = Field(default_factory=dict)
+    baselines: list[str] | None = None
 
 
 class Asked(Event):

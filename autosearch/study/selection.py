@@ -1,18 +1,19 @@
 """What of a search is worth measuring again, and which validation counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from autosearch._typing import Array
-from autosearch.objectives.base import Objective
+from autosearch.objectives.base import Estimate, Objective, compare
 from autosearch.study.ranking import Ranking, objectives_of
 from autosearch.study.study import Candidate, Noise, Study
 
 __all__ = ["SearchFront", "selection"]
 
-# Validated besides the front: so many other candidates and baselines of each cost.
+# Of each cost, validated besides the front: so many more candidates, at most so many baselines.
 _MORE, _BASELINES = 2, 3
 
 
@@ -48,15 +49,31 @@ class SearchFront:
 
     @cached_property
     def selection(self) -> list[Candidate]:
-        """The front, the next two and the best three baselines of each cost, by their numbers."""
+        """The front, the next two and the best baselines of each cost, by their numbers.
+
+        Of the baselines the best of each cost, which points are held against, and up to two more
+        that the search's samples cannot tell from it.
+        """
         candidates = self.ranking.candidates
         front = set(self.ranking.front())
         chosen = set(front)
         for members in self.ranking.per_cost():
             baselines = [i for i in members if candidates[i].kind == "baseline"]
             others = [i for i in members if i not in front]
-            chosen.update(others[:_MORE], baselines[:_BASELINES])
+            chosen.update(others[:_MORE], self._rivals(baselines[:_BASELINES]))
         return [candidates[i] for i in sorted(chosen)]
+
+    def _rivals(self, baselines: Sequence[int]) -> list[int]:
+        """Of indices, best first, the first and those that are not clearly worse than it."""
+        candidates = self.ranking.candidates
+        return [i for i in baselines if not self._is_worse(candidates[i], candidates[baselines[0]])]
+
+    def _is_worse(self, one: Candidate, best: Candidate) -> bool:
+        """Whether a candidate is worse in every measured objective, beyond its paired interval."""
+        measured = [self.ranking.objectives[i] for i in self.ranking.measured]
+        return bool(measured) and all(
+            _is_above(one.values[o.name], best.values[o.name], o) for o in measured
+        )
 
     def validation(self) -> Noise | None:
         """Seed and samples of the latest validation that has measured all that it could.
@@ -85,6 +102,14 @@ class SearchFront:
 def selection(study: Study) -> list[Candidate]:
     """What is validated; see :class:`SearchFront`."""
     return SearchFront.of(study).selection
+
+
+def _is_above(one: Estimate, other: Estimate, objective: Objective) -> bool:
+    """Whether a value is the worse one, their paired 95% interval being all on that side."""
+    if len(one.pseudo) != len(other.pseudo):
+        return False  # not on the same samples: nothing is known of their difference
+    low, high = compare(one, other)[1]
+    return high < 0 if objective.direction == "maximize" else low > 0
 
 
 def _worst_baselines(study: Study, objectives: list[Objective]) -> tuple[Array, tuple[str, ...]]:

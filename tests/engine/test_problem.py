@@ -43,8 +43,8 @@ def test_baselines_are_distinct_plans_ordered_by_steps():
         assert problem.space.plan(known.genome) == known.plan
 
 
-def test_all_that_the_space_can_encode_by_default():
-    problem = made(baselines=None)
+def test_all_that_the_space_can_encode_where_all_are_asked_for():
+    problem = made(baselines="all")
     names = {known.name for known in make_baselines(problem, {})}
     assert {"ddim@2", "ddim-trailing@4", "dpmpp_2m-logsnr@3", "taylor_2m@4"} <= names
     assert not any(name.startswith("ddpm") for name in names)
@@ -53,7 +53,7 @@ def test_all_that_the_space_can_encode_by_default():
 
 def test_equal_plans_stand_once_under_the_first_name():
     # At two steps the last one is of order 1, and the first has no history.
-    problem = made(space={"timesteps": {"steps": [2, 2]}, "solver": {}}, baselines=None)
+    problem = made(space={"timesteps": {"steps": [2, 2]}, "solver": {}}, baselines="all")
     names = [known.name for known in make_baselines(problem, {})]
     assert "ddim-linspace-ms@2" in names
     assert "dpmpp_2m@2" not in names
@@ -104,11 +104,13 @@ def test_what_the_space_cannot_express_is_a_yardstick():
 
 
 def test_a_space_without_timesteps_has_the_default_step_count():
-    problem = made(space={"solver": {}}, baselines=None)
+    problem = made(space={"solver": {}}, baselines="all")
     names = [known.name for known in make_baselines(problem, {})]
     assert names[0] == "ddim@10"
     assert all(name.endswith("@10") for name in names)
     assert "dpmpp_2m-leading@10" in names
+    short = [known.name for known in make_baselines(made(space={"solver": {}}, baselines=None), {})]
+    assert set(short) < set(names)
 
 
 # -- constraints and signs ---------------------------------------------------------------------

@@ -266,13 +266,46 @@ def test_reported_values_stand_beside_the_objectives():
 # -- selection ---------------------------------------------------------------------------------
 
 
-def test_selection_is_the_front_two_more_and_three_baselines_of_each_cost():
+def test_selection_is_the_front_two_more_and_the_best_baseline_of_each_cost():
     records = [candidate(k, {"fid": 10.0 + k, "nfe": 4.0}, name=f"b{k}@4") for k in range(5)]
     records += [candidate(5 + k, {"fid": 1.0 + k, "nfe": 4.0}) for k in range(5)]
     records += [candidate(10 + k, {"fid": 12.0 + k, "nfe": 3.0}) for k in range(5)]
     records += [candidate(15, None, reason="non-finite"), candidate(16, None)]
     chosen = {c.id for c in selection(study_of(["fid", "nfe"], *records))}
-    assert chosen == {5, 6, 7, 0, 1, 2, 10, 11, 12}
+    assert chosen == {5, 6, 7, 0, 10, 11, 12}
+
+
+def baseline_record(number: int, kid: float, *fid: float) -> list[dict[str, Any]]:
+    """A baseline at one cost, by the pseudo-values of its FID."""
+    mean = sum(fid) / len(fid)
+    records = candidate(number, {"fid": mean, "kid": kid, "nfe": 4.0}, name=f"b{number}@4")
+    records[1]["values"]["fid"]["pseudo"] = list(fid)
+    return records
+
+
+def validated(objectives: Sequence[str], *records: Any) -> set[int]:
+    """Which baselines are validated beside three search candidates that are better than all."""
+    numbers = range(len(records), len(records) + 3)
+    better = [candidate(k, {"fid": k / 100, "kid": k / 100, "nfe": 4.0}) for k in numbers]
+    chosen = {c.id for c in selection(study_of(objectives, *records, *better))}
+    assert chosen >= set(numbers)
+    return chosen - set(numbers)
+
+
+def test_of_baselines_at_most_three_that_the_samples_cannot_tell_apart():
+    alike = [
+        baseline_record(0, 5.0, 1.0, 1.2, 1.1),
+        baseline_record(1, 5.0, 1.3, 1.0, 1.3),  # sometimes better than the best
+        baseline_record(2, 5.0, 2.0, 2.2, 2.1),  # always worse
+        baseline_record(3, 5.0, 1.0, 1.4, 1.3),
+        baseline_record(4, 5.0, 1.2, 1.1, 1.5),
+    ]
+    assert validated(["fid", "nfe"], *alike) == {0, 1, 3}
+    assert validated(["fid", "nfe"], *alike[:3]) == {0, 1}
+    # Worse by one measure alone is not worse.
+    assert validated(["fid", "kid", "nfe"], *alike[:3]) == {0, 1, 2}
+    better = baseline_record(1, 4.0, 3.0, 3.1, 2.9)
+    assert validated(["kid", "nfe"], alike[0], better) == {1}
 
 
 def test_selection_ranks_by_all_measured_objectives():

@@ -201,6 +201,7 @@ class LazyDenoiser(PipelineDenoiser):
             classes=labels,
         )
         self.own_grids = source.grids
+        self.own_scheduler = str(source.configs.scheduler["_class_name"])
         self.loaded = False
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if family.guided:
