@@ -31,7 +31,7 @@ end.
 """
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import NonlinearConstraint, minimize
 
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
@@ -118,7 +118,7 @@ def best_levels(first: float, last: float, steps: int, power: float) -> Array:
         np.append(even[1:-1], np.abs(_parts(even, power)[1])),
         jac=total_slopes,
         method="SLSQP",
-        constraints={"type": "ineq", "fun": room, "jac": room_slopes},
+        constraints=NonlinearConstraint(room, 0.0, np.inf, jac=room_slopes),
         options={"maxiter": 1000, "ftol": 1e-12},
     )
     best = whole(found.x)

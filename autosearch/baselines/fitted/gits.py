@@ -82,7 +82,8 @@ def chord_deviation(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     chord = torch.nn.functional.normalize(start - end, dim=1)
     ahead = x - end
     along = (ahead * chord).sum(dim=1, keepdim=True)
-    return torch.linalg.vector_norm(ahead - along * chord, dim=1)
+    distances: Tensor = torch.linalg.vector_norm(ahead - along * chord, dim=1)
+    return distances
 
 
 def _measure(

@@ -158,7 +158,8 @@ def _reached(
     rows = torch.arange(len(origins), device=data.device)
     chosen = torch.tensor(origins, device=data.device)
     alpha, sigma = scale.tolist()
-    return (alpha * data[chosen, rows] + sigma * noise[chosen, rows]).reshape(like.shape)
+    reached: Tensor = alpha * data[chosen, rows] + sigma * noise[chosen, rows]
+    return reached.reshape(like.shape)
 
 
 def _forwards(recipe: Recipe, denoiser: Denoiser, fine: int, samples: int) -> float:

@@ -55,7 +55,7 @@ class CheapestPaths:
         reached = np.isfinite(self._costs)
         so_far = np.where(reached, self._keep * np.where(reached, self._costs, 0.0), math.inf)
         totals = so_far[..., None] + costs
-        before = totals.argmin(axis=0)
+        before: NDArray[np.int64] = totals.argmin(axis=0)
         self._costs = totals.min(axis=0)
         self._before.append(before)
         return before
