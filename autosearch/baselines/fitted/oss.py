@@ -84,7 +84,7 @@ def oss_paths(trajectory: Trajectory, calibrator: Calibrator, steps: int) -> NDA
     network = calibrator.network(samples)
     points = torch.stack([state.flatten(1) for state in trajectory.states])
     searches = [CheapestPaths(np.zeros(count + 1), keep=0.0) for _ in range(samples)]
-    states = _starts(trajectory, calibrator, count - steps + 1)
+    states = _initial_states(trajectory, calibrator, count - steps + 1)
     with torch.inference_mode():
         for k in range(steps):
             # Each path has `steps` edges: so many points lie before and after this one's ends.
@@ -108,7 +108,7 @@ def oss_paths(trajectory: Trajectory, calibrator: Calibrator, steps: int) -> NDA
     return np.array([search.nodes() for search in searches])
 
 
-def _starts(trajectory: Trajectory, calibrator: Calibrator, count: int) -> list[Tensor]:
+def _initial_states(trajectory: Trajectory, calibrator: Calibrator, count: int) -> list[Tensor]:
     """The initial noise as it is where a recipe begins at each of the first ``count`` points."""
     fine = trajectory.recipe
     noise = calibrator.noise(len(trajectory.states[0]))
