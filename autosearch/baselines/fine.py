@@ -19,8 +19,9 @@ from autosearch.recipe import Recipe, Step
 
 __all__ = [
     "REFERENCES",
-    "fine_ddim",
+    "fine_count",
     "fine_dpmpp",
+    "fine_range",
     "plain_step",
     "teacher",
     "teacher_name",
@@ -96,18 +97,21 @@ def with_plain_steps(recipe: Recipe, steps: Sequence[Step], **fields: object) ->
     return recipe.model_copy(update={**plain, **fields})
 
 
-def fine_ddim(recipe: Recipe, denoiser: Denoiser, *, steps: int) -> Recipe:
-    """DDIM over the model's whole range, from a recipe's start to its end.
+def fine_range(recipe: Recipe, denoiser: Denoiser, *, steps: int, order: int = 1) -> Recipe:
+    """DPM-Solver++ over the model's whole range, from a recipe's start to its end.
 
     Each of its steps is guided and clipped as the recipe's step is that covers its time.
+
+    Args:
+        recipe: what is fitted.
+        denoiser: the model.
+        steps: how many fine steps; fewer where the recipe ends before the clean end.
+        order: of all steps but the last, as far as the history allows; 1 is DDIM.
 
     Raises:
         UserError: for fewer fine steps than the recipe has.
     """
-    schedule = denoiser.schedule
-    fine = baseline(f"ddim-{_GRIDS[schedule.family]}@{steps}", denoiser)
-    end = math.inf if recipe.end == "clean" else float(recipe.end)
-    kept = [step for step in fine.steps if schedule.log_snr(step.time) < end]
+    kept = _steps_before_end(recipe, denoiser, steps)
     if len(kept) < len(recipe.steps):
         raise UserError(
             f"the fine trajectory has {len(kept)} steps, and the recipe {len(recipe.steps)}; "
@@ -117,10 +121,27 @@ def fine_ddim(recipe: Recipe, denoiser: Denoiser, *, steps: int) -> Recipe:
         next((step for step in reversed(recipe.steps) if step.time >= at.time), recipe.steps[0])
         for at in kept
     ]
+    orders = [order] * (len(kept) - 1) + [1]
     return with_plain_steps(
         recipe,
-        [plain_step(own, at.time, at.log_snr) for own, at in zip(covering, kept, strict=True)],
+        [
+            plain_step(own, at.time, at.log_snr, order=used)
+            for own, at, used in zip(covering, kept, orders, strict=True)
+        ],
     )
+
+
+def fine_count(recipe: Recipe, denoiser: Denoiser, *, steps: int) -> int:
+    """How many of so many fine steps :func:`fine_range` runs: those before the recipe's end."""
+    return len(_steps_before_end(recipe, denoiser, steps))
+
+
+def _steps_before_end(recipe: Recipe, denoiser: Denoiser, steps: int) -> list[Step]:
+    """Of so many fine steps over the model's whole range those that start before a recipe ends."""
+    schedule = denoiser.schedule
+    fine = baseline(f"ddim-{_GRIDS[schedule.family]}@{steps}", denoiser)
+    end = math.inf if recipe.end == "clean" else float(recipe.end)
+    return [step for step in fine.steps if schedule.log_snr(step.time) < end]
 
 
 def fine_dpmpp(recipe: Recipe, denoiser: Denoiser, *, steps: int) -> tuple[Recipe, list[int]]:

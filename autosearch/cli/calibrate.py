@@ -15,14 +15,17 @@ __all__ = ["calibrate"]
 def calibrate(
     *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model by name.")],
-    method: Annotated[str, typer.Option("--method", help="v3 (DPM-Solver-v3), dc, olss or boss.")],
+    method: Annotated[
+        str,
+        typer.Option("--method", help="v3 (DPM-Solver-v3), dc, olss, boss, gits, oss or dmn."),
+    ],
     output: Annotated[
         Path,
         typer.Option(
             "-o",
             "--output",
             metavar="FILE.safetensors|FOLDER",
-            help="A file for statistics (v3), a folder for recipes (dc, olss, boss).",
+            help="A file for statistics (v3), a folder for recipes (the others).",
         ),
     ],
     solver: Annotated[

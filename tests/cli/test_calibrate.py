@@ -51,6 +51,16 @@ def test_fitted_recipes_are_a_folder(cli, tmp_path: Path) -> None:
     assert any("compensation" in step for step in found["recipe"]["steps"])
 
 
+def test_times_of_a_schedule_are_recipes_for_nothing(cli, tmp_path: Path) -> None:
+    options = ("--method", "dmn", "--steps", 4, 5, "--json", "-o", tmp_path / "dmn")
+    result = cli("calibrate", "mixture", *options)
+    assert result.data["forward_equivalents"] == 0
+    assert [Path(path).name for path in result.data["files"]] == [
+        "unipc+dmn@4.json",
+        "unipc+dmn@5.json",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -59,6 +69,7 @@ def test_fitted_recipes_are_a_folder(cli, tmp_path: Path) -> None:
         (("mixture", "--method", "v3", "--steps", 3, 5, "-o", "x.safetensors"), "leave it out"),
         (("mixture", "--method", "dc", "--steps", 5, 3, "-o", "x"), "is no range"),
         (("mixture", "--method", "dc", "--samples", 0, "-o", "x"), "is outside 1 to"),
+        (("mixture", "--method", "dmn", "--samples", 9, "-o", "x"), "dmn asks no network"),
         (("mixture", "--method", "dc", "--solver", "nix", "-o", "x"), "unknown baseline solver"),
         (("nothing", "--method", "dc", "-o", "x"), "unknown model"),
     ],

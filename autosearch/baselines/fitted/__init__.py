@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from autosearch.baselines.fitted import (
     boss,
     dc,
+    dmn,
     dpcache,
     erta,
+    gits,
     harmonica,
     importance,
     moments,
     olss,
+    oss,
     recover,
     tinyfusion,
     v3,
@@ -23,6 +26,21 @@ from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
 
 __all__ = ["FITS", "Calibrator", "Fit", "Sampled"]
 
-_MODULES = (boss, dc, dpcache, erta, harmonica, importance, moments, olss, recover, tinyfusion, v3)
+_MODULES = (
+    boss,
+    dc,
+    dmn,
+    dpcache,
+    erta,
+    gits,
+    harmonica,
+    importance,
+    moments,
+    olss,
+    oss,
+    recover,
+    tinyfusion,
+    v3,
+)
 
 FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}

@@ -20,7 +20,10 @@ __all__ = ["CASCADE", "METHODS", "Calibrated", "calibrate"]
 METHODS: Mapping[str, str] = {
     "boss": "ddim",
     "dc": "unipc",
+    "dmn": "unipc",
+    "gits": "ddim",
     "olss": "ddim",
+    "oss": "ddim",
     STATISTICS: "ddim",
 }
 _ALIASES = {"dpm-solver-v3": STATISTICS, "dc-solver": "dc"}
@@ -92,6 +95,8 @@ def calibrate(
 
 def _with_settings(name: str, samples: int | None) -> str:
     """A fit as a baseline's name gives it, its samples as asked for."""
+    if samples is not None and all(one.name != "samples" for one in FITS[name].settings):
+        raise UserError(f"--samples: {name} asks no network; leave it out")
     values = []
     for one in FITS[name].settings:
         value = samples if samples is not None and one.name == "samples" else one.default

@@ -2,7 +2,7 @@
 
 Steps that compute are key steps; between two of them the last block's output is forecast from the
 last two. Its recurrence reaches us second-hand and keeps one predecessor for each key step, which
-is not exact, as a forecast depends on two: here the state is a pair of key steps, which is.
+is not exact, as a forecast depends on two: here a cell is a pair of key steps, which is.
 """
 
 import math
@@ -16,6 +16,7 @@ from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.network_states import features, network_states
+from autosearch.baselines.fitted.shortest_path import CheapestPaths
 from autosearch.diffusion.sites.memory import Lookup, extrapolate
 from autosearch.diffusion.sites.sites import blocks, span
 from autosearch.errors import UserError
@@ -90,24 +91,28 @@ def key_steps(errors: Array, computed: int, *, forced: int) -> tuple[int, ...]:
         forced: so many first steps are key steps, at least one.
     """
     count = len(errors)
-    state = (max(forced - 2, 0), forced - 1)
-    best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {
-        state: (0.0, tuple(range(forced)))
-    }
-    for _ in range(computed - forced):
-        longer: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
-        for (i, j), (cost, keys) in best.items():
-            between = 0.0
-            for k in range(j + 1, count):
-                total = cost + between
-                if total < longer.get((j, k), (math.inf, ()))[0]:
-                    longer[j, k] = (total, (*keys, k))
-                between += float(errors[i, j, k])
-        best = longer
-    ends = {
-        keys: cost + float(errors[i, j, j + 1 :].sum()) for (i, j), (cost, keys) in best.items()
-    }
-    return min(ends, key=lambda keys: ends[keys])
+    start = np.full((count + 1, count + 1), math.inf)
+    start[max(forced - 2, 0), forced - 1] = 0.0
+    paths = CheapestPaths(start)
+    between = _errors_between(errors)
+    for _ in range(computed - forced + 1):
+        paths.extend(between)
+    # The two that a path begins with are forced, and its last node is the end.
+    return (*range(forced), *paths.nodes()[2:-1])
+
+
+def _errors_between(errors: Array) -> Array:
+    """[T + 1, T + 1, T + 1]: sums of errors strictly between steps j and k, forecast from i and j.
+
+    Step T is the end.
+    """
+    count = len(errors)
+    between = np.full((count + 1,) * 3, math.inf)
+    for j in range(count):
+        sums = np.cumsum(errors[: j + 1, j, j + 1 :], axis=1)
+        between[: j + 1, j, j + 1] = 0.0
+        between[: j + 1, j, j + 2 :] = sums
+    return between
 
 
 def _outputs(

@@ -3,7 +3,8 @@
 A fine DDIM trajectory is recorded. The path is the one whose worst step is best: bisection over a
 limit on the error, and for each limit the longest steps that keep it, greedily, each of them found
 by bisection as if the error grew with the length. A step's error is that of the best linear
-combination of its state and all predictions so far. The final weights are fitted anew in double
+combination of its state and all predictions so far, so it depends on the whole path before it, and
+no dynamic programme over points finds the best one. The final weights are fitted anew in double
 precision, with the first state in the place of the current one, which lies in the same span.
 Published for noise predictions, which at pure noise repeat the state and near it almost do: here
 they are of the data, of which the sampler's own states have the same span. A path with fewer steps
@@ -21,9 +22,12 @@ import torch
 from autosearch._typing import Array
 from autosearch.baselines.base import Setting
 from autosearch.baselines.fitted.base import Fit, check_recipe, with_steps
-from autosearch.baselines.fitted.boss import move_to_points
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import Trajectory, record_trajectory
+from autosearch.baselines.fitted.fine_trajectory import (
+    Trajectory,
+    move_to_points,
+    record_trajectory,
+)
 from autosearch.recipe import Recipe, round_float
 
 __all__ = ["FITS", "Regression", "best_path", "search_subspace"]

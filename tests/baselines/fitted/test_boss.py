@@ -4,38 +4,56 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch
 
 from autosearch.baselines import baseline
-from autosearch.baselines.fitted.boss import cheapest_path, edge_costs, straighten
+from autosearch.baselines.fitted.boss import straighten
 from autosearch.baselines.fitted.calibrator import Calibrator
-from autosearch.baselines.fitted.fine_trajectory import record_trajectory
+from autosearch.baselines.fitted.fine_trajectory import (
+    Trajectory,
+    edge_costs,
+    mean_square,
+    record_trajectory,
+)
 from autosearch.baselines.fitted.names import resolve
+from autosearch.baselines.fitted.shortest_path import cheapest_path
+from autosearch.diffusion.schedules import EDM
 from autosearch.errors import UserError
+from autosearch.models.exact import ExactDenoiser, Mixture
+from autosearch.recipe import Recipe
 
 
-@given(seed=st.integers(0, 10_000), nodes=st.integers(2, 8), data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_the_path_is_the_best_of_all(seed: int, nodes: int, data: st.DataObject) -> None:
-    costs = np.random.default_rng(seed).random((nodes, nodes))
-    steps = data.draw(st.integers(1, nodes - 1))
-    found = cheapest_path(costs, steps)
+def squares(recipe: Recipe, calibrator: Calibrator, way: Trajectory) -> np.ndarray:
+    return edge_costs(recipe, calibrator, way, lambda x, j: mean_square(x, way.states[j]))
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_on_a_gaussian_the_path_is_the_best_in_closed_form(steps: int) -> None:
+    """From N(0, s^2) Euler's step multiplies a state by ``(s^2 + a b) / (s^2 + a^2)``."""
+    scale, fine = 0.5, 14
+    data = Mixture.gaussian(np.zeros(1), np.array([[scale**2]]))
+    calibrator = Calibrator(ExactDenoiser(data, EDM(), "data", dtype=torch.float64))
+    recipe = baseline(f"ddim@{steps}", calibrator.denoiser)
+    way = record_trajectory(recipe, calibrator, steps=fine, samples=5)
+    sigmas = np.array([*(step.time for step in way.recipe.steps), 0.0])
+    kept = (scale**2 + np.outer(sigmas, sigmas)) / (scale**2 + sigmas[:, None] ** 2)
+    sizes = np.cumprod([1.0, *np.diag(kept, 1)])
+    costs = (sizes[:, None] * kept - sizes) ** 2
 
     def total(path: tuple[int, ...]) -> float:
-        return sum(costs[i, j] for i, j in itertools.pairwise(path))
+        return sum(costs[i, j] for i, j in itertools.pairwise((*path, fine)))
 
-    inner = itertools.combinations(range(1, nodes - 1), steps - 1)
-    best = min(total((0, *chosen, nodes - 1)) for chosen in inner)
-    assert total(tuple(found)) == pytest.approx(best)
-    assert len(found) == steps + 1
+    every = itertools.combinations(range(1, fine), steps - 1)
+    best = min(((0, *inner) for inner in every), key=total)
+    found = straighten(recipe, calibrator, fine, 5)
+    assert [step.time for step in found.steps] == sigmas[list(best)].tolist()
 
 
 def test_a_path_of_all_steps_costs_nothing(make) -> None:
     calibrator = Calibrator(make("flow"))
     recipe = baseline("ddim@3", calibrator.denoiser)
     way = record_trajectory(recipe, calibrator, steps=12, samples=20)
-    costs = edge_costs(recipe, calibrator, way)
+    costs = squares(recipe, calibrator, way)
     assert np.diag(costs, 1) == pytest.approx(0, abs=1e-12)
     assert cheapest_path(costs, 12) == list(range(13))
     path = cheapest_path(costs, 3)

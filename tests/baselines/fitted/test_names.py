@@ -59,6 +59,8 @@ def test_what_is_run_is_counted_and_nothing_stays_behind() -> None:
     [
         "dpmpp_2m+boss:50:20@6",
         "ddim+olss:50:16@6",
+        "dpmpp_2m+gits:40:16@6",
+        "dpmpp_2m+oss:30:3@6",
         "dpmpp_2m+dc:10:40@6",
         "unipc+dc:10:40@6",
         "unipc+v3:30:20@6",
@@ -102,6 +104,7 @@ def test_equal_seeds_fit_equal_recipes(random_dit: Callable[..., NetworkDenoiser
     "names",
     [
         ("ddim+boss:30:20@3", "ddim+boss:30:20@4", "dpmpp_2m+olss:30:20@5"),
+        ("ddim+gits:30:20@3", "unipc+gits:30:20:1.2:2@4"),
         ("ddim+importance:1@3", "ddim+erta:0.3@3", "ddim+sensitivity:1@3"),
     ],
 )
