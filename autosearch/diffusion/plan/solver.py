@@ -28,7 +28,8 @@ diffusers (:attr:`autosearch.diffusion.schedules.NoiseSchedule.pure_noise`). A s
 starts there, or next to there, only where its coefficients stay bounded as that level goes to minus
 infinity. They do in data prediction for the expansion and for ``unipc_bh2``; they grow without
 bound in noise prediction, for the polynomials of DEIS and for ``unipc_bh1``, and such steps start
-from the newest state instead. ``v3`` and ``evodiff`` do not look there at all.
+from the newest state instead; those of ``v3`` are those of the expansion there. ``evodiff`` does not
+look there at all.
 
 Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
 (Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take
@@ -55,7 +56,7 @@ _CORRECTOR_FORMS = ("unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho", "v3"
 # One polynomial through all points, without a stochastic version.
 _POLYNOMIALS = ("deis_t", "deis_rho", "velocity")
 # Made for levels far from it.
-_WITHOUT_PURE_NOISE = ("v3", "evodiff")
+_WITHOUT_PURE_NOISE = ("evodiff",)
 # Up to this half log-SNR a state counts as pure noise: sigma/alpha, with which steps of noise
 # prediction magnify, is 60,000 and more, and single precision has nothing left.
 _PURE_NOISE = -11.0
@@ -184,10 +185,12 @@ def looks_back_at_start(updates: Sequence[tuple[Update, Corrector | None]]) -> b
     """Whether the level of the first evaluation enters the coefficients of some step.
 
     It does not in DDIM from there, where pure noise is exact, nor with weights that are given, nor
-    in the time of flows.
+    in the time of flows. With the model's statistics order 1 is not DDIM.
     """
     return any(
-        each.order > 1 and each.form not in ("linear", "velocity") and -i - 1 in each.used
+        (each.order > 1 or each.form == "v3")
+        and each.form not in ("linear", "velocity")
+        and -i - 1 in each.used
         for i, (update, corrector) in enumerate(updates)
         for each in (update, *([corrector.update] if corrector else []))
     )
@@ -216,7 +219,7 @@ def _resolve(
 
 def _is_bounded(update: Update) -> bool:
     """Whether the coefficients stay bounded as the start goes to pure noise."""
-    if update.prediction == "data" and update.form == "taylor":
+    if update.prediction == "data" and update.form in ("taylor", "v3"):
         return update.relaxation is None or update.relaxation[0] not in _GROWING
     return update.prediction == "velocity"
 

@@ -10,8 +10,9 @@ through its values at earlier points. From the start of the step, where all inte
     y' exp(L') = y - I' g - C' - sum_k E_k g^(k).
 
 l = 1, s = b = 0 is DPM-Solver++, l = 0, s = -1, b = 0 DPM-Solver. The authors round times to the
-table's levels; here statistics are linear in between, the same everywhere beyond its ends, and the
-integrals of exponentials exact where exponents and factors are linear. The prediction f of a state
+table's levels; here statistics are linear in between, the same everywhere beyond its clean end, and
+the integrals of exponentials exact where exponents and factors are linear. Beyond the noisy end
+stands DPM-Solver++, whose coefficients have a limit at pure noise. The prediction f of a state
 that a corrector moved stays what it was, as published: it is taken from data and noise, which stay.
 """
 
@@ -65,7 +66,10 @@ class _Weights:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending half log-SNRs."""
+    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending half log-SNRs.
+
+    The same beyond the ends as there.
+    """
 
     log_snr: Tensor
     l: Tensor  # noqa: E741 - the paper's name
@@ -91,7 +95,14 @@ class Statistics:
                 "model: autosearch calibrate"
             )
         log_snr, linear, scale, offset = (tensors[name].double() for name in _NAMES)
-        return cls(log_snr, linear, scale, offset)
+        # From one level before the first on, down to pure noise, the data are a constant.
+        none = torch.zeros_like(linear[:1])
+        return cls(
+            torch.cat([2 * log_snr[:1] - log_snr[1:2], log_snr]),
+            torch.cat([none + 1, linear]),
+            torch.cat([none, scale]),
+            torch.cat([none, offset]),
+        )
 
     def step(self, update: Update, interval: Interval, points: Mapping[int, Evaluation]) -> Tensor:
         """The state [N, *sample_shape] at the end of a step."""

@@ -103,31 +103,49 @@ def test_the_pseudo_variant_is_a_choice_of_points() -> None:
     torch.testing.assert_close(found, run(denoiser, plain), rtol=2e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", list(SCHEDULES))
-def test_one_step_is_exact_with_a_gaussians_statistics(name: str) -> None:
-    schedule = SCHEDULES[name]
+def gaussian_of(name: str, low: float) -> tuple[ExactDenoiser, Artifact, Tensor, Tensor]:
+    """Independent pixels, their statistics from a half log-SNR on; their mean and variance."""
     mean, variance = np.array([0.5, -1.0, 2.0]), np.array([0.3, 1.0, 2.5])
     denoiser = ExactDenoiser(
-        Mixture.gaussian(mean, np.diag(variance)), schedule, "data", dtype=torch.float64
+        Mixture.gaussian(mean, np.diag(variance)), SCHEDULES[name], "data", dtype=torch.float64
     )
-    log_snrs = torch.linspace(-3, 4, 1401, dtype=torch.float64)
+    log_snrs = torch.linspace(low, 4, round(200 * (4 - low)) + 1, dtype=torch.float64)
     scale = torch.exp(-2 * log_snrs)[:, None]  # (sigma / alpha)**2
-    own = torch.as_tensor(variance)
+    own, centre = torch.as_tensor(variance), torch.as_tensor(mean)
     # noise = (x - alpha mean) sigma / (alpha**2 variance + sigma**2)
     linear = scale / (own + scale)
     # f = -l mean, of which the derivative is the statistic b; s has nothing to say.
-    slope = 2 * linear * (1 - linear) * torch.as_tensor(mean)
+    slope = 2 * linear * (1 - linear) * centre
     artifact = kept(denoiser, log_snr=log_snrs, l=linear, s=torch.zeros_like(linear), b=slope)
+    return denoiser, artifact, centre, own
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_one_step_is_exact_with_a_gaussians_statistics(name: str) -> None:
+    denoiser, artifact, centre, own = gaussian_of(name, -3)
+    schedule = denoiser.schedule
     start, end = schedule.time(-2.5), 3.0
     found = run(denoiser, [{"time": start, "form": "v3"}], artifact, end)
     (alpha, sigma), (next_alpha, next_sigma) = map(schedule.alpha_sigma, (-2.5, end))
     x = float(np.hypot(alpha, sigma)) * drawn()
     ratio = torch.sqrt((next_alpha**2 * own + next_sigma**2) / (alpha**2 * own + sigma**2))
-    centre = torch.as_tensor(mean)
     truth = next_alpha * centre + ratio * (x - alpha * centre)
     torch.testing.assert_close(found, truth, rtol=2e-5, atol=2e-5)
     ddim = run(denoiser, [{"time": start}], None, end)
     assert (ddim - truth).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_one_step_from_pure_noise_is_exact_too(order: int) -> None:
+    """The data are a constant from there to the table's first level."""
+    denoiser, artifact, centre, own = gaussian_of("flow", -7)
+    steps = [{"time": 1.0, "form": "v3", "corrector": "pseudo"}, {"time": 0.2, "form": "v3"}]
+    steps[1] |= {"order": order}
+    alpha, sigma = denoiser.schedule.alpha_sigma(3.0)
+    truth = alpha * centre + torch.sqrt(alpha**2 * own + sigma**2) * drawn()
+    for some in (steps[:1], steps):
+        found = run(denoiser, some, artifact, 3.0)
+        torch.testing.assert_close(found, truth, rtol=2e-3, atol=2e-3)
 
 
 def published(
