@@ -28,8 +28,8 @@ diffusers (:attr:`autosearch.diffusion.schedules.NoiseSchedule.pure_noise`). A s
 starts there, or next to there, only where its coefficients stay bounded as that level goes to minus
 infinity. They do in data prediction for the expansion and for ``unipc_bh2``; they grow without
 bound in noise prediction, for the polynomials of DEIS and for ``unipc_bh1``, and such steps start
-from the newest state instead; those of ``v3`` are those of the expansion there. ``evodiff`` does not
-look there at all.
+from the newest state instead; those of ``v3`` are those of the expansion there. ``evodiff`` does
+not look there at all.
 
 Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
 (Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take

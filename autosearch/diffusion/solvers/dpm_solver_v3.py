@@ -34,6 +34,9 @@ STATISTICS = "v3"
 # A step is integrated over the table's levels and so many even ones.
 _NODES = 64
 _KEPT = 256
+# Below this half log-SNR the data differ between samples by less than a thousandth, and l from 1 by
+# less than single precision tells; a step to the first details magnifies what is wrong there.
+_NOISIEST = -7.0
 _NAMES = ("log_snr", "l", "s", "b")
 
 
@@ -94,7 +97,8 @@ class Statistics:
                 f"{where}: holds no statistics for samples of shape {list(shape)}; measure this "
                 "model: autosearch calibrate"
             )
-        log_snr, linear, scale, offset = (tensors[name].double() for name in _NAMES)
+        kept = tensors["log_snr"] >= min(_NOISIEST, float(tensors["log_snr"][-2]))
+        log_snr, linear, scale, offset = (tensors[name][kept].double() for name in _NAMES)
         # From one level before the first on, down to pure noise, the data are a constant.
         none = torch.zeros_like(linear[:1])
         return cls(

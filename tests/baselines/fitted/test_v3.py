@@ -88,7 +88,7 @@ def true_statistics(
 
 
 def test_a_hundred_samples_do_nearly_as_well_as_the_truth() -> None:
-    """With l of single levels as measured it was three to seven times as far as with the truth."""
+    """With every level's l as measured it is ten times as far off as with the true statistics."""
     denoiser, mean, covariance = correlated()
     store = ArtifactStore()
     calibrator, fresh = Calibrator(denoiser, store), Calibrator(denoiser, store, seed=4)
@@ -135,6 +135,9 @@ def test_it_is_nearer_to_the_fine_trajectory(make, model: str) -> None:
         return mean_square(fresh.states(resolve(name, calibrator).recipe, 200)[-1].x, truth)
 
     assert error("ddim+v3:60:50@6") < error("ddim@6")
+    # Also from pure noise, where a flow begins, and from next to it, where cosine betas do: there
+    # rounding errors, magnified, once made it four times as far.
+    assert error("unipc+v3:120:100@6") < 1.05 * error("unipc@6")
 
 
 def test_it_is_measured_once(make) -> None:
