@@ -11,7 +11,8 @@ diffusers (:attr:`autosearch.diffusion.schedules.NoiseSchedule.pure_noise`). A s
 starts there, or next to there, only where its coefficients stay bounded as that level goes to minus
 infinity. They do in data prediction for the expansion and for ``unipc_bh2``; they grow without
 bound in noise prediction, for the polynomials of DEIS and for ``unipc_bh1``, and such steps start
-from the newest state instead. ``v3`` and ``evodiff`` do not look there at all.
+from the newest state instead; those of ``v3`` are those of the expansion there. ``evodiff`` does
+not look there at all.
 
 Correctors follow the unified sampling framework (Liu et al. 2024) and, in the UniPC forms, UniC
 (Zhao et al. 2023): one order more, no relaxation but bh1 and bh2. On stochastic steps they take
@@ -138,10 +139,12 @@ def looks_back_at_start(updates: Sequence[tuple[Update, Corrector | None]]) -> b
     """Whether the level of the first evaluation enters the coefficients of some step.
 
     It does not in DDIM from there, where pure noise is exact, nor with weights that are given, nor
-    in the time of flows.
+    in the time of flows. With the model's statistics order 1 is not DDIM.
     """
     return any(
-        each.order > 1 and not find_form(each.form).exact_noise and -i - 1 in each.used
+        (each.order > 1 or not find_form(each.form).plain)
+        and not find_form(each.form).exact_noise
+        and -i - 1 in each.used
         for i, (update, corrector) in enumerate(updates)
         for each in (update, *([corrector.update] if corrector else []))
     )

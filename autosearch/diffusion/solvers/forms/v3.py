@@ -10,8 +10,9 @@ through its values at earlier points. From the start of the step, where all inte
     y' exp(L') = y - I' g - C' - sum_k E_k g^(k).
 
 l = 1, s = b = 0 is DPM-Solver++, l = 0, s = -1, b = 0 DPM-Solver. The authors round times to the
-table's levels; here statistics are linear in between, the same everywhere beyond its ends, and the
-integrals of exponentials exact where exponents and factors are linear. The prediction f of a state
+table's levels; here statistics are linear in between, the same everywhere beyond its clean end, and
+the integrals of exponentials exact where exponents and factors are linear. Beyond the noisy end
+stands DPM-Solver++, whose coefficients have a limit at pure noise. The prediction f of a state
 that a corrector moved stays what it was, as published: it is taken from data and noise, which stay.
 """
 
@@ -34,6 +35,9 @@ STATISTICS = "v3"
 # A step is integrated over the table's levels and so many even ones.
 _NODES = 64
 _KEPT = 256
+# Below this half log-SNR the data differ between samples by less than a thousandth, and l from 1 by
+# less than single precision tells; a step to the first details magnifies what is wrong there.
+_NOISIEST = -7.0
 _NAMES = ("log_snr", "l", "s", "b")
 
 
@@ -46,7 +50,6 @@ class DPMSolverV3(Form):
     stochastic = "none"
     plain = False
     published = False
-    pure_noise = False
     artifact = STATISTICS
     needs = "the model's statistics"
     measured_by = "measure them: autosearch calibrate MODEL --method v3"
@@ -56,6 +59,9 @@ class DPMSolverV3(Form):
     ) -> Update:
         points = self.choose_points(choice, history, start)
         return Update(len(points) + 1, "data", self.name, start, points)
+
+    def is_bounded(self, update: Update) -> bool:
+        return True
 
     def step(self, update: Update, operands: Operands) -> Stepped:
         statistics = operands.measured
@@ -93,7 +99,10 @@ class _Weights:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending half log-SNRs."""
+    """Empirical model statistics l, s, b [levels, *sample_shape] at ascending half log-SNRs.
+
+    The same beyond the ends as there.
+    """
 
     log_snr: Tensor
     l: Tensor  # noqa: E741 - the paper's name
@@ -118,8 +127,16 @@ class Statistics:
                 f"{where}: holds no statistics for samples of shape {list(shape)}; measure this "
                 "model: autosearch calibrate"
             )
-        log_snr, linear, scale, offset = (tensors[name].double() for name in _NAMES)
-        return cls(log_snr, linear, scale, offset)
+        kept = tensors["log_snr"] >= min(_NOISIEST, float(tensors["log_snr"][-2]))
+        log_snr, linear, scale, offset = (tensors[name][kept].double() for name in _NAMES)
+        # From one level before the first on, down to pure noise, the data are a constant.
+        none = torch.zeros_like(linear[:1])
+        return cls(
+            torch.cat([2 * log_snr[:1] - log_snr[1:2], log_snr]),
+            torch.cat([none + 1, linear]),
+            torch.cat([none, scale]),
+            torch.cat([none, offset]),
+        )
 
     def step(self, update: Update, interval: Interval, points: Mapping[int, Evaluation]) -> Tensor:
         """The state [N, *sample_shape] at the end of a step."""
