@@ -18,7 +18,9 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="experiments, spaces, objectives, algorithms, baselines or models"
+            metavar="KIND",
+            help="experiments, spaces, objectives, algorithms, baselines, models, exports or "
+            "loggers",
         ),
     ],
     as_json: JsonOption = False,
@@ -54,8 +56,7 @@ def _experiments() -> dict[str, str]:
 
 def _registered(package: str) -> Callable[[], dict[str, str]]:
     def entries() -> dict[str, str]:
-        registry = import_module(package).REGISTRY
-        return {name: cls.summary for name, cls in registry.table().items()}
+        return {name: cls.summary for name, cls in import_module(package).REGISTRY.items()}
 
     return entries
 
@@ -76,6 +77,12 @@ def _baselines() -> dict[str, str]:
     return solvers | rules | fits
 
 
+def _exports() -> dict[str, str]:
+    from autosearch.export import FORMATS
+
+    return {name: form.summary for name, form in FORMATS.items()}
+
+
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "experiments": _experiments,
@@ -84,6 +91,7 @@ KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "algorithms": _registered("autosearch.algorithms"),
     "baselines": _baselines,
     "models": _registered("autosearch.models"),
+    "exports": _exports,
     "loggers": _registered("autosearch.integrations.loggers"),
 }
 
