@@ -70,8 +70,9 @@ class GateChoice(OwnedSites, GeneFamily):
             "tail": (self.tail, 0, 1000),
         }
         whole = {
-            name: Whole(*checked_ends(f"{_WHERE}.{name}", *limits, whole=True), reach=1)
+            name: Whole(low, high, reach=1)
             for name, limits in settings.items()
+            for low, high in [checked_ends(f"{_WHERE}.{name}", *limits, whole=True)]
         }
         known = tuple(name for name in _MEASURES if name in self.measures)
         if not known or len(known) < len(set(self.measures)):

@@ -100,7 +100,7 @@ class ObjectiveContract:
         rng = np.random.default_rng(0)
         rows = {n: rng.normal(size=(self.samples, width)) for n, width in _WIDTHS.items()}
         rows |= {name: rng.exponential(size=self.samples) for name in _SCALARS}
-        return rows | {"labels": np.arange(self.samples) % _WIDTHS["logits"]}
+        return rows | {"labels": (np.arange(self.samples) % _WIDTHS["logits"]).astype(np.float64)}
 
     def reference(self) -> Rows:
         """What models have of real data; add what an objective of one's own reads."""

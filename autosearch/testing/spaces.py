@@ -120,8 +120,8 @@ class SpaceContract:
         for _ in range(self.genomes // 3):
             genome = space.sample(rng)
             steps = genome["steps"]
-            for changed in (steps[: len(steps) // 2 + 1], steps[1:], [*steps, *clone(steps[-1:])]):
-                self.check_inside(space, space.repair({**clone(genome), "steps": clone(changed)}))
+            for changed in (steps[: len(steps) // 2 + 1], steps[1:], [*steps, steps[-1]]):
+                self.check_inside(space, space.repair({**genome, "steps": changed}))
 
     def test_every_point_of_its_box_is_a_recipe(self) -> None:
         """Points of a box decode whatever they are; a family without a box of its own passes."""
@@ -166,7 +166,7 @@ class SpaceContract:
     def make_spaces(self, family: Family | None = None, *, alone: bool = False) -> list[Space]:
         """The family's own space, and (not ``alone``) its product with the ones beside it."""
         denoiser = self.make_denoiser()
-        made = []
+        made: list[Space] = []
         for names in ((), () if alone else tuple(self.beside)):
             own = self.make_family() if family is None else family
             others = [
