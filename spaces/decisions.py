@@ -5,7 +5,7 @@ Probabilities are those of the released search of the unified sampling framework
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from autosearch._typing import Rng
@@ -23,6 +23,7 @@ __all__ = [
     "Decision",
     "EstimateDecision",
     "Eta",
+    "KeptChoice",
     "Relax",
 ]
 
@@ -89,6 +90,19 @@ class Choice(Decision):
 
     def fallback(self, step: StepGenome) -> Any:
         return self.default if self.default in self.values else self.values[0]
+
+
+class KeptChoice(Choice):
+    """One of a few values; others are never drawn, but kept where baselines bring them."""
+
+    def __init__(
+        self, field: str, default: Any, odds: Mapping[Any, float], kept: Collection[Any]
+    ) -> None:
+        super().__init__(field, default, odds)
+        self._kept = frozenset(kept)
+
+    def allows(self, value: Any) -> bool:
+        return super().allows(value) or value in self._kept
 
 
 class CorrectorDecision(Choice):

@@ -70,9 +70,7 @@ class GateChoice(OwnedSites, GeneFamily):
             "tail": (self.tail, 0, 1000),
         }
         whole = {
-            name: Whole(low, high, reach=1)
-            for name, limits in settings.items()
-            for low, high in [checked_ends(f"{_WHERE}.{name}", *limits, whole=True)]
+            name: _count(f"{_WHERE}.{name}", *limits) for name, limits in settings.items()
         }
         known = tuple(name for name in _MEASURES if name in self.measures)
         if not known or len(known) < len(set(self.measures)):
@@ -114,6 +112,11 @@ class GateChoice(OwnedSites, GeneFamily):
     def box(self) -> Sequence[Parameter]:
         """The threshold's logarithm, the whole numbers and, where there are two, the measure."""
         return tuple(sorted(super().box(), key=lambda parameter: parameter.kind == "choice"))
+
+
+def _count(where: str, given: Sequence[int], least: int, most: int) -> Whole:
+    low, high = checked_ends(where, given, least, most, whole=True)
+    return Whole(low, high, reach=1)
 
 
 class _Threshold(Log):

@@ -7,23 +7,14 @@ from typing import Any
 from autosearch._typing import Rng
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
+from autosearch.recipe import Step
+from autosearch.recipe.schema import owned_fields
 from autosearch.spaces.base import Family, Genome, Parameter, clone
 
 __all__ = ["NamedRecipes"]
 
-_TIMES: tuple[str, ...] = ("time", "log_snr")
-_SOLVER = (
-    "evaluate",
-    "order",
-    "prediction",
-    "form",
-    "start_point",
-    "points",
-    "relaxation",
-    "corrector",
-    "eta",
-    "clip",
-)
+_TIMES = tuple(owned_fields(Step, "times"))
+_SOLVER = tuple(owned_fields(Step, "solver"))
 # The odds of a family that has nothing to choose: operators go to the others.
 _NEVER = 1e-9
 

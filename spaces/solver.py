@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
-from autosearch.diffusion.solvers import RELAXATIONS
+from autosearch.diffusion.solvers import FORMS, RELAXATIONS, USUAL_FORMS, find_form
+from autosearch.diffusion.solvers.forms.base import HIGHEST_ORDER
 from autosearch.errors import UserError, unknown_name
-from autosearch.recipe import FORMS, SPECIAL_FORMS
 from autosearch.spaces import decisions
 from autosearch.spaces.base import Family, Genome, Parameter, StepGenome, check_within, clone
 from autosearch.spaces.decisions import (
@@ -17,19 +17,15 @@ from autosearch.spaces.decisions import (
     Decision,
     EstimateDecision,
     Eta,
+    KeptChoice,
     Relax,
 )
 
 __all__ = ["SolverChoice"]
 
 _WHERE = "space.solver"
-_LAGRANGE = ("deis_t", "deis_rho")
 # How likely a mutation of the family redraws what the first step does; as published.
 _FIRST_RATE = 0.3
-# Forms that differ from DDIM at order 1; weights belong to the times that they were fitted at.
-_UNLIKE = tuple(form for form in SPECIAL_FORMS if form != "linear")
-# What the form needs besides the step, as the recipe's artifacts name it.
-_MEASURED = "v3"
 _FIELDS: tuple[str, ...] = (
     "order",
     "prediction",
@@ -55,9 +51,8 @@ class SolverChoice(Family):
     Args:
         orders: of a step, from 1 to 4.
         predictions: of a step, ``data`` and ``noise``.
-        forms: of a step. ``evodiff`` and ``velocity`` are only there when they are named. So is
-            ``v3``, and only in
-            descendants of recipes that bring the model's statistics, such as the baseline
+        forms: of a step; by default the usual ones. What needs measurements of the model, as
+            ``v3`` does, is only in descendants of recipes that bring them, such as the baseline
             ``unipc+v3``.
         relaxations: kinds of factor on the first derivative; only form ``taylor`` takes one.
         correctors: ``implicit`` is never drawn, only kept from baselines, unless it is the only
@@ -78,7 +73,7 @@ class SolverChoice(Family):
 
     orders: Sequence[int] = tuple(decisions.ORDERS)
     predictions: Sequence[str] = tuple(decisions.PREDICTIONS)
-    forms: Sequence[str] = FORMS
+    forms: Sequence[str] = USUAL_FORMS
     relaxations: Sequence[str] = tuple(RELAXATIONS)
     correctors: Sequence[str] = tuple(decisions.CORRECTORS)
     restarts: Sequence[int] = tuple(decisions.RESTARTS)
@@ -95,11 +90,14 @@ class SolverChoice(Family):
         analytic = dict(decisions.EVALUATIONS)
         if self.denoiser.data_mean is None:
             del analytic["average_x0"]
-        all_forms = dict.fromkeys((*FORMS, *_UNLIKE), 1.0)
+        # Weights belong to the times that they were fitted at.
+        all_forms = {name: 1.0 for name, form in FORMS.items() if not form.weighted}
         self._form = Choice("form", "dpmsolver", _among("form", self.forms, all_forms))
         self._order = Choice("order", 1, _among("order", self.orders, decisions.ORDERS))
         prediction_odds = _among("prediction", self.predictions, decisions.PREDICTIONS)
-        self._prediction = Choice("prediction", "data", prediction_odds)
+        forms = [FORMS[name] for name in self._form.values]
+        kept = ("velocity",) if any("velocity" in form.predictions for form in forms) else ()
+        self._prediction = KeptChoice("prediction", "data", prediction_odds, kept)
         corrector_odds = _among("corrector", self.correctors, decisions.CORRECTORS)
         self._corrector = CorrectorDecision("corrector", "none", corrector_odds)
         first = list(analytic) if self.evaluations is None else self.evaluations
@@ -122,14 +120,26 @@ class SolverChoice(Family):
             self.fields = (*self.fields, "compensation")
 
     def _check_forms(self) -> None:
-        """Forms that a step could have at no order, or with nothing measured."""
-        if set(self._form.values) == {_MEASURED}:
-            raise UserError(f"{_WHERE}.forms: 'v3' alone has nothing to begin with; add 'taylor'")
+        """Refuse forms that a step could have at no order, or with nothing measured.
+
+        Raises:
+            UserError: for these.
+        """
+        forms = [find_form(name) for name in self._form.values]
+        if all(form.artifact for form in forms):
+            raise UserError(
+                f"{_WHERE}.forms: {forms[0].name!r} alone has nothing to begin with; add 'taylor'"
+            )
         least = min(self._order.values)
-        if set(self._form.values) <= {"dpmsolver", _MEASURED} and least == 4:
-            raise UserError(f"{_WHERE}: form 'dpmsolver' has orders 1 to 3; add form 'taylor'")
-        if "evodiff" in self._form.values and least > 2:
-            raise UserError(f"{_WHERE}: form 'evodiff' has orders 1 and 2; add order 2")
+        low = [form for form in forms if form.highest < least]
+        enough = [form for form in forms if form not in low and not form.artifact]
+        for form in low:
+            if not form.usual or not enough:
+                has = f"orders 1 to {form.highest}" if form.highest != 2 else "orders 1 and 2"
+                raise UserError(
+                    f"{_WHERE}: form {form.name!r} has {has}; add order {form.highest}, or form "
+                    "'taylor' in its place"
+                )
 
     def randomize(self, genome: Genome, rng: Rng) -> None:
         """One choice for the whole recipe, drawn anew at half of the steps.
@@ -164,14 +174,17 @@ class SolverChoice(Family):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
                 self._evaluation.put(mine, self._evaluation.get(theirs))
-        table = other.get("artifacts", {}).get(_MEASURED)
-        if table is not None:
-            child["artifacts"] = {_MEASURED: table, **child.get("artifacts", {})}
+        measured = {
+            name: one for name, one in other.get("artifacts", {}).items() if name in _measured()
+        }
+        if measured:
+            child["artifacts"] = {**measured, **child.get("artifacts", {})}
 
     def repair(self, genome: Genome) -> None:
-        measured = _MEASURED in genome.get("artifacts", {})
+        artifacts = genome.get("artifacts", {})
         for i, step in enumerate(genome["steps"]):
-            if not measured and self._form.get(step) == _MEASURED:
+            form = FORMS.get(self._form.get(step))
+            if form is not None and form.artifact and form.artifact not in artifacts:
                 self._form.put(step, self._plain_form())
             for decision in self.decisions:
                 if not decision.allows(decision.get(step)):
@@ -200,7 +213,9 @@ class SolverChoice(Family):
             Parameter("prediction", "choice", choices=self._prediction.values),
             # What a point can be without anything measured.
             Parameter(
-                "form", "choice", choices=tuple(f for f in self._form.values if f != _MEASURED)
+                "form",
+                "choice",
+                choices=tuple(f for f in self._form.values if not FORMS[f].artifact),
             ),
             Parameter("corrector", "choice", choices=self._box_correctors()),
             Parameter("evaluate", "choice", choices=self._evaluation.values),
@@ -208,8 +223,10 @@ class SolverChoice(Family):
 
     def _plain_form(self) -> str:
         """A form that any step can have."""
-        special = ("dpmsolver", *SPECIAL_FORMS)
-        return next((form for form in self._form.values if form not in special), "dpmsolver")
+        return next(
+            (name for name in self._form.values if FORMS[name].usual and _has_all_orders(name)),
+            "dpmsolver",
+        )
 
     def _box_correctors(self) -> tuple[str, ...]:
         """Implicit ones cost a second evaluation a step: only where they are all there is."""
@@ -254,16 +271,16 @@ class SolverChoice(Family):
 
     def _agree(self, step: StepGenome) -> None:
         """Drop what a recipe refuses: choices that exclude each other."""
-        form = self._form.get(step)
-        if form != "taylor":
+        form = find_form(self._form.get(step))
+        if not form.relaxed:
             step.pop("relaxation", None)
-        if form in _UNLIKE or (form in _LAGRANGE and self._order.get(step) > 1):
+        if not form.is_stochastic(self._order.get(step)):
             step.pop("eta", None)
-        if form == "evodiff":
+        if not form.restarts:
             step.pop("start_point", None)
-            self._lower(step, 2)
-        if form == "dpmsolver":
-            self._lower(step, 3)
+        if step.get("prediction") == "velocity" and "velocity" not in form.predictions:
+            step.pop("prediction", None)
+        self._lower(step, form.highest)
 
     def _lower(self, step: StepGenome, most: int) -> None:
         """An order that the form has, or another form where the space has none."""
@@ -278,8 +295,17 @@ class SolverChoice(Family):
 
 def _plain(step: StepGenome) -> bool:
     """Whether a step is DDIM whatever its form says."""
-    ddim = step.get("order", 1) == 1 and step.get("form") not in SPECIAL_FORMS
+    ddim = step.get("order", 1) == 1 and find_form(step.get("form", "dpmsolver")).plain
     return ddim and not step.get("eta") and "corrector" not in step
+
+
+def _has_all_orders(name: str) -> bool:
+    return FORMS[name].highest == HIGHEST_ORDER
+
+
+def _measured() -> set[str]:
+    """What recipes may bring that was measured for a form."""
+    return {form.artifact for form in FORMS.values() if form.artifact}
 
 
 def _among(

@@ -7,12 +7,10 @@ defaults are left out, so equal recipes are equal texts.
 from autosearch.recipe.actions import parse_action
 from autosearch.recipe.document import Artifact, ModelKey, Recipe, Recovery, Start
 from autosearch.recipe.schema import round_float
-from autosearch.recipe.solver import FORMS, SPECIAL_FORMS, CorrectorStep, Relaxation
+from autosearch.recipe.solver import CorrectorStep, Relaxation
 from autosearch.recipe.step import Gate, Guidance, Step
 
 __all__ = [
-    "FORMS",
-    "SPECIAL_FORMS",
     "Artifact",
     "CorrectorStep",
     "Gate",

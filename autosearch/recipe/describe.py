@@ -3,10 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from autosearch.recipe import SPECIAL_FORMS, CorrectorStep, Guidance, Recipe, Relaxation, Step
+from autosearch.diffusion.solvers.forms import find_form
+from autosearch.recipe import CorrectorStep, Guidance, Recipe, Relaxation, Step
+from autosearch.recipe.schema import owned_fields
 from autosearch.text import number
 
-__all__ = ["corrector_text", "lost_choices", "runs_again", "step_table", "step_text", "summary"]
+__all__ = [
+    "corrector_text",
+    "is_plain",
+    "lost_choices",
+    "runs_again",
+    "step_table",
+    "step_text",
+    "summary",
+]
 
 
 def step_table(recipe: Recipe) -> tuple[list[str], list[list[str]]]:
@@ -52,11 +62,11 @@ _COLUMNS: Mapping[str, Callable[[Step], str]] = {
     "time": lambda step: number(step.time),
     "log-SNR": lambda step: "" if step.log_snr is None else number(step.log_snr),
     "order": lambda step: str(step.order),
-    "form": lambda step: "" if step.order == 1 else step.form,
+    "form": lambda step: "" if is_plain(step) else step.form,
     "prediction": lambda step: "" if step.prediction == "data" else step.prediction,
     "evaluates": lambda step: _EVALUATED.get(step.evaluate, ""),
     "relaxation": lambda step: _relaxation_text(step.relaxation),
-    "from": lambda step: "" if step.start_point == -1 else f"{-step.start_point} points back",
+    "from": lambda step: "" if step.choice.begins == -1 else f"{-step.choice.begins} points back",
     "points": lambda step: "" if step.points is None else str(step.points),
     "corrector": lambda step: corrector_text(step.corrector),
     "eta": lambda step: f"{step.eta:g}" if step.eta else "",
@@ -72,9 +82,14 @@ _HEUN = CorrectorStep(kind="implicit", order=2, prediction="noise", form="deis_r
 _FLOW_HEUN = CorrectorStep(kind="implicit", order=2, form="velocity")
 
 
+def is_plain(step: Step) -> bool:
+    """Whether a step is DDIM whatever its form."""
+    return step.order == 1 and find_form(step.form).plain
+
+
 def step_text(step: Step) -> str:
     """A step in a few words: order, prediction and form, then whatever is unusual."""
-    words = ["1" if step.order == 1 else f"{step.order} {step.prediction} {step.form}"]
+    words = ["1" if is_plain(step) else f"{step.order} {step.prediction} {step.form}"]
     facts = {name: _COLUMNS[name](step) for name in _SAID}
     return ", ".join(words + [_SAID[name] + text for name, text in facts.items() if text])
 
@@ -103,23 +118,20 @@ def lost_choices(steps: Sequence[Step], *, flow: bool = False) -> list[str]:
     """
     full = [step for step in steps if step.order > 1]
     singlestep = runs_again(steps)
+    kinds = {(step.prediction, step.form) for step in full}
     present = {
-        "the analytic first step": any(step.evaluate != "network" for step in steps),
         "per-step orders": not singlestep and not _usual_orders(steps),
-        "per-step predictions and forms": len({(step.prediction, step.form) for step in full}) > 1,
-        "relaxations": any(step.relaxation is not None for step in steps),
-        "restarts": not singlestep and any(step.start_point < -1 for step in steps),
+        "per-step predictions and forms": len(kinds) > 1,
+        "restarts": not singlestep and any(step.choice.begins < -1 for step in steps),
         "points": any(step.points is not None for step in full),
-        "forms that no library has": any(step.form in SPECIAL_FORMS for step in steps),
-        "compensation": any(step.compensation != 1 for step in steps),
-        "scaling": any(step.scaling is not None for step in steps),
+        "forms that no library has": not all(find_form(step.form).published for step in steps),
         "correctors": not _usual_correctors(steps, flow=flow),
-        "eta": any(step.eta > 0 for step in steps),
-        "clipping": any(step.clip is not None for step in steps),
-        "guidance": any(step.guidance for step in steps),
-        "site actions": any(step.sites for step in steps),
     }
-    return [name for name, lost in present.items() if lost]
+    fields = Step.model_fields
+    for name, mark in owned_fields(Step).items():
+        default = fields[name].get_default(call_default_factory=True)
+        present[mark.lost] = any(getattr(step, name) != default for step in steps)
+    return [name for name, lost in present.items() if name and lost]
 
 
 def runs_again(steps: Sequence[Step]) -> bool:
@@ -127,7 +139,7 @@ def runs_again(steps: Sequence[Step]) -> bool:
 
     All runs are of one length but the last two, which are shorter.
     """
-    if any(step.start_point != -step.order for step in steps):
+    if any(step.choice.begins != -step.order for step in steps):
         return False
     runs = [0]
     for step in steps:

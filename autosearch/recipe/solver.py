@@ -4,51 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from autosearch.errors import nearest
+from autosearch.diffusion.solvers.forms import find_form
 from autosearch.recipe.schema import Strict
 
-__all__ = [
-    "FORMS",
-    "LAGRANGE",
-    "SPECIAL_FORMS",
-    "CorrectorStep",
-    "Form",
-    "Past",
-    "Relaxation",
-    "check_relaxed",
-]
+__all__ = ["CorrectorStep", "FormName", "Past", "Relaxation"]
 
-FORMS = ("dpmsolver", "taylor", "unipc_bh1", "unipc_bh2", "deis", "deis_t", "deis_rho")
-# Not of the family of exact integrators of data or noise with fixed coefficients, and never
-# stochastic.
-SPECIAL_FORMS = ("evodiff", "linear", "v3", "velocity")
-# Polynomials of the noise itself: no Taylor terms to relax, and no stochastic version.
-LAGRANGE = ("deis_t", "deis_rho")
 _DEEPEST = 6
 
 
 def _known_form(value: str) -> str:
-    known = (*FORMS, *SPECIAL_FORMS)
-    if value not in known:
-        close = nearest(value, known)
-        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(known)}"
-        raise ValueError(f"unknown form {value!r}; {hint}")
-    return value
-
-
-def check_relaxed(form: str) -> None:
-    """Refuse a relaxation of a form that has its own or none.
-
-    Raises:
-        ValueError: for every form but ``taylor``.
-    """
-    if form != "taylor":
-        raise ValueError(f"form {form!r} has its own relaxation or none; use form 'taylor'")
+    return find_form(value).name
 
 
 Past = Annotated[int, Field(ge=-_DEEPEST, le=-1)]
 PointIndex = Annotated[int, Field(ge=-_DEEPEST, le=0)]
-Form = Annotated[str, AfterValidator(_known_form)]
+FormName = Annotated[str, AfterValidator(_known_form)]
 
 
 class Relaxation(Strict):
@@ -67,6 +37,11 @@ class Relaxation(Strict):
             raise ValueError(f"relaxation {self.kind!r} has no coefficient; leave it out")
         return self
 
+    @property
+    def plain(self) -> tuple[str, float]:
+        """Kind and coefficient."""
+        return self.kind, self.coefficient
+
 
 class CorrectorStep(Strict):
     """How a corrector looks at the step again; what is left out is taken from the step.
@@ -78,19 +53,22 @@ class CorrectorStep(Strict):
     kind: Literal["pseudo", "implicit"]
     order: Annotated[int | None, Field(ge=2, le=5)] = None
     prediction: Literal["noise", "data"] | None = None
-    form: Form | None = None
+    form: FormName | None = None
     start_point: Past | None = None
     points: list[list[PointIndex]] | None = None
     relaxation: Relaxation | None = None
 
     @model_validator(mode="after")
     def _available(self) -> "CorrectorStep":
-        if self.form == "dpmsolver":
-            raise ValueError("form 'dpmsolver' has no corrector; use form 'unipc_bh2' or 'taylor'")
-        if self.form in ("evodiff", "linear"):
+        if self.form is None:
+            return self
+        form = find_form(self.form)
+        if not form.corrects:
             raise ValueError(
-                f"form {self.form!r} is a step's, not a corrector's; use form 'taylor'"
+                f"form {self.form!r} has no corrector; use form 'unipc_bh2' or 'taylor'"
             )
-        if self.relaxation is not None and self.form is not None:
-            check_relaxed(self.form)
+        if self.relaxation is not None and not form.relaxed:
+            raise ValueError(
+                f"form {self.form!r} has its own relaxation or none; use form 'taylor'"
+            )
         return self

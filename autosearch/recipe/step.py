@@ -5,18 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from autosearch.diffusion.solvers.forms import FORMS, Choice, find_form
+from autosearch.diffusion.solvers.forms.base import HIGHEST_ORDER
+from autosearch.diffusion.solvers.update import Integrand
 from autosearch.errors import shortened
 from autosearch.recipe.actions import SiteAction
-from autosearch.recipe.schema import Strict
-from autosearch.recipe.solver import (
-    LAGRANGE,
-    SPECIAL_FORMS,
-    CorrectorStep,
-    Form,
-    Past,
-    Relaxation,
-    check_relaxed,
-)
+from autosearch.recipe.schema import Owned, Strict, round_float
+from autosearch.recipe.solver import CorrectorStep, FormName, Past, Relaxation
 
 __all__ = ["LARGEST_LOG_SNR", "Gate", "Guidance", "LogSnr", "Step"]
 
@@ -113,15 +108,19 @@ class Step(Strict):
         log_snr: half log-SNR at its start; by default the schedule's at ``time``.
         evaluate: the first step may take the data to be 0 or the data set's mean instead of
             asking the network (analytic first step).
-        form: see :mod:`autosearch.diffusion.plan.solver`.
-        start_point: -1 goes on from the newest state, -p starts again from the state p points
-            back (singlestep). At a time that the step before had too, the network is asked again
-            where a restart has come to; a step that goes on from its own state has another time.
+        prediction: what is integrated, the noise, the data, or their difference (``velocity``).
+        form: see :mod:`autosearch.diffusion.solvers.forms`.
+        start_point: -1, the default, goes on from the newest state, -p starts again from the state
+            p points back (singlestep). At a time that the step before had too, the network is asked
+            again where a restart has come to; a step that goes on from its own state has another
+            time. Form ``linear`` starts from the first state of all by default.
         points: for each derivative, the evaluations besides the start's own that estimate it, -1
             being the newest. By default one fewer than the order: first those newer than the
             start, then the newest before it.
-        weights: of form ``linear``, and of it alone: what the first state is multiplied with, then
-            what each evaluation so far is, oldest first (OLSS); their sum is the next state.
+        weights: of form ``linear``, and of it alone: what a state is multiplied with, then what
+            evaluations are, oldest first; their sum is the next state. The first state and every
+            evaluation so far (OLSS); with a start_point, the state there and as many of the newest
+            evaluations as there are weights for (a linear multistep method).
         compensation: DC-Solver's ratio. From the third evaluation on, the newest one is replaced
             by what the last three say, as a polynomial, of the time that lies this many steps
             after the one before; 1 is the newest's own.
@@ -136,26 +135,61 @@ class Step(Strict):
             after it, as ERTACache does on steps that reuse; the last step goes to the end.
     """
 
-    time: float
-    log_snr: LogSnr | None = None
-    evaluate: Literal["network", "zero_x0", "average_x0"] = "network"
-    order: Annotated[int, Field(ge=1, le=4)] = 1
-    prediction: Literal["noise", "data"] = "data"
-    form: Form = "dpmsolver"
-    start_point: Past = -1
-    points: list[list[Past]] | None = None
-    relaxation: Relaxation | None = None
-    weights: list[float] | None = None
-    compensation: Factor = 1.0
-    scaling: Annotated[list[Factor], Field(min_length=2, max_length=2)] | None = None
-    corrector: Literal["none", "pseudo", "implicit"] | CorrectorStep = "none"
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    clip: Annotated[float | None, Field(gt=0)] = None
-    guidance: list[Guidance] = Field(default_factory=list)
-    sites: dict[str, SiteAction] = Field(default_factory=dict)
-    gate: Gate | None = None
-    rectify: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    interval: Annotated[float, Field(gt=0, le=1)] = 1.0
+    time: Annotated[float, Owned("times")]
+    log_snr: Annotated[LogSnr | None, Owned("times")] = None
+    evaluate: Annotated[
+        Literal["network", "zero_x0", "average_x0"], Owned("solver", "the analytic first step")
+    ] = "network"
+    order: Annotated[int, Field(ge=1, le=HIGHEST_ORDER), Owned("solver")] = 1
+    prediction: Annotated[Integrand, Owned("solver")] = "data"
+    form: Annotated[FormName, Owned("solver")] = "dpmsolver"
+    start_point: Annotated[Past | None, Owned("solver")] = None
+    points: Annotated[list[list[Past]] | None, Owned("solver")] = None
+    relaxation: Annotated[Relaxation | None, Owned("solver", "relaxations")] = None
+    weights: Annotated[list[float] | None, Owned("solver")] = None
+    compensation: Annotated[Factor, Owned("solver", "compensation")] = 1.0
+    scaling: Annotated[
+        Annotated[list[Factor], Field(min_length=2, max_length=2)] | None,
+        Owned("correction", "scaling"),
+    ] = None
+    corrector: Annotated[Literal["none", "pseudo", "implicit"] | CorrectorStep, Owned("solver")] = (
+        "none"
+    )
+    eta: Annotated[float, Field(ge=0, le=1), Owned("solver", "eta")] = 0.0
+    clip: Annotated[Annotated[float, Field(gt=0)] | None, Owned("solver", "clipping")] = None
+    guidance: Annotated[list[Guidance], Owned("network", "guidance")] = Field(default_factory=list)
+    sites: Annotated[dict[str, SiteAction], Owned("network", "site actions")] = Field(
+        default_factory=dict
+    )
+    gate: Annotated[Gate | None, Owned("network", "gates")] = None
+    rectify: Annotated[
+        Annotated[list[float], Field(min_length=2, max_length=2)] | None,
+        Owned("network", "rectification"),
+    ] = None
+    interval: Annotated[float, Field(gt=0, le=1), Owned("correction", "intervals")] = 1.0
+
+    @property
+    def choice(self) -> Choice:
+        """What the step asks of its form."""
+        return Choice(
+            self.order,
+            self.prediction,
+            self.start_point,
+            self.points,
+            None if self.relaxation is None else self.relaxation.plain,
+            None if self.weights is None else [round_float(one) for one in self.weights],
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _newest_by_default(cls, value: Any) -> Any:
+        """What a form does anyway is left out, so that equal recipes are equal texts."""
+        if not isinstance(value, Mapping) or value.get("start_point") != -1:
+            return value
+        name = value.get("form", "dpmsolver")
+        if name in FORMS and FORMS[name].weighted:
+            return value
+        return {key: one for key, one in value.items() if key != "start_point"}
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -183,37 +217,24 @@ class Step(Strict):
 
     @model_validator(mode="after")
     def _available(self) -> "Step":
-        if self.order > 3 and self.form == "dpmsolver":
-            raise ValueError("form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4")
-        if self.eta > 0 and self.form in LAGRANGE and self.order > 1:
-            raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
-        if self.relaxation is not None:
-            check_relaxed(self.form)
+        find_form(self.form).check(
+            self.choice,
+            eta=self.eta,
+            corrected=self.corrector != "none",
+            renoised=any(rule.rule == "cfgpp" for rule in self.guidance),
+        )
         if self.gate is not None and self.rectify is not None:
             raise ValueError("'rectify' is for whole steps: leave it or the gate out")
-        self._check_special()
         self._check_corrector()
         return self
-
-    def _check_special(self) -> None:
-        """What the forms beside the exact integrators cannot be combined with."""
-        if (self.weights is not None) != (self.form == "linear"):
-            raise ValueError("'weights' and form 'linear' go together; give both or neither")
-        if self.form not in SPECIAL_FORMS:
-            return
-        if self.eta > 0:
-            raise ValueError(f"form {self.form!r} has no stochastic version; set eta to 0")
-        if self.form == "linear" and any(rule.rule == "cfgpp" for rule in self.guidance):
-            raise ValueError("form 'linear' does not renoise; use rule 'cfg'")
-        if self.form == "evodiff" and (self.order > 2 or self.start_point != -1):
-            raise ValueError("form 'evodiff' has orders 1 and 2, from the newest state")
-        if self.form == "linear" and self.corrector != "none":
-            raise ValueError("form 'linear' has no corrector; leave it out")
 
     def _check_corrector(self) -> None:
         """A corrector's relaxation needs form taylor, its own or the one that it takes over."""
         corrector = self.corrector
         if not isinstance(corrector, CorrectorStep) or corrector.relaxation is None:
             return
-        if corrector.form is None and self.form != "dpmsolver":
-            check_relaxed(self.form)
+        form = find_form(self.form)
+        if corrector.form is None and form.corrector == "form" and not form.relaxed:
+            raise ValueError(
+                f"form {self.form!r} has its own relaxation or none; use form 'taylor'"
+            )

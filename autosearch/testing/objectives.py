@@ -3,11 +3,12 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autosearch._typing import Array, Rows
+from autosearch._typing import Rows
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan
@@ -95,12 +96,14 @@ class ObjectiveContract:
         # From the class, so that a function is not taken for a method.
         return type(self).make()
 
-    def rows(self) -> dict[str, Array]:
+    def rows(self) -> dict[str, NDArray[Any]]:
         """Rows of every kind, of samples that no model made; add those of a kind of one's own."""
         rng = np.random.default_rng(0)
-        rows = {n: rng.normal(size=(self.samples, width)) for n, width in _WIDTHS.items()}
+        rows: dict[str, NDArray[Any]] = {
+            n: rng.normal(size=(self.samples, width)) for n, width in _WIDTHS.items()
+        }
         rows |= {name: rng.exponential(size=self.samples) for name in _SCALARS}
-        return rows | {"labels": (np.arange(self.samples) % _WIDTHS["logits"]).astype(np.float64)}
+        return rows | {"labels": np.arange(self.samples) % _WIDTHS["logits"]}
 
     def reference(self) -> Rows:
         """What models have of real data; add what an objective of one's own reads."""
@@ -115,7 +118,7 @@ class ObjectiveContract:
             "bounds.pick_score": np.array([0.0, 3.0]),
         }
 
-    def estimate(self, objective: Objective, **others: Array) -> Estimate:
+    def estimate(self, objective: Objective, **others: NDArray[Any]) -> Estimate:
         """Its estimate from the rows that it needs, as they come from another process."""
         rows = {**self.rows(), **others}
         lacking = sorted(objective.needs - set(rows))

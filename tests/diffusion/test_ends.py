@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from support.step_coefficients import coefficients
 from torch import Tensor
 
 from autosearch.baselines import SOLVERS, baseline
@@ -15,11 +16,11 @@ from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.sampling.sampler import sample, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
-from autosearch.diffusion.solvers import Interval, Update, coefficients
+from autosearch.diffusion.solvers import USUAL_FORMS, Interval, Update
 from autosearch.errors import UserError
 from autosearch.experiments.benchmarks.flows import flows
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.recipe import FORMS, Recipe
+from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]
 
@@ -132,7 +133,7 @@ def test_start_is_scaled_to_the_first_level(
     torch.testing.assert_close(got, truth, rtol=0.05, atol=0.05)
 
 
-FORMS_NEAR_NOISE = (*FORMS, "velocity", "evodiff")
+FORMS_NEAR_NOISE = (*USUAL_FORMS, "velocity", "evodiff")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

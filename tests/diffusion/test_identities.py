@@ -13,8 +13,9 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
 from autosearch.diffusion.sampling.sampler import State, trajectory
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.solvers import USUAL_FORMS
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.recipe import FORMS, Recipe
+from autosearch.recipe import Recipe
 
 MakeExact = Callable[..., ExactDenoiser]
 Choices = Mapping[str, Any]
@@ -97,7 +98,7 @@ def published(prediction: str, h: float) -> tuple[float, float]:
 
 def test_all_forms_are_ddim_at_order_1(denoiser: ExactDenoiser) -> None:
     plain = plan_of(denoiser, [{}] * 4)
-    for form in FORMS:
+    for form in USUAL_FORMS:
         for prediction in ("data", "noise"):
             other = plan_of(denoiser, [{"form": form, "prediction": prediction}] * 4)
             assert other.identity == plain.identity

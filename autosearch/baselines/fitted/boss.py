@@ -80,7 +80,7 @@ def edge_costs(recipe: Recipe, calibrator: Calibrator, trajectory: Trajectory) -
                     {-1: trajectory.evaluations[i]},
                     trajectory.log_snrs[j],
                     schedule=calibrator.denoiser.schedule,
-                    statistics=statistics,
+                    measured=statistics,
                 )
                 costs[i, j] = mean_square(reached, trajectory.states[j])
     return costs

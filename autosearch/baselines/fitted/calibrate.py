@@ -11,7 +11,7 @@ from autosearch.baselines.fitted.cascade import Cascade
 from autosearch.baselines.fitted.names import resolve
 from autosearch.baselines.fitted.v3 import write_calibration
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.diffusion.solvers.forms.v3 import STATISTICS
 from autosearch.errors import UserError, unknown_name
 
 __all__ = ["CASCADE", "METHODS", "Calibrated", "calibrate"]

@@ -97,7 +97,7 @@ def search_subspace(
         "order": 1,
         "prediction": "data",
         "form": "linear",
-        "start_point": -1,
+        "start_point": None,
         "points": None,
         "relaxation": None,
         "corrector": "none",

@@ -26,7 +26,7 @@ from autosearch.diffusion.artifact_store import Provenance, pack_artifact
 from autosearch.diffusion.classifier import GRADIENT_COST
 from autosearch.diffusion.plan.plan import StepPlan
 from autosearch.diffusion.prediction import to_data_and_noise
-from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.diffusion.solvers.forms.v3 import STATISTICS
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe
 

@@ -22,7 +22,7 @@ from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_star
 from autosearch.diffusion.plan.times import checked_log_snrs, checked_times, with_intervals
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import SiteTable
-from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.diffusion.solvers import FORMS
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe, round_float
 from autosearch.recipe.actions import feature_site
@@ -113,15 +113,21 @@ def _finite_start(log_snrs: Sequence[float], schedule: NoiseSchedule) -> Sequenc
 
 
 def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Artifact], ...]:
-    """The artifacts that the steps need; statistics are inert without a step of form v3."""
+    """The artifacts that the steps need; what was measured for a form is inert without it."""
     updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
-    looks = any(update.form == STATISTICS for update in updates)
-    if looks and STATISTICS not in recipe.artifacts:
-        raise UserError(
-            "recipe: form 'v3' needs the model's statistics, and artifacts has no 'v3'; measure "
-            "them: autosearch calibrate MODEL --method v3"
-        )
-    kept = {name: one for name, one in recipe.artifacts.items() if looks or name != STATISTICS}
+    used = {update.form for update in updates}
+    inert = set[str]()
+    for form in FORMS.values():
+        if form.artifact is None:
+            continue
+        if form.name not in used:
+            inert.add(form.artifact)
+        elif form.artifact not in recipe.artifacts:
+            raise UserError(
+                f"recipe: form {form.name!r} needs {form.needs}, and artifacts has no "
+                f"{form.artifact!r}; {form.measured_by}"
+            )
+    kept = {name: one for name, one in recipe.artifacts.items() if name not in inert}
     return tuple(sorted(kept.items()))
 
 

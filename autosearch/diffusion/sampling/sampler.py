@@ -17,7 +17,7 @@ from autosearch.diffusion.prediction import to_data_and_noise
 from autosearch.diffusion.sampling.stepper import StepNoise, Stepper, weighted_sum
 from autosearch.diffusion.sites.memory import FeatureMemory, RowMemory
 from autosearch.diffusion.solvers import Evaluation, Statistics
-from autosearch.diffusion.solvers.dpm_solver_v3 import STATISTICS
+from autosearch.diffusion.solvers.forms.v3 import STATISTICS
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact
 

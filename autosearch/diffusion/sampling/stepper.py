@@ -135,7 +135,7 @@ class Stepper:
             schedule=self.schedule,
             eta=eta,
             noise=self._noise,
-            statistics=self.statistics,
+            measured=self.statistics,
         )
 
 

@@ -5,7 +5,11 @@ from typing import Literal
 
 from torch import Tensor
 
-__all__ = ["FIRST_ORDER", "Corrector", "Evaluation", "Interval", "Update"]
+__all__ = ["FIRST_ORDER", "Corrector", "Evaluation", "Integrand", "Interval", "Points", "Update"]
+
+# What a step integrates: the predicted noise, the predicted data, or the noise less the data.
+Integrand = Literal["noise", "data", "velocity"]
+Points = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -15,10 +19,7 @@ class Update:
     Attributes:
         order: local polynomials of degree ``order - 1``; 1 is DDIM.
         prediction: what is integrated; ``velocity`` is the noise less the data.
-        form: ``taylor``; ``dpmsolver``, its published third order, with half the second
-            derivative; ``deis_t`` and ``deis_rho``, polynomials in time and in sigma/alpha;
-            ``velocity``, polynomials of the velocity in the time of flows; ``evodiff``; ``v3``,
-            with the model's statistics; ``linear``, with weights given.
+        form: which of :data:`autosearch.diffusion.solvers.forms.FORMS` takes the step.
         start: which evaluation's point the step starts from; -1 is the newest.
         points: for each derivative, the evaluations besides the start's own that estimate it,
             ascending. 0 is the evaluation at the step's own end, for correctors.
@@ -27,10 +28,10 @@ class Update:
     """
 
     order: int = 1
-    prediction: Literal["noise", "data", "velocity"] = "data"
+    prediction: Integrand = "data"
     form: str = "taylor"
     start: int = -1
-    points: tuple[tuple[int, ...], ...] = ()
+    points: Points = ()
     relaxation: tuple[str, float] | None = None
     weights: tuple[float, ...] = ()
 

@@ -12,12 +12,13 @@ from autosearch.diffusion.prediction import Prediction
 from autosearch.diffusion.schedules import NoiseSchedule, get_schedule
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
-from autosearch.recipe import Recipe
+from autosearch.recipe import Recipe, Step
+from autosearch.recipe.schema import owned_fields
 
 __all__ = ["ReplayDenoiser", "solver_plan"]
 
 # What of a step no scheduler does: guidance is the pipeline's, sites are the network's.
-_NETWORK_FIELDS = ("guidance", "sites", "gate", "rectify")
+_NETWORK_FIELDS = owned_fields(Step, "network")
 
 
 class ReplayDenoiser(Denoiser):

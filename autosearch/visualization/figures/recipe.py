@@ -10,6 +10,7 @@ from autosearch.diffusion.sites.branches import Branch
 from autosearch.diffusion.sites.sites import Site, SiteTable, parts
 from autosearch.recipe import Recipe, Step
 from autosearch.recipe.actions import Action
+from autosearch.recipe.describe import is_plain
 from autosearch.text import number
 from autosearch.visualization.figures.drawing import own_settings, plain_text
 from autosearch.visualization.figures.markers import FRONT, INK, LINE, ON_MIDDLE, OTHER, PAPER
@@ -254,8 +255,8 @@ def _text_rows(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:
     yield "step", [str(i + 1) for i in range(len(steps))]
     yield "time", [f"{step.time:.3g}" for step in steps]
     yield "order", [_order(step) for step in steps]
-    if len({step.form for step in steps if step.order > 1}) > 1:
-        yield "form", [_FORMS.get(step.form, step.form) if step.order > 1 else "" for step in steps]
+    if len({step.form for step in steps if not is_plain(step)}) > 1:
+        yield "form", ["" if is_plain(step) else _FORMS.get(step.form, step.form) for step in steps]
     for rule in dict.fromkeys(rule.rule for step in steps for rule in step.guidance):
         yield f"{rule} scale", [_scale(step, rule) for step in steps]
     if any(rule.heads for step in steps for rule in step.guidance):

@@ -11,13 +11,14 @@ from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import VariancePreserving
+from autosearch.diffusion.solvers import USUAL_FORMS
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.recipe import FORMS, Recipe
+from autosearch.recipe import Recipe
 
 CHOICES = {
     "order": st.integers(1, 4),
     "prediction": st.sampled_from(["data", "noise"]),
-    "form": st.sampled_from(FORMS),
+    "form": st.sampled_from(USUAL_FORMS),
     "eta": st.sampled_from([0, 0, 0.5]),
     "points": st.sampled_from([None, None, [[-2]], [[-3]], [[-3, -2], [-3, -2]]]),
     "corrector": st.sampled_from(["none", "none", "pseudo", "implicit"]),

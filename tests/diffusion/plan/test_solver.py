@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_start
-from autosearch.diffusion.solvers import FIRST_ORDER, Corrector, Update
-from autosearch.recipe import FORMS, Step
+from autosearch.diffusion.solvers import FIRST_ORDER, USUAL_FORMS, Corrector, Update
+from autosearch.recipe import Step
 
 LOG_SNRS = (-1.0, -0.4, 0.1, 0.7, 1.2, 2.0, 2.5)
 Compiled = list[tuple[Update, Corrector | None]]
@@ -34,7 +34,7 @@ def to_clean(*steps: dict[str, Any]) -> Compiled:
 # -- orders ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", USUAL_FORMS)
 def test_order_is_cut_to_the_history(form: str) -> None:
     order = 3 if form == "dpmsolver" else 4
     found = compiled(*[{"order": order, "form": form}] * 6)
@@ -51,7 +51,7 @@ def test_a_step_to_an_infinite_end_is_plain_ddim() -> None:
 FROM_NOISE = (-math.inf, *LOG_SNRS)
 
 
-@pytest.mark.parametrize("form", [*FORMS, "velocity"])
+@pytest.mark.parametrize("form", [*USUAL_FORMS, "velocity"])
 def test_pure_noise_is_history(form: str) -> None:
     found = compiled(*[{"order": 3, "form": form}] * 4, log_snrs=FROM_NOISE)
     assert [update.order for update, _ in found] == [1, 2, 3, 3]
@@ -159,7 +159,8 @@ def test_solver_choices_at_order_1_are_inert(choices: dict[str, Any]) -> None:
 
 def test_names_at_order_2() -> None:
     found = {
-        name: last({}, {}, {"order": 2, "form": name, "prediction": "noise"}) for name in FORMS
+        name: last({}, {}, {"order": 2, "form": name, "prediction": "noise"})
+        for name in USUAL_FORMS
     }
     relaxed = Update(2, "noise", "taylor", -1, ((-2,),), ("unipc_bh2", 0.0))
     assert found["dpmsolver"] == found["unipc_bh2"] == relaxed
@@ -170,7 +171,7 @@ def test_names_at_order_2() -> None:
 
 
 def test_names_at_order_3() -> None:
-    found = {name: last({}, {}, {"order": 3, "form": name}) for name in FORMS}
+    found = {name: last({}, {}, {"order": 3, "form": name}) for name in USUAL_FORMS}
     exact = Update(3, "data", "taylor", -1, ((-3, -2), (-3, -2)))
     assert found["taylor"] == found["unipc_bh1"] == found["unipc_bh2"] == exact
     assert found["dpmsolver"] == Update(3, "data", "dpmsolver", -1, ((-3, -2), (-3, -2)))
@@ -377,7 +378,7 @@ def test_predictions_matter_at_order_1_on_stochastic_steps() -> None:
 @st.composite
 def steps(draw: st.DrawFn) -> dict[str, Any]:
     order = draw(st.integers(1, 4))
-    form = draw(st.sampled_from(FORMS if order < 4 else FORMS[1:]))
+    form = draw(st.sampled_from(USUAL_FORMS if order < 4 else USUAL_FORMS[1:]))
     past = st.lists(st.lists(st.integers(-6, -1), max_size=3), max_size=3)
     optional = {
         "prediction": st.sampled_from(["noise", "data"]),

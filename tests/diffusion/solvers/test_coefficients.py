@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from support.step_coefficients import coefficients
 
 from autosearch.diffusion.lagrange import lagrange_weights
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
-from autosearch.diffusion.solvers import RELAXATIONS, Coefficients, Interval, Update, coefficients
+from autosearch.diffusion.solvers import RELAXATIONS, Coefficients, Interval, Update
 from autosearch.diffusion.solvers.taylor import difference_weights, phi, taylor_weights
 
 SCHEDULES: dict[str, NoiseSchedule] = {

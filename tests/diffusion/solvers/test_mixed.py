@@ -17,11 +17,12 @@ from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
+from autosearch.diffusion.solvers import USUAL_FORMS
 from autosearch.models.exact import ExactDenoiser, Mixture
-from autosearch.recipe import FORMS, Recipe
+from autosearch.recipe import Recipe
 
 Choices = dict[str, Any]
-ANY_FORM = (*FORMS, "velocity")
+ANY_FORM = (*USUAL_FORMS, "velocity")
 
 SCHEDULES: dict[str, NoiseSchedule] = {
     "linear": VariancePreserving(),

@@ -17,22 +17,67 @@ difference.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers.update import Evaluation, Interval, Update
+from autosearch.diffusion.solvers.forms.base import (
+    Choice,
+    Form,
+    Operands,
+    Stepped,
+    other_points,
+)
+from autosearch.diffusion.solvers.update import (
+    FIRST_ORDER,
+    Corrector,
+    Evaluation,
+    Interval,
+    Update,
+)
 
-__all__ = ["evodiff_step"]
+__all__ = ["EVODiff"]
 
 _LARGEST = 2.0
 _TEMPERATURE = 0.25
 _SHIFT = 0.5
+_SECOND_LOOK = Update(3, "data", "evodiff", -1, ((-2, 0),))
 
 
-def evodiff_step(
+class EVODiff(Form):
+    """The newest evaluation and the one before, whatever the order; DDIM without the latter."""
+
+    name = "evodiff"
+    summary = "EVODiff: differences weighed by the data's own directions, not linear"
+    highest = 2
+    predictions = ("data",)
+    restarts = False
+    stochastic = "none"
+    corrector = "own"
+    plain = False
+    published = False
+    pure_noise = False
+
+    def from_start(
+        self, choice: Choice, history: Mapping[int, float], start: int, decisive: Collection[int]
+    ) -> Update:
+        if -2 not in other_points(history, start):
+            return FIRST_ORDER
+        return Update(min(choice.order, 2), "data", self.name, start, ((-2,),))
+
+    def second_look(self, kind: Literal["pseudo", "implicit"], update: Update) -> Corrector | None:
+        return Corrector(kind, _SECOND_LOOK) if update.order == 2 else None
+
+    def step(self, update: Update, operands: Operands) -> Stepped:
+        interval = operands.interval
+        x = _step(update, interval, operands.points, operands.schedule)
+        return Stepped(x, interval.next_sigma)
+
+
+def _step(
     update: Update,
     interval: Interval,
     points: Mapping[int, Evaluation],

@@ -16,17 +16,18 @@ that a corrector moved stays what it was, as published: it is taken from data an
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from autosearch.diffusion.solvers.forms.base import Choice, Form, Operands, Stepped
 from autosearch.diffusion.solvers.taylor import difference_weights
 from autosearch.diffusion.solvers.update import Evaluation, Interval, Update
 from autosearch.errors import UserError
 
-__all__ = ["STATISTICS", "Statistics"]
+__all__ = ["STATISTICS", "DPMSolverV3", "Statistics"]
 
 # The name of the artifact in recipes.
 STATISTICS = "v3"
@@ -34,6 +35,33 @@ STATISTICS = "v3"
 _NODES = 64
 _KEPT = 256
 _NAMES = ("log_snr", "l", "s", "b")
+
+
+class DPMSolverV3(Form):
+    """The model's statistics take the place of the prediction, at order 1 too."""
+
+    name = "v3"
+    summary = "DPM-Solver-v3: statistics of the model take the place of the prediction"
+    predictions = ("data",)
+    stochastic = "none"
+    plain = False
+    published = False
+    pure_noise = False
+    artifact = STATISTICS
+    needs = "the model's statistics"
+    measured_by = "measure them: autosearch calibrate MODEL --method v3"
+
+    def from_start(
+        self, choice: Choice, history: Mapping[int, float], start: int, decisive: Collection[int]
+    ) -> Update:
+        points = self.choose_points(choice, history, start)
+        return Update(len(points) + 1, "data", self.name, start, points)
+
+    def step(self, update: Update, operands: Operands) -> Stepped:
+        statistics = operands.measured
+        assert isinstance(statistics, Statistics)  # checked when the plan was made
+        x = statistics.step(update, operands.interval, operands.points)
+        return Stepped(x, operands.interval.next_sigma)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""The forms of solver steps; each is one file, and one line in the list here."""
+
+from collections.abc import Mapping
+
+from autosearch.diffusion.solvers.forms.base import Choice, Form, Operands
+from autosearch.diffusion.solvers.forms.deis import DEIS, DEISInRho, DEISInTime
+from autosearch.diffusion.solvers.forms.dpmsolver import DPMSolver
+from autosearch.diffusion.solvers.forms.evodiff import EVODiff
+from autosearch.diffusion.solvers.forms.ipndm import IPNDM
+from autosearch.diffusion.solvers.forms.linear import Linear
+from autosearch.diffusion.solvers.forms.taylor import Taylor
+from autosearch.diffusion.solvers.forms.unipc import UniPC1, UniPC2
+from autosearch.diffusion.solvers.forms.v3 import DPMSolverV3
+from autosearch.diffusion.solvers.forms.velocity import Velocity
+from autosearch.errors import nearest
+
+__all__ = ["FORMS", "USUAL_FORMS", "Choice", "Form", "Operands", "find_form"]
+
+_BUILTIN: tuple[type[Form], ...] = (
+    DPMSolver,
+    Taylor,
+    UniPC1,
+    UniPC2,
+    DEIS,
+    DEISInTime,
+    DEISInRho,
+    EVODiff,
+    Linear,
+    DPMSolverV3,
+    Velocity,
+    IPNDM,
+)
+
+FORMS: Mapping[str, Form] = {form.name: form() for form in _BUILTIN}
+# What a solver space has unless told otherwise.
+USUAL_FORMS: tuple[str, ...] = tuple(name for name, form in FORMS.items() if form.usual)
+
+
+def find_form(name: str) -> Form:
+    """The form of a name.
+
+    Raises:
+        ValueError: for an unknown one, with the nearest.
+    """
+    if name not in FORMS:
+        close = nearest(name, FORMS)
+        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(FORMS)}"
+        raise ValueError(f"unknown form {name!r}; {hint}")
+    return FORMS[name]
