@@ -94,7 +94,7 @@ class Parts(Mapping[str, Part]):
         return self.find(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.builtin or name in self._others()
+        return isinstance(name, str) and (name in self.builtin or name in self._others())
 
     def __iter__(self) -> Iterator[str]:
         yield from self.builtin

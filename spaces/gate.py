@@ -69,9 +69,7 @@ class GateChoice(OwnedSites, GeneFamily):
             "warmup": (self.warmup, 1, 1000),
             "tail": (self.tail, 0, 1000),
         }
-        whole = {
-            name: _count(f"{_WHERE}.{name}", *limits) for name, limits in settings.items()
-        }
+        whole = {name: _count(f"{_WHERE}.{name}", *limits) for name, limits in settings.items()}
         known = tuple(name for name in _MEASURES if name in self.measures)
         if not known or len(known) < len(set(self.measures)):
             raise UserError(f"{_WHERE}.measures: expected some of {', '.join(_MEASURES)}")

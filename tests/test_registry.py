@@ -12,6 +12,7 @@ import pytest
 from autosearch import algorithms, models, objectives, spaces
 from autosearch.baselines import POLICIES, SOLVERS, baseline, baseline_names
 from autosearch.baselines.fitted import FITS
+from autosearch.diffusion.solvers import FORMS
 from autosearch.errors import UserError
 from autosearch.export import FORMATS
 from autosearch.integrations import loggers
@@ -123,6 +124,10 @@ def test_a_package_that_is_installed_later_changes_nothing(
 
 # Code of a part called "thing" of each kind whose parts are values.
 SOLVER = "from autosearch.baselines.base import Solver\nthing = Solver('x', lambda k: [{}] * k, 1)"
+FORM = (
+    "from autosearch.diffusion.solvers.forms.taylor import Taylor\n"
+    "thing = type('Mine', (Taylor,), {'name': 'thing'})()"
+)
 POLICY = (
     "from autosearch.baselines.base import Policy\n"
     "thing = Policy('x', (), lambda data, denoiser: None, owns='sites')"
@@ -139,6 +144,7 @@ FORMAT = (
 Values = tuple[Parts[Any], str, str, str, str, str]
 VALUES: list[Values] = [
     (SOLVERS, "solvers", SOLVER, "ddim", POLICY, "is no Solver"),
+    (FORMS, "forms", FORM, "taylor", FORM.replace("()", ""), "is no Form"),
     (POLICIES, "policies", POLICY, "fora", FIT, "is no Policy"),
     (FITS, "fits", FIT, "boss", POLICY, "is no Fit"),
     (FORMATS, "exports", FORMAT, "json", FORMAT, "has another name: 'thing'"),

@@ -19,8 +19,8 @@ def list_(
         str,
         typer.Argument(
             metavar="KIND",
-            help="experiments, spaces, objectives, algorithms, baselines, models, exports or "
-            "loggers",
+            help="experiments, spaces, objectives, algorithms, baselines, models, forms, "
+            "exports or loggers",
         ),
     ],
     as_json: JsonOption = False,
@@ -77,6 +77,12 @@ def _baselines() -> dict[str, str]:
     return solvers | rules | fits
 
 
+def _forms() -> dict[str, str]:
+    from autosearch.diffusion.solvers import FORMS
+
+    return {name: form.summary for name, form in FORMS.items()}
+
+
 def _exports() -> dict[str, str]:
     from autosearch.export import FORMATS
 
@@ -91,6 +97,7 @@ KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "algorithms": _registered("autosearch.algorithms"),
     "baselines": _baselines,
     "models": _registered("autosearch.models"),
+    "forms": _forms,
     "exports": _exports,
     "loggers": _registered("autosearch.integrations.loggers"),
 }
