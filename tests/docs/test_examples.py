@@ -23,6 +23,7 @@ NAMES = {
     "objectives": {"mean_gap", "early_steps"},
     "algorithms": {"climber"},
     "baselines": {"+bend"},
+    "forms": {"adams_data"},
     "exports": {"csv"},
     "loggers": {"table"},
 }

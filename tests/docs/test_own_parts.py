@@ -1,18 +1,24 @@
 """The parts of the documentation's package do what they say, and what all of their kind owe."""
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from autosearch import algorithms, models, objectives, spaces
 from autosearch.baselines import baseline
 from autosearch.baselines.fitted import FITS, Calibrator
 from autosearch.baselines.fitted.names import fit_forwards, resolve
+from autosearch.cli import main
 from autosearch.errors import UserError
 from autosearch.export import find_format
+from autosearch.recipe import Recipe
+from autosearch.recipe.describe import step_text
 from autosearch.testing import AlgorithmContract, ModelContract, ObjectiveContract, SpaceContract
 
 Make = Any
@@ -96,3 +102,87 @@ def test_the_export_writes_a_line_for_each_step(make: Make, tmp_path: Path) -> N
     assert path.read_text() == (
         "time,order,form\n999,1,dpmsolver\n666,2,dpmsolver\n333,1,dpmsolver\n"
     )
+
+
+def adams(denoiser: Any, count: int) -> Recipe:
+    """The package's form on a grid that is even in log-SNR, from end to end of the schedule."""
+    data = baseline(f"ddim-logsnr@{count}", denoiser).to_dict()
+    data["steps"][1:] = [{**s, "form": "adams_data", "order": 2} for s in data["steps"][1:]]
+    data["end"] = denoiser.schedule.log_snr(denoiser.schedule.last)
+    return Recipe.from_dict(data)
+
+
+@pytest.mark.parametrize("model", ["vp", "edm"])
+def test_the_form_converges_with_its_order(make: Make, model: str) -> None:
+    denoiser = make(model)
+    calibrator = Calibrator(denoiser)
+    counts = (40, 80, 640)
+    ends = [calibrator.states(adams(denoiser, n), 100)[-1].x.double().numpy() for n in counts]
+    errors = [float(np.abs(x - ends[-1]).mean()) for x in ends[:-1]]
+    assert np.log2(errors[0] / errors[1]) >= 1.8
+
+
+def test_the_form_s_steps_are_its_formula(make: Make) -> None:
+    denoiser = make("vp")
+    calibrator = Calibrator(denoiser)
+    recipe = adams(denoiser, 6)
+    states = [state.x.double().numpy() for state in calibrator.states(recipe, 20)]
+    plan = calibrator.plan(recipe)
+    levels = [denoiser.schedule.alpha_sigma(step.log_snr) for step in plan.steps]
+    levels.append(denoiser.schedule.alpha_sigma(float(recipe.end)))
+    s = [alpha / sigma for alpha, sigma in levels]
+    data = [
+        denoiser.posterior_mean(torch.as_tensor(x).float(), *level).double().numpy()
+        for x, level in zip(states, levels, strict=True)
+    ]
+    for i in range(1, 6):
+        sigma, after = levels[i][1], levels[i + 1][1]
+        slope = (data[i] - data[i - 1]) / (s[i] - s[i - 1])
+        moved = (s[i + 1] - s[i]) * data[i] + (s[i + 1] - s[i]) ** 2 / 2 * slope
+        assert states[i + 1] == pytest.approx(after / sigma * states[i] + after * moved, abs=1e-4)
+
+
+def test_the_form_is_searched_drawn_and_said(make: Make) -> None:
+    denoiser = make("vp")
+    families = [
+        spaces.Timesteps(denoiser, steps=(3, 6)),
+        spaces.SolverChoice(denoiser, forms=["taylor", "adams_data"]),
+    ]
+    space = spaces.Space(denoiser, families, baseline("ddim@4", denoiser))
+    rng = np.random.default_rng(0)
+    drawn = [space.mutate(space.sample(rng), rng) for _ in range(30)]
+    used = [step.update for genome in drawn for step in space.plan(genome).steps]
+    assert {update.form for update in used if update.order > 1} >= {"taylor", "adams_data"}
+    assert max(update.order for update in used if update.form == "adams_data") == 2
+    assert "adams_data" in step_text(adams(denoiser, 4).steps[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"order": 3}, "form 'adams_data' has orders 1 to 2"),
+        ({"eta": 0.5}, "form 'adams_data' has no stochastic version"),
+        ({"corrector": "pseudo"}, "form 'adams_data' has no corrector"),
+        ({"form": "adams_dat"}, "unknown form 'adams_dat'; did you mean 'adams_data'"),
+    ],
+)
+def test_what_the_form_cannot_do_is_refused(
+    make: Make, changes: dict[str, Any], message: str
+) -> None:
+    data = adams(make("vp"), 4).to_dict()
+    data["steps"][2] |= changes
+    with pytest.raises(UserError, match=message):
+        Recipe.from_dict(data)
+
+
+def test_without_its_package_a_recipe_is_refused_in_one_line(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(adams(make("vp"), 4).to_dict()))
+    # The package is nowhere on the path any more.
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if not (Path(p) / "stranger").is_dir()])
+    out = str(tmp_path / "x.png")
+    assert main(["sample", str(path), "--model", "mixture", "-o", out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unknown form 'adams_data'" in line

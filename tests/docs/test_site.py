@@ -43,7 +43,7 @@ def test_code_on_pages_is_that_of_its_file() -> None:
             assert code == (ROOT / name).read_text(encoding="utf-8"), f"{page}: {name}"
             shown += 1
         assert "--8<" not in text
-    assert shown == 15
+    assert shown == 16
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
