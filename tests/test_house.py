@@ -44,6 +44,24 @@ def test_packages_of_setup_cfg_equal_the_tree():
     assert set(listed) == packages_in_tree() - NOT_INSTALLED
 
 
+def test_every_file_of_a_package_is_in_its_wheel():
+    """Code by ``packages``, all else by ``package_data``; but for benchmarks and training."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    options = config["options"]
+    tops = dict(re.findall(r"(\S+) = (\S+)", options["package_dir"]))
+    data = {
+        name: re.split(r"[,\s]+", patterns.strip())
+        for name, patterns in config["options.package_data"].items()
+    }
+    for package in options["packages"].split():
+        top = max((one for one in tops if f"{package}.".startswith(f"{one}.")), key=len)
+        folder = ROOT / tops[top] / Path(*package.removeprefix(top).split("."))
+        held = {path for one in data.get(package, ()) for path in folder.glob(one)}
+        others = {path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+        assert others <= held, package
+
+
 @pytest.mark.parametrize("name", MAPPED)
 def test_mapped_folders_are_linked_relative_and_installed_inside_the_package(name):
     link = ROOT / "autosearch" / name

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from autosearch.diffusion.settings import Setting
+
 __all__ = ["Choices", "Policy", "RecipeData", "Rule", "Setting", "Solver"]
 
 Choices = dict[str, Any]
@@ -37,17 +39,6 @@ class Solver:
     stochastic: bool = False
     run: int = 1
     whole_times: bool = True
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One number of a policy: its range, and its value where a name leaves it out."""
-
-    name: str
-    default: float
-    low: float
-    high: float
-    whole: bool = True
 
 
 @dataclass(frozen=True)

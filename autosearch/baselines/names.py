@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from autosearch.baselines.base import RecipeData, Rule, Setting, Solver
+from autosearch.baselines.base import RecipeData, Rule, Solver
 from autosearch.baselines.policies import POLICIES
 from autosearch.baselines.solvers import SOLVERS
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.diffusion.grids import OwnGrids, SamplingGrid, grid, grid_end, grids_for
+from autosearch.diffusion.grids import OwnGrids, SamplingGrid, grids_for, sampling_grid
 from autosearch.diffusion.plan.plan import model_key
 from autosearch.diffusion.schedules import NoiseSchedule
+from autosearch.diffusion.settings import setting_values, with_settings
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
@@ -21,7 +22,7 @@ __all__ = ["BaselineName", "baseline", "baseline_names", "check_policies", "spli
 # Where a solver's own grid belongs to another family of models.
 _DEFAULT_GRID = {"edm": "edm", "flow": "flow"}
 _NAME = re.compile(
-    r"(?P<solver>[a-z0-9_]+)(?:-(?P<grid>[a-z-]+))?"
+    r"(?P<solver>[a-z0-9_]+)(?:-(?P<grid>[a-z][a-z0-9_.:-]*))?"
     r"(?P<policies>(?:\+[^+@]*)*)@(?P<steps>-?[0-9]{1,9})"
 )
 
@@ -86,7 +87,9 @@ def baseline_names(
     solvers: Sequence[str] = tuple(SOLVERS.builtin),
     own_grids: OwnGrids | None = None,
 ) -> list[str]:
-    """Every ``SOLVER[-GRID]`` of a model; the grid that a bare solver stands on has no name.
+    """Every ``SOLVER[-GRID]`` of a model on its usual grids.
+
+    The grid that a bare solver stands on has no name.
 
     Args:
         schedule: of the model.
@@ -97,7 +100,7 @@ def baseline_names(
     for solver in solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
-        names += [f"{solver}-{name}" for name in grids_for(schedule) if name != own]
+        names += [f"{solver}-{name}" for name in grids_for(schedule, usual=True) if name != own]
     return names
 
 
@@ -107,11 +110,7 @@ def _grid(name: str | None, solver: Solver, denoiser: Denoiser, count: int) -> S
         return denoiser.own_grids(solver.scheduler, count)
     schedule = denoiser.schedule
     name = name or _own_grid(solver, schedule)
-    points = grid(name, schedule, count, whole=solver.whole_times)
-    # Diffusers starts its Euler from the marginal on leading grids, which do not reach the
-    # noisiest time.
-    start: Literal["sigma", "scheduler"] = "scheduler" if name.startswith("leading") else "sigma"
-    return SamplingGrid(tuple(points), grid_end(name, schedule, count), start)
+    return sampling_grid(name, schedule, count, whole=solver.whole_times)
 
 
 def _start_scale(
@@ -183,7 +182,7 @@ def usage(name: str, rule: Rule) -> str:
     if rule.path:
         return f"{name}:FILE"
     more = ":..." if rule.repeated else ""
-    return name + "".join(f"[:{s.name}={s.default:g}]" for s in rule.settings) + more
+    return with_settings(name, rule.settings) + more
 
 
 def _values(name: str, rule: Rule, given: Sequence[str], *, where: str) -> tuple[Any, ...]:
@@ -195,27 +194,4 @@ def _values(name: str, rule: Rule, given: Sequence[str], *, where: str) -> tuple
     settings = rule.settings
     if rule.repeated and given:
         settings = (*settings[:-1], *[settings[-1]] * (len(given) - len(settings) + 1))
-    if len(given) > len(settings):
-        raise UserError(
-            f"{where}: {name} takes at most {len(settings)} settings, not {len(given)}; write "
-            f"{usage(name, rule)}"
-        )
-    texts = [*given, *(f"{s.default!r}" for s in settings[len(given) :])]
-    return tuple(
-        _value(name, setting, text, where=where)
-        for setting, text in zip(settings, texts, strict=True)
-    )
-
-
-def _value(name: str, setting: Setting, text: str, *, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not setting.low <= value <= setting.high or (setting.whole and not value.is_integer()):
-        kind = "a whole number" if setting.whole else "a number"
-        raise UserError(
-            f"{where}: {name}'s {setting.name} is {text!r}; expected {kind} from {setting.low:g} "
-            f"to {setting.high:g}"
-        )
-    return int(value) if setting.whole else value
+    return setting_values(name, settings, given, where=where, written=usage(name, rule))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from autosearch.baselines import baseline, baseline_names, split_name
 from autosearch.baselines.fitted.names import check_name, is_fitted
-from autosearch.diffusion.grids import grids_for
+from autosearch.diffusion.grids import check_grid
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
 from autosearch.engine.problem import DEFAULT_BASE, Problem
 from autosearch.engine.teacher import Teacher
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 from autosearch.spaces.base import Genome
 from autosearch.spaces.product import fragment
@@ -171,9 +171,11 @@ def _check_baseline(problem: Problem, name: str) -> None:
         check_name(full)
     except UserError as error:
         raise UserError(f"baselines: {error}") from None
-    grids = grids_for(problem.denoiser.schedule)
-    if parts.grid is not None and parts.grid not in grids:
-        raise unknown_name("grid", parts.grid, grids, where=f"baselines: {name}")
+    if parts.grid is not None:
+        try:
+            check_grid(parts.grid, problem.denoiser.schedule)
+        except UserError as error:
+            raise UserError(f"baselines: {name}: {error}") from None
 
 
 def _step_counts(problem: Problem) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Every named solver on every grid, and what its recipes say."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -27,7 +28,7 @@ Make = Callable[[str], ExactDenoiser]
 def test_every_baseline_at_every_step_count(model: str, solver: str, make: Make) -> None:
     denoiser = make(model)
     names = baseline_names(denoiser.schedule, solvers=[solver])
-    assert len(names) == len(grids_for(denoiser.schedule))
+    assert len(names) == len(grids_for(denoiser.schedule, usual=True))
     counted = 0
     for name in names:
         grid_name = split_name(f"{name}@1").grid
@@ -48,6 +49,26 @@ def test_every_baseline_at_every_step_count(model: str, solver: str, make: Make)
                 assert x.isfinite().all()
             counted += 1
     assert counted >= 12 + 5 * (len(names) - 2)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_named_grid_makes_recipes_that_sample(model: str, make: Make) -> None:
+    """Those that no search tries of itself: their levels and times pass all checks of a recipe."""
+    denoiser, made = make(model), 0
+    for grid in set(grids_for(denoiser.schedule)) - set(grids_for(denoiser.schedule, usual=True)):
+        for solver, steps in itertools.product(("euler", "unipc"), (1, 2, 5, 10)):
+            try:
+                recipe = baseline(f"{solver}-{grid}@{steps}", denoiser)
+            except UserError as error:
+                assert (grid, steps) == ("bong_tangent", 1), error  # noqa: PT017
+                continue
+            assert Recipe.from_dict(recipe.to_dict()) == recipe
+            plan = compile_recipe(recipe, denoiser)
+            if steps == 5:
+                x = sample_indices(denoiser, plan, range(4), seed=0, stream=Stream.SEARCH)
+                assert x.isfinite().all(), (grid, solver)
+            made += 1
+    assert made > 50
 
 
 def evaluations(plan: Plan, solver: str, steps: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from autosearch.diffusion.grids import GRIDS
 from autosearch.experiments.benchmarks.__main__ import LONG, QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +70,9 @@ def test_the_citation_names_this_version() -> None:
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert str(citation["version"]) == __version__
+
+
+def test_every_grid_stands_in_their_table() -> None:
+    text = (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8")
+    for name in GRIDS:
+        assert re.search(rf"`{re.escape(name)}[`:]", text), name

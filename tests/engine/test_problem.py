@@ -71,7 +71,11 @@ def test_declared_constraints_leave_baselines_out():
     [
         (["dimm"], "baselines: unknown baseline solver 'dimm'; did you mean 'ddim'"),
         (["ddim-trailling"], "baselines: ddim-trailling: unknown grid .* 'trailing'"),
-        (["ddim-flow"], "unknown grid 'flow'"),
+        (["ddim-flow"], "baselines: ddim-flow: grid 'flow' is not defined for vp models; use"),
+        (
+            ["ddim-gits:9"],
+            "baselines: ddim-gits:9: .* gits's coefficient is '9'; expected a number",
+        ),
         (["ddim@0"], "step count is 0"),
         (["ddim@five"], "write SOLVER"),
         (["ddim-"], "write SOLVER"),

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from autosearch.baselines import split_name
 from autosearch.diffusion.few_step import PRESETS
-from autosearch.diffusion.grids import GRIDS, grid, grid_end, grids_for
+from autosearch.diffusion.grids import GRIDS, grid, grid_end, grids_for, sampling_grid
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
 from autosearch.errors import UserError
 
@@ -86,6 +87,16 @@ def test_linspace_keeps_real_times_for_euler() -> None:
     assert times("linspace", VP, 5, whole=False) == [999, 749.25, 499.5, 249.75, 0]
 
 
+def test_settings_of_a_name() -> None:
+    schedule = RectifiedFlow(shift=5.0)
+    assert times("flow-shift:0", schedule, 4) == times("flow-shift", schedule, 4)
+    assert times("flow-shift:3", schedule, 4) == pytest.approx([1, 0.9, 0.75, 0.5])
+    assert grid_end("few-step", VP, 5) == sampling_grid("few-step", VP, 5).end
+    made = sampling_grid("flow-shift:3:0.25", schedule, 3)
+    assert made.points[-1] == (0.25, None)
+    assert (made.end, made.start_in_sigma) == ("clean", "sigma")
+
+
 def test_flow_grids() -> None:
     schedule = RectifiedFlow()
     assert times("flow", schedule, 4) == [1, 0.75, 0.5, 0.25]
@@ -103,10 +114,9 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
             try:
                 points = grid(name, schedule, steps)
             except UserError as error:
-                if name == "few-step":
-                    assert steps not in PRESETS
-                else:
-                    assert "repeats times" in str(error)  # noqa: PT017
+                refused = {"few-step": steps not in PRESETS, "bong_tangent": steps == 1}
+                exceeds = name == "ddim_uniform" and f"where {steps} are asked for" in str(error)
+                assert refused.get(name) or exceeds or "repeats times" in str(error)  # noqa: PT017
                 continue
             found = [time for time, _ in points]
             assert len(found) == steps
@@ -115,7 +125,7 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
             levels = [schedule.log_snr(t) if own is None else own for t, own in points]
             assert all(b > a for a, b in pairwise(levels))
             assert schedule.first * (1 + 1e-12) >= found[0]
-            assert found[-1] >= schedule.last * (1 - 1e-12)
+            assert found[-1] >= schedule.least * (1 - 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +138,17 @@ def test_every_grid_falls_inside_the_range_and_has_its_count(schedule: NoiseSche
         ("few-step", VP, 7, "grid 'few-step' is published for 4, 5, 6, 8 steps, not for 7"),
         ("few-step", RectifiedFlow(), 5, "grid 'few-step' is not defined for flow models; use"),
         ("leading", VP, 1001, "grid 'leading' repeats times at 1001 steps; use fewer steps"),
+        ("beta", VP, 200, "grid 'beta' repeats times at 200 steps; use fewer steps"),
+        ("ddim_uniform", VP, 7, "has 8 steps where 7 are asked for, as at its source; use another"),
+        ("flow-shift:x", RectifiedFlow(), 5, "flow-shift's shift is 'x'; expected a number from 0"),
+        ("flow-dynamic:9:0:1:5:5", RectifiedFlow(), 5, "low and high are both 5 tokens"),
+        ("flow-dynamic:4096:50:99", RectifiedFlow(), 5, "mu is 99; it must be within 30"),
+        (
+            "flow-dynamic-linear:1:0:1",
+            RectifiedFlow(),
+            5,
+            "the shift is -0.0664062; it must be above",
+        ),
     ],
 )
 def test_refusals(name: str, schedule: NoiseSchedule, steps: int, message: str) -> None:
@@ -138,6 +159,24 @@ def test_refusals(name: str, schedule: NoiseSchedule, steps: int, message: str) 
 
 def test_every_grid_belongs_to_a_family() -> None:
     assert {name for schedule in ALL for name in grids_for(schedule)} == set(GRIDS)
+    for name, one in GRIDS.items():
+        assert name == one.name
+        assert one.summary
+        assert one.source
+        assert split_name(f"ddim-{name}@4").grid == name
+
+
+def test_searches_try_few_grids_of_themselves() -> None:
+    counted = "leading leading-ms linspace linspace-ms trailing quadratic"
+    usual = {
+        "vp": f"{counted} karras logsnr edm few-step",
+        "edm": "karras logsnr edm few-step",
+        "flow": "logsnr flow flow-shift flow-shift-linspace",
+    }
+    for schedule in ALL:
+        names = grids_for(schedule, usual=True)
+        assert names == usual[schedule.family].split()
+        assert set(names) < set(grids_for(schedule))
 
 
 def test_only_the_few_step_grid_ends_before_clean_data() -> None:
