@@ -12,6 +12,7 @@ import pytest
 from autosearch import algorithms, models, objectives, spaces
 from autosearch.baselines import POLICIES, SOLVERS, baseline, baseline_names
 from autosearch.baselines.fitted import FITS
+from autosearch.diffusion.grids import GRIDS, grids_for
 from autosearch.diffusion.solvers import FORMS
 from autosearch.errors import UserError
 from autosearch.export import FORMATS
@@ -128,6 +129,12 @@ FORM = (
     "from autosearch.diffusion.solvers.forms.taylor import Taylor\n"
     "thing = type('Mine', (Taylor,), {'name': 'thing'})()"
 )
+GRID = (
+    "from autosearch.diffusion.grids import Grid\n"
+    "points = lambda schedule, steps: [(schedule.first * (1 - i / steps), None)"
+    " for i in range(steps)]\n"
+    "thing = Grid('thing', 'x', ('vp',), points, 'nobody', usual=True)"
+)
 POLICY = (
     "from autosearch.baselines.base import Policy\n"
     "thing = Policy('x', (), lambda data, denoiser: None, owns='sites')"
@@ -145,6 +152,7 @@ Values = tuple[Parts[Any], str, str, str, str, str]
 VALUES: list[Values] = [
     (SOLVERS, "solvers", SOLVER, "ddim", POLICY, "is no Solver"),
     (FORMS, "forms", FORM, "taylor", FORM.replace("()", ""), "is no Form"),
+    (GRIDS, "grids", GRID, "linspace", SOLVER, "is no Grid"),
     (POLICIES, "policies", POLICY, "fora", FIT, "is no Policy"),
     (FITS, "fits", FIT, "boss", POLICY, "is no Fit"),
     (FORMATS, "exports", FORMAT, "json", FORMAT, "has another name: 'thing'"),
@@ -194,14 +202,20 @@ def test_policies_and_fits_are_no_namesakes(
 def test_parts_of_other_packages_act_in_names_of_baselines(
     install: Install, make: Callable[..., Any]
 ) -> None:
-    install("some", f"{SOLVER}\n{POLICY}\nrule = thing\n{SOLVER}", "")
-    points = "[autosearch.solvers]\nmine = some_parts:thing\n"
-    install("other", "", f"{points}[autosearch.policies]\nbare = some_parts:rule\n")
+    install("some", f"{POLICY}\nrule = thing\n{SOLVER}\nsolver = thing\n{GRID}", "")
+    points = "[autosearch.solvers]\nmine = some_parts:solver\n"
+    points += "[autosearch.policies]\nbare = some_parts:rule\n"
+    install("other", "", f"{points}[autosearch.grids]\nthing = some_parts:thing\n")
     denoiser = make("vp")
     assert baseline("mine@4", denoiser).to_dict()["steps"] == [
         {"time": time} for time in (999, 749, 500, 250)
     ]
-    assert "mine" not in baseline_names(denoiser.schedule), "what is installed changes no search"
+    steps = baseline("mine-thing@2", denoiser).to_dict()["steps"]
+    assert [step["time"] for step in steps] == [999, 499.5]
+    assert "thing" in grids_for(denoiser.schedule)
+    # What is installed changes no search that does not name it.
+    names = baseline_names(denoiser.schedule)
+    assert not any("mine" in name or "thing" in name for name in names)
     with pytest.raises(UserError, match=r"this model has no blocks to leave out"):
         baseline("mine+bare@4", denoiser)
 

@@ -79,17 +79,17 @@ class ModelContract:
         time = self.plan().steps[-1].time
         given = x.clone()
 
-        def answer(count: int) -> torch.Tensor:
+        def predict(count: int) -> torch.Tensor:
             said: torch.Tensor = denoiser.denoise(
                 x[:count], time, labels[:count], branches=(COND,)
             )[COND.name]
             return said
 
-        all_of_them, some = answer(self.samples), answer(self.samples // 2)
+        all_of_them, some = predict(self.samples), predict(self.samples // 2)
         assert all_of_them.shape == x.shape, f"it answers {list(all_of_them.shape)}"
         assert bool(all_of_them.isfinite().all()), "its prediction is not finite"
         assert torch.equal(x, given), "it changes what it is given"
-        assert torch.equal(all_of_them, answer(self.samples)), "asked twice, it answers otherwise"
+        assert torch.equal(all_of_them, predict(self.samples)), "asked twice, it answers otherwise"
         assert _near(all_of_them[: len(some)], some, self.tolerance), "samples of a batch mix"
 
     def test_samples_do_not_depend_on_how_they_are_asked_for(self) -> None:
