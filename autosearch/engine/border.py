@@ -25,6 +25,7 @@ _KINDS = {
     "Algorithm": "algorithm",
     "Denoiser": "denoiser",
     "Family": "space",
+    "Form": "form",
     "Logger": "logger",
     "Model": "model",
     "NoiseSchedule": "schedule",

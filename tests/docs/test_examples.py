@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autosearch.errors import UserError
 from autosearch.study.study import Study
 
 # One process has all of these: they share a search.
@@ -96,7 +97,7 @@ def test_it_is_searched_validated_logged_and_read_again(told: SearchOutcome) -> 
     searched = [c for c in study.feasible if c.kind == "search"]
     assert len(searched) == 23
     for candidate in searched:
-        times = [step.time for step in study.recipe(candidate).steps]
+        times = [step["time"] for step in candidate.genome["steps"]]
         assert 3 <= len(times) <= 10
         assert times == sorted(times, reverse=True)
         assert times[0] == 999
@@ -110,3 +111,14 @@ def test_its_fit_is_a_baseline_and_its_export_a_table(told: SearchOutcome) -> No
     rows = list(csv.reader((told.folder / "knee.csv").open()))
     assert rows[0] == ["time", "order", "form"]
     assert len(rows) > 2
+
+
+def test_a_recipe_with_its_form_is_refused_where_it_is_not(
+    told: SearchOutcome, tmp_path: Path
+) -> None:
+    study = Study.read(told.folder / "rings")
+    formed = [c for c in study.feasible if "adams_data" in json.dumps(c.genome)]
+    assert formed
+    with pytest.raises(UserError, match=r"form: unknown form 'adams_data'; ") as caught:
+        study.recipe(formed[0])
+    assert "\n" not in str(caught.value)

@@ -15,6 +15,7 @@ from autosearch.baselines import baseline
 from autosearch.baselines.fitted import FITS, Calibrator
 from autosearch.baselines.fitted.names import fit_forwards, resolve
 from autosearch.cli import main
+from autosearch.engine.border import blame
 from autosearch.errors import UserError
 from autosearch.export import find_format
 from autosearch.recipe import Recipe
@@ -186,3 +187,15 @@ def test_without_its_package_a_recipe_is_refused_in_one_line(
     assert main(["sample", str(path), "--model", "mixture", "-o", out]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "unknown form 'adams_data'" in line
+
+
+def test_what_a_form_raises_is_one_line_with_its_name(make: Make) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("nothing")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["stranger.form"], "polynomial_weights", fail)
+        calibrator = Calibrator(make("vp"))
+        with pytest.raises(ZeroDivisionError) as caught:
+            calibrator.states(adams(calibrator.denoiser, 4), 10)
+    assert str(blame(caught.value)).startswith("form 'adams_data': ZeroDivisionError: nothing")
