@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, distributions, entry_points
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -13,11 +13,14 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from autosearch.errors import UserError, one_line, unknown_name
 
-__all__ = ["Parts", "Registry", "construct", "switch_taken_for_number"]
+__all__ = ["Parts", "Registry", "construct", "part_of", "switch_taken_for_number"]
 
 Part = TypeVar("Part")
 
 _log = logging.getLogger(__name__)
+
+# Parts of other packages that were loaded, by the module that their entry points name.
+_LOADED: dict[str, list[tuple[str, EntryPoint]]] = {}
 
 # What an import of somebody else's module may end in: anything, and a call of sys.exit.
 _IMPORT_FAILS = (Exception, SystemExit)
@@ -46,28 +49,33 @@ class Parts(Mapping[str, Part]):
         self,
         kind: str,
         builtin: Mapping[str, Part],
-        expected: type[Any] | tuple[type[Any], ...],
+        expected: type[Any],
         *,
         group: str,
         aliases: Sequence[str] = (),
         beside: "Parts[Any] | None" = None,
     ) -> None:
         self.kind = kind
-        self.builtin: Mapping[str, Part] = MappingProxyType(dict(builtin))
+        self._own = MappingProxyType(dict(builtin))
         self._expected = expected
         self._groups = (group, *aliases)
-        self._taken: list[Collection[str]] = [self.builtin]
+        self._sharing: list[Parts[Any]] = [self]
         if beside is not None:
-            self._taken.append(beside.builtin)
-            beside._taken.append(self.builtin)
+            self._sharing.append(beside)
+            beside._sharing.append(self)
         # What became of entry points: parts, or why there is none.
         self._loaded: dict[EntryPoint, Part] = {}
         self._refused: dict[EntryPoint, str] = {}
 
     @property
+    def own(self) -> Mapping[str, Part]:
+        """This project's own parts, by name."""
+        return self._own
+
+    @property
     def names(self) -> Sequence[str]:
         """All names, also of parts that may turn out not to load."""
-        return [*self.builtin, *self._others()]
+        return [*self.own, *self._others()]
 
     def find(self, name: str, *, where: str = "") -> Part:
         """The part of a name.
@@ -76,8 +84,8 @@ class Parts(Mapping[str, Part]):
             UserError: for an unknown name, with the nearest valid one, and for one that cannot be
                 loaded.
         """
-        if name in self.builtin:
-            return self.builtin[name]
+        if name in self.own:
+            return self.own[name]
         others = self._others()
         if name not in others:
             raise unknown_name(self.kind, name, self.names, where=where)
@@ -94,10 +102,10 @@ class Parts(Mapping[str, Part]):
         return self.find(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self.builtin or name in self._others())
+        return isinstance(name, str) and (name in self.own or name in self._others())
 
     def __iter__(self) -> Iterator[str]:
-        yield from self.builtin
+        yield from self.own
         for name, entry in self._others().items():
             self._load(entry)
             if entry in self._loaded:
@@ -111,7 +119,7 @@ class Parts(Mapping[str, Part]):
         others: dict[str, EntryPoint] = {}
         for group in self._groups:  # a package may stand in a group and in its alias
             for entry in _entry_points(group, tuple(sys.path)):
-                if not any(entry.name in names for names in self._taken):
+                if not any(entry.name in parts.own for parts in self._sharing):
                     others.setdefault(entry.name, entry)
                 elif entry not in self._refused:
                     self._refuse(entry, "has the name of a built-in one")
@@ -131,14 +139,14 @@ class Parts(Mapping[str, Part]):
         problem = self._problem(found, entry)
         if problem is None:
             self._loaded[entry] = found
+            _LOADED.setdefault(entry.module, []).append((self.kind, entry))
         else:
             self._refuse(entry, f"{package} {problem}")
 
     def _problem(self, found: Any, entry: EntryPoint) -> str | None:
         """Why an object is no part of the kind; None where it is one."""
         if not isinstance(found, self._expected):
-            kinds = self._expected if isinstance(self._expected, tuple) else (self._expected,)
-            return f"is no {' or '.join(one.__name__ for one in kinds)}: {entry.value}"
+            return f"is no {self._expected.__name__}: {entry.value}"
         if getattr(found, "name", entry.name) != entry.name:
             return f"has another name: {found.name!r}"
         return None
@@ -160,8 +168,12 @@ class Registry(Parts[type[Any]]):
     def __init__(
         self, kind: str, builtin: Sequence[type[Any]], *, aliases: Sequence[str] = ()
     ) -> None:
-        classes = {cls.name: cls for cls in builtin}
-        super().__init__(kind, classes, type, group=f"autosearch.{kind}s", aliases=aliases)
+        super().__init__(kind, {}, type, group=f"autosearch.{kind}s", aliases=aliases)
+        self.builtin = tuple(builtin)
+
+    @property
+    def own(self) -> Mapping[str, type[Any]]:
+        return {cls.name: cls for cls in self.builtin}
 
     def _problem(self, found: Any, entry: EntryPoint) -> str | None:
         if not isinstance(found, type):
@@ -171,6 +183,19 @@ class Registry(Parts[type[Any]]):
         if not isinstance(getattr(found, "summary", None), str):
             return f"has no summary: {entry.value}"
         return None
+
+
+def part_of(module: str) -> tuple[str, Any] | None:
+    """The part of another package whose code a module is, once it is loaded.
+
+    Returns:
+        Its kind and its entry point; of a module with several parts, ``package`` and the package.
+        Either has a ``name``. None for any other module.
+    """
+    found = _LOADED.get(module, [])
+    if len({(kind, entry.name) for kind, entry in found}) > 1:
+        return "package", found[0][1].dist
+    return found[0] if found else None
 
 
 @functools.cache

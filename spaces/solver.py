@@ -91,7 +91,7 @@ class SolverChoice(Family):
         if self.denoiser.data_mean is None:
             del analytic["average_x0"]
         # Weights belong to the times that they were fitted at.
-        weighted = {name for name, form in FORMS.builtin.items() if form.weighted}
+        weighted = {name for name, form in FORMS.own.items() if form.weighted}
         all_forms = {name: 1.0 for name in FORMS.names if name not in weighted}
         self._form = Choice("form", "dpmsolver", _among("form", self.forms, all_forms))
         self._order = Choice("order", 1, _among("order", self.orders, decisions.ORDERS))
@@ -175,7 +175,7 @@ class SolverChoice(Family):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
                 self._evaluation.put(mine, self._evaluation.get(theirs))
-        known = {FORMS[name].artifact for name in (*FORMS.builtin, *self._form.values)}
+        known = {FORMS[name].artifact for name in (*FORMS.own, *self._form.values)}
         measured = {name: one for name, one in other.get("artifacts", {}).items() if name in known}
         if measured:
             child["artifacts"] = {**measured, **child.get("artifacts", {})}

@@ -174,7 +174,7 @@ def test_parts_that_are_values_keep_the_same_rules(
     assert "thing" in parts
     assert "bad" in parts.names
     assert module not in sys.modules, "a name that is only looked for runs no code"
-    assert parts[taken] is parts.builtin[taken]
+    assert parts[taken] is parts.own[taken]
     assert parts.find("thing") is sys.modules[module].thing
     assert list(parts) == [*before, "thing"]
     said = [message for message in caplog.messages if "left out" in message]

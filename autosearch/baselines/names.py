@@ -84,7 +84,7 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
 def baseline_names(
     schedule: NoiseSchedule,
     *,
-    solvers: Sequence[str] = tuple(SOLVERS.builtin),
+    solvers: Sequence[str] = tuple(SOLVERS.own),
     own_grids: OwnGrids | None = None,
 ) -> list[str]:
     """Every ``SOLVER[-GRID]`` of a model on its usual grids.

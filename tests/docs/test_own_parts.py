@@ -15,6 +15,7 @@ from autosearch.baselines import baseline
 from autosearch.baselines.fitted import FITS, Calibrator
 from autosearch.baselines.fitted.names import fit_forwards, resolve
 from autosearch.cli import main
+from autosearch.diffusion.solvers import FORMS
 from autosearch.engine.border import blame
 from autosearch.errors import UserError
 from autosearch.export import find_format
@@ -93,7 +94,7 @@ def test_the_fit_ends_nearer_to_a_fine_trajectory(make: Make) -> None:
     assert calibrator.nominal / 1.2 < estimate < calibrator.nominal * 1.2
     with pytest.raises(UserError, match="bend's samples is '1'; expected a whole number from 2"):
         resolve("ddim+bend:1@4", calibrator)
-    assert "bend" not in FITS.builtin
+    assert "bend" not in FITS.own
 
 
 def test_the_export_writes_a_line_for_each_step(make: Make, tmp_path: Path) -> None:
@@ -189,10 +190,28 @@ def test_without_its_package_a_recipe_is_refused_in_one_line(
     assert "unknown form 'adams_data'" in line
 
 
-def test_what_a_form_raises_is_one_line_with_its_name(make: Make) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise ZeroDivisionError("nothing")
+def fail(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError("nothing")
 
+
+def test_what_a_fit_or_an_export_raises_is_one_line_with_its_name(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = baseline("ddim@3", make("vp"))
+    bend, csv = FITS["bend"], find_format("csv")
+    monkeypatch.setattr(sys.modules["stranger.fit"], "Ends", fail)
+    monkeypatch.setattr(sys.modules["stranger.export"], "write_text", fail)
+    for name, act in (
+        ("fit 'bend'", lambda: bend.apply(recipe, Calibrator(make("vp")), 4)),
+        ("format 'csv'", lambda: csv.write(recipe, tmp_path / "x.csv")),
+    ):
+        with pytest.raises(ZeroDivisionError) as caught:
+            act()
+        assert str(blame(caught.value)).startswith(f"{name}: ZeroDivisionError: nothing")
+
+
+def test_what_a_form_raises_is_one_line_with_its_name(make: Make) -> None:
+    assert "adams_data" in list(FORMS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["stranger.form"], "polynomial_weights", fail)
         calibrator = Calibrator(make("vp"))

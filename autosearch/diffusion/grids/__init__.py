@@ -144,7 +144,7 @@ def grids_for(schedule: NoiseSchedule, *, usual: bool = False) -> list[str]:
         schedule: of a model.
         usual: only those that a search tries which names no baselines; none of other packages.
     """
-    grids = GRIDS.builtin if usual else GRIDS
+    grids = GRIDS.own if usual else GRIDS
     return [
         name
         for name, one in grids.items()
@@ -157,7 +157,7 @@ def _read(text: str, schedule: NoiseSchedule) -> tuple[Grid, tuple[float, ...]]:
     name, *given = text.split(":")
     family = schedule.family
     if name not in GRIDS:
-        others = {other for other, one in GRIDS.builtin.items() if family not in one.families}
+        others = {other for other, one in GRIDS.own.items() if family not in one.families}
         raise unknown_name("grid", name, set(GRIDS.names) - others)
     found = GRIDS[name]
     if family not in found.families:

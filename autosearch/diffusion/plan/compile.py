@@ -117,7 +117,7 @@ def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Ar
     updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
     used = {update.form for update in updates}
     inert = set[str]()
-    for name in dict.fromkeys((*FORMS.builtin, *used)):
+    for name in dict.fromkeys((*FORMS.own, *used)):
         form = find_form(name)
         if form.artifact is None:
             continue

@@ -32,7 +32,7 @@ _BUILTIN: tuple[type[Form], ...] = (
 
 FORMS = Parts("form", {form.name: form() for form in _BUILTIN}, Form, group="autosearch.forms")
 # What a solver space has unless told otherwise.
-USUAL_FORMS: tuple[str, ...] = tuple(name for name, form in FORMS.builtin.items() if form.usual)
+USUAL_FORMS: tuple[str, ...] = tuple(name for name, form in FORMS.own.items() if form.usual)
 
 
 def find_form(name: str) -> Form:
