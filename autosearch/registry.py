@@ -19,9 +19,6 @@ Part = TypeVar("Part")
 
 _log = logging.getLogger(__name__)
 
-# Parts of other packages that were loaded, by the module that their entry points name.
-_LOADED: dict[str, list[tuple[str, EntryPoint]]] = {}
-
 # What an import of somebody else's module may end in: anything, and a call of sys.exit.
 _IMPORT_FAILS = (Exception, SystemExit)
 
@@ -183,6 +180,10 @@ class Registry(Parts[type[Any]]):
         if not isinstance(getattr(found, "summary", None), str):
             return f"has no summary: {entry.value}"
         return None
+
+
+# Parts of other packages that were loaded, by the module that their entry points name.
+_LOADED: dict[str, list[tuple[str, EntryPoint]]] = {}
 
 
 def part_of(module: str) -> tuple[str, Any] | None:

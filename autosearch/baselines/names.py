@@ -84,7 +84,7 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
 def baseline_names(
     schedule: NoiseSchedule,
     *,
-    solvers: Sequence[str] = tuple(SOLVERS.own),
+    solvers: Sequence[str] | None = None,
     own_grids: OwnGrids | None = None,
 ) -> list[str]:
     """Every ``SOLVER[-GRID]`` of a model on its usual grids.
@@ -97,7 +97,7 @@ def baseline_names(
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
     """
     names = []
-    for solver in solvers:
+    for solver in SOLVERS.own if solvers is None else solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids_for(schedule, usual=True) if name != own]

@@ -138,16 +138,15 @@ def sampling_grid(
 
 
 def grids_for(schedule: NoiseSchedule, *, usual: bool = False) -> list[str]:
-    """The names of the grids that a schedule's family has.
+    """The names of this project's grids that a schedule's family has.
 
     Args:
         schedule: of a model.
-        usual: only those that a search tries which names no baselines; none of other packages.
+        usual: only those that a search tries which names no baselines.
     """
-    grids = GRIDS.own if usual else GRIDS
     return [
         name
-        for name, one in grids.items()
+        for name, one in GRIDS.own.items()
         if schedule.family in one.families and (one.usual or not usual)
     ]
 
