@@ -86,21 +86,22 @@ def baseline_names(
     *,
     solvers: Sequence[str] | None = None,
     own_grids: OwnGrids | None = None,
+    usual: bool = True,
 ) -> list[str]:
-    """Every ``SOLVER[-GRID]`` of a model on its usual grids.
-
-    The grid that a bare solver stands on has no name.
+    """Every ``SOLVER[-GRID]`` of a model; the grid that a bare solver stands on has no name.
 
     Args:
         schedule: of the model.
         solvers: which; by default all of this project's own.
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
+        usual: only on the grids that a search tries which names no baselines, not on all.
     """
     names = []
+    grids = grids_for(schedule, usual=usual)
     for solver in SOLVERS.own if solvers is None else solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
-        names += [f"{solver}-{name}" for name in grids_for(schedule, usual=True) if name != own]
+        names += [f"{solver}-{name}" for name in grids if name != own]
     return names
 
 
