@@ -15,8 +15,6 @@ from autosearch.spaces.site_masks import OwnedSites
 __all__ = ["CacheInterval"]
 
 _WHERE = "space.cache-interval"
-# Standard deviation of a move of the boundary, in shares of the steps.
-_WIDTH = 0.15
 
 
 @dataclass(kw_only=True, eq=False)
@@ -57,7 +55,7 @@ class CacheInterval(OwnedSites, GeneFamily):
             "order": _whole("order", self.order, 0, 4),
             "warmup": _whole("warmup", self.warmup, 1, 1000),
             "cached": Whole(1, len(self._blocks)),
-            "boundary": Real(0.0, 1.0),
+            "boundary": Real(0.0, 1.0, width=0.15),
             "whole": _Grouping((*both, True)),
         }
 
@@ -65,16 +63,6 @@ class CacheInterval(OwnedSites, GeneFamily):
         # The boundary comes last.
         names = sorted(self.ranges, key=lambda name: name == "boundary")
         return {name: self.ranges[name].draw(rng) for name in names}
-
-    def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
-        """One gene by a little; the grouping, where there are two, by turning it round."""
-        name = str(rng.choice([parameter.name for parameter in self.box()]))
-        if name == "whole":
-            genes[name] = not genes[name]
-        elif name == "boundary":
-            genes[name] += _WIDTH * float(rng.standard_normal())
-        else:
-            genes[name] += int(rng.choice([-2, -1, 1, 2]))
 
     def per_step(self, genes: Genes, count: int) -> list[dict[str, str]]:
         return IntervalCache(**genes).steps(count, self.denoiser.sites)

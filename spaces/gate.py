@@ -1,6 +1,5 @@
 """Gate of few numbers: samples leave out most of the network where a probe hardly changed."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +9,13 @@ from autosearch.baselines.policies.gates import GatedCache
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError
 from autosearch.spaces.base import Genome, Parameter, checked_ends
-from autosearch.spaces.genes import GeneFamily, Genes, OneOf, Real, Whole
+from autosearch.spaces.genes import GeneFamily, Genes, Log, OneOf, Whole
 from autosearch.spaces.site_masks import OwnedSites
 
 __all__ = ["GateChoice"]
 
 _WHERE = "space.gate"
 _MEASURES = ("forecast", "change")
-_DIGITS = 4
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,17 +69,14 @@ class GateChoice(OwnedSites, GeneFamily):
             "warmup": (self.warmup, 1, 1000),
             "tail": (self.tail, 0, 1000),
         }
-        whole = {
-            name: Whole(*checked_ends(f"{_WHERE}.{name}", *limits, whole=True))
-            for name, limits in settings.items()
-        }
+        whole = {name: _count(f"{_WHERE}.{name}", *limits) for name, limits in settings.items()}
         known = tuple(name for name in _MEASURES if name in self.measures)
         if not known or len(known) < len(set(self.measures)):
             raise UserError(f"{_WHERE}.measures: expected some of {', '.join(_MEASURES)}")
         if not 0 <= self.without < 1:
             raise UserError(f"{_WHERE}.without: {self.without:g} is no probability below 1")
         low, high = checked_ends(f"{_WHERE}.threshold", self.threshold, 1e-9, 1e6)
-        self._threshold = _Threshold(math.log10(low), math.log10(high))
+        self._threshold = _Threshold(low, high)
         self._measure = OneOf(known)
         self.ranges = {"measure": self._measure, "threshold": self._threshold, **whole}
         self._whole = whole
@@ -99,11 +94,11 @@ class GateChoice(OwnedSites, GeneFamily):
         elif not genes["threshold"]:
             genes["threshold"] = self._threshold.draw(rng)
         elif rng.random() < 0.5 or not names:
-            genes["threshold"] *= float(rng.lognormal(0.0, 0.4))
+            self.move_one(["threshold"], genes, rng)
         elif self._measure.varies and rng.random() < 0.2:
-            genes["measure"] = next(m for m in self._measure.values if m != genes["measure"])
+            self.move_one(["measure"], genes, rng)
         else:
-            genes[str(rng.choice(names))] += int(rng.choice([-1, 1]))
+            self.move_one(names, genes, rng)
 
     def per_step(self, genes: Genes, count: int) -> list[dict[str, Any] | None]:
         return GatedCache(**genes).steps(count, self.denoiser.sites)
@@ -117,19 +112,13 @@ class GateChoice(OwnedSites, GeneFamily):
         return tuple(sorted(super().box(), key=lambda parameter: parameter.kind == "choice"))
 
 
-class _Threshold(Real):
-    """A threshold by the logarithms of its ends; 0 is the recipe without a gate."""
+def _count(where: str, given: Sequence[int], least: int, most: int) -> Whole:
+    low, high = checked_ends(where, given, least, most, whole=True)
+    return Whole(low, high, reach=1)
 
-    def draw(self, rng: Rng) -> float:
-        return 10 ** super().draw(rng)
+
+class _Threshold(Log):
+    """A threshold; 0 is the recipe without a gate."""
 
     def clip(self, value: Any) -> float:
-        threshold = float(value)
-        inside = min(max(threshold, 10**self.low), 10**self.high) if threshold else 0.0
-        return float(f"{inside:.{_DIGITS}g}")
-
-    def parameter(self, name: str) -> Parameter:
-        return super().parameter(f"log_{name}")
-
-    def from_box(self, value: Any) -> float:
-        return 10 ** float(value)
+        return super().clip(value) if value else 0.0

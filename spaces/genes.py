@@ -1,20 +1,24 @@
 """Typed genes: a few numbers and choices beside a genome's steps that decide fields of them."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autosearch._typing import Rng
 from autosearch.spaces.base import Family, Genome, Parameter
 
-__all__ = ["Gene", "GeneFamily", "Genes", "OneOf", "Real", "Whole"]
+__all__ = ["Gene", "GeneFamily", "Genes", "Log", "OneOf", "Real", "Whole"]
 
 Genes = dict[str, Any]
 
 
 class Gene(ABC):
-    """What one gene may be."""
+    """What one gene may be, and how it changes."""
+
+    # What stands for the gene where nothing is known of it, before it is clipped.
+    neutral: Any = 1.0
 
     @property
     def varies(self) -> bool:
@@ -24,6 +28,10 @@ class Gene(ABC):
     @abstractmethod
     def draw(self, rng: Rng) -> Any:
         """A random value."""
+
+    @abstractmethod
+    def move(self, value: Any, rng: Rng) -> Any:
+        """A value near another one, or another choice; perhaps outside, which clipping mends."""
 
     @abstractmethod
     def clip(self, value: Any) -> Any:
@@ -40,10 +48,17 @@ class Gene(ABC):
 
 @dataclass(frozen=True)
 class Whole(Gene):
-    """A whole number from ``low`` to ``high``, both included."""
+    """A whole number from ``low`` to ``high``, both included.
+
+    Attributes:
+        reach: how far a move goes at most, up or down.
+        neutral: the number of a recipe that knows nothing of the gene.
+    """
 
     low: int
     high: int
+    reach: int = 2
+    neutral: int = 1
 
     @property
     def varies(self) -> bool:
@@ -51,6 +66,9 @@ class Whole(Gene):
 
     def draw(self, rng: Rng) -> int:
         return int(rng.integers(self.low, self.high + 1))
+
+    def move(self, value: Any, rng: Rng) -> int:
+        return int(value) + int(rng.choice([*range(-self.reach, 0), *range(1, self.reach + 1)]))
 
     def clip(self, value: Any) -> int:
         return min(max(int(value), self.low), self.high)
@@ -61,11 +79,21 @@ class Whole(Gene):
 
 @dataclass(frozen=True)
 class Real(Gene):
-    """A real number from ``low`` to ``high``, kept with a few decimal ``digits``."""
+    """A real number from ``low`` to ``high``, kept with a few decimal ``digits``.
+
+    Attributes:
+        width: the standard deviation of a move; by default 0.15 of the range.
+        factor: where it is not 0, a move multiplies instead, by a lognormal factor whose logarithm
+            has this standard deviation.
+        neutral: the number of a recipe that knows nothing of the gene.
+    """
 
     low: float
     high: float
     digits: int = 3
+    width: float | None = None
+    factor: float = 0.0
+    neutral: float = 1.0
 
     @property
     def varies(self) -> bool:
@@ -73,6 +101,12 @@ class Real(Gene):
 
     def draw(self, rng: Rng) -> float:
         return float(rng.uniform(self.low, self.high))
+
+    def move(self, value: Any, rng: Rng) -> float:
+        if self.factor:
+            return float(value) * float(rng.lognormal(0.0, self.factor))
+        width = 0.15 * (self.high - self.low) if self.width is None else self.width
+        return float(value) + width * float(rng.standard_normal())
 
     def clip(self, value: Any) -> float:
         return round(min(max(float(value), self.low), self.high), self.digits)
@@ -82,10 +116,56 @@ class Real(Gene):
 
 
 @dataclass(frozen=True)
+class Log(Gene):
+    """A number above 0 on a logarithmic scale, kept with a few significant ``digits``.
+
+    Draws are even in its logarithm, and the dimension of a box is the logarithm to base 10, under
+    the name ``log_NAME``.
+
+    Attributes:
+        low: above 0.
+        high: the other end.
+        factor: the standard deviation of the natural logarithm of a move's factor.
+        neutral: the number of a recipe that knows nothing of the gene.
+    """
+
+    low: float
+    high: float
+    digits: int = 4
+    factor: float = 0.4
+    neutral: float = 1.0
+
+    @property
+    def varies(self) -> bool:
+        return self.low < self.high
+
+    def draw(self, rng: Rng) -> float:
+        return 10 ** float(rng.uniform(math.log10(self.low), math.log10(self.high)))
+
+    def move(self, value: Any, rng: Rng) -> float:
+        return float(value) * float(rng.lognormal(0.0, self.factor))
+
+    def clip(self, value: Any) -> float:
+        return float(f"{min(max(float(value), self.low), self.high):.{self.digits}g}")
+
+    def parameter(self, name: str) -> Parameter:
+        return Parameter(f"log_{name}", "float", math.log10(self.low), math.log10(self.high))
+
+    def from_box(self, value: Any) -> float:
+        return 10 ** float(value)
+
+
+@dataclass(frozen=True)
 class OneOf(Gene):
-    """One of a few values; the first stands for all others."""
+    """One of a few values; the first stands for all others.
+
+    Attributes:
+        values: what it may be.
+        stays: whether a move draws among all of them, the present one too.
+    """
 
     values: Sequence[Any]
+    stays: bool = False
 
     @property
     def varies(self) -> bool:
@@ -93,6 +173,10 @@ class OneOf(Gene):
 
     def draw(self, rng: Rng) -> Any:
         return self.values[int(rng.integers(len(self.values)))]
+
+    def move(self, value: Any, rng: Rng) -> Any:
+        others = self.values if self.stays else [one for one in self.values if one != value]
+        return others[int(rng.integers(len(others)))] if others else value
 
     def clip(self, value: Any) -> Any:
         return self.values[self.values.index(value) if value in self.values else 0]
@@ -102,11 +186,12 @@ class OneOf(Gene):
 
 
 class GeneFamily(Family):
-    """A family whose choices are a few genes, from which its fields of all steps follow.
+    """A family whose choices are a few genes, from which its field of all steps follows.
 
-    The genes stand beside a genome's steps, under ``genes``. A subclass says what each may be, how
-    a mutation changes them, which values of the steps' fields they give, and which genes the steps
-    of a genome show that brings none.
+    A subclass says what each gene may be (``ranges``) and what genes give each step
+    (:meth:`per_step`). Where recipes that others wrote may lie in the space, it also says which
+    genes they show (:meth:`read_genes`). All operators follow from these. The genes stand beside a
+    genome's steps, under ``genes``; the field that they decide is the first of ``fields``.
 
     Attributes:
         ranges: what each gene may be, in the order in which genomes keep them.
@@ -115,16 +200,19 @@ class GeneFamily(Family):
     ranges: Mapping[str, Gene]
 
     @abstractmethod
-    def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
-        """Change a genome's genes a little, in place."""
-
-    @abstractmethod
     def per_step(self, genes: Genes, count: int) -> Sequence[Any]:
-        """What genes give each of ``count`` steps; something empty for nothing."""
+        """What genes give the field of each of ``count`` steps; something empty for nothing."""
 
-    @abstractmethod
     def read_genes(self, genome: Genome) -> Genes:
-        """The genes that the steps of a genome show."""
+        """The genes that the steps of a genome show; the default where a family reads none.
+
+        A recipe lies in the space only if these genes give its steps.
+        """
+        return self.default()
+
+    def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
+        """Change a genome's genes a little, in place: one of those with a dimension moves."""
+        self.move_one(self._dimensions, genes, rng)
 
     def draw(self, rng: Rng) -> Genes:
         """Random genes."""
@@ -132,15 +220,20 @@ class GeneFamily(Family):
 
     def clip(self, genes: Genes) -> Genes:
         """The nearest genes inside the settings; of those that are missing, the default."""
-        return {name: gene.clip(genes.get(name, 1.0)) for name, gene in self.ranges.items()}
+        return {n: gene.clip(genes.get(n, gene.neutral)) for n, gene in self.ranges.items()}
 
     def default(self) -> Genes:
-        """The first of each choice; of each number the nearest to 1."""
-        return {name: gene.clip(1.0) for name, gene in self.ranges.items()}
+        """The first of each choice; of each number the nearest to its neutral one."""
+        return {name: gene.clip(gene.neutral) for name, gene in self.ranges.items()}
 
     def mix(self, mine: Genes, theirs: Genes, rng: Rng) -> Genes:
         """Each gene from either parent."""
         return {name: (mine, theirs)[int(rng.integers(2))][name] for name in mine}
+
+    def move_one(self, names: Iterable[str], genes: Genes, rng: Rng) -> None:
+        """Move one of some genes, in place."""
+        name = str(rng.choice(list(names)))
+        genes[name] = self.ranges[name].move(genes[name], rng)
 
     def point(self, values: Mapping[str, Any]) -> Genes:
         """The genes that are named at a point of the box."""
@@ -196,8 +289,12 @@ class GeneFamily(Family):
 
     def box(self) -> Sequence[Parameter]:
         """A dimension for each gene, but for choices of one value."""
-        genes = self.ranges.items()
-        return tuple(g.parameter(n) for n, g in genes if g.varies or not isinstance(g, OneOf))
+        return tuple(self.ranges[name].parameter(name) for name in self._dimensions)
 
     def from_box(self, genome: Genome, values: Mapping[str, Any]) -> None:
         self.write(genome, self.arrange(self.point(values)))
+
+    @property
+    def _dimensions(self) -> list[str]:
+        genes = self.ranges.items()
+        return [name for name, gene in genes if gene.varies or not isinstance(gene, OneOf)]

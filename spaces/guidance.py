@@ -10,7 +10,6 @@ from autosearch.spaces.base import Genome, Parameter
 from autosearch.spaces.genes import Genes
 from autosearch.spaces.guidance_rules import (
     RuleFamily,
-    change_number,
     interval_steps,
     order_ends,
     real_range,
@@ -68,7 +67,7 @@ class GuidanceChoice(RuleFamily):
     def change(self, genome: Genome, genes: Genes, rng: Rng) -> None:
         """Another rule or what it has, the scale by a factor, or an end by a little."""
         if not self.change_rule(genes, rng):
-            change_number(genes, str(rng.choice(list(self._numbers))), rng)
+            self.move_one(self._numbers, genes, rng)
 
     def per_step(self, genes: Genes, count: int) -> list[list[dict[str, Any]]]:
         rule = self.to_rule(genes, genes["scale"])

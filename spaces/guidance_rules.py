@@ -1,7 +1,7 @@
 """Rules of guidance as choices: what the families that write guidance have in common."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autosearch._typing import Rng
@@ -15,10 +15,10 @@ __all__ = [
     "LARGEST_SCALE",
     "GuidanceFamily",
     "RuleFamily",
-    "change_number",
     "interval_steps",
     "order_ends",
     "real_range",
+    "scale_range",
 ]
 
 Rule = dict[str, Any]
@@ -29,8 +29,12 @@ RULES = ("cfg", "cfgpp", "classifier", "pag", "weak")
 CFGPP = 12.5
 DIGITS = 3
 LARGEST_SCALE = 100.0
-# Standard deviation of a move of an end, in shares of the steps, and of a strength.
+# Standard deviation of a move of an interval's end, in shares of the steps, and of a strength.
 _WIDTH = 0.15
+# Of the logarithm of the factor by which a scale moves.
+_SCALE_FACTOR = 0.3
+# Standard deviation of a move of what only one rule has, as a share of its range.
+_OWN_WIDTH = 0.2
 # What a rule has besides its scale: numbers, and one of a list.
 _NUMBERS = {"strength": "pag", "temperature": "classifier", "discount": "classifier"}
 _CHOICES = {"layer": "pag", "weaker": "weak"}
@@ -129,10 +133,11 @@ class RuleFamily(GuidanceFamily):
         for name, rule in _NUMBERS.items():
             if rule in self.rules:
                 largest = 100.0 if name == "temperature" else 1.0
-                ranges[name] = real_range(f"{self.where}.{name}", getattr(self, name), largest)
+                given = real_range(f"{self.where}.{name}", getattr(self, name), largest)
+                ranges[name] = replace(given, width=_OWN_WIDTH * (given.high - given.low))
         self.ranges: Mapping[str, Gene] = ranges
         largest = CFGPP if "cfgpp" in self.rules else LARGEST_SCALE
-        self.scales = real_range(f"{self.where}.scale", self.scale, largest)
+        self.scales = scale_range(f"{self.where}.scale", self.scale, largest)
 
     def _sites(self, name: str, default: Sequence[str]) -> OneOf:
         """The gene of a setting that lists sites; the default for None."""
@@ -142,24 +147,18 @@ class RuleFamily(GuidanceFamily):
         for site in given or ():
             if site not in valid:
                 raise unknown_name("site", str(site), valid, where=f"{self.where}.{name}")
-        return OneOf(tuple(dict.fromkeys(given or default)))
+        return OneOf(tuple(dict.fromkeys(given or default)), stays=True)
 
     def change_rule(self, genes: Genes, rng: Rng) -> bool:
         """Change the rule, or something that only the present rule has; False for nothing."""
         if len(self.rules) > 1 and rng.random() < 0.2:
-            others = [rule for rule in self.rules if rule != genes["rule"]]
-            genes["rule"] = str(rng.choice(others))
+            self.move_one(["rule"], genes, rng)
             return True
         own = [name for name, rule in (_NUMBERS | _CHOICES).items() if rule == genes["rule"]]
         own = [name for name in own if name in self.ranges and self.ranges[name].varies]
         if not own or rng.random() < 0.5:
             return False
-        name = str(rng.choice(own))
-        gene = self.ranges[name]
-        if isinstance(gene, Real):
-            genes[name] += 0.2 * (gene.high - gene.low) * float(rng.standard_normal())
-        else:
-            genes[name] = gene.draw(rng)
+        self.move_one(own, genes, rng)
         return True
 
     def box(self) -> Sequence[Parameter]:
@@ -204,14 +203,6 @@ def interval_steps(genes: Mapping[str, float], count: int) -> range:
     return range(round(genes["first"] * count), round(genes["last"] * count))
 
 
-def change_number(genes: Genes, name: str, rng: Rng) -> None:
-    """Change a scale by a factor, or another number by a little."""
-    if name == "scale":
-        genes[name] *= float(rng.lognormal(0.0, 0.3))
-    else:
-        genes[name] += _WIDTH * float(rng.standard_normal())
-
-
 def order_ends(genes: Genes) -> Genes:
     """Genes whose ``first`` is not above ``last``."""
     first, last = sorted((genes["first"], genes["last"]))
@@ -221,7 +212,12 @@ def order_ends(genes: Genes) -> Genes:
 def real_range(where: str, given: Any, largest: float) -> Real:
     """The gene of a setting that must be two ends from 0 to the largest, with few digits."""
     low, high = (round(float(end), DIGITS) for end in checked_ends(where, given, 0.0, largest))
-    return Real(low, high, DIGITS)
+    return Real(low, high, DIGITS, width=_WIDTH)
+
+
+def scale_range(where: str, given: Any, largest: float) -> Real:
+    """The gene of a scale of guidance, which moves by factors."""
+    return replace(real_range(where, given, largest), factor=_SCALE_FACTOR)
 
 
 def _checked_rules(rules: Sequence[str], where: str) -> tuple[str, ...]:

@@ -102,4 +102,4 @@ class GuidanceScales(RuleFamily):
         if kind < 0.4 and self.pieces > 1:
             side = 1 if place == 0 or (place < self.pieces - 1 and rng.random() < 0.5) else -1
             return scales[place + side]
-        return now * float(rng.lognormal(0.0, 0.3))
+        return self.scales.move(now, rng)

@@ -14,10 +14,10 @@ from autosearch.spaces.genes import Genes, Real
 from autosearch.spaces.guidance_rules import (
     LARGEST_SCALE,
     GuidanceFamily,
-    change_number,
     interval_steps,
     order_ends,
     real_range,
+    scale_range,
 )
 
 __all__ = ["HeadSets"]
@@ -65,10 +65,12 @@ class HeadSets(GuidanceFamily):
         if self.most is not None and self.most < 1:
             raise UserError(f"space.heads.most: {self.most} is too few; use at least 1")
         self.limit = min(self.most or len(self._all), len(self._all))
-        largest = {"scale": LARGEST_SCALE, "strength": 1.0, "first": 1.0, "last": 1.0}
         self.ranges: dict[str, Real] = {
-            name: real_range(f"space.heads.{name}", getattr(self, name), most)
-            for name, most in largest.items()
+            "scale": scale_range("space.heads.scale", self.scale, LARGEST_SCALE),
+            **{
+                name: real_range(f"space.heads.{name}", getattr(self, name), 1.0)
+                for name in ("strength", "first", "last")
+            },
         }
         if self.ranges["first"].low > self.ranges["last"].high:
             raise UserError("space.heads: the interval ends before it starts; raise last")
@@ -103,7 +105,7 @@ class HeadSets(GuidanceFamily):
         ends = [name for name in free if name in ("first", "last")]
         if free and (rng.random() < 0.3 or (ends and not acts)):
             # Where no step is guided, nothing but an end changes that.
-            change_number(genes, str(rng.choice(free if acts or not ends else ends)), rng)
+            self.move_one(free if acts or not ends else ends, genes, rng)
         else:
             genes["heads"] = self._change_heads(genes["heads"], rng)
 

@@ -91,7 +91,8 @@ class SolverChoice(Family):
         if self.denoiser.data_mean is None:
             del analytic["average_x0"]
         # Weights belong to the times that they were fitted at.
-        all_forms = {name: 1.0 for name, form in FORMS.items() if not form.weighted}
+        weighted = {name for name, form in FORMS.own.items() if form.weighted}
+        all_forms = {name: 1.0 for name in FORMS.names if name not in weighted}
         self._form = Choice("form", "dpmsolver", _among("form", self.forms, all_forms))
         self._order = Choice("order", 1, _among("order", self.orders, decisions.ORDERS))
         prediction_odds = _among("prediction", self.predictions, decisions.PREDICTIONS)
@@ -174,9 +175,8 @@ class SolverChoice(Family):
             if rng.random() < 0.5:
                 self._copy(theirs, mine)
                 self._evaluation.put(mine, self._evaluation.get(theirs))
-        measured = {
-            name: one for name, one in other.get("artifacts", {}).items() if name in _measured()
-        }
+        known = {FORMS[name].artifact for name in (*FORMS.own, *self._form.values)}
+        measured = {name: one for name, one in other.get("artifacts", {}).items() if name in known}
         if measured:
             child["artifacts"] = {**measured, **child.get("artifacts", {})}
 
@@ -278,6 +278,8 @@ class SolverChoice(Family):
             step.pop("eta", None)
         if not form.restarts:
             step.pop("start_point", None)
+        if form.corrector == "none":
+            step.pop("corrector", None)
         if step.get("prediction") == "velocity" and "velocity" not in form.predictions:
             step.pop("prediction", None)
         self._lower(step, form.highest)
@@ -301,11 +303,6 @@ def _plain(step: StepGenome) -> bool:
 
 def _has_all_orders(name: str) -> bool:
     return FORMS[name].highest == HIGHEST_ORDER
-
-
-def _measured() -> set[str]:
-    """What recipes may bring that was measured for a form."""
-    return {form.artifact for form in FORMS.values() if form.artifact}
 
 
 def _among(

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 
 from autosearch import algorithms, models, objectives, spaces
+from autosearch.baselines import POLICIES, SOLVERS, baseline, baseline_names
+from autosearch.baselines.fitted import FITS
+from autosearch.diffusion.grids import GRIDS
+from autosearch.diffusion.solvers import FORMS
 from autosearch.errors import UserError
+from autosearch.export import FORMATS
 from autosearch.integrations import loggers
-from autosearch.registry import Registry, construct
+from autosearch.registry import Parts, Registry, construct
 from autosearch.spaces import Timesteps
 
 PACKAGES = {
@@ -26,7 +31,7 @@ PARTS = [
     (kind, name, cls.load if kind == "model" else cls)
     for kind, package in PACKAGES.items()
     if kind != "objective"  # these have no settings
-    for name, cls in package.REGISTRY.table().items()
+    for name, cls in package.REGISTRY.items()
 ]
 
 
@@ -78,7 +83,7 @@ def test_what_cannot_be_loaded_is_warned_of_once_and_left_out(
     registry = Registry("gadget", [])
     assert registry.find("good").summary == "fine"
     assert caplog.records == []  # nobody asked for the other one
-    assert list(registry.table()) == list(registry.table()) == ["good"]
+    assert list(registry) == list(registry) == ["good"]
     assert len(caplog.records) == 1
     assert reason in caplog.messages[0]
     assert "gadget 'thing' of package bad" in caplog.messages[0]
@@ -90,7 +95,7 @@ def test_what_cannot_be_loaded_is_warned_of_once_and_left_out(
 def test_the_name_of_a_built_in_one_is_not_taken(install: Install, caplog: Any) -> None:
     code = "class Fid:\n    name, summary = 'fid', 'mine'\n"
     install("thief", code, "[autosearch.objectives]\nfid = thief_parts:Fid\n")
-    assert objectives.REGISTRY.table()["fid"] is objectives.Fid
+    assert dict(objectives.REGISTRY)["fid"] is objectives.Fid
     assert "'fid' has the name of a built-in one; left out" in caplog.text
 
 
@@ -100,7 +105,7 @@ def test_a_list_of_entry_points_that_cannot_be_read_hides_no_other(
 ) -> None:
     install("good", GOOD, "[autosearch.gadgets]\ngood = good_parts:Good\n")
     install("torn", "", text)
-    assert list(Registry("gadget", []).table())[:1] == ["good"]
+    assert list(Registry("gadget", []))[:1] == ["good"]
 
 
 def test_a_package_that_is_installed_later_changes_nothing(
@@ -114,8 +119,104 @@ def test_a_package_that_is_installed_later_changes_nothing(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[autosearch.gadgets]\nlate = no_module:Thing\n")
     assert registry.find("good") is before
-    assert list(registry.table()) == ["good"]
+    assert list(registry) == ["good"]
     assert caplog.records == []
+
+
+# Code of a part called "thing" of each kind whose parts are values.
+SOLVER = "from autosearch.baselines.base import Solver\nthing = Solver('x', lambda k: [{}] * k, 1)"
+FORM = (
+    "from autosearch.diffusion.solvers.forms.taylor import Taylor\n"
+    "thing = type('Mine', (Taylor,), {'name': 'thing'})()"
+)
+GRID = (
+    "from autosearch.diffusion.grids import Grid\n"
+    "points = lambda schedule, steps: [(schedule.first * (1 - i / steps), None)"
+    " for i in range(steps)]\n"
+    "thing = Grid('thing', 'x', ('vp',), points, 'nobody', usual=True)"
+)
+POLICY = (
+    "from autosearch.baselines.base import Policy\n"
+    "thing = Policy('x', (), lambda data, denoiser: None, owns='sites')"
+)
+FIT = (
+    "from autosearch.baselines.fitted import Fit\n"
+    "thing = Fit('x', (), lambda recipe, calibrator: recipe, owns='time')"
+)
+FORMAT = (
+    "from autosearch.export import Format\n"
+    "thing = Format('thing', 'x', 'file', lambda recipe, path: ())"
+)
+# With a built-in name of the kind, and code of what is refused.
+Values = tuple[Parts[Any], str, str, str, str, str]
+VALUES: list[Values] = [
+    (SOLVERS, "solvers", SOLVER, "ddim", POLICY, "is no Solver"),
+    (FORMS, "forms", FORM, "taylor", FORM.replace("()", ""), "is no Form"),
+    (GRIDS, "grids", GRID, "linspace", SOLVER, "is no Grid"),
+    (POLICIES, "policies", POLICY, "fora", FIT, "is no Policy"),
+    (FITS, "fits", FIT, "boss", POLICY, "is no Fit"),
+    (FORMATS, "exports", FORMAT, "json", FORMAT, "has another name: 'thing'"),
+]
+
+
+@pytest.mark.parametrize("case", VALUES, ids=lambda case: str(case[1]))
+def test_parts_that_are_values_keep_the_same_rules(
+    install: Install,
+    caplog: pytest.LogCaptureFixture,
+    case: Values,
+) -> None:
+    parts, group, code, taken, wrong, reason = case
+    before = list(parts)
+    module = f"{group}_parts"
+    install(group, f"{code}\n", f"[autosearch.{group}]\nthing = {module}:thing\n")
+    install(f"{group}_bad", wrong, f"[autosearch.{group}]\nbad = {group}_bad_parts:thing\n")
+    install(f"{group}_thief", "", f"[autosearch.{group}]\n{taken} = no_module:thing\n")
+    assert "thing" in parts
+    assert "bad" in parts.names
+    assert module not in sys.modules, "a name that is only looked for runs no code"
+    assert parts[taken] is parts.own[taken]
+    assert parts.find("thing") is sys.modules[module].thing
+    assert list(parts) == [*before, "thing"]
+    said = [message for message in caplog.messages if "left out" in message]
+    assert len(said) == 2
+    assert any(f"{taken!r} has the name of a built-in one" in message for message in said)
+    assert any(f"{parts.kind} 'bad' of package {group}_bad {reason}" in message for message in said)
+    with pytest.raises(UserError, match=rf"{parts.kind} 'bad' of package .*remove that package"):
+        parts.find("bad", where="here")
+    with pytest.raises(UserError, match=rf"^here: unknown {parts.kind} 'thingg'; did you mean"):
+        parts.find("thingg", where="here")
+    with pytest.raises(KeyError):
+        parts["thingg"]
+
+
+def test_policies_and_fits_are_no_namesakes(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "[autosearch.policies]\nboss = no_module:x\n[autosearch.fits]\nfora = no_module:x\n"
+    install("both", "", text)
+    assert "boss" not in POLICIES
+    assert "fora" not in FITS
+    assert caplog.text.count("has the name of a built-in one; left out") == 2
+
+
+def test_parts_of_other_packages_act_in_names_of_baselines(
+    install: Install, make: Callable[..., Any]
+) -> None:
+    install("some", f"{POLICY}\nrule = thing\n{SOLVER}\nsolver = thing\n{GRID}", "")
+    points = "[autosearch.solvers]\nmine = some_parts:solver\n"
+    points += "[autosearch.policies]\nbare = some_parts:rule\n"
+    install("other", "", f"{points}[autosearch.grids]\nthing = some_parts:thing\n")
+    denoiser = make("vp")
+    assert baseline("mine@4", denoiser).to_dict()["steps"] == [
+        {"time": time} for time in (999, 749, 500, 250)
+    ]
+    steps = baseline("mine-thing@2", denoiser).to_dict()["steps"]
+    assert [step["time"] for step in steps] == [999, 499.5]
+    # What is installed changes no search that does not name it.
+    names = baseline_names(denoiser.schedule)
+    assert not any("mine" in name or "thing" in name for name in names)
+    with pytest.raises(UserError, match=r"this model has no blocks to leave out"):
+        baseline("mine+bare@4", denoiser)
 
 
 def test_commands_run_beside_a_broken_package(install: Install, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Named recipes of the literature: ``SOLVER[-GRID][+POLICY...]@STEPS``."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from autosearch.baselines.base import RecipeData, Rule, Solver
@@ -15,6 +15,7 @@ from autosearch.diffusion.settings import setting_values, with_settings
 from autosearch.diffusion.sites.sites import blocks
 from autosearch.errors import UserError, unknown_name
 from autosearch.recipe import Recipe
+from autosearch.registry import Parts
 
 __all__ = ["BaselineName", "baseline", "baseline_names", "check_policies", "split_name", "usage"]
 
@@ -44,8 +45,7 @@ def split_name(name: str) -> BaselineName:
             "policy, such as ddim+fora:3@20"
         )
     solver, steps = match["solver"], int(match["steps"])
-    if solver not in SOLVERS:
-        raise unknown_name("baseline solver", solver, SOLVERS)
+    SOLVERS.find(solver)
     if steps < 1:
         raise UserError(f"baseline {name!r}: the step count is {steps}; it must be at least 1")
     if steps > 1000:
@@ -92,13 +92,13 @@ def baseline_names(
 
     Args:
         schedule: of the model.
-        solvers: which; all by default.
+        solvers: which; by default all of this project's own.
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
         usual: only on the grids that a search tries which names no baselines, not on all.
     """
     names = []
     grids = grids_for(schedule, usual=usual)
-    for solver in SOLVERS if solvers is None else solvers:
+    for solver in SOLVERS.own if solvers is None else solvers:
         own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names.append(solver)
         names += [f"{solver}-{name}" for name in grids if name != own]
@@ -135,7 +135,7 @@ def _apply_policies(
         UserError: for unknown policies, wrong settings, two that decide the same, or a model that
             has no blocks.
     """
-    policies = check_policies(texts, where=where, known=POLICIES)
+    policies = check_policies(texts, where=where, known=(POLICIES,))
     if policies and not blocks(denoiser.sites):
         raise UserError(f"{where}: this model has no blocks to leave out; leave the policy out")
     for policy, values in policies:
@@ -143,9 +143,14 @@ def _apply_policies(
 
 
 def check_policies(
-    texts: Sequence[str], *, where: str, known: Mapping[str, Rule]
+    texts: Sequence[str], *, where: str, known: Sequence[Parts[Any]]
 ) -> list[tuple[Rule, tuple[Any, ...]]]:
     """The rules of a list and their values.
+
+    Args:
+        texts: each ``NAME[:SETTING...]``.
+        where: the place, for messages.
+        known: the kinds of rules that there may be.
 
     Raises:
         UserError: as :func:`baseline`, but for the model.
@@ -154,9 +159,7 @@ def check_policies(
     owners: dict[str, str] = {}
     for text in texts:
         name, *given = text.split(":")
-        if name not in known:
-            raise unknown_name("policy", name, known, where=where)
-        rule = known[name]
+        rule = _find_rule(name, known, where=where)
         if rule.owns in owners:
             raise UserError(
                 f"{where}: {owners[rule.owns]} and {name} decide the same; leave one of them out"
@@ -164,6 +167,15 @@ def check_policies(
         owners[rule.owns] = name
         rules.append((rule, _values(name, rule, given, where=where)))
     return rules
+
+
+def _find_rule(name: str, known: Sequence[Parts[Any]], *, where: str) -> Rule:
+    for parts in known:
+        if name in parts:
+            rule: Rule = parts.find(name, where=where)
+            return rule
+    names = [name for parts in known for name in parts.names]
+    raise unknown_name("policy", name, names, where=where)
 
 
 def usage(name: str, rule: Rule) -> str:

@@ -12,6 +12,7 @@ diffusers does; the authors' code takes the exact one there.
 from collections.abc import Mapping
 
 from autosearch.baselines.base import Choices, Solver
+from autosearch.registry import Parts
 
 __all__ = ["SOLVERS"]
 
@@ -153,7 +154,7 @@ _DDIM = Solver(
 _DEIS = "DEISMultistepScheduler"
 _DPMPP_2M = _multistep("DPM-Solver++(2M) (Lu et al. 2022b)", 2, "data", "dpmsolver")
 
-SOLVERS: Mapping[str, Solver] = {
+_BUILTIN: Mapping[str, Solver] = {
     "ddim": _DDIM,
     "ddpm": Solver(
         "DDIM with eta 1: ancestral sampling",
@@ -240,3 +241,5 @@ SOLVERS: Mapping[str, Solver] = {
     "dpmpp_2m_afs_mean": _analytic("DPM-Solver++(2M)", _DPMPP_2M, "average_x0"),
     "evodiff": Solver("EVODiff of order 2 as released; of first order", _evodiff, 1),
 }
+
+SOLVERS = Parts("baseline solver", _BUILTIN, Solver, group="autosearch.solvers")

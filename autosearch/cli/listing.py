@@ -19,7 +19,8 @@ def list_(
         str,
         typer.Argument(
             metavar="KIND",
-            help="experiments, spaces, objectives, algorithms, baselines, models or loggers",
+            help="experiments, spaces, objectives, algorithms, baselines, models, forms, "
+            "exports or loggers",
         ),
     ],
     word: Annotated[
@@ -59,8 +60,7 @@ def _experiments() -> dict[str, str]:
 
 def _registered(package: str) -> Callable[[], dict[str, str]]:
     def entries() -> dict[str, str]:
-        registry = import_module(package).REGISTRY
-        return {name: cls.summary for name, cls in registry.table().items()}
+        return {name: cls.summary for name, cls in import_module(package).REGISTRY.items()}
 
     return entries
 
@@ -87,6 +87,18 @@ def _grids(word: str) -> list[str]:
     return grid_names(word)
 
 
+def _forms() -> dict[str, str]:
+    from autosearch.diffusion.solvers import FORMS
+
+    return {name: form.summary for name, form in FORMS.items()}
+
+
+def _exports() -> dict[str, str]:
+    from autosearch.export import FORMATS
+
+    return {name: form.summary for name, form in FORMATS.items()}
+
+
 # Plural, as the user writes it.
 KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "experiments": _experiments,
@@ -95,6 +107,8 @@ KINDS: Mapping[str, Callable[[], dict[str, str]]] = {
     "algorithms": _registered("autosearch.algorithms"),
     "baselines": _baselines,
     "models": _registered("autosearch.models"),
+    "forms": _forms,
+    "exports": _exports,
     "loggers": _registered("autosearch.integrations.loggers"),
 }
 

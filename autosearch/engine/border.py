@@ -13,6 +13,7 @@ from autosearch._typing import Rows
 from autosearch.algorithms.base import Proposal
 from autosearch.errors import Infeasible, UserError, described
 from autosearch.objectives import Estimate, Objective
+from autosearch.registry import part_of
 from autosearch.study.events import LARGEST
 
 __all__ = ["blame", "check_rows", "checked_estimate", "plain_copy", "third_party"]
@@ -25,6 +26,7 @@ _KINDS = {
     "Algorithm": "algorithm",
     "Denoiser": "denoiser",
     "Family": "space",
+    "Form": "form",
     "Logger": "logger",
     "Model": "model",
     "NoiseSchedule": "schedule",
@@ -59,7 +61,8 @@ def blame(error: Exception) -> UserError | None:
     """One line with the name of somebody else's part that raised an error; None where none did.
 
     Such a part is an object of a class that derives from one of this project's and is not of this
-    project, in whose method the error was raised or passed through.
+    project, in whose method the error was raised or passed through; or one that an entry point
+    names, in whose module that was.
     """
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
@@ -68,6 +71,9 @@ def blame(error: Exception) -> UserError | None:
         base = next((name for name in ours if name in _KINDS), None)
         if base is not None and not _is_ours(kind):
             return _blamed(error, _KINDS[base], owner)
+        loaded = part_of(str(frame.f_globals.get("__name__")))
+        if loaded is not None:
+            return _blamed(error, *loaded)
     return None
 
 

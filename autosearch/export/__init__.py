@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autosearch.errors import unknown_name
 from autosearch.export.cache_dit import write_cache_dit
 from autosearch.export.diffusers_folder import write_diffusers
 from autosearch.export.recipe_json import write_recipe
 from autosearch.export.sigmas import write_sigma_text, write_sigmas
+from autosearch.registry import Parts
 from autosearch.study.study import Study
 
 __all__ = ["FORMATS", "Format", "find_format"]
@@ -41,7 +41,7 @@ def _write_optuna(study: Study, place: str, name: str | None) -> str:
     return write_optuna(study, place, name)
 
 
-FORMATS: tuple[Format, ...] = (
+_BUILTIN: tuple[Format, ...] = (
     Format("json", "the recipe itself", "file", write_recipe),
     Format("sigmas", "noise levels and times alone, as JSON", "file", write_sigmas),
     Format(
@@ -58,13 +58,15 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+FORMATS = Parts(
+    "format", {form.name: form for form in _BUILTIN}, Format, group="autosearch.exports"
+)
+
+
 def find_format(name: str) -> Format:
     """Find a format by its name.
 
     Raises:
-        UserError: for an unknown one, with the nearest.
+        UserError: for an unknown one, with the nearest, and for another package's that is broken.
     """
-    formats = {form.name: form for form in FORMATS}
-    if name not in formats:
-        raise unknown_name("format", name, formats, where="--format")
-    return formats[name]
+    return FORMATS.find(name, where="--format")

@@ -66,7 +66,8 @@ def test_an_exported_recipe_compiles_to_the_plan_that_was_measured(
 
 
 @pytest.mark.parametrize(
-    "name", [form.name for form in FORMATS if form.kind == "file" and form.name != "cache-dit"]
+    "name",
+    [name for name, form in FORMATS.items() if form.kind == "file" and name != "cache-dit"],
 )
 def test_every_format_writes_its_file(cli, study: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / "sub" / "exported"

@@ -1,10 +1,8 @@
 """A stranger's package, as the documentation shows it, is found through its entry points."""
 
-import configparser
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autosearch.errors import UserError
 from autosearch.study.study import Study
 
 # One process has all of these: they share a search.
@@ -24,9 +23,12 @@ NAMES = {
     "spaces": {"power_times"},
     "objectives": {"mean_gap", "early_steps"},
     "algorithms": {"climber"},
+    "baselines": {"+bend"},
+    "forms": {"adams_data"},
+    "exports": {"csv"},
     "loggers": {"table"},
 }
-# Lists, trains and searches.
+# Lists, trains, searches and exports.
 CODE = """
 import json, sys
 from pathlib import Path
@@ -36,28 +38,14 @@ kinds, experiment = json.loads(sys.argv[1]), sys.argv[2]
 print(json.dumps({kind: [entry["name"] for entry in catalog(kind)] for kind in kinds}), flush=True)
 from stranger.model import train
 train(Path("rings.safetensors"), steps=300)
-raise SystemExit(main(["run", experiment, "--out", "rings", "--json"]))
+code = main(["run", experiment, "--out", "rings", "--json"])
+code = code or main(["export", "rings", "--pick", "knee", "--format", "csv", "-o", "knee.csv"])
+raise SystemExit(code)
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks as if pip had installed the package there."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(EXAMPLES / "stranger", folder / "stranger")
-    config = configparser.ConfigParser()
-    config.read(EXAMPLES / "setup.cfg")
-    info = folder / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    groups = config["options.entry_points"].items()
-    lines = [f"[{group}]\n{names.strip()}\n" for group, names in groups]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    return folder
-
-
 @dataclass(frozen=True)
-class ReplayDenoiser:
+class SearchOutcome:
     """What a process said that can import the package, and where it left its study."""
 
     listed: dict[str, list[str]]
@@ -65,11 +53,15 @@ class ReplayDenoiser:
     folder: Path
 
 
-@pytest.fixture(scope="module")
-def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> ReplayDenoiser:
+@pytest.fixture(scope="module", params=["inprocess", pytest.param("ray", marks=pytest.mark.soak)])
+def told(
+    request: pytest.FixtureRequest, site: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SearchOutcome:
     """One process, which first finds the names: nothing has imported the package by then."""
     folder = tmp_path_factory.mktemp("told")
-    environment = {**os.environ, "PYTHONPATH": str(site), "AUTOSEARCH_EXECUTOR": "inprocess"}
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment["AUTOSEARCH_EXECUTOR"] = request.param
     # More would wait for each other where cores are few.
     environment |= {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -82,15 +74,15 @@ def told(site: Path, tmp_path_factory: pytest.TempPathFactory) -> ReplayDenoiser
     )
     assert done.returncode == 0, done.stderr
     listed, _, table = done.stdout.partition("\n")
-    return ReplayDenoiser(json.loads(listed), json.loads(table), folder)
+    return SearchOutcome(json.loads(listed), json.loads(table), folder)
 
 
-def test_its_names_are_listed(told: ReplayDenoiser) -> None:
+def test_its_names_are_listed(told: SearchOutcome) -> None:
     for kind, names in NAMES.items():
         assert names <= set(told.listed[kind])
 
 
-def test_it_is_searched_validated_logged_and_read_again(told: ReplayDenoiser) -> None:
+def test_it_is_searched_validated_logged_and_read_again(told: SearchOutcome) -> None:
     table = told.table
     assert [o["name"] for o in table["objectives"]] == ["mean_gap", "nfe"]
     assert table["cost"]["candidates"] == 40
@@ -103,9 +95,30 @@ def test_it_is_searched_validated_logged_and_read_again(told: ReplayDenoiser) ->
     # Who lacks the package can read the study's journal all the same.
     study = Study.read(told.folder / "rings")
     searched = [c for c in study.feasible if c.kind == "search"]
-    assert len(searched) == 24
+    assert len(searched) == 23
     for candidate in searched:
-        times = [step.time for step in study.recipe(candidate).steps]
+        times = [step["time"] for step in candidate.genome["steps"]]
         assert 3 <= len(times) <= 10
         assert times == sorted(times, reverse=True)
         assert times[0] == 999
+
+
+def test_its_fit_is_a_baseline_and_its_export_a_table(told: SearchOutcome) -> None:
+    study = Study.read(told.folder / "rings")
+    (fitted,) = (c for c in study.candidates.values() if c.name == "ddim+bend@5")
+    assert fitted.kind == "baseline"
+    assert fitted.status == "ok"
+    rows = list(csv.reader((told.folder / "knee.csv").open()))
+    assert rows[0] == ["time", "order", "form"]
+    assert len(rows) > 2
+
+
+def test_a_recipe_with_its_form_is_refused_where_it_is_not(
+    told: SearchOutcome, tmp_path: Path
+) -> None:
+    study = Study.read(told.folder / "rings")
+    formed = [c for c in study.feasible if "adams_data" in json.dumps(c.genome)]
+    assert formed
+    with pytest.raises(UserError, match=r"form: unknown form 'adams_data'; ") as caught:
+        study.recipe(formed[0])
+    assert "\n" not in str(caught.value)

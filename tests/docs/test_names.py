@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "mkdocs.yml"])
 CODE = re.compile(r"`([^`\n]+)`")
 # Groups of entry points, which are no modules.
-GROUPS = {"autosearch.loggers", "autosearch.callbacks"}
+GROUPS = {
+    f"autosearch.{kind}"
+    for kind in ("callbacks", "exports", "fits", "forms", "grids", "loggers", "policies", "solvers")
+}
 TOPS = ("autosearch", "spaces", "objectives", "experiments", "tests", "docs", ".ci", ".github")
 
 

@@ -267,9 +267,8 @@ def test_guidance_is_named_as_lost() -> None:
 
 
 def test_formats_are_named_once() -> None:
-    names = [form.name for form in FORMATS]
-    assert len(set(names)) == len(names)
-    assert all(form.summary for form in FORMATS)
+    assert [form.name for form in FORMATS.values()] == list(FORMATS)
+    assert all(form.summary for form in FORMATS.values())
     with pytest.raises(UserError, match="did you mean 'sigmas'"):
         find_format("sigma")
 

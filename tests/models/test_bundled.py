@@ -1,7 +1,5 @@
 """The bundled models as a search sees them: their scores, their honesty, their sites."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -19,7 +17,6 @@ from autosearch.models.base import as_rgb
 from autosearch.models.bundled import DigitsModel, PhotosModel
 from autosearch.models.spec import ModelSpec
 from autosearch.objectives.extractor import ImageRows, register
-from autosearch.recipe import Recipe
 
 # For each model: poor to good samplers, and recipes to be ranked.
 SAMPLERS = {
@@ -117,37 +114,6 @@ def test_better_samplers_score_better(evaluator):
     for objective in ("fid", "fd_pixels"):
         scores = [value[objective].value for value in values]
         assert scores == sorted(scores, reverse=True)
-
-
-def test_rows_do_not_depend_on_how_blocks_are_asked_for(evaluator):
-    _, together = rows_of(evaluator, "ddim@2", {"features"}, blocks=2)
-    plan = compile_recipe(baseline("ddim@2", evaluator.model.denoiser), evaluator.model.denoiser)
-    apart = [
-        evaluator.evaluate(
-            SampleTask(b, plan, 3, Stream.EVALUATE, (b,), 100, frozenset({"features"}))
-        ).rows["features"]
-        for b in (0, 1)
-    ]
-    assert np.array_equal(together["features"], np.concatenate(apart))
-
-
-@pytest.mark.parametrize("evaluator", SLOW, indirect=True)
-def test_every_site_is_intercepted_and_priced(evaluator):
-    denoiser = evaluator.model.denoiser
-    base = baseline("ddim@3", denoiser).to_dict()
-    plain = compile_recipe(Recipe.from_dict(base), denoiser)
-
-    def final(plan):
-        task = SampleTask(0, plan, 0, Stream.EVALUATE, (0,), 20, frozenset({"final"}))
-        return evaluator.evaluate(task).rows["final"]
-
-    samples = final(plain)
-    for site in denoiser.sites:
-        changed = json.loads(json.dumps(base))
-        changed["steps"][1]["sites"] = {site.name: "skip"}
-        plan = compile_recipe(Recipe.from_dict(changed), denoiser)
-        assert plan.macs == plain.macs - site.macs
-        assert not np.array_equal(final(plan), samples), site.name
 
 
 @pytest.mark.parametrize("model", [DigitsModel, PhotosModel])

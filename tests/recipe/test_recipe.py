@@ -255,7 +255,7 @@ def test_refused_in_one_line(data: object, message: str) -> None:
     [
         ({"evaluate": "mean"}, ".evaluate: input should be 'network', 'zero_x0' or 'average_x0'"),
         ({"form": "dies"}, ".form: unknown form 'dies'; did you mean 'deis'?"),
-        ({"form": "xyz"}, ".form: unknown form 'xyz'; valid: dpmsolver, taylor, unipc_bh1"),
+        ({"form": "xyz"}, ".form: unknown form 'xyz'; valid: deis, deis_rho, deis_t"),
         ({"form": 3}, ".form: input should be a valid string, got 3"),
         ({"order": 4}, ": form 'dpmsolver' has orders 1 to 3; use form 'taylor' for order 4"),
         (

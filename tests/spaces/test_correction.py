@@ -1,11 +1,7 @@
 """Q-Sched's coefficients as a space: the published line, knots, and single steps."""
 
-import json
-
-import numpy as np
 import pytest
 
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.spaces import Correction, Space, Timesteps
@@ -43,29 +39,6 @@ def test_more_knots_are_more_numbers_on_the_way(spaces) -> None:
     genome = {"steps": [{} for _ in range(5)]}
     family.from_box(genome, {"output_0": 0.9, "output_1": 1.1, "state_0": 1, "state_1": 1})
     assert [output for output, _ in scalings(genome)] == [0.9, 1, 1.1, 1.05, 1]
-
-
-def test_operators_stay_inside_and_change_plans(correction: Space) -> None:
-    rng = np.random.default_rng(0)
-    parent = correction.sample(rng)
-    changed = 0
-    for _ in range(40):
-        child = correction.mutate(parent, rng)
-        child = correction.crossover(child, correction.sample(rng), rng)
-        assert json.loads(json.dumps(child)) == child
-        assert correction.repair(child) == child
-        assert correction.encode(correction.decode(child)) == child
-        assert all(0.8 <= factor <= 1.2 for pair in scalings(child) for factor in pair)
-        changed += correction.plan(child).identity != correction.plan(parent).identity
-        parent = child
-    assert changed > 35
-
-
-def test_every_point_of_the_box_is_a_recipe(correction: Space) -> None:
-    box = UnitBox(correction.box())
-    for point in np.random.default_rng(1).random((20, len(correction.box()))):
-        genome = correction.from_box(box.point(point))
-        assert correction.plan(genome).nfe == len(genome["steps"])
 
 
 def test_plain_baselines_are_inside(correction: Space) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autosearch.algorithms.greedy import Greedy
-from autosearch.algorithms.unit_box import UnitBox
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
@@ -86,36 +85,6 @@ def walk(space: Space, rng: Rng, length: int) -> list[Genome]:
     return found
 
 
-@pytest.mark.parametrize("kind", list(FAMILIES))
-@pytest.mark.parametrize("steps", [None, [4, 9]])
-def test_operators_stay_inside(kind: str, steps: list[int] | None, digits: Denoiser) -> None:
-    space = made(digits, kind, steps=steps)
-    for genome in walk(space, np.random.default_rng(0), 40):
-        check_inside(space, genome)
-
-
-@pytest.mark.parametrize(
-    "kind", [k for k in FAMILIES if "pattern" not in k and k != "gate without"]
-)
-def test_random_genomes_differ_and_mutants_move(kind: str, digits: Denoiser) -> None:
-    space = made(digits, kind, steps=[6, 12])
-    rng = np.random.default_rng(1)
-    genomes = [space.sample(rng) for _ in range(60)]
-    identities = {space.plan(genome).identity for genome in genomes}
-    assert len(identities) >= 0.8 * len(genomes)
-    moved = [space.plan(space.mutate(g, rng)) != space.plan(g) for g in genomes]
-    assert sum(moved) >= 0.95 * len(moved)
-
-
-@pytest.mark.parametrize("kind", list(FAMILIES))
-def test_what_a_space_makes_it_encodes(kind: str, digits: Denoiser) -> None:
-    space = made(digits, kind)
-    for genome in walk(space, np.random.default_rng(2), 25):
-        again = space.encode(space.decode(genome))
-        assert again is not None
-        assert space.plan(again) == space.plan(genome)
-
-
 ENCODED = {
     "cache": ["", "+fora:2", "+fora:5"],
     "cache blocks": ["", "+delta:2:0.12:1"],
@@ -155,18 +124,6 @@ def test_what_a_space_lacks_is_not_encoded(digits: Denoiser) -> None:
         ("gate", "+fora:3"),
     ]:
         assert made(digits, kind).encode(baseline(f"dpmpp_2m{policies}@{COUNT}", digits)) is None
-
-
-@pytest.mark.parametrize("kind", ["cache-interval", "gate", "prune", "prune pattern"])
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_every_point_of_a_box_decodes(kind: str, data: st.DataObject) -> None:
-    space = made(DigitsModel.load().denoiser, kind, steps=[5, 9])
-    box = space.box()
-    assert len(box) <= 16
-    places = data.draw(st.lists(st.floats(0, 1), min_size=len(box), max_size=len(box)))
-    genome = space.from_box(UnitBox(box).point(np.array(places)))
-    check_inside(space, genome)
 
 
 def test_boxes(digits: Denoiser) -> None:

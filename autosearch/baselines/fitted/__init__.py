@@ -3,8 +3,6 @@
 In a baseline's name they stand where policies do, ``SOLVER[-GRID]+FIT[:SETTING...]@STEPS``.
 """
 
-from collections.abc import Mapping
-
 from autosearch.baselines.fitted import (
     boss,
     dc,
@@ -23,6 +21,8 @@ from autosearch.baselines.fitted import (
 )
 from autosearch.baselines.fitted.base import Fit
 from autosearch.baselines.fitted.calibrator import Calibrator, Sampled
+from autosearch.baselines.policies import POLICIES
+from autosearch.registry import Parts
 
 __all__ = ["FITS", "Calibrator", "Fit", "Sampled"]
 
@@ -43,4 +43,10 @@ _MODULES = (
     v3,
 )
 
-FITS: Mapping[str, Fit] = {name: fit for module in _MODULES for name, fit in module.FITS.items()}
+FITS = Parts(
+    "fit",
+    {name: fit for module in _MODULES for name, fit in module.FITS.items()},
+    Fit,
+    group="autosearch.fits",
+    beside=POLICIES,
+)

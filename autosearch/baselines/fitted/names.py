@@ -47,8 +47,12 @@ def check_name(name: str) -> FittedName:
     """
     parts = split_name(name)
     where = f"baseline {name!r}"
-    rules = check_policies(parts.policies, where=where, known={**POLICIES, **FITS})
-    plain = [text for text in parts.policies if text.partition(":")[0] not in FITS]
+    rules = check_policies(parts.policies, where=where, known=(POLICIES, FITS))
+    plain = [
+        text
+        for text, (rule, _) in zip(parts.policies, rules, strict=True)
+        if not isinstance(rule, Fit)
+    ]
     grid = f"-{parts.grid}" if parts.grid else ""
     unfitted = "+".join([f"{parts.solver}{grid}", *plain]) + f"@{parts.steps}"
     fits = tuple((rule, values) for rule, values in rules if isinstance(rule, Fit))

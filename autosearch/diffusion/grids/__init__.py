@@ -8,7 +8,6 @@ A new grid is a file with a tuple ``GRIDS`` of :class:`Grid`, and its module's n
 below. A model that came with a scheduler has grids of its own besides; see :class:`OwnGrids`.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
@@ -36,6 +35,7 @@ from autosearch.diffusion.grids.base import Grid, GridPoint, OwnGrids, SamplingG
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.settings import setting_values, with_settings
 from autosearch.errors import UserError, unknown_name
+from autosearch.registry import Parts
 
 __all__ = [
     "GRIDS",
@@ -70,7 +70,12 @@ _MODULES = (
     flow_karras,
     tables,
 )
-GRIDS: Mapping[str, Grid] = {one.name: one for module in _MODULES for one in module.GRIDS}
+GRIDS = Parts(
+    "grid",
+    {one.name: one for module in _MODULES for one in module.GRIDS},
+    Grid,
+    group="autosearch.grids",
+)
 
 
 def check_grid(name: str, schedule: NoiseSchedule) -> None:
@@ -133,7 +138,7 @@ def sampling_grid(
 
 
 def grids_for(schedule: NoiseSchedule, *, usual: bool = False) -> list[str]:
-    """The names of the grids that a schedule's family has.
+    """The names of this project's grids that a schedule's family has.
 
     Args:
         schedule: of a model.
@@ -141,7 +146,7 @@ def grids_for(schedule: NoiseSchedule, *, usual: bool = False) -> list[str]:
     """
     return [
         name
-        for name, one in GRIDS.items()
+        for name, one in GRIDS.own.items()
         if schedule.family in one.families and (one.usual or not usual)
     ]
 
@@ -149,13 +154,15 @@ def grids_for(schedule: NoiseSchedule, *, usual: bool = False) -> list[str]:
 def _read(text: str, schedule: NoiseSchedule) -> tuple[Grid, tuple[float, ...]]:
     """The grid of a name and the values of its settings."""
     name, *given = text.split(":")
+    family = schedule.family
     if name not in GRIDS:
-        raise unknown_name("grid", name, grids_for(schedule))
+        others = {other for other, one in GRIDS.own.items() if family not in one.families}
+        raise unknown_name("grid", name, set(GRIDS.names) - others)
     found = GRIDS[name]
-    if schedule.family not in found.families:
+    if family not in found.families:
         valid = ", ".join(grids_for(schedule, usual=True))
         raise UserError(
-            f"grid {name!r} is not defined for {schedule.family} models; use {valid} or another of "
+            f"grid {name!r} is not defined for {family} models; use {valid} or another of "
             "'autosearch list baselines'"
         )
     written = with_settings(name, found.settings)

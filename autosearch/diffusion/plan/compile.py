@@ -22,7 +22,7 @@ from autosearch.diffusion.plan.solver import compile_updates, looks_back_at_star
 from autosearch.diffusion.plan.times import checked_log_snrs, checked_times, with_intervals
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.sites.sites import SiteTable
-from autosearch.diffusion.solvers import FORMS
+from autosearch.diffusion.solvers import FORMS, find_form
 from autosearch.errors import UserError
 from autosearch.recipe import Artifact, Recipe, round_float
 from autosearch.recipe.actions import feature_site
@@ -117,7 +117,8 @@ def _artifacts(recipe: Recipe, steps: Sequence[StepPlan]) -> tuple[tuple[str, Ar
     updates = [step.update for step in steps] + [s.corrector.update for s in steps if s.corrector]
     used = {update.form for update in updates}
     inert = set[str]()
-    for form in FORMS.values():
+    for name in dict.fromkeys((*FORMS.own, *used)):
+        form = find_form(name)
         if form.artifact is None:
             continue
         if form.name not in used:

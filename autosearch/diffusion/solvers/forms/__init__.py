@@ -1,7 +1,5 @@
 """The forms of solver steps; each is one file, and one line in the list here."""
 
-from collections.abc import Mapping
-
 from autosearch.diffusion.solvers.forms.base import Choice, Form, Operands
 from autosearch.diffusion.solvers.forms.deis import DEIS, DEISInRho, DEISInTime
 from autosearch.diffusion.solvers.forms.dpmsolver import DPMSolver
@@ -12,7 +10,8 @@ from autosearch.diffusion.solvers.forms.taylor import Taylor
 from autosearch.diffusion.solvers.forms.unipc import UniPC1, UniPC2
 from autosearch.diffusion.solvers.forms.v3 import DPMSolverV3
 from autosearch.diffusion.solvers.forms.velocity import Velocity
-from autosearch.errors import nearest
+from autosearch.errors import UserError
+from autosearch.registry import Parts
 
 __all__ = ["FORMS", "USUAL_FORMS", "Choice", "Form", "Operands", "find_form"]
 
@@ -31,19 +30,18 @@ _BUILTIN: tuple[type[Form], ...] = (
     IPNDM,
 )
 
-FORMS: Mapping[str, Form] = {form.name: form() for form in _BUILTIN}
+FORMS = Parts("form", {form.name: form() for form in _BUILTIN}, Form, group="autosearch.forms")
 # What a solver space has unless told otherwise.
-USUAL_FORMS: tuple[str, ...] = tuple(name for name, form in FORMS.items() if form.usual)
+USUAL_FORMS: tuple[str, ...] = tuple(name for name, form in FORMS.own.items() if form.usual)
 
 
 def find_form(name: str) -> Form:
     """The form of a name.
 
     Raises:
-        ValueError: for an unknown one, with the nearest.
+        ValueError: for an unknown one, with the nearest, and for another package's that is broken.
     """
-    if name not in FORMS:
-        close = nearest(name, FORMS)
-        hint = f"did you mean {close!r}?" if close else f"valid: {', '.join(FORMS)}"
-        raise ValueError(f"unknown form {name!r}; {hint}")
-    return FORMS[name]
+    try:
+        return FORMS.find(name)
+    except UserError as error:  # which schemas would not add the place to
+        raise ValueError(str(error)) from None
