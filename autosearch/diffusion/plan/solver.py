@@ -141,7 +141,7 @@ def looks_back_at_start(updates: Sequence[tuple[Update, Corrector | None]]) -> b
     in the time of flows.
     """
     return any(
-        each.order > 1 and not find_form(each.form).exact_noise and -i - 1 in each.used
+        each.order > 1 and not find_form(each.form).takes_pure_noise(each) and -i - 1 in each.used
         for i, (update, corrector) in enumerate(updates)
         for each in (update, *([corrector.update] if corrector else []))
     )
