@@ -14,7 +14,13 @@ from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.coefficients import Coefficients
 from autosearch.diffusion.solvers.forms.base import Choice, other_points
 from autosearch.diffusion.solvers.forms.combination import CombinationForm
-from autosearch.diffusion.solvers.update import Integrand, Interval, Points, Update
+from autosearch.diffusion.solvers.update import (
+    FIRST_ORDER,
+    Integrand,
+    Interval,
+    Points,
+    Update,
+)
 
 __all__ = ["AdamsBashforth", "integrated", "polynomial_step", "step_length"]
 
@@ -36,7 +42,8 @@ class AdamsBashforth(CombinationForm):
     ) -> Update:
         velocity = self.prediction(choice) == "velocity"
         if math.isinf(end) and (velocity or math.isfinite(history[-1])):
-            return self.from_start(choice, history, -1, decisive)
+            points = self.choose_points(choice, history, -1)
+            return self.above_first(choice, points, -1) if points else FIRST_ORDER
         return super().resolve(choice, history, end, decisive)
 
     def choose_points(self, choice: Choice, history: Mapping[int, float], start: int) -> Points:
