@@ -183,8 +183,8 @@ class SolverChoice(Family):
     def repair(self, genome: Genome) -> None:
         artifacts = genome.get("artifacts", {})
         for i, step in enumerate(genome["steps"]):
-            needed = find_form(self._form.get(step)).artifact
-            if needed is not None and needed not in artifacts:
+            form = FORMS.get(self._form.get(step))
+            if form is not None and form.artifact and form.artifact not in artifacts:
                 self._form.put(step, self._plain_form())
             for decision in self.decisions:
                 if not decision.allows(decision.get(step)):

@@ -1,4 +1,4 @@
-"""What an experiment would cost and take, from one measured candidate; writes nothing."""
+"""What an experiment would cost and take, from a few measured plans; writes nothing."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ from autosearch.engine.run import check_resume
 from autosearch.engine.session import STORE_BYTES
 from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers import runs_here
-from autosearch.engine.workers.base import SampleTask
+from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
 from autosearch.errors import Infeasible, UserError
@@ -54,7 +54,8 @@ _SEARCHED_PER_COST = 3
 _BASELINES_PER_COST = 3
 # No candidate takes less than this, in seconds.
 _SHORTEST = 1e-4
-# How long, in seconds, and how often the algorithm proposes on made-up values.
+# How long, in seconds, random recipes are timed and the algorithm proposes on made-up values, and
+# how often it does.
 _MOST_SECONDS = 2.0
 _MOST_PROPOSALS = 100
 # A process that gets less than this of a processor shares it.
@@ -73,6 +74,7 @@ class _Costs:
 
     plans: dict[str, Plan]  # the baselines' by name; of those to be fitted the plans before that
     typical: dict[str, Plan]  # the same, or a random recipe's where there are none
+    drawn: tuple[Plan, ...]  # of random recipes, which search differs from baselines in
     baselines: float  # of measuring them all
     mean: float  # of a candidate
     setup: float  # what counts against the budget before the first candidate, fits included
@@ -86,6 +88,7 @@ class _Timing:
 
     name: str
     seconds_per_unit: float  # per forward equivalent, in one worker
+    seconds_per_searched: float  # the same of random recipes
     scoring: float  # from rows to values, on the search's samples
     checking: float  # the same on the validation's samples, with what is only reported
     row_bytes: float  # per sample
@@ -102,10 +105,10 @@ def dry_run(
 ) -> dict[str, Any]:
     """Sizes, counts and predicted times as plain data.
 
-    One baseline of middle cost is evaluated on one seed block; its time is scaled by what other
-    plans cost. Objectives that need rows are scored on that block's rows, repeated. The algorithm
-    proposes for a while on made-up values. What fits take is their own estimate, and what reuse
-    and races may save is not estimated.
+    One baseline of middle cost and some random recipes are evaluated on one seed block; their times
+    are scaled by what other plans cost. Objectives that need rows are scored on that block's rows,
+    repeated. The algorithm proposes for a while on made-up values. What fits take is their own
+    estimate, and what reuse and races may save is not estimated.
 
     Args:
         experiment: what would be searched.
@@ -124,9 +127,9 @@ def dry_run(
     check_run(problem, resuming=resume)
     clock = _Clock()
     costs = _estimate_costs(problem)
-    timing = _time_baseline(problem, costs.typical)
+    timing = _time_plans(problem, costs)
     workers = _workers(experiment)
-    sampling = timing.seconds_per_unit * costs.mean
+    sampling = timing.seconds_per_searched * costs.mean
     # Where a device computes, waiting for it says nothing of others.
     rivals = 0.0 if experiment.workers.gpus else clock.rivals()
     each = _elapsed(sampling, timing.scoring, workers, rivals)
@@ -139,8 +142,9 @@ def dry_run(
     scoring = timing.scoring * candidates + timing.checking * costs.validated + proposing * asked
     # What no measurement scales with.
     overhead = _WRITING + (0.0 if runs_here(experiment.workers) else _RAY)
-    spent = costs.setup + searching + costs.validation
-    whole = _elapsed(timing.seconds_per_unit * spent, scoring, workers, rivals)
+    seconds = timing.seconds_per_unit * (costs.setup + costs.baselines * share)
+    seconds += timing.seconds_per_searched * (asked * costs.mean + costs.validation)
+    whole = _elapsed(seconds, scoring, workers, rivals)
     alone = (start + overhead) / _share(1, rivals)
     return {
         "model": _model(problem),
@@ -190,6 +194,7 @@ def _estimate_costs(problem: Problem) -> _Costs:
     return _Costs(
         plans=plans,
         typical=typical,
+        drawn=tuple(kept or drawn),
         baselines=sum(plan.cost(samples) for plan in plans.values()),
         mean=fmean(plan.cost(samples) for plan in kept or drawn),
         setup=setup_cost(problem),
@@ -268,33 +273,51 @@ def _made_up(problem: Problem, plan: Plan) -> tuple[float, ...]:
     return (gaps, *[float(plan.macs)] * (len(problem.objectives) - 1))
 
 
-def _time_baseline(problem: Problem, plans: Mapping[str, Plan]) -> _Timing:
-    """The middle baseline on one seed block, at its fastest: the first run warms up."""
+def _time_plans(problem: Problem, costs: _Costs) -> _Timing:
+    """The middle baseline and some random recipes on one seed block, each at its fastest.
+
+    Where the network is small, a solver's own arithmetic counts, and a search varies it.
+    """
+    plans = costs.typical
     ranked = sorted(plans, key=lambda name: (plans[name].macs, name))
     middle = ranked[len(ranked) // 2]
     plan, size, experiment = plans[middle], problem.seed_block, problem.experiment
     device = "cuda" if experiment.workers.gpus > 0 else "cpu"
     # As a worker runs it, with one thread.
     runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
-    task = SampleTask(0, plan, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
     # A device works while the processor waits.
     clock = time.perf_counter if device == "cuda" else time.process_time
-    taken = []
-    for _ in range(_REPEATS):
-        begun = clock()
-        best = runner.run(task)
-        taken.append(clock() - begun)
-        if best.reason is not None:
-            raise UserError(f"{middle}: cannot be measured: {best.reason}")
-    seconds = min(taken) / best.forward_equivalents if best.forward_equivalents else 0.0
+    begun = clock()
+
+    def timed(one: Plan) -> tuple[float, Outcome]:
+        task = SampleTask(0, one, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
+        taken = []
+        for _ in range(_REPEATS):
+            start = clock()
+            outcome = runner.run(task)
+            taken.append(clock() - start)
+        return min(taken), outcome
+
+    seconds, best = timed(plan)
+    if best.reason is not None:
+        raise UserError(f"{middle}: cannot be measured: {best.reason}")
+    unit = seconds / best.forward_equivalents if best.forward_equivalents else 0.0
+    searched, units = 0.0, 0.0
+    for one in costs.drawn:
+        if clock() - begun > _MOST_SECONDS:
+            break
+        seconds, outcome = timed(one)
+        if outcome.reason is None:
+            searched, units = searched + seconds, units + outcome.forward_equivalents
     checked = experiment.validation.samples
     # Latencies are predicted from a table in no time.
-    timed = problem.with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
+    with_table = problem.with_latency_table(LatencyTable(evaluation=1.0, branch=1.0))
     return _Timing(
         middle,
-        seconds,
-        _scoring(timed.measure, plan, best.rows, experiment.samples, size),
-        _scoring(timed.report_measure, plan, best.rows, checked, size),
+        unit,
+        searched / units if units else unit,
+        _scoring(with_table.measure, plan, best.rows, experiment.samples, size),
+        _scoring(with_table.report_measure, plan, best.rows, checked, size),
         sum(array.nbytes for array in best.rows.values()) / size,
         torch.cuda.max_memory_allocated() if device == "cuda" else None,
     )

@@ -65,8 +65,7 @@ class CorrectorStep(Strict):
         form = find_form(self.form)
         if not form.corrects:
             raise ValueError(
-                f"form {self.form!r} is a step's, not a corrector's; use form 'unipc_bh2' or "
-                "'taylor'"
+                f"form {self.form!r} has no corrector; use form 'unipc_bh2' or 'taylor'"
             )
         if self.relaxation is not None and not form.relaxed:
             raise ValueError(

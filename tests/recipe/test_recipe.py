@@ -264,7 +264,6 @@ def test_refused_in_one_line(data: object, message: str) -> None:
         ),
         ({"start_point": 0}, ".start_point: input should be less than or equal to -1, got 0"),
         ({"start_point": -7}, ".start_point: input should be greater than or equal to -6, got -7"),
-        ({"start_point": None}, ".start_point: input should be a valid integer, got None"),
         ({"points": [[-7]]}, ".points[0][0]: input should be greater than or equal to -6, got -7"),
         ({"points": [[-1], [0]]}, ".points[1][0]: input should be less than or equal to -1, got 0"),
         ({"points": [-1]}, ".points[0]: input should be a valid list, got -1"),
