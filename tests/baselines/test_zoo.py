@@ -117,7 +117,7 @@ def test_singlestep_runs_go_back_to_their_first_state(
 ) -> None:
     steps = baseline(name, make("vp")).steps
     assert [step.order for step in steps] == runs
-    assert [step.start_point for step in steps] == [-order for order in runs]
+    assert [step.choice.begins for step in steps] == [-order for order in runs]
 
 
 def test_correctors_of_the_solvers(make: Make) -> None:

@@ -20,7 +20,8 @@ MODELS = {
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("solver", SOLVERS)
+# A scheduler alone does not know the mean of the data.
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if not name.endswith("_afs_mean")])
 def test_the_loop_of_a_pipeline_gives_our_samples(solver, model):
     schedule, said = MODELS[model]
     denoiser = ExactDenoiser(MixtureModel.load().denoiser.mixture, schedule, said)
