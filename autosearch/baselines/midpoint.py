@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from autosearch.baselines.base import Choices, Layout, Solver
 from autosearch.diffusion.grids import GridPoint

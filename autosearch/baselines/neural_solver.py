@@ -10,9 +10,9 @@ returns.
 
 Betas: the tables count the time of the continuous process of betas 0.1 to 20, from 0.999 down to
 0.001, where they stop before the clean end. Its levels are used on the linear betas, which are that
-process; on other betas those of the same training steps. Where the released code of the tables
-deviates from the paper, we follow the paper and the authors' scheduler for text-to-image models: the
-former applies each update twice, and both ask the network one training step after its level.
+process; on other betas those of the same training steps. Two deviations: the authors' sampler
+applies each update twice, their scheduler for text-to-image models once, as their paper does and as
+we do; and both ask the network one training step after the level of the state, where we ask there.
 """
 
 import json

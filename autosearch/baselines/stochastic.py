@@ -55,7 +55,7 @@ def _ancestral(layout: Layout) -> Layout:
 
 
 def _er_sde(layout: Layout) -> Layout:
-    """The share of the noise that stays is that of ``phi(rho) / rho``, with ``rho = sigma/alpha``."""
+    """The share of noise that stays is that of ``phi(rho) / rho``, with ``rho = sigma/alpha``."""
     return _with_kept(layout, lambda here, there: math.exp(_log_slope(there) - _log_slope(here)))
 
 
@@ -125,9 +125,7 @@ SOLVERS: Mapping[str, Solver] = {
     "sa_solver": _sa(
         "SA-Solver of orders 2 and 2 (Xue et al. 2023), stochastic at the middle times", 2, 2
     ),
-    "sa_solver_3": _sa(
-        "SA-Solver of orders 3 and 4, as advised for little or no guidance", 3, 4
-    ),
+    "sa_solver_3": _sa("SA-Solver of orders 3 and 4, as advised for little or no guidance", 3, 4),
     "er_sde": Solver(
         "ER-SDE of order 1 (Cui et al. 2023)",
         _plain,

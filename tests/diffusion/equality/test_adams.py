@@ -1,5 +1,6 @@
 """Diffusers' LMS and PNDM, and Adams-Bashforth as published code runs it."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,12 @@ from autosearch.diffusion.schedules import EDM, RectifiedFlow
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 Make = Callable[..., ExactDenoiser]
-WEIGHTS = ((1,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+WEIGHTS = (
+    (1,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
 
 
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
@@ -32,12 +38,8 @@ def test_lms(spacing: str, vp: ExactDenoiser, peer: Any) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 4, 5, 10, 20])
 def test_plms(steps: int, vp_noise: ExactDenoiser, peer: Any) -> None:
     """Where T is a multiple of K, so that PNDM ends where it asks next; K + 1 evaluations."""
-    scheduler = peer.scheduler(
-        PNDMScheduler, vp_noise, skip_prk_steps=True, set_alpha_to_one=True
-    )
-    peer.assert_same(
-        peer.ours(vp_noise, f"plms@{steps}"), peer.theirs(scheduler, vp_noise, steps)
-    )
+    scheduler = peer.scheduler(PNDMScheduler, vp_noise, skip_prk_steps=True, set_alpha_to_one=True)
+    peer.assert_same(peer.ours(vp_noise, f"plms@{steps}"), peer.theirs(scheduler, vp_noise, steps))
     plan = compile_recipe(baseline(f"plms@{steps}", vp_noise), vp_noise)
     assert plan.nfe == len(scheduler.timesteps) == steps + (steps > 1)
 
@@ -47,7 +49,7 @@ def multistep(
 ) -> Tensor:
     """``x' = x + (level' - level) slope`` with the slope of constant weights."""
     slopes: list[Tensor] = []
-    for here, there in zip(levels, levels[1:], strict=False):
+    for here, there in itertools.pairwise(levels):
         slopes = [(x - denoise(x, here)) / here, *slopes][:order]
         x = x + (there - here) * sum(
             (c * d for c, d in zip(WEIGHTS[len(slopes) - 1], slopes, strict=True)),

@@ -1,5 +1,6 @@
 """DPM2 of diffusers, and as it runs on flows."""
 
+import itertools
 import math
 from typing import Any
 
@@ -10,7 +11,6 @@ from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.schedules import RectifiedFlow, VariancePreserving
 from autosearch.models.exact import Mixture
-
 
 # Of the noise the clean data of the cosine's first level, a sigma of 24,000, follow with more than
 # nine digits only.
@@ -53,7 +53,7 @@ def test_on_flows(mixture: Mixture, exact: Any, peer: Any) -> None:
     for steps in peer.counts:
         x = peer.noise()
         times = [1 - i / steps for i in range(steps)] + [0.0]
-        for time, end in zip(times, times[1:], strict=False):
+        for time, end in itertools.pairwise(times):
             slope = flow.denoise(x, time, None)["cond"]
             if end > 0:
                 middle = math.sqrt(time * end)

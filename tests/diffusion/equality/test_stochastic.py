@@ -35,13 +35,12 @@ def same_noise(monkeypatch: pytest.MonkeyPatch, peer: Any) -> Callable[[type], N
     return begin
 
 
-@pytest.mark.parametrize("said", ["noise", "v"])
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
 def test_euler_ancestral(
-    spacing: str, said: str, mixture: Mixture, exact: Make, peer: Any, same_noise: Any
+    spacing: str, mixture: Mixture, exact: Make, peer: Any, same_noise: Any
 ) -> None:
     suffix = "" if spacing == "linspace" else f"-{spacing}"
-    for betas in ("linear", "scaled_linear", "cosine"):
+    for betas, said in itertools.product(("linear", "scaled_linear", "cosine"), ("noise", "v")):
         vp = exact(mixture, VariancePreserving(betas), said)
         kind = EulerAncestralDiscreteScheduler
         scheduler = peer.scheduler(kind, vp, timestep_spacing=spacing)
@@ -83,8 +82,10 @@ def test_sa_solver_on_flows(
         for time, level in zip(scheduler.timesteps, levels, strict=True):
             output = flow.denoise(x, level, None)["cond"]
             x = scheduler.step(output, int(time), x).prev_sample
-        cut = [(int(time) / 1000, flow.schedule.log_snr(v)) for time, v in
-               zip(scheduler.timesteps, levels, strict=True)]
+        cut = [
+            (int(time) / 1000, flow.schedule.log_snr(v))
+            for time, v in zip(scheduler.timesteps, levels, strict=True)
+        ]
         laid = SOLVERS["sa_solver"].lay_out(flow.schedule, cut)
         data = {
             "version": 1,
