@@ -176,8 +176,8 @@ class Step(Strict):
             self.prediction,
             self.start_point,
             self.points,
-            self.relaxation and self.relaxation.plain,
-            self.weights and [round_float(weight) for weight in self.weights],
+            None if self.relaxation is None else self.relaxation.plain,
+            None if self.weights is None else [round_float(one) for one in self.weights],
         )
 
     @model_validator(mode="before")

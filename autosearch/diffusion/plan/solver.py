@@ -126,7 +126,7 @@ def _corrector(
         given.prediction or step.prediction,
         given.start_point or step.start_point,
         points,
-        given.relaxation and given.relaxation.plain,
+        None if given.relaxation is None else given.relaxation.plain,
     )
     resolved = own.resolve(choice, {**history, 0: end}, end)
     # One that starts where it ends has nothing to look at.
