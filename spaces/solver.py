@@ -278,6 +278,8 @@ class SolverChoice(Family):
             step.pop("eta", None)
         if not form.restarts:
             step.pop("start_point", None)
+        if form.corrector == "none":
+            step.pop("corrector", None)
         if step.get("prediction") == "velocity" and "velocity" not in form.predictions:
             step.pop("prediction", None)
         self._lower(step, form.highest)
