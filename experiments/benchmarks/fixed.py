@@ -4,7 +4,7 @@
 
 The named solvers, on every grid of the model or on those given, are screened on few samples; the
 best few of each count are measured on fresh noise and printed with their FID over the reference's,
-where one is shipped. With ``--each`` they are the best few of each solver, and the others beside it:
+where one is shipped. With ``--each`` they are the best few of each solver:
 
 ``python -m autosearch.experiments.benchmarks.fixed mixture --each --finalists 1 --counts 3 4 5 6
 --solvers unipc ipndm lms``

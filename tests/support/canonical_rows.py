@@ -4,11 +4,12 @@ import math
 from typing import Literal
 
 import numpy as np
+from support.step_coefficients import coefficients
 
 from autosearch._typing import Array
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.schedules import NoiseSchedule
-from autosearch.diffusion.solvers import Interval, find_form
+from autosearch.diffusion.solvers import Interval
 
 __all__ = ["canonical_rows"]
 
@@ -39,9 +40,7 @@ def canonical_rows(
         end = step.next_log_snr
         interval = Interval(start, end, *schedule.alpha_sigma(start), *schedule.alpha_sigma(end))
         log_snrs = {j: plan.steps[k + 1 + j].log_snr for j in update.used}
-        made = find_form(update.form).coefficients(
-            update, interval, log_snrs, eta=0.0, schedule=schedule
-        )
+        made = coefficients(update, interval, log_snrs, eta=0.0, schedule=schedule)
         x = made.state * states[begins]
         for j, weight in made.weights.items():
             at = k + 1 + j

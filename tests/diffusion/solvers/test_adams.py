@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.canonical_rows import canonical_rows
+from torch import Tensor
 
 from autosearch.baselines import SOLVERS
 from autosearch.diffusion.plan import compile_recipe
@@ -15,6 +16,7 @@ from autosearch.diffusion.plan.plan import Plan, StepPlan, model_key
 from autosearch.diffusion.plan.solver import compile_updates
 from autosearch.diffusion.sampling.sampler import trajectory
 from autosearch.diffusion.schedules import EDM, RectifiedFlow
+from autosearch.diffusion.solvers import Evaluation
 from autosearch.experiments.benchmarks.orders import fitted_order, subjects, true_flow
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe, Step
@@ -52,6 +54,12 @@ def test_the_published_vector_of_ipndm(mixture: Mixture, exact: Make) -> None:
     assert data[1:].round(5).tolist() == [0.68547, -2.10207, 2.97697, -2.79819, 2.2378]
 
 
+def evaluation(denoiser: ExactDenoiser, log_snr: float, x: Tensor) -> Evaluation:
+    alpha, sigma = denoiser.schedule.alpha_sigma(log_snr)
+    data = denoiser.posterior_mean(x, alpha, sigma)
+    return Evaluation(log_snr, x, data, (x - alpha * data) / sigma)
+
+
 @pytest.mark.parametrize("order", [2, 3, 4])
 def test_ipndm_has_its_order_on_even_steps(order: int) -> None:
     """In sigma/alpha, from exact starting values; on others it has two."""
@@ -72,9 +80,7 @@ def test_ipndm_has_its_order_on_even_steps(order: int) -> None:
             for (a, b), (update, _) in zip(itertools.pairwise(levels), updates, strict=True)
         )[3:]
         plan = Plan(model_key(denoiser), 1.0, plans, macs=1, full_macs=1, memory=0)
-        from autosearch.experiments.benchmarks.orders import _evaluation
-
-        history = [_evaluation(denoiser, flow, level) for level in levels[:3]]
+        history = [evaluation(denoiser, level, flow(level)) for level in levels[:3]]
         *_, last = trajectory(denoiser, plan, flow(levels[3]), None, history=history)
         errors.append(float((last.x - flow(levels[-1])).norm()))
     assert fitted_order(counts, errors) == pytest.approx(order, abs=0.25)

@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.step_coefficients import coefficients
 
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample
 from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, VariancePreserving
+from autosearch.diffusion.solvers import Interval, Update
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 MEAN, VARIANCE = 0.7, 0.4
@@ -21,7 +23,7 @@ SCHEDULES: dict[str, tuple[NoiseSchedule, str]] = {
 Moments = tuple[float, float]
 
 
-def moments(name: str, family: str, end: float | str = "clean") -> Moments:
+def moments(name: str, family: str) -> Moments:
     """Exact mean and variance of a solver's samples, all of whose steps are linear here.
 
     Each row of one batch has one unit of noise, of the start or of a step, or none.
@@ -29,8 +31,7 @@ def moments(name: str, family: str, end: float | str = "clean") -> Moments:
     schedule, said = SCHEDULES[family]
     data = Mixture.gaussian(np.array([MEAN]), np.array([[VARIANCE]]))
     denoiser = ExactDenoiser(data, schedule, said, dtype=torch.float64)  # type: ignore[arg-type]
-    recipe = baseline(name, denoiser).model_copy(update={"end": end})
-    plan = compile_recipe(recipe, denoiser)
+    plan = compile_recipe(baseline(name, denoiser), denoiser)
     rows = torch.eye(len(plan.steps) + 2, dtype=torch.float64)
 
     def drawn(k: int) -> torch.Tensor:
@@ -68,17 +69,12 @@ def test_sa_solver_is_of_weak_order_2(name: str) -> None:
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 def test_fresh_noise_keeps_the_level(eta: float) -> None:
     """Whatever the share of new noise, it and what is kept add up to the level's own."""
-    from autosearch.diffusion.solvers import Interval, Update, find_form
-    from autosearch.diffusion.solvers.forms.fresh_noise import FreshNoise
-
-    form = find_form("fresh_noise")
-    assert isinstance(form, FreshNoise)
     for schedule, _ in SCHEDULES.values():
         for start, end in ((-2.0, -1.0), (0.0, 3.0)):
             interval = Interval(
                 start, end, *schedule.alpha_sigma(start), *schedule.alpha_sigma(end)
             )
-            made = form.coefficients(
+            made = coefficients(
                 Update(form="fresh_noise"), interval, {-1: start}, eta=eta, schedule=schedule
             )
             kept = made.state * interval.sigma
