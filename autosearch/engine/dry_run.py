@@ -1,7 +1,6 @@
 """What an experiment would cost and take, from a few measured plans; writes nothing."""
 
 import contextlib
-import functools
 import math
 import os
 import time
@@ -283,8 +282,11 @@ def _time_plans(problem: Problem, costs: _Costs) -> _Timing:
     middle = ranked[len(ranked) // 2]
     plan, size, experiment = plans[middle], problem.seed_block, problem.experiment
     device = "cuda" if experiment.workers.gpus > 0 else "cpu"
-    # As a worker runs it, with one thread.
-    runner = Runner(functools.partial(ModelEvaluator, problem.spec, device=device), name="dry run")
+    # As a worker runs it, with one thread, and keeping outputs for plans that begin alike.
+    evaluator = ModelEvaluator(
+        problem.spec, device=device, call_cache=experiment.workers.call_cache
+    )
+    runner = Runner(lambda: evaluator, name="dry run")
     # A device works while the processor waits.
     clock = time.perf_counter if device == "cuda" else time.process_time
     begun = clock()
@@ -293,6 +295,8 @@ def _time_plans(problem: Problem, costs: _Costs) -> _Timing:
         task = SampleTask(0, one, 0, Stream.SEARCH, (0,), size, problem.report_measure.needs)
         taken = []
         for _ in range(_REPEATS):
+            if evaluator.call_cache is not None:
+                evaluator.call_cache.clear()
             start = clock()
             outcome = runner.run(task)
             taken.append(clock() - start)

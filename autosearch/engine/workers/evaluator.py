@@ -1,5 +1,6 @@
 """The evaluator that samples a model: what every worker holds."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from autosearch.models.spec import ModelSpec
 
 __all__ = ["ModelEvaluator"]
 
-_NOISE_CACHE = 64
+_LEAST_BLOCKS, _NOISE_BYTES = 64, 2**26
 
 
 class ModelEvaluator(Evaluator):
@@ -57,7 +58,12 @@ class ModelEvaluator(Evaluator):
         self.model = spec.load().to(device)
         self.artifact_store = ArtifactStore() if artifact_store is None else artifact_store
         self.call_cache: CallCache | None = make_call_cache(call_cache)
-        self._noise: Recent[tuple[object, ...], Tensor] = Recent(_NOISE_CACHE)
+        denoiser = self.model.denoiser
+        size = self.model.block_size * math.prod(denoiser.sample_shape) * denoiser.dtype.itemsize
+        # Candidates go through all blocks in turn: fewer places than blocks, and none is met again.
+        self._noise: Recent[tuple[object, ...], Tensor] = Recent(
+            max(_LEAST_BLOCKS, _NOISE_BYTES // max(size, 1))
+        )
 
     def evaluate(self, task: SampleTask) -> Outcome:
         start = time.perf_counter()
