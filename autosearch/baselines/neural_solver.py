@@ -71,7 +71,7 @@ def _table(schedule: NoiseSchedule, steps: int) -> _Table:
         near = min(tables, key=lambda count: (abs(count - steps), count))
         counts = ", ".join(map(str, tables))
         raise UserError(
-            f"baseline {_NAME}@{steps}: is published for {counts} steps on {schedule.family} "
+            f"baseline {_NAME}@{steps}: published for {counts} steps on {schedule.family} "
             f"models; the nearest is {_NAME}@{near}"
         )
     return tables[steps]
