@@ -14,6 +14,7 @@ from torch import Tensor
 from autosearch.baselines import baseline
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.schedules import EDM, RectifiedFlow
+from autosearch.models.diffusers.scheduler_grids import SchedulerGrids
 from autosearch.models.exact import ExactDenoiser, Mixture
 
 Make = Callable[..., ExactDenoiser]
@@ -42,6 +43,24 @@ def test_plms(steps: int, vp_noise: ExactDenoiser, peer: Any) -> None:
     peer.assert_same(peer.ours(vp_noise, f"plms@{steps}"), peer.theirs(scheduler, vp_noise, steps))
     plan = compile_recipe(baseline(f"plms@{steps}", vp_noise), vp_noise)
     assert plan.nfe == len(scheduler.timesteps) == steps + (steps > 1)
+
+
+def test_plms_is_what_stable_diffusion_comes_with(mixture: Mixture, exact: Make, peer: Any) -> None:
+    """On its own scheduler's times, to the level of time 0."""
+    config = {
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "skip_prk_steps": True,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    }
+    grids = SchedulerGrids({"_class_name": "PNDMScheduler", **config})
+    denoiser = exact(mixture, grids.schedule, grids.prediction)
+    denoiser.own_grids = grids
+    for steps in (2, 5, 20, 50):
+        theirs = peer.theirs(PNDMScheduler(**config), denoiser, steps)
+        peer.assert_same(peer.ours(denoiser, f"plms@{steps}"), theirs)
 
 
 def multistep(
