@@ -68,12 +68,11 @@ def best_fixed(
     rows = []
     for count in counts:
         fixed = fixed_recipes(screen.model.denoiser, solvers, count, grids)
-        ranked = sorted(screen.evaluate(fixed), key=_fid)
-        groups: dict[str, list[RecipeEvaluation]] = {}
-        for found in ranked:
-            groups.setdefault(split_name(found.name).solver if each else "", []).append(found)
-        best = [found for group in groups.values() for found in group[:finalists]]
-        measured = final.evaluate({found.name: found.recipe for found in best})
+        groups: dict[str, dict[str, Recipe]] = {}
+        for name, recipe in fixed.items():
+            groups.setdefault(split_name(name).solver if each else "", {})[name] = recipe
+        best = [name for group in groups.values() for name in _best(screen, group, finalists)]
+        measured = final.evaluate({name: fixed[name] for name in best})
         rows += [_row(found, count, reference) for found in sorted(measured, key=_fid)]
     return rows
 
@@ -101,6 +100,13 @@ def fixed_recipes(
                 known.add(plan.identity)
                 found[f"{name}@{steps}"] = recipe
     return found
+
+
+def _best(screen: RecipeEvaluator, recipes: Mapping[str, Recipe], count: int) -> list[str]:
+    """The best so many; where they are all, nothing is evaluated."""
+    if len(recipes) <= count:
+        return list(recipes)
+    return [found.name for found in sorted(screen.evaluate(recipes), key=_fid)[:count]]
 
 
 def _fid(found: RecipeEvaluation) -> float:
