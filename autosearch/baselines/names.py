@@ -57,25 +57,26 @@ def baseline(name: str, denoiser: Denoiser) -> Recipe:
     """The recipe of a baseline on a model.
 
     Raises:
-        UserError: for unknown names, impossible step counts, grids of another family, and policies
-            whose settings are wrong or that the model has no sites for.
+        UserError: for unknown names, impossible step counts, grids of another family or of a
+            solver that has its own times, and policies whose settings are wrong or that the model
+            has no sites for.
     """
     parts = split_name(name)
-    solver, count = SOLVERS[parts.solver], parts.steps
-    schedule = denoiser.schedule
-    made = _grid(parts.grid, solver, denoiser, count)
+    solver, schedule = SOLVERS[parts.solver], denoiser.schedule
+    made = _grid(parts, denoiser)
+    layout = solver.lay_out(schedule, made.points, made.end)
     scale = denoiser.guidance_scale
     guided = {} if scale is None else {"guidance": {"rule": "cfg", "scale": scale}}
     steps = [
         {"time": time, "log_snr": log_snr, **guided, **choices}
-        for (time, log_snr), choices in zip(made.points, solver.steps(count), strict=True)
+        for (time, log_snr), choices in zip(layout.points, layout.choices, strict=True)
     ]
     data = {
         "version": 1,
         "model": model_key(denoiser).model_dump(),
         "start": {"scale": _start_scale(solver, made, schedule)},
         "steps": steps,
-        "end": made.end,
+        "end": layout.end,
     }
     _apply_policies(data, parts.policies, denoiser, where=f"baseline {name!r}")
     return Recipe.from_dict(data, where=f"baseline {name}")
@@ -92,21 +93,34 @@ def baseline_names(
 
     Args:
         schedule: of the model.
-        solvers: which; by default all of this project's own.
+        solvers: which; by default this project's own, only the usual ones if so asked.
         own_grids: of the model's scheduler, where it came with one; see :class:`OwnGrids`.
-        usual: only on the grids that a search tries which names no baselines, not on all.
+        usual: only the solvers and grids that a search tries which asks for all baselines, not
+            those that have to be named.
     """
     names = []
     grids = grids_for(schedule, usual=usual)
-    for solver in SOLVERS.own if solvers is None else solvers:
-        own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
+    if solvers is None:
+        solvers = [name for name, solver in SOLVERS.own.items() if solver.usual or not usual]
+    for solver in solvers:
         names.append(solver)
+        if SOLVERS[solver].own_points is not None:
+            continue
+        own = _own_grid(SOLVERS[solver], schedule) if own_grids is None else None
         names += [f"{solver}-{name}" for name in grids if name != own]
     return names
 
 
-def _grid(name: str | None, solver: Solver, denoiser: Denoiser, count: int) -> SamplingGrid:
+def _grid(parts: BaselineName, denoiser: Denoiser) -> SamplingGrid:
     """The grid of a name, or of the model's own scheduler, or of the solver's publication."""
+    solver, name, count = SOLVERS[parts.solver], parts.grid, parts.steps
+    if solver.own_points is not None:
+        if name is not None:
+            raise UserError(
+                f"baseline solver {parts.solver!r} is made for times of its own; leave grid "
+                f"{name!r} out"
+            )
+        return solver.own_points(denoiser.schedule, count)
     if name is None and denoiser.own_grids is not None:
         return denoiser.own_grids(solver.scheduler, count)
     schedule = denoiser.schedule

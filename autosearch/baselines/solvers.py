@@ -11,6 +11,7 @@ diffusers does; the authors' code takes the exact one there.
 
 from collections.abc import Mapping
 
+from autosearch.baselines import adams, midpoint, neural_solver, stochastic
 from autosearch.baselines.base import Choices, Solver
 from autosearch.registry import Parts
 
@@ -240,6 +241,10 @@ _BUILTIN: Mapping[str, Solver] = {
     "dpmpp_2m_afs": _analytic("DPM-Solver++(2M)", _DPMPP_2M, "zero_x0"),
     "dpmpp_2m_afs_mean": _analytic("DPM-Solver++(2M)", _DPMPP_2M, "average_x0"),
     "evodiff": Solver("EVODiff of order 2 as released; of first order", _evodiff, 1),
+    **adams.SOLVERS,
+    **midpoint.SOLVERS,
+    **stochastic.SOLVERS,
+    **neural_solver.SOLVERS,
 }
 
 SOLVERS = Parts("baseline solver", _BUILTIN, Solver, group="autosearch.solvers")

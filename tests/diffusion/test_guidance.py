@@ -19,6 +19,8 @@ from autosearch.diffusion.schedules import EDM, NoiseSchedule, RectifiedFlow, Va
 from autosearch.diffusion.sites.branches import COND, Branch
 from autosearch.diffusion.sites.memory import FeatureMemory
 from autosearch.diffusion.sites.sites import Site
+from autosearch.diffusion.solvers import FORMS
+from autosearch.errors import UserError
 from autosearch.models.exact import ExactDenoiser, Mixture
 from autosearch.recipe import Recipe
 
@@ -293,6 +295,10 @@ def test_of_equal_predictions_every_rule_is_the_plain_sampler(
     data = plain.to_dict()
     for step in data["steps"]:
         step["guidance"] = [rule]
+    if rule["rule"] == "cfgpp" and any(not FORMS[step.form].renoises for step in plain.steps):
+        with pytest.raises(UserError, match="does not renoise"):
+            Recipe.from_dict(data)
+        return
     plans = [compile_recipe(recipe, denoiser) for recipe in (plain, Recipe.from_dict(data))]
     found = []
     for plan in plans:

@@ -143,7 +143,7 @@ def looks_back_at_start(updates: Sequence[tuple[Update, Corrector | None]]) -> b
     """
     return any(
         (each.order > 1 or not find_form(each.form).plain)
-        and not find_form(each.form).exact_noise
+        and not find_form(each.form).takes_pure_noise(each)
         and -i - 1 in each.used
         for i, (update, corrector) in enumerate(updates)
         for each in (update, *([corrector.update] if corrector else []))

@@ -24,7 +24,7 @@ SCHEDULES: dict[str, NoiseSchedule] = {
     "flow": RectifiedFlow(),
 }
 SAID: dict[str, Prediction] = {"vp": "v", "edm": "data", "flow": "flow"}
-NAMES = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+NAMES = [name for name, solver in SOLVERS.items() if solver.order and not solver.stochastic]
 STEPS = (40, 80, 160)
 
 

@@ -4,8 +4,10 @@ from autosearch.diffusion.solvers.forms.base import Choice, Form, Operands
 from autosearch.diffusion.solvers.forms.deis import DEIS, DEISInRho, DEISInTime
 from autosearch.diffusion.solvers.forms.dpmsolver import DPMSolver
 from autosearch.diffusion.solvers.forms.evodiff import EVODiff
+from autosearch.diffusion.solvers.forms.fresh_noise import FreshNoise
 from autosearch.diffusion.solvers.forms.ipndm import IPNDM
 from autosearch.diffusion.solvers.forms.linear import Linear
+from autosearch.diffusion.solvers.forms.lms import LMS
 from autosearch.diffusion.solvers.forms.taylor import Taylor
 from autosearch.diffusion.solvers.forms.unipc import UniPC1, UniPC2
 from autosearch.diffusion.solvers.forms.v3 import DPMSolverV3
@@ -28,6 +30,8 @@ _BUILTIN: tuple[type[Form], ...] = (
     DPMSolverV3,
     Velocity,
     IPNDM,
+    LMS,
+    FreshNoise,
 )
 
 FORMS = Parts("form", {form.name: form() for form in _BUILTIN}, Form, group="autosearch.forms")

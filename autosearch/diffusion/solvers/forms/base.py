@@ -263,6 +263,10 @@ class Form(ABC):
         """Whether the coefficients stay bounded as the start goes to pure noise."""
         return False
 
+    def takes_pure_noise(self, update: Update) -> bool:
+        """Whether the coefficients of an update take pure noise as it is, not a finite level."""
+        return self.exact_noise
+
     def second_look(self, kind: Literal["pseudo", "implicit"], update: Update) -> Corrector | None:
         """The corrector after an update, of a form that has its ``own``."""
         raise NotImplementedError(self.name)

@@ -9,15 +9,13 @@ the same weights, which is that step's limit. ``prediction: velocity`` does the 
 data in the time of flows, which is Adams-Bashforth for flows.
 """
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.coefficients import Coefficients
-from autosearch.diffusion.solvers.forms.base import Choice, other_points
-from autosearch.diffusion.solvers.forms.combination import CombinationForm
-from autosearch.diffusion.solvers.update import Integrand, Interval, Points, Update
+from autosearch.diffusion.solvers.forms.adams import AdamsBashforth, integrated, step_length
+from autosearch.diffusion.solvers.update import Interval, Update
 
 __all__ = ["IPNDM"]
 
@@ -30,44 +28,12 @@ _WEIGHTS = {
 }
 
 
-class IPNDM(CombinationForm):
+class IPNDM(AdamsBashforth):
     """Constant weights of the newest evaluations, the start's first."""
 
     name = "ipndm"
     summary = "iPNDM: Adams-Bashforth with the weights of even steps"
-    predictions = ("noise", "velocity")
-    restarts = False
-    stochastic = "none"
-    corrector = "taylor"
     exact_noise = True
-
-    def resolve(
-        self,
-        choice: Choice,
-        history: Mapping[int, float],
-        end: float,
-        decisive: Collection[int] = (),
-    ) -> Update:
-        velocity = self.prediction(choice) == "velocity"
-        if math.isinf(end) and (velocity or math.isfinite(history[-1])):
-            return self.from_start(choice, history, -1, decisive)
-        return super().resolve(choice, history, end, decisive)
-
-    def choose_points(self, choice: Choice, history: Mapping[int, float], start: int) -> Points:
-        """The newest evaluations; no others fit the weights."""
-        older = sorted((j for j in other_points(history, start) if j < start), reverse=True)
-        chosen = older[: choice.order - 1]
-        return (tuple(sorted(chosen)),) if chosen else ()
-
-    def first(self, prediction: Integrand, start: int) -> Update:
-        form = self.name if prediction == "velocity" else Update.form
-        return Update(prediction=prediction, form=form, start=start)
-
-    def above_first(self, choice: Choice, points: Points, start: int) -> Update:
-        return Update(len(points[0]) + 1, self.prediction(choice), self.name, start, points)
-
-    def is_bounded(self, update: Update) -> bool:
-        return update.prediction == "velocity"
 
     def coefficients(
         self,
@@ -78,16 +44,8 @@ class IPNDM(CombinationForm):
         eta: float,
         schedule: NoiseSchedule,
     ) -> Coefficients:
-        if update.prediction == "velocity":
-            size = interval.alpha + interval.sigma
-            next_size = interval.next_alpha + interval.next_sigma
-            length = interval.next_sigma - next_size * (interval.sigma / size)
-            state = next_size / size
-        else:
-            state = interval.next_alpha / interval.alpha
-            # Of sigma/alpha, times alpha at the end.
-            length = interval.next_sigma - state * interval.sigma
-        used = reversed(update.used)  # newest first
+        length = step_length(update, interval)
         shares = _WEIGHTS[len(update.used)]
-        weights = {j: length * float(share) for j, share in zip(used, shares, strict=True)}
-        return Coefficients(state, weights, kept=interval.next_sigma)
+        newest_first = reversed(update.used)
+        integrals = {j: length * float(c) for j, c in zip(newest_first, shares, strict=True)}
+        return integrated(update, interval, integrals)

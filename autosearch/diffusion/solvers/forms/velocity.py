@@ -7,9 +7,9 @@ that is infinite at pure noise, ``tau = 1``.
 
 from collections.abc import Mapping
 
-from autosearch.diffusion.lagrange import polynomial_weights
 from autosearch.diffusion.schedules import NoiseSchedule
 from autosearch.diffusion.solvers.coefficients import Coefficients
+from autosearch.diffusion.solvers.forms.adams import polynomial_step
 from autosearch.diffusion.solvers.forms.base import Choice
 from autosearch.diffusion.solvers.forms.combination import CombinationForm
 from autosearch.diffusion.solvers.update import Integrand, Interval, Points, Update
@@ -46,13 +46,4 @@ class Velocity(CombinationForm):
         eta: float,
         schedule: NoiseSchedule,
     ) -> Coefficients:
-        levels = {j: schedule.alpha_sigma(log_snrs[j]) for j in update.used}
-        size = interval.alpha + interval.sigma
-        next_size = interval.next_alpha + interval.next_sigma
-        shares = polynomial_weights(
-            interval.sigma / size,
-            interval.next_sigma / next_size,
-            [sigma / (alpha + sigma) for alpha, sigma in levels.values()],
-        )
-        weights = {j: next_size * share for j, share in zip(levels, shares, strict=True)}
-        return Coefficients(next_size / size, weights, kept=interval.next_sigma)
+        return polynomial_step(update, interval, log_snrs, schedule)
