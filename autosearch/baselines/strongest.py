@@ -25,7 +25,7 @@ _SOLVER_OF = {
     "IPNDMScheduler": "ipndm",
     "LMSDiscreteScheduler": "lms",
     "EulerDiscreteScheduler": "euler",
-    "EulerAncestralDiscreteScheduler": "euler_ancestral",
+    "EulerAncestralDiscreteScheduler": "euler_a",
     "HeunDiscreteScheduler": "heun",
     "KDPM2DiscreteScheduler": "dpm2",
     "DPMSolverMultistepScheduler": "dpmpp_2m",
