@@ -18,7 +18,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="experiments, spaces, objectives, algorithms, baselines or models"
+            metavar="KIND",
+            help="experiments, spaces, objectives, algorithms, baselines, models or loggers",
         ),
     ],
     as_json: JsonOption = False,

@@ -26,7 +26,7 @@ from autosearch.engine.validation import check_validation, validate
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Stopped
 from autosearch.engine.workers.room import check_lag
-from autosearch.errors import Unmeasured, UserError, described, shortened
+from autosearch.errors import Unmeasured, UserError, described, located, shortened
 from autosearch.experiment import Experiment
 from autosearch.study.environment import environment
 from autosearch.study.events import Broken, Ended, PhaseBegun, Resumed
@@ -51,6 +51,7 @@ def run_study(
     overrides: Sequence[str] = (),
     loggers: MakeLoggers = no_loggers,
     problem: Problem | None = None,
+    source: str = "",
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -62,15 +63,18 @@ def run_study(
         overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
         loggers: makes those that the experiment names; by default there are none.
         problem: the experiment's, where its model is loaded already.
+        source: what the experiment is called, such as its file, in messages about what stands
+            there.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
     """
     if not resume:
         check_free(out)
-    problem = problem or Problem.of(experiment)
-    check_run(problem, resuming=resume)
-    chosen = loggers(experiment.loggers)
+    with located(source):
+        problem = problem or Problem.of(experiment)
+        check_run(problem, resuming=resume)
+        chosen = loggers(experiment.loggers)
     with contextlib.ExitStack() as stack:
         # All that may be refused is, before anything is written.
         study: Study | None = None
