@@ -135,7 +135,6 @@ def test_what_stands_in_an_experiment_is_told_with_its_file(tmp_path, capsys):
         "init: [nowhere.json]": "nowhere.json",
         "loggers: [tensorbord]": "loggers: unknown logger",
         "samples: 7": "samples: 7 is not a multiple",
-        "algorithm: {name: ecad}": "algorithm: ",
     }
     for line, words in wrong.items():
         key = line.partition(":")[0]
