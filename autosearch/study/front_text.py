@@ -3,6 +3,7 @@
 Names that are too long for that are cut in their middle, in all tables alike, and told below.
 """
 
+import itertools
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -299,8 +300,9 @@ def _cut(name: str, room: int, taken: Iterable[str]) -> str:
     """A name without its middle in at most so many columns; another than those that are taken."""
     steps = _STEPS.search(name)
     tail = steps[0] if steps is not None and len(steps[0]) <= room // 2 else ""
-    cut, number = "", 1
-    while not cut or cut in taken:
-        end = f"{_CUT}{number if number > 1 else ''}{tail}"
-        cut, number = name[: room - len(end)] + end, number + 1
-    return cut
+    for again in itertools.count(1):
+        end = f"{_CUT}{again if again > 1 else ''}{tail}"
+        cut = name[: room - len(end)] + end
+        if cut not in taken:
+            return cut
+    raise AssertionError
