@@ -53,7 +53,9 @@ class Runner:
     def __init__(self, factory: EvaluatorFactory, *, name: str, owns_process: bool = False) -> None:
         self._factory = factory
         self._name = name
-        self._foreseen_by_nobody = (*FAILURES, KeyboardInterrupt) if owns_process else FAILURES
+        self._foreseen_by_nobody: tuple[type[BaseException], ...] = FAILURES
+        if owns_process:
+            self._foreseen_by_nobody += (KeyboardInterrupt,)
         self._evaluator: Evaluator | None = None
 
     def prepare(self) -> Evaluator:
