@@ -1,47 +1,89 @@
 """The one exception that stands for a user's mistake, and help in naming the remedy."""
 
+import contextlib
 import difflib
 import re
 import traceback
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:  # every command imports this file, and hardly one needs pydantic to begin
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "FAILURES",
     "ClusterLost",
     "Infeasible",
     "MeasurementFailed",
+    "PartFailed",
     "Unmeasured",
     "UserError",
     "described",
+    "located",
     "missing",
     "nearest",
     "one_line",
+    "plain_reason",
     "shortened",
     "unknown_name",
     "validated",
 ]
 
 
+# What somebody else's code may end in: anything, and a call of ``sys.exit``.
+FAILURES: tuple[type[BaseException], ...] = (Exception, SystemExit)
+
+
 class UserError(Exception):
-    """A mistake in what the user gave: one clear line (what, where, remedy), exit code 2."""
+    """A mistake in what the user gave: one clear line (what, where, remedy).
+
+    Attributes:
+        exit_code: of the command that it ends: 2 where what was given has to be changed, 1 where
+            what was given is right and could not be done all the same.
+    """
+
+    exit_code: ClassVar[int] = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
-class ClusterLost(UserError):
-    """Ray has gone under a run and holds on to this process, which is to end at once."""
+class PartFailed(UserError):
+    """Somebody else's part raised, or returned what it must not: an algorithm, a model, a logger.
+
+    A part that finds a mistake in what the user gave it raises :class:`UserError` itself.
+    """
+
+    exit_code = 1
 
 
 class Unmeasured(UserError):
-    """Something that was asked for could not be measured, for no fault of the user's; exit code 1.
+    """Something that was asked for could not be measured, for no fault of the user's.
 
     Tried again, it may well succeed.
     """
+
+    exit_code = 1
+
+
+class ClusterLost(Unmeasured):
+    """Ray has gone under a run and holds on to this process, which is to end at once."""
+
+
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """Name a place, such as a file, in front of every :class:`UserError` about what stands there.
+
+    Args:
+        place: what the user calls it; an empty one is left out, and so is one that is named.
+    """
+    try:
+        yield
+    except UserError as error:
+        if place and not str(error).startswith(place):
+            error.args = (f"{place}: {error}",)
+        raise
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
@@ -77,8 +119,42 @@ Model = TypeVar("Model", bound="BaseModel")
 _ALTERNATIVES = {"int", "float", "str", "constrained-int", "constrained-float"}
 # What is meant to be a key and a value.
 _NO_BLANK = re.compile(r"\w+:\S")
-# Where pydantic names its classes.
-_MESSAGES = {"model_type": "input should be a mapping of keys"}
+# What is due, in the words of YAML and not of Python, by the error that pydantic reports.
+_DUE = {
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dataclass_type", "dict_type", "mapping_type"),
+        "a mapping of keys",
+    ),
+    **dict.fromkeys(
+        ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"), "a list"
+    ),
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "text"),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "finite_number": "a finite number",
+    "none_required": "nothing (null)",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than": "more than {gt:.12g}",
+    "greater_than_equal": "at least {ge:.12g}",
+    "less_than": "less than {lt:.12g}",
+    "less_than_equal": "at most {le:.12g}",
+    "multiple_of": "a multiple of {multiple_of:.12g}",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "text that matches {pattern!r}",
+    "path_type": "a path",
+    "is_instance_of": "a {class}",
+}
+# The same of abstract classes, which have no error of their own.
+_ABSTRACT = {"a Sequence": "a list", "a Mapping": "a mapping of keys"}
+# What pydantic says of other types, up to what is due.
+_INPUT = re.compile(r"^.*? (?:should (?:be|have)|is not) (an? )?(?:valid )?(?:python )?")
 
 
 def validated(model: type[Model], data: object, *, where: str) -> Model:
@@ -117,12 +193,30 @@ def _describe(model: "type[BaseModel]", detail: "ErrorDetails") -> str:
         return f"unknown key {path!r}; {hint}"
     if detail["type"] == "missing":
         return f"key {path!r} is missing"
-    message = _MESSAGES.get(detail["type"], detail["msg"])
-    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    value = "" if detail["type"] == "value_error" else f", got {shortened(detail['input'])}"
+    reason = plain_reason(detail)
     if detail["type"] == "model_type" and _NO_BLANK.match(str(detail["input"])):
-        value += "; a blank is missing after the colon"
-    return f"{path}: {message[:1].lower()}{message[1:]}{value}" if path else message
+        reason += "; a blank is missing after the colon"
+    return f"{path}: {reason}" if path else reason
+
+
+def plain_reason(detail: "ErrorDetails") -> str:
+    """What pydantic finds wrong with a value: what is due, and what was given.
+
+    Pydantic's own words name types of Python and classes of this project, of which somebody who
+    writes YAML need not know.
+    """
+    kind = detail["type"]
+    if kind == "missing":
+        return "is missing"
+    if kind in ("value_error", "assertion_error"):  # words of this project
+        words = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        return f"{words[:1].lower()}{words[1:]}"
+    if kind in _DUE:
+        due = _DUE[kind].format(**detail.get("ctx", {}))
+        due = _ABSTRACT.get(due, due)
+    else:
+        due = _INPUT.sub(r"\1", detail["msg"], count=1).partition(",")[0]
+    return f"expected {due}, got {shortened(detail['input'])}"
 
 
 def _place(model: "type[BaseModel]", location: tuple[int | str, ...]) -> tuple[str, list[str]]:

@@ -11,16 +11,13 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from autosearch.errors import UserError, one_line, unknown_name
+from autosearch.errors import FAILURES, UserError, one_line, plain_reason, unknown_name
 
 __all__ = ["Parts", "Registry", "construct", "part_of", "switch_taken_for_number"]
 
 Part = TypeVar("Part")
 
 _log = logging.getLogger(__name__)
-
-# What an import of somebody else's module may end in: anything, and a call of sys.exit.
-_IMPORT_FAILS = (Exception, SystemExit)
 
 
 class Parts(Mapping[str, Part]):
@@ -129,7 +126,7 @@ class Parts(Mapping[str, Part]):
         package = f"of package {entry.dist.name if entry.dist else '?'}"
         try:
             found = entry.load()
-        except _IMPORT_FAILS as error:
+        except FAILURES as error:
             reason = one_line(f"{package} cannot be loaded: {type(error).__name__}: {error}")
             self._refuse(entry, reason)
             return
@@ -266,9 +263,9 @@ def _converted(value: Any, annotation: Any, *, where: str) -> Any:
     try:
         converted = _adapter(annotation).validate_python(value)
     except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        reason = f"{message[:1].lower()}{message[1:]}, got {value!r}"
-        raise UserError(f"{where}: {reason}") from None
+        detail = error.errors()[0]
+        inside = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
+        raise UserError(f"{where}{inside}: {plain_reason(detail)}") from None
     if switch_taken_for_number(value, converted):
         raise UserError(f"{where}: expected a number, got {value!r}")
     return converted

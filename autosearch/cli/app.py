@@ -1,7 +1,8 @@
 """The commands, and what becomes of errors.
 
-Exit codes: 0 done; 2 the user's input is wrong, in one line; 130 interrupted; 1 anything else.
-Nothing heavy is imported before a command needs it.
+Exit codes: 0 done; 2 what was given is wrong and has to be changed, in one line; 130 interrupted;
+1 anything else: the machinery, or somebody else's part, failed at what was given right. Nothing
+heavy is imported before a command needs it.
 """
 
 import errno
@@ -14,13 +15,12 @@ import typer
 
 from autosearch import __version__
 from autosearch.cli import calibrate, front, listing, recipes, run, study
-from autosearch.cli.output import note, quiet_logging
+from autosearch.cli.output import INTERRUPTED, note, quiet_logging
 from autosearch.cli.streams import TolerantStream, standard_streams
-from autosearch.errors import ClusterLost, Unmeasured, UserError
+from autosearch.errors import ClusterLost, UserError, described
 
 __all__ = ["app", "main"]
 
-INTERRUPTED = 130
 WRONG_INPUT = 2
 
 # Errors of usage: unknown commands and options, missing or unreadable values.
@@ -43,6 +43,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 for command in (
     run.run,
@@ -97,10 +98,10 @@ def _run(given: list[str]) -> int:
         note(f"autosearch: {error}")
         sys.stdout.flush()
         # Ray's threads would keep the process for minutes, then end it in a way of their own.
-        os._exit(WRONG_INPUT)
+        os._exit(error.exit_code)
     except UserError as error:
         note(f"autosearch: {error}")
-        return 1 if isinstance(error, Unmeasured) else WRONG_INPUT
+        return error.exit_code
     except _UsageError as error:
         note(f"autosearch: {_usage_line(error)}")
         return WRONG_INPUT
@@ -112,22 +113,25 @@ def _run(given: list[str]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         note(f"autosearch: {place}{error.strerror}; check the path, its permissions and free space")
         return WRONG_INPUT
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _someone_elses(error)
     if code == INTERRUPTED:
         note("autosearch: interrupted")
     return code if isinstance(code, int) else 0
 
 
-def _someone_elses(error: Exception) -> int:
-    """The exit code where a part of somebody else's failed, which is one line; else raises."""
+def _someone_elses(error: BaseException) -> int:
+    """The exit code where somebody else's code failed or left, which is one line; else raises."""
     from autosearch.engine.border import blame
 
     blamed = blame(error)
-    if blamed is None:
+    if blamed is not None:
+        note(f"autosearch: {blamed}")
+        return blamed.exit_code
+    if not isinstance(error, SystemExit):
         raise error
-    note(f"autosearch: {blamed}")
-    return WRONG_INPUT
+    note(f"autosearch: ended from within: {described(error)}")
+    return 1
 
 
 def _written(out: TolerantStream, code: int) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption
-from autosearch.cli.output import note, print_json
+from autosearch.cli.output import STDOUT, check_output, note, print_json
 from autosearch.errors import UserError
 
 __all__ = ["calibrate"]
@@ -44,6 +44,8 @@ def calibrate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model once: recipes fitted to it, or statistics that any recipe can use."""
+    if str(output) == STDOUT:
+        check_output(output)
     if output.is_dir() != (not output.suffix) and output.exists():
         kind = "a directory" if output.is_dir() else "a file"
         raise UserError(f"-o {output}: is {kind} already; give another name")

@@ -1,5 +1,7 @@
 """``front``: the table, and which settings answer to a target."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,12 +49,14 @@ def front(
 
 def print_front(front: "Front", *, as_json: bool = False, show_all: bool = False) -> None:
     """Print a front as JSON, or as a table of a dozen points unless all are asked for."""
-    from autosearch.study.front_text import MOST_ROWS, front_text
+    from autosearch.study.front_text import MOST_ROWS, WIDTH, front_text
 
     if as_json:
         print_json(front.to_dict())
-    else:
-        print_text(front_text(front, most=None if show_all else MOST_ROWS))
+        return
+    # A terminal's own width; what goes into a file or a pipe is as wide everywhere.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
+    print_text(front_text(front, most=None if show_all else MOST_ROWS, width=width))
 
 
 def require_all(front: "Front", again: str, lacking: Sequence[str] | None = None) -> None:

@@ -11,6 +11,8 @@ from autosearch.errors import UserError
 from autosearch.text import for_people
 
 __all__ = [
+    "INTERRUPTED",
+    "STDOUT",
     "check_least",
     "check_output",
     "note",
@@ -20,6 +22,11 @@ __all__ = [
     "quiet_logging",
     "warn",
 ]
+
+# The exit code of a command that was interrupted, whether it saved what it had or not.
+INTERRUPTED = 130
+# Where a file is due, what stands for standard output.
+STDOUT = "-"
 
 
 def print_json(data: Any) -> None:
@@ -65,8 +72,13 @@ def check_output(path: Path) -> None:
     """Refuse a place that cannot be written before any work is paid for.
 
     Raises:
-        UserError: when it is a directory, or lies inside a file.
+        UserError: when it is a directory, lies inside a file, or stands for standard output.
     """
+    if str(path) == STDOUT:
+        raise UserError(
+            f"-o {STDOUT}: only recipes that export writes go to standard output; give the name "
+            "of a file"
+        )
     if path.is_dir():
         raise UserError(f"-o {path}: is a directory; give the name of a file")
     existing = next(parent for parent in path.absolute().parents if parent.exists())

@@ -8,7 +8,7 @@ import typer
 
 from autosearch.cli.arguments import DeviceOption, JsonOption, SeedOption, SetOption
 from autosearch.cli.output import check_least, check_output, note, print_result, warn
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import UserError, located, unknown_name
 
 if TYPE_CHECKING:
     from autosearch.engine.evaluate import LoadedRecipe, RecipeEvaluation
@@ -19,6 +19,18 @@ __all__ = ["evaluate", "sample"]
 
 _MODEL = "digits"
 _SAMPLES = 4000
+# What the commands read of an experiment, and the options that stand for other keys of one.
+_READ = {"evaluate": ("model", "objectives", "report", "validation"), "sample": ("model",)}
+_OPTIONS = {
+    "evaluate": {
+        "samples": "--samples",
+        "validation": "--samples",
+        "objectives": "--objectives",
+        "workers": "--workers",
+        "seed": "--seed",
+    },
+    "sample": {"samples": "-n", "seed": "--seed"},
+}
 
 RecipeArgument = Annotated[
     str,
@@ -60,19 +72,29 @@ def evaluate(
     """Measure a recipe, with intervals; with --against also the difference to another."""
     from autosearch.engine.evaluate import RecipeEvaluator, load_recipe, paired
 
+    _check_overrides("evaluate", overrides or [], experiment)
     named = _experiment(experiment, model, overrides or [])
-    names = None if objectives is None else _names(objectives)
     count = _SAMPLES if samples is None else samples
-    if named is not None:
-        names = list(dict.fromkeys([*named.objectives, *named.report])) if names is None else names
-        count = named.validation.samples if samples is None else samples
+    asked_for: dict[str, Any] = {}
+    if objectives is not None:
+        asked_for = {"objectives": _names(objectives)}
+    elif named is not None:
+        reported = [name for name in named.report if name not in named.objectives]
+        asked_for = {
+            "objectives": [*named.objectives, *reported],
+            "reported": reported,
+            "objectives_from": f"{experiment}: objectives",
+        }
+    if named is not None and samples is None:
+        count = named.validation.samples
+        asked_for["samples_from"] = f"{experiment}: validation.samples"
     evaluator = RecipeEvaluator(
-        _spec(named, model, overrides or []),
+        _spec(named, model, overrides or [], source=experiment),
         samples=count,
         seed=seed,
-        objectives=names,
         workers=workers,
         device=_device(device),
+        **asked_for,
     )
     asked = [recipe] if against is None else [recipe, against]
     denoiser, artifact_store = evaluator.model.denoiser, evaluator.artifact_store
@@ -111,8 +133,10 @@ def sample(
     from autosearch.engine.evaluate import load_recipe
     from autosearch.visualization.sample_grids import save_samples
 
+    _check_overrides("sample", overrides or [], experiment)
     named = _experiment(experiment, model, overrides or [])
-    loaded_model, artifact_store = _spec(named, model, overrides or []).load(), ArtifactStore()
+    spec = _spec(named, model, overrides or [], source=experiment)
+    loaded_model, artifact_store = spec.load(), ArtifactStore()
     if named is None and model is None and not overrides:
         _check_default([recipe], loaded_model.denoiser.weights)
     loaded = load_recipe(recipe, loaded_model.denoiser, artifact_store)
@@ -142,23 +166,49 @@ def _experiment(
     return load_experiment(experiment, overrides)
 
 
+def _check_overrides(
+    command: Literal["evaluate", "sample"], overrides: Sequence[str], experiment: str | None
+) -> None:
+    """Refuse changes of keys that a command does not read, which would change nothing.
+
+    Raises:
+        UserError: naming what is read, and the option that does what the key does in a search.
+    """
+    from autosearch.experiment import Experiment
+
+    read = ("model",) if experiment is None else _READ[command]
+    for override in overrides:
+        key = override.partition("=")[0].partition(".")[0]
+        if key in read or (experiment is not None and key not in Experiment.model_fields):
+            continue  # the experiment knows better what is wrong with an unknown one
+        option = _OPTIONS[command].get(key)
+        remedy = f"use {option}" if option else "leave it out"
+        if experiment is None:
+            remedy = f"without --experiment only the model can be changed; {remedy}"
+        else:
+            remedy = f"{command} reads {', '.join(read)} of an experiment; {remedy}"
+        raise UserError(f"--set {override!r}: {remedy}")
+
+
 def _spec(
-    experiment: "Experiment | None", model: str | None, overrides: Sequence[str]
+    experiment: "Experiment | None",
+    model: str | None,
+    overrides: Sequence[str],
+    *,
+    source: str | None,
 ) -> "ModelSpec":
-    """Which model: the experiment's, a named one, or the default, with changes of its settings."""
+    """Which model: the experiment's, a named one, or the default, with changes of its settings.
+
+    It is loaded; ``source`` is what the experiment is called.
+    """
     from autosearch.engine.problem import model_spec
 
     if experiment is not None:
-        return model_spec(experiment.model)
+        with located(source or ""):
+            return model_spec(experiment.model).loaded()
     from autosearch.experiment import change_settings
 
-    for override in overrides:
-        if override.partition("=")[0].partition(".")[0] != "model":
-            raise UserError(
-                f"--set {override!r}: without --experiment only the model can be changed, such as "
-                "model.path=..."
-            )
-    return model_spec(change_settings({"model": model or _MODEL}, overrides)["model"])
+    return model_spec(change_settings({"model": model or _MODEL}, overrides)["model"]).loaded()
 
 
 def _device(name: str) -> Literal["cpu", "cuda"]:
@@ -220,15 +270,18 @@ def _table(evaluations: "Sequence[RecipeEvaluation]", paired: Mapping[str, Any] 
     lines = [one.name + _fitted_text(one.forward_equivalents) for one in evaluations]
     lines += [f"{first.samples} samples, seed {first.seed}, 95% intervals"]
     lines += [*_teacher_lines(evaluations), ""]
-    width = max(map(len, first.values))
-    for name in first.values:
+    names = list(dict.fromkeys(name for one in evaluations for name in one.values))
+    width = max(map(len, names))
+    for name in names:
         cells = []
         for evaluation in evaluations:
-            estimate = evaluation.values[name]
+            estimate = evaluation.values.get(name)
             cells.append(
-                with_error(estimate.value, half_width(estimate.value, estimate.interval()))
+                "-"
+                if estimate is None
+                else with_error(estimate.value, half_width(estimate.value, estimate.interval()))
             )
-        if paired is not None:
+        if paired is not None and name in paired:
             low, high = paired[name]["ci"]
             difference = paired[name]["difference"]
             half = half_width(difference, (low, high))

@@ -9,8 +9,15 @@ import typer
 
 from autosearch.cli.arguments import AllOption, JsonOption, SetOption, TrustOption
 from autosearch.cli.front import print_front, require_all
-from autosearch.cli.output import check_least, note, print_result, print_text, warn
-from autosearch.errors import UserError
+from autosearch.cli.output import (
+    INTERRUPTED,
+    check_least,
+    note,
+    print_result,
+    print_text,
+    warn,
+)
+from autosearch.errors import UserError, located
 
 if TYPE_CHECKING:
     from autosearch.experiment import Experiment
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _RUNS = Path("runs")
-_INTERRUPTED = 130
 
 
 def run(
@@ -68,7 +74,7 @@ def run(
 
         loaded = load_experiment(experiment, changes)
     if dry:
-        _dry_run(loaded, directory, resume=resume, as_json=as_json)
+        _dry_run(loaded, directory, source=experiment, resume=resume, as_json=as_json)
         return
     from autosearch.cli.progress import make_progress
     from autosearch.engine.problem import Problem
@@ -78,11 +84,13 @@ def run(
     from autosearch.study.progress import unfinished
     from autosearch.visualization.study_outputs import draw_pictures, write_tables
 
-    problem = Problem.of(loaded)
+    with located(experiment):
+        problem = Problem.of(loaded)
     study = run_study(
         loaded,
         directory,
         problem=problem,
+        source=experiment,
         resume=resume,
         progress=make_progress(),
         overrides=changes,
@@ -92,6 +100,8 @@ def run(
     front = Front.of(study)
     written = write_tables(directory, front)
     print_front(front, as_json=as_json, show_all=show_all)
+    if as_json and front.early_end is not None:  # the table says it
+        note(front.early_end)
     written += draw_pictures(directory, problem, study, front)
     seconds = {**study.phases, "artifacts": time.monotonic() - start}
     if not as_json:
@@ -100,7 +110,7 @@ def run(
         print_text(f"{directory}: {', '.join(path.name for path in written)}")
     if unfinished(study) is not None:
         note(f"{directory}: saved before its end; continue with --resume --out {directory}")
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     require_all(front, f"--resume --out {directory}")
 
 
@@ -126,15 +136,19 @@ def _resumed(
     return loaded, changes
 
 
-def _dry_run(experiment: "Experiment", directory: Path, *, resume: bool, as_json: bool) -> None:
+def _dry_run(
+    experiment: "Experiment", directory: Path, *, source: str, resume: bool, as_json: bool
+) -> None:
     """Say what a run would take, or what it would refuse."""
     from autosearch.cli.dry_run import dry_run_text
     from autosearch.engine.dry_run import dry_run
     from autosearch.integrations.loggers.dispatch import make_loggers
 
-    make_loggers(experiment.loggers)
+    with located(source):
+        make_loggers(experiment.loggers)
     # A run loads as much before it begins.
-    data = dry_run(experiment, start=time.process_time(), out=directory, resume=resume)
+    start = time.process_time()
+    data = dry_run(experiment, start=start, out=directory, resume=resume, source=source)
     print_result(data, dry_run_text, as_json=as_json)
 
 

@@ -15,7 +15,7 @@ from autosearch.study.events import Ended, Evaluated, Event, PhaseEnded
 from autosearch.study.front_text import spent_text
 from autosearch.study.hypervolume import UPPER
 from autosearch.study.journal import FILE, in_use, read_journal
-from autosearch.study.missing import missing, unmet
+from autosearch.study.missing import early_end, missing, unmet
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.selection import selection
 from autosearch.study.study import STOPPED_AT_ONCE, Study
@@ -37,12 +37,11 @@ _SHARE = 10
 _NAMED = 12
 # So many of the latest results show who is evaluating.
 _LATEST = 64
-_WORDS = {
-    "running": "running",
-    "finished": "finished",
-    "stopped": "stopped",
+# What is said of states beside their names.
+_EXPLAINED = {
+    "stopped": "interrupted and saved",
     "failed": "ended by an error",
-    "killed": "ended without a word: killed, an error, or its machine went away",
+    "killed": "no process, and no last word: by a signal, or its machine went away",
 }
 
 
@@ -69,9 +68,9 @@ class Status:
     @property
     def head(self) -> str:
         """What is searched, and whether somebody is at it."""
-        state = _WORDS[self.state]
-        if self.state != "finished":
-            state = f"{state}, {self.snapshot.phase}"
+        state = self.state if self.state == "finished" else f"{self.state}, {self.snapshot.phase}"
+        if self.state in _EXPLAINED:
+            state += f" ({_EXPLAINED[self.state]})"
         return f"{self.study.header.name} on {self.study.header.model_name}: {state}"
 
     @property
@@ -157,6 +156,8 @@ def status_text(status: Status) -> str:
         lines += within_text([f"#{number}" for number in status.within_teacher[:_NAMED]])
     if study.error is not None and not running:
         lines.append(f"\nthe last run ended by an error: {study.error}")
+    if not running and (why := early_end(study)) is not None:
+        lines.append(f"\n{why}")
     lacking = () if running else missing(study)
     lines += [f"\nmissing: {part}" for part in lacking]
     if study.stops and not lacking and (why := unmet(study)):

@@ -1,5 +1,6 @@
 """Commands on a study's directory: ``status``, ``validate``, ``plot``, ``report``, ``export``."""
 
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,8 @@ from autosearch.cli.arguments import (
 )
 from autosearch.cli.front import print_front, require_all
 from autosearch.cli.output import (
+    INTERRUPTED,
+    STDOUT,
     check_least,
     check_output,
     note,
@@ -77,6 +80,7 @@ def validate(
     from autosearch.integrations.loggers.dispatch import make_loggers
     from autosearch.study.front import Front
     from autosearch.study.missing import missing
+    from autosearch.study.selection import SearchFront
     from autosearch.study.study import Study
     from autosearch.study.trust import left_out
     from autosearch.visualization.study_outputs import (
@@ -107,7 +111,11 @@ def validate(
         own.seed if seed is None else seed,
         own.validation.samples if samples is None else samples,
     )
-    require_all(front, f"autosearch validate {directory}", missing(study, noise, search=False))
+    again = f"autosearch validate {directory} --samples {noise[1]} --seed {noise[0]}"
+    if problem.report_measure.needs and not SearchFront.of(study).tried_on(noise):
+        note(f"{directory}: saved before its end; continue with {again}")
+        raise typer.Exit(INTERRUPTED)
+    require_all(front, again, missing(study, noise, search=False))
 
 
 def plot(
@@ -219,7 +227,12 @@ def export(
     directory: DirectoryArgument,
     output: Annotated[
         str,
-        typer.Option("-o", "--output", metavar="PATH", help="Where the export goes."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Where the export goes; - for standard output, of one recipe as text.",
+        ),
     ],
     pick: Annotated[
         str | None,
@@ -252,14 +265,18 @@ def export(
             )
         if pick is None:
             raise UserError(f"--pick: missing; give {CHOICES}")
-        check_output(Path(output) / "recipe.json" if chosen.kind == "folder" else Path(output))
+        if output != STDOUT:
+            folder = chosen.kind == "folder"
+            check_output(Path(output) / "recipe.json" if folder else Path(output))
     elif pick is not None:
         raise UserError(f"--pick: {chosen.name} takes the whole study; leave it out")
+    if output == STDOUT and chosen.kind != "file":
+        raise UserError(f"-o {STDOUT}: {chosen.name} is no single text; give the name of a place")
     study = Study.read(directory)
     experiment = partial(trusted_experiment, study, overrides or (), trust=trust, where=directory)
     if pick is not None:
         _export_recipe(
-            chosen, study, pick, directory=directory, path=Path(output), experiment=experiment
+            chosen, study, pick, directory=directory, output=output, experiment=experiment
         )
         return
     if any(candidate.point is not None for candidate in study.candidates.values()):
@@ -273,10 +290,13 @@ def _export_recipe(
     pick: str,
     *,
     directory: Path,
-    path: Path,
+    output: str,
     experiment: "Callable[[], Experiment]",
 ) -> None:
-    """Write a point's recipe, the artifacts that it needs beside it, and what to know of it."""
+    """Write a point's recipe, the artifacts that it needs beside it, and what to know of it.
+
+    What goes to standard output has nothing beside it.
+    """
     from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore, carry_artifacts
     from autosearch.study.front import Front
     from autosearch.study.pick import choose
@@ -297,10 +317,20 @@ def _export_recipe(
         )
         recipe = resolve(recipe, calibrator).recipe
     model = [experiment().model] if folder else []
-    lines = form.write(recipe, path, *model)
-    carry_artifacts(recipe, directory, path if folder else path.parent)
+    if output == STDOUT:
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "recipe"
+            lines = [*form.write(recipe, path)]
+            print(path.read_text(encoding="utf-8"), end="")
+        if recipe.artifacts:
+            lines.append(f"its artifacts stay in {directory / FOLDER}: export to a file for a copy")
+    else:
+        path = Path(output)
+        lines = form.write(recipe, path, *model)
+        carry_artifacts(recipe, directory, path if folder else path.parent)
     for line in lines:
         warn(line)
     values = ", ".join(f"{axis.name} {number(point.value(axis.name))}" for axis in front.axes)
     fast = "" if chosen.speed is None else f"; {chosen.speed.text(point)}"
-    note(f"{path}: {point.name} with {values}{fast}")
+    place = "standard output" if output == STDOUT else output
+    note(f"{place}: {point.name} with {values}{fast}")

@@ -62,7 +62,7 @@ def _check_constraints(problem: Problem) -> None:
     plans: list[Plan] = []
     reason = None
     for _ in range(_DRAWS):
-        plan = problem.space.plan(problem.space.sample(rng))
+        plan = problem.random_plan(rng)
         reason = problem.violation(plan)
         if reason is None:
             return

@@ -20,6 +20,7 @@ from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.diffusion.threads import one_thread
+from autosearch.engine.border import third_party
 from autosearch.engine.check import advice, check_run
 from autosearch.engine.measure import Measure
 from autosearch.engine.prepared import (
@@ -35,11 +36,12 @@ from autosearch.engine.session import STORE_BYTES
 from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers import runs_here
 from autosearch.engine.workers.base import Outcome, SampleTask
+from autosearch.engine.workers.collect import require
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.inprocess import Runner
-from autosearch.errors import Infeasible, UserError
+from autosearch.errors import Infeasible, UserError, located
 from autosearch.experiment import Experiment
-from autosearch.study.journal import check_free
+from autosearch.study.journal import check_free, holds_study
 from autosearch.study.study import Study
 
 __all__ = ["dry_run"]
@@ -107,6 +109,7 @@ def dry_run(
     start: float = 0.0,
     out: Path | None = None,
     resume: bool = False,
+    source: str = "",
 ) -> dict[str, Any]:
     """Sizes, counts and predicted times as plain data.
 
@@ -120,19 +123,24 @@ def dry_run(
         start: processor time until a run begins to work, which is added.
         out: where the study would be; not looked at by default.
         resume: whether the study there would go on.
+        source: what the experiment is called in messages about what stands there.
 
     Raises:
-        UserError: for everything that would also stop the search.
+        UserError: for everything that would also stop the search, but for a study that is there
+            already: what another one would take is all the same, and the advice names it.
     """
-    problem = Problem.of(experiment)
+    with located(source):
+        problem = Problem.of(experiment)
+    taken = out is not None and not resume and holds_study(out)
     if out is not None and resume:
         study = Study.read(out)
         check_resume(out, study, problem)
         problem = continued(problem, study)
-    elif out is not None:
+    elif out is not None and not taken:
         check_free(out)
-    problem, beyond = settle_baselines(problem)
-    check_run(problem, resuming=resume)
+    with located(source):
+        problem, beyond = settle_baselines(problem)
+        check_run(problem, resuming=resume)
     clock = _Clock()
     costs = _estimate_costs(problem)
     timing = _time_plans(problem, costs)
@@ -156,6 +164,7 @@ def dry_run(
     seconds += timing.seconds_per_searched * (asked * costs.mean + validation)
     whole = _elapsed(seconds, scoring, workers, rivals)
     alone = (start + overhead) / _share(1, rivals)
+    place = [f"{out} holds a study: run with --resume, or another --out"] if taken else []
     return {
         "model": _model(problem),
         "space": _space(problem),
@@ -167,7 +176,7 @@ def dry_run(
             "fits": fit_forwards(fitted_names(problem), problem.denoiser),
         },
         "default_baselines": experiment.baselines is None,
-        "advice": "; ".join(_advice(problem, timing, asked, beyond)) or None,
+        "advice": "; ".join([*place, *_advice(problem, timing, asked, beyond)]) or None,
         "candidate": {
             "measured": timing.name,
             "seconds": sampling + timing.scoring,
@@ -198,7 +207,7 @@ def _estimate_costs(problem: Problem) -> _Costs:
         plans[name] = problem.named_plan(check_name(name).unfitted)
     samples = problem.experiment.samples if problem.measure.needs else 0
     rng = np.random.default_rng(0)
-    drawn = [problem.space.plan(problem.space.sample(rng)) for _ in range(_DRAWS)]
+    drawn = [problem.random_plan(rng) for _ in range(_DRAWS)]
     kept = [plan for plan in drawn if problem.violation(plan) is None]
     typical = plans or {"a random recipe": (kept or drawn)[0]}
     validated, validation, taught = _validation(problem, typical)
@@ -258,9 +267,9 @@ def _proposal_seconds(problem: Problem, *, most: int) -> float:
     def tell(number: int, proposal: Proposal, plan: Plan) -> None:
         genome, point, values = proposal.genome, proposal.point, _made_up(problem, plan)
         first = number < len(given)
-        algorithm.tell(
-            [Result(number, genome, values, cost=plan.nfe, baseline=first, point=point)], []
-        )
+        result = Result(number, genome, values, cost=plan.nfe, baseline=first, point=point)
+        with third_party("algorithm", algorithm):
+            algorithm.tell([result], [])
 
     for number, one in enumerate(given):
         tell(number, Proposal(one.genome), one.plan)
@@ -268,11 +277,10 @@ def _proposal_seconds(problem: Problem, *, most: int) -> float:
     while len(seconds) < min(most, _MOST_PROPOSALS) and sum(seconds) <= _MOST_SECONDS:
         number = len(seconds)
         start = time.process_time()
-        asked = algorithm.ask(np.random.default_rng([0, number]), [])
+        asked = problem.propose(algorithm, np.random.default_rng([0, number]), [])
         if asked is None:
             break
-        proposal = asked if isinstance(asked, Proposal) else Proposal(asked)
-        plan = problem.space.plan(proposal.genome)
+        proposal, plan = asked
         seconds.append(time.process_time() - start)
         tell(len(given) + number, proposal, plan)
     return fmean(seconds[len(seconds) // 2 :]) if seconds else 0.0
@@ -316,8 +324,7 @@ def _time_plans(problem: Problem, costs: _Costs) -> _Timing:
         return min(taken), outcome
 
     seconds, best = timed(plan)
-    if best.reason is not None:
-        raise UserError(f"{middle}: cannot be measured: {best.reason}")
+    require(middle, best)
     unit = seconds / best.forward_equivalents if best.forward_equivalents else 0.0
     searched, units = 0.0, 0.0
     for one in costs.drawn:

@@ -17,13 +17,14 @@ from pydantic import ValidationError
 
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.border import plain_copy, third_party
+from autosearch.engine.border import third_party
 from autosearch.engine.prepared import Prepared, declared_reach
 from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
 from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed, fault
 from autosearch.study.hypervolume import make_scale
+from autosearch.study.missing import EXHAUSTED
 from autosearch.study.study import Candidate, Estimates, Study
 
 __all__ = ["Assignment", "Engine"]
@@ -271,7 +272,7 @@ class Engine:
             elif self._unfinished:
                 return
             elif not (self._fixed and self._tell_until(number)):
-                self._reason = "space exhausted"
+                self._reason = EXHAUSTED
 
     def _may_ask(self, number: int) -> bool:
         if number < len(self._given) or not self._fixed:
@@ -301,12 +302,10 @@ class Engine:
         duplicates = 0
         started = self._clock()
         for _ in range(_TRIES):
-            with third_party("algorithm", self._algorithm):
-                asked = self._algorithm.ask(rng, list(self._untold.values()))
-                if asked is None:
-                    return False
-                proposal = plain_copy(asked if isinstance(asked, Proposal) else Proposal(asked))
-                plan = self._problem.space.plan(proposal.genome)
+            asked = self._problem.propose(self._algorithm, rng, list(self._untold.values()))
+            if asked is None:
+                return False
+            proposal, plan = asked
             if plan.identity in self._known:
                 duplicates += 1
             elif self._problem.violation(plan) is None:

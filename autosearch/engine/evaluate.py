@@ -22,7 +22,7 @@ from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.teacher import CLEAR, LEAST_STEPS, MOST_STEPS, Teacher
 from autosearch.engine.workers import make_executor
 from autosearch.engine.workers.base import Executor, Outcome
-from autosearch.engine.workers.collect import collect
+from autosearch.engine.workers.collect import collect, require
 from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.engine.workers.timing import time_plan
 from autosearch.errors import Infeasible, MeasurementFailed, Unmeasured, UserError
@@ -169,6 +169,9 @@ class RecipeEvaluator:
         samples: how many; whole seed blocks.
         seed: of the noise.
         objectives: names; by default those of the usual ones that the model can give.
+        reported: those of them that a recipe may have no value of.
+        samples_from: where the number of samples was given, for messages.
+        objectives_from: where the objectives were.
         workers: None for this process, else how many workers.
         device: where the model runs, ``cpu`` or ``cuda``.
 
@@ -181,6 +184,9 @@ class RecipeEvaluator:
     samples: int
     seed: int
     objectives: Sequence[str] | None = None
+    reported: Sequence[str] = ()
+    samples_from: str = "--samples"
+    objectives_from: str = "--objectives"
     workers: int | None = None
     device: Literal["cpu", "cuda"] = "cpu"
 
@@ -196,10 +202,11 @@ class RecipeEvaluator:
         self.artifact_store = ArtifactStore()
         names = default_objectives(self.model) if self.objectives is None else self.objectives
         if not names:
-            raise UserError("--objectives: name at least one, such as fid,nfe")
-        self._measure = Measure(self.model, make_objectives(names, where="--objectives"))
+            raise UserError(f"{self.objectives_from}: name at least one, such as fid,nfe")
+        objectives = make_objectives(names, where=self.objectives_from)
+        self._measure = Measure(self.model, objectives, self.reported)
         if self._measure.needs:
-            self._measure.check_samples(self.samples, where="--samples")
+            self._measure.check_samples(self.samples, where=self.samples_from)
 
     def evaluate(self, recipes: Mapping[str, Recipe | Resolved]) -> list[RecipeEvaluation]:
         """Measure recipes by name, all on the same noise.
@@ -235,7 +242,7 @@ class RecipeEvaluator:
         rows = dict(outcome.rows)
         if any(isinstance(objective, Latency) for objective in self._measure.objectives):
             timed = time_plan(executor, plan, block_size=self.model.block_size)
-            _require(name, timed)
+            require(name, timed)
             rows |= timed.rows
         local = self.device == "cuda" and self.workers is None
         # With the device's peak memory where it has its own.
@@ -287,7 +294,7 @@ class RecipeEvaluator:
         plan = _compile(name, recipe, self.model.denoiser)
         reason = self._measure.check_plan(plan)
         if reason is not None:
-            raise UserError(f"{name}: {reason}; leave it out of --objectives")
+            raise UserError(f"{name}: {reason}; leave it out of {self.objectives_from}")
         return plan
 
     def _executor(self) -> Executor:
@@ -316,7 +323,7 @@ class RecipeEvaluator:
             block_size=size,
             needs=needs,
         )
-        _require(name, outcome)
+        require(name, outcome)
         return outcome
 
     def _teacher(self, executor: Executor, steps: int, known: dict[int, Rows]) -> Teacher:
@@ -332,23 +339,11 @@ class RecipeEvaluator:
         return Teacher(rows["final"], teacher_name(steps), errors)
 
 
-def _require(name: str, outcome: Outcome) -> None:
-    """Refuse an outcome without rows.
-
-    Raises:
-        Unmeasured: where the machinery failed.
-        UserError: where the recipe does not allow it.
-    """
-    if outcome.failure is not None:
-        raise Unmeasured(f"{name}: was not measured: {outcome.reason}; try again")
-    if outcome.reason is not None:
-        raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")
-
-
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:
     """``a - b`` for each objective, with the interval of the difference on the same blocks."""
     result = {}
-    for name, estimate in a.values.items():
+    for name in (name for name in a.values if name in b.values):
+        estimate = a.values[name]
         difference, interval = compare(estimate, b.values[name])
         result[name] = {"difference": difference, "ci": list(interval)}
     return result

@@ -2,7 +2,7 @@
 
 import logging
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -56,12 +56,23 @@ def make_objectives(names: Sequence[str], *, where: str = "objectives") -> list[
 class Measure:
     """What to ask of workers for a set of objectives, and what to make of their answer.
 
+    Args:
+        model: what is sampled.
+        objectives: what is measured.
+        reported: names of those that are only reported: a recipe may do without a value of theirs,
+            and is not judged by it.
+
     Raises:
         UserError: for an objective that the model cannot give.
     """
 
-    def __init__(self, model: Model, objectives: Sequence[Objective]) -> None:
+    def __init__(
+        self, model: Model, objectives: Sequence[Objective], reported: Iterable[str] = ()
+    ) -> None:
         self.objectives = tuple(objectives)
+        self._reported = frozenset(reported)
+        # Of which it was said that a recipe has none.
+        self._absent: set[str] = set()
         self._model = model
         self._reference = {name: _frozen(array) for name, array in model.reference.items()}
         self._multiple = max(model.denoiser.classes, 1)
@@ -80,12 +91,12 @@ class Measure:
         """The same, with latencies predicted from a table."""
         sites = self._model.denoiser.sites
         given = [Latency(table, sites) if isinstance(o, Latency) else o for o in self.objectives]
-        return Measure(self._model, given)
+        return self._of(given)
 
     @property
     def measured(self) -> "Measure":
         """The same without what plans declare."""
-        return Measure(self._model, [o for o in self.objectives if o.needs])
+        return self._of([o for o in self.objectives if o.needs])
 
     @property
     def needs_latency_table(self) -> bool:
@@ -106,7 +117,13 @@ class Measure:
     def part(self, *, taught: bool) -> "Measure":
         """The objectives that are distances to the fine trajectory, or the others."""
         kept = [o for o in self.objectives if bool(o.needs & _TEACHER) == taught]
-        return Measure(self._model, kept)
+        return self._of(kept)
+
+    def _of(self, objectives: Sequence[Objective]) -> "Measure":
+        """The same with other objectives; what was said is not said again."""
+        made = Measure(self._model, objectives, self._reported)
+        made._absent = self._absent
+        return made
 
     def teacher_errors(
         self, plan: Plan, rows: Rows, finer: NDArray[np.generic], *, samples: int
@@ -152,7 +169,7 @@ class Measure:
     def check_plan(self, plan: Plan) -> str | None:
         """Why the plan cannot be measured, or None."""
         for objective in self.objectives:
-            if not _defined(objective, plan):
+            if not _defined(objective, plan) and objective.name not in self._reported:
                 return f"{objective.name} is not defined for stochastic recipes"
         return None
 
@@ -160,6 +177,8 @@ class Measure:
         self, plan: Plan, rows: Rows, *, samples: int, teacher: Teacher | None = None
     ) -> dict[str, Estimate]:
         """The estimate of every objective that is defined for the plan, by its name.
+
+        What is only reported is left out where it is not finite, with one warning.
 
         Args:
             plan: what was run.
@@ -181,14 +200,26 @@ class Measure:
             given["teacher"] = teacher.ends
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
-        found = {
-            objective.name: self._estimate(objective, plan, given, blocks, samples)
-            for objective in self.objectives
-            if _defined(objective, plan)
-        }
+        found = {}
+        for objective in self.objectives:
+            if not _defined(objective, plan):
+                continue
+            try:
+                found[objective.name] = self._estimate(objective, plan, given, blocks, samples)
+            except MeasurementFailed:
+                raise
+            except Infeasible as error:
+                if objective.name not in self._reported:
+                    raise
+                self._note_absent(objective.name, error)
         if teacher is None:
             return found
         return {name: teacher.bounded(name, estimate) for name, estimate in found.items()}
+
+    def _note_absent(self, name: str, reason: Infeasible) -> None:
+        if name not in self._absent:
+            self._absent.add(name)
+            _log.warning("report: %s; left out of the recipes without a value", reason)
 
     def given(self, plan: Plan, values: Mapping[str, float]) -> dict[str, Estimate]:
         """Estimates without errors, from values of the measured objectives by name.

@@ -1,22 +1,22 @@
 """The problem that an experiment states: a model, a space, objectives and constraints."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autosearch import algorithms, spaces
-from autosearch._typing import Rows
-from autosearch.algorithms.base import Algorithm
+from autosearch._typing import Rng, Rows
+from autosearch.algorithms.base import Algorithm, Proposal
 from autosearch.baselines import baseline
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.latency_table import LatencyTable
 from autosearch.diffusion.plan.plan import Plan
-from autosearch.engine.border import third_party
+from autosearch.engine.border import given_by, plain_copy, third_party
 from autosearch.engine.measure import Measure, make_objectives
 from autosearch.engine.teacher import Teacher
 from autosearch.engine.workers.base import SampleTask
@@ -93,7 +93,7 @@ class Problem:
             *make_objectives(constrained, where="constraints"),
         ]
         measure = Measure(model, measured)
-        report = Measure(model, [*measured, *make_objectives(reported, where="report")])
+        report = Measure(model, [*measured, *make_objectives(reported, where="report")], reported)
         space = _make_space(experiment, model.denoiser)
         _check_samples(experiment, measure, report)
         _check_space(space, measure)
@@ -172,6 +172,30 @@ class Problem:
         )
         return algorithm
 
+    def propose(
+        self, algorithm: Algorithm, rng: Rng, pending: Sequence[Proposal]
+    ) -> tuple[Proposal, Plan] | None:
+        """What an algorithm proposes, as data of its own, and its plan; None where it has nothing.
+
+        Raises:
+            PartFailed: when somebody else's algorithm raises, or proposes what is no genome.
+        """
+        parts = [("algorithm", algorithm), *_families(self.space)]
+        with given_by(parts, "genome"):
+            asked = algorithm.ask(rng, pending)
+            if asked is None:
+                return None
+            proposal = plain_copy(asked if isinstance(asked, Proposal) else Proposal(asked))
+            return proposal, self.space.plan(proposal.genome)
+
+    def random_plan(self, rng: Rng) -> Plan:
+        """The plan of a random genome.
+
+        Raises:
+            PartFailed: when somebody else's space makes what is no genome.
+        """
+        return _random_plan(self.space, rng)
+
     def signed(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """Objective values as an algorithm sees them: all to be minimised. The one sign flip."""
         return tuple(
@@ -228,6 +252,15 @@ class Problem:
         )
 
 
+def _families(space: Space) -> list[tuple[str, object]]:
+    return [("space", family) for family in space.families]
+
+
+def _random_plan(space: Space, rng: Rng) -> Plan:
+    with given_by(_families(space), "genome"):
+        return space.plan(space.sample(rng))
+
+
 def _make_space(experiment: Experiment, denoiser: Denoiser) -> Space:
     families = [
         construct(spaces.find(name, where="space"), own, denoiser, where=f"space.{name}")
@@ -265,7 +298,7 @@ def _check_space(space: Space, measure: Measure) -> None:
         return
     rng = np.random.default_rng(0)
     for _ in range(_DRAWS):
-        reason = measure.check_plan(space.plan(space.sample(rng)))
+        reason = measure.check_plan(_random_plan(space, rng))
         if reason is None:
             return
     raise UserError(

@@ -16,7 +16,7 @@ from autosearch.engine.recorder import Recorder
 from autosearch.engine.teacher import LEAST_STEPS, Teacher, teacher_steps
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
-from autosearch.errors import Infeasible, Unmeasured, UserError
+from autosearch.errors import Infeasible, MeasurementFailed, PartFailed, Unmeasured, UserError
 from autosearch.objectives import Estimate
 from autosearch.study.events import PhaseBegun, ReferenceMeasured, Spent, TeacherMeasured
 
@@ -79,6 +79,7 @@ def measure_reference(
 
     Raises:
         UserError: when it cannot be measured.
+        PartFailed: when the model or an objective fails at it.
         Stopped: when ``stopping`` says so before everything was begun.
     """
     # What the plan of a reference declares is not looked at.
@@ -121,12 +122,14 @@ def measure_reference(
     if measured:
         by = next((o for o in measured if o.name == "fid"), measured[0])
         sign = -1.0 if by.direction == "maximize" else 1.0
-        best = min(REFERENCES, key=lambda name: sign * values[name][by.name].value)
+        # Of what is only reported there may be no value.
+        judged = [name for name in REFERENCES if by.name in values[name]]
+        best = min(judged, key=lambda name: sign * values[name][by.name].value, default=best)
     return ReferenceMeasured(
         recipe=best,
         source="measured",
         samples=samples,
-        values={**{o.name: values[best][o.name] for o in measured}, **taught},
+        values={**values[best], **taught},
         forward_equivalents=sum(part.forward_equivalents for part in parts.values()),
         budgeted=sum(part.nominal for part in parts.values()),
     )
@@ -300,9 +303,11 @@ def _teacher_steps(problem: Problem) -> int:
 
 
 def _checked(name: str, estimate: Callable[[], Values]) -> Values:
-    """What an estimate gives; that it cannot be measured is the user's to mend."""
+    """What an estimate gives; that the model allows none is the user's to mend."""
     try:
         return estimate()
+    except MeasurementFailed as error:
+        raise PartFailed(f"{name}: {error}") from None
     except Infeasible as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -339,5 +344,6 @@ def _sample(
             f"{name} was not sampled: {rows.reason}; try again with --resume, or change workers"
         )
     if rows.reason is not None:
-        raise UserError(f"{name} cannot be sampled: {rows.reason}")
+        kind = UserError if rows.failure is None else PartFailed
+        raise kind(f"{name} cannot be sampled: {rows.reason}")
     return rows

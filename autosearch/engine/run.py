@@ -27,7 +27,7 @@ from autosearch.engine.validation import check_validation, validate
 from autosearch.engine.workers.base import Executor
 from autosearch.engine.workers.collect import Stopped
 from autosearch.engine.workers.room import check_lag
-from autosearch.errors import Unmeasured, UserError, described, shortened
+from autosearch.errors import Unmeasured, UserError, described, located, shortened
 from autosearch.experiment import Experiment
 from autosearch.study.environment import environment
 from autosearch.study.events import Broken, Ended, PhaseBegun, Resumed
@@ -52,6 +52,7 @@ def run_study(
     overrides: Sequence[str] = (),
     loggers: MakeLoggers = no_loggers,
     problem: Problem | None = None,
+    source: str = "",
 ) -> Study:
     """Search and validate; leaves the journal, from which everything else is derived.
 
@@ -63,17 +64,20 @@ def run_study(
         overrides: the ``key=value`` changes that made the experiment; kept for the next resume.
         loggers: makes those that the experiment names; by default there are none.
         problem: the experiment's, where its model is loaded already.
+        source: what the experiment is called, such as its file, in messages about what stands
+            there.
 
     Raises:
         UserError: when the experiment cannot be done, or the directory does not fit it.
     """
     if not resume:
         check_free(out)
-    problem, beyond = problem or Problem.of(experiment), None
-    if not resume:
-        problem, beyond = settle_baselines(problem)
-    check_run(problem, resuming=resume)
-    chosen = loggers(experiment.loggers)
+    with located(source):
+        problem, beyond = problem or Problem.of(experiment), None
+        if not resume:
+            problem, beyond = settle_baselines(problem)
+        check_run(problem, resuming=resume)
+        chosen = loggers(experiment.loggers)
     with contextlib.ExitStack() as stack:
         # All that may be refused is, before anything is written.
         study: Study | None = None

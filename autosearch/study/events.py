@@ -22,7 +22,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from autosearch.errors import UserError, unknown_name
+from autosearch.errors import UserError, plain_reason, unknown_name
 from autosearch.objectives.base import Estimate
 
 __all__ = [
@@ -464,7 +464,6 @@ def parse_event(record: Mapping[str, Any]) -> Event:
 
 def fault(error: ValidationError, name: str) -> str:
     """What is wrong with a line of the type ``name``, in a few words."""
-    detail = error.errors(include_url=False, include_context=False)[0]
+    detail = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{name}: {place}: {message[:1].lower()}{message[1:]}"
+    return f"{name}: {place}: {plain_reason(detail)}"

@@ -11,7 +11,7 @@ from autosearch._typing import Array
 from autosearch.objectives.base import compare
 from autosearch.study.events import ReferenceMeasured, TeacherMeasured
 from autosearch.study.hypervolume import UPPER, study_hypervolume
-from autosearch.study.missing import infeasible_reasons, missing, unmet
+from autosearch.study.missing import early_end, infeasible_reasons, missing, unmet
 from autosearch.study.point import STEPS, Axis, Point, Versus
 from autosearch.study.ranking import Ranking, objective, objectives_of
 from autosearch.study.selection import SearchFront
@@ -48,6 +48,7 @@ class Front:
         spending: what the study spent, by name.
         latency: how far predicted latencies are from measured ones; empty where none were.
         stopped: why the search ended.
+        early_end: the same in a few words where that was before its budget was spent.
         lost: why the machinery could not validate some points, by number; on no front.
         reasons: how many candidates are infeasible for each reason, the commonest first.
         missing: what was asked for and is not there, each in a few words.
@@ -71,6 +72,7 @@ class Front:
     spending: Mapping[str, Any] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     stopped: str | None = None
+    early_end: str | None = None
     lost: Mapping[int, str] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
     missing: Sequence[str] = ()
@@ -140,6 +142,7 @@ class Front:
             spending=_spending(study),
             latency=_latency(study, searched.selection if study.timings else ()),
             stopped=study.stops[-1] if study.stops else None,
+            early_end=early_end(study),
             lost={c.id: lost[c.identity] for c in searched.selection if c.identity in lost},
             reasons=infeasible_reasons(study),
             missing=missing(study),

@@ -1,6 +1,12 @@
-"""A front as plain text, at most 100 columns wide."""
+"""A front as plain text, as wide as the terminal, or 100 columns.
 
+Names that are too long for that are cut in their middle, in all tables alike, and told below.
+"""
+
+import itertools
+import re
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
 from autosearch.objectives import half_width
 from autosearch.study.front import Front
@@ -9,12 +15,18 @@ from autosearch.study.point import Axis, Point
 from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
-__all__ = ["MOST_ROWS", "front_text", "point_text", "spent_text"]
+__all__ = ["MOST_ROWS", "WIDTH", "front_text", "point_text", "spent_text"]
 
 WIDTH = 100
 MOST_ROWS = 12
-_NAME_WIDTH = 24
 _LEAST_NAME = 8
+_CUT = ".."
+# What follows the knee's name.
+_KNEE = " *"
+# The steps at the end of a baseline's name, which tell it from its neighbours.
+_STEPS = re.compile(r"@\d+$")
+
+Table = Sequence[Sequence[str]]
 # Ratios mean nothing near zero, where a bias-corrected distance may even be negative.
 _LEAST_RATIO = 1e-9
 
@@ -23,35 +35,75 @@ _BASELINE_NOTE = "baseline: the best at the same or nearest cost; intervals from
 _KNEE_NOTE = "*: the knee; beyond it, little of one objective costs much of another"
 
 
-def front_text(front: Front, *, most: int | None = MOST_ROWS) -> str:
+def front_text(front: Front, *, most: int | None = MOST_ROWS, width: int = WIDTH) -> str:
     """The table, what was overtaken, and the lines below, ending in a newline.
 
     Args:
         front: what to show.
         most: how many points at most: the ends, the knee, and an even spread over cost; None for
             all, and those that were overtaken as well.
+        width: in columns, at least 100.
     """
     shown = front.front if most is None else front.spread(most)
-    for room in range(_NAME_WIDTH, _LEAST_NAME - 1, -1):
-        table = [_headings(front), *(_row(front, point, room) for point in shown)]
-        widths = column_widths(table)
-        if sum(widths) + 2 * (len(widths) - 1) <= WIDTH:
-            break
-    table.insert(1, ["-" * width for width in widths])
-    lines = [_title(front), "", *align(table, _is_name), "", *_reported(front, shown)]
-    if most is None and front.overtaken:
+    main = [_headings(front), *(_row(front, point) for point in shown)]
+    overtaken = _overtaken(front) if most is None and front.overtaken else []
+    names = [point.name for point in [*front.points, *front.baselines]]
+    short = _short_names(names, [main, overtaken], max(width, WIDTH))
+    lines = [_title(front), "", *_ruled(main, short), "", *_reported(front, shown, short)]
+    if overtaken:
         lines += ["overtaken: beaten on fresh noise, or at a lower cost", ""]
-        lines += [*align(_overtaken(front), _is_name), ""]
+        lines += [*_ruled(overtaken, short), ""]
+    told = "; ".join(f"{short[name]} is {name}" for name in dict.fromkeys(names) if name in short)
+    lines += textwrap.wrap(told, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(line.rstrip() for line in [*lines, *_notes(front, shown)]) + "\n"
+
+
+def _ruled(table: Table, short: Mapping[str, str]) -> list[str]:
+    """The lines of a table, with a rule under its headings."""
+    headings, *rows = _shortened(table, short)
+    ruled = [headings, ["-" * width for width in column_widths([headings, *rows])], *rows]
+    return align(ruled, _is_name)
+
+
+def _short_names(names: Iterable[str], tables: Sequence[Table], width: int) -> dict[str, str]:
+    """Short names for those that do not fit, by name: as long as the tables leave room for."""
+    short: dict[str, str] = {}
+    used = {cell.removesuffix(_KNEE) for table in tables for row in table for cell in row}
+    long = [name for name in dict.fromkeys(names) if name in used]
+    for room in range(max(map(len, long), default=0), _LEAST_NAME - 1, -1):
+        short = {}
+        for name in long:
+            if len(name) > room:
+                short[name] = _cut(name, room, set(short.values()))
+        if all(_width(_shortened(table, short)) <= width for table in tables if table):
+            break
+    return short
+
+
+def _width(table: Table) -> int:
+    widths = column_widths(table)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _shortened(table: Table, short: Mapping[str, str]) -> list[list[str]]:
+    """A table with short names for long ones."""
+
+    def shortened(cell: str) -> str:
+        name = cell.removesuffix(_KNEE)
+        return short.get(name, name) + cell[len(name) :]
+
+    return [[shortened(cell) for cell in row] for row in table]
 
 
 def _overtaken(front: Front) -> list[list[str]]:
     """The points off the front as rows, with who beats them."""
-    rows = [[*_headings(front)[:-3], "overtaken by"]]
-    for point in front.overtaken:
-        by = "" if point.overtaken_by is None else front.by_number[point.overtaken_by].name
-        rows.append([*_row(front, point, _LEAST_NAME)[: len(rows[0]) - 1], by])
-    return [rows[0], ["-" * width for width in column_widths(rows)], *rows[1:]]
+    headings = [*_headings(front)[:-3], "overtaken by"]
+    rows = [[*_row(front, p)[: len(headings) - 1], _beaten_by(front, p)] for p in front.overtaken]
+    return [headings, *rows]
+
+
+def _beaten_by(front: Front, point: Point) -> str:
+    return "" if point.overtaken_by is None else front.by_number[point.overtaken_by].name
 
 
 def _headings(front: Front) -> list[str]:
@@ -73,6 +125,7 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
         lines = [_BASELINE_NOTE, _KNEE_NOTE]
     else:
         lines = [f"nothing on the front: {front.unmet or 'no candidate has a result yet'}"]
+    lines += textwrap.wrap(front.early_end or "", WIDTH, subsequent_indent="  ")
     if any(point.measured(axis.name) for point in shown for axis in front.axes):
         lines.append(MEASURED_NOTE)
     if more := len(front.front) - len(shown):
@@ -84,10 +137,8 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
         if front.noise == "fresh":
             lines.append("each on its own noise: differences between them are partly the noise's")
     if front.overtaken:
-        fallen = ", ".join(
-            point.name + (f" (by #{point.overtaken_by})" if point.overtaken_by is not None else "")
-            for point in front.overtaken
-        )
+        by = {point: _beaten_by(front, point) for point in front.overtaken}
+        fallen = ", ".join(point.name + f" (by {name})" * bool(name) for point, name in by.items())
         lines += textwrap.wrap(f"overtaken: {fallen}", WIDTH, subsequent_indent="  ")
     lines += _absent(front)
     name, reference = front.quality.name, front.reference
@@ -162,7 +213,7 @@ def spent_text(spent: float, nominal: float, *, cuts: int = 0) -> str:
     return f"{text} of {nominal:,.0f} nominal" if round(nominal) > round(spent) else text
 
 
-def _reported(front: Front, shown: list[Point]) -> list[str]:
+def _reported(front: Front, shown: list[Point], short: Mapping[str, str]) -> list[str]:
     """What was measured besides the objectives, side by side: one quality alone may mislead."""
     objectives = {axis.name for axis in front.axes}
     everything = dict.fromkeys(name for point in shown for name in point.names)
@@ -173,17 +224,17 @@ def _reported(front: Front, shown: list[Point]) -> list[str]:
         [p.name, *(number(p.value(name)) if name in p.names else "-" for name in names)]
         for p in shown
     ]
-    return [*align([["also measured", *names], *cells], _is_name), ""]
+    return [*align(_shortened([["also measured", *names], *cells], short), _is_name), ""]
 
 
-def _row(front: Front, point: Point, room: int) -> list[str]:
+def _row(front: Front, point: Point) -> list[str]:
     quality = front.quality.name
     cells = [str(point.steps)]
     if (cost := _cost_column(front)) is not None:
         cells.append(_exact(point, cost.name))
     search, validated = point.search.get(quality), point.validated.get(quality)
     cells += [
-        _cut(point.name, room) + (" *" if point is front.knee else ""),
+        point.name + _KNEE * (point is front.knee),
         "" if search is None else number(search.value),
         "-" if validated is None else with_error(validated.value, point.half_width(quality)),
         *(_exact(point, axis.name) for axis in _others(front)),
@@ -195,7 +246,7 @@ def _row(front: Front, point: Point, room: int) -> list[str]:
         return [*cells, "itself", "", ""]
     theirs = versus.baseline.value(quality)
     difference = _relative(versus.difference, versus.half, theirs)
-    return [*cells, _cut(versus.baseline.name, room), number(theirs), difference]
+    return [*cells, versus.baseline.name, number(theirs), difference]
 
 
 def _exact(point: Point, name: str) -> str:
@@ -245,5 +296,13 @@ def _is_name(column: int, cell: str) -> bool:
     return bool(cell) and (cell[0].isalpha() or cell[0] == "#")
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
+def _cut(name: str, room: int, taken: Iterable[str]) -> str:
+    """A name without its middle in at most so many columns; another than those that are taken."""
+    steps = _STEPS.search(name)
+    tail = steps[0] if steps is not None and len(steps[0]) <= room // 2 else ""
+    for again in itertools.count(1):
+        end = f"{_CUT}{again if again > 1 else ''}{tail}"
+        cut = name[: room - len(end)] + end
+        if cut not in taken:
+            return cut
+    raise AssertionError

@@ -19,7 +19,7 @@ from autosearch.errors import UserError
 from autosearch.study.events import Event, Header
 from autosearch.study.journal_lines import VERSION, Contents, encode, load, refusal
 
-__all__ = ["Journal", "check_free", "in_use", "read_journal"]
+__all__ = ["Journal", "check_free", "holds_study", "in_use", "read_journal"]
 
 FILE = "journal.jsonl"
 LOCK = "journal.lock"
@@ -43,13 +43,18 @@ def read_journal(directory: Path) -> tuple[Event, ...]:
     return tuple(load(_require_journal(directory)).events)
 
 
+def holds_study(directory: Path) -> bool:
+    """Whether a directory holds a study, even one that cannot be read."""
+    return os.path.lexists(directory / FILE)
+
+
 def check_free(directory: Path) -> None:
     """Refuse a directory that holds a study, or is none.
 
     Raises:
         UserError: naming it.
     """
-    if os.path.lexists(directory / FILE):
+    if holds_study(directory):
         raise UserError(
             f"{directory}: already holds a study; continue it with --resume or give another --out"
         )
@@ -187,15 +192,19 @@ class Journal:
         self._next_sync = end + (end - start) * (_SYNC_SHARE - 1)
 
     def discard(self) -> None:
-        """Close the journal and delete it, and its directory where nothing else is in it."""
+        """Close the journal and delete it, with folders of the study in which nothing is."""
         if self._descriptor is None:
             return
         with contextlib.suppress(OSError):
             self._path.unlink()
         self._abandon()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # where letting go of it has not deleted it already
             (self.directory / LOCK).unlink()
-            self.directory.rmdir()
+        with contextlib.suppress(OSError):
+            inside = [entry for entry in self.directory.iterdir() if not entry.is_symlink()]
+            for folder in (*filter(Path.is_dir, inside), self.directory):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     def close(self) -> None:
         """Flush, close the file and release the lock; closing twice does nothing."""

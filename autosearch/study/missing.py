@@ -1,14 +1,18 @@
-"""What was asked for and is not there: measurements that the machinery lost, limits never met."""
+"""What was asked for and is not there: lost measurements, an unspent budget, limits never met."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from autosearch.errors import one_line
 from autosearch.experiment import Bounds
 from autosearch.study.selection import SearchFront
 from autosearch.study.study import Candidate, Noise, Study
 from autosearch.text import number
 
-__all__ = ["infeasible_reasons", "missing", "unmet"]
+__all__ = ["EXHAUSTED", "early_end", "infeasible_reasons", "missing", "unmet"]
+
+# Why a search ended whose algorithm had nothing more to propose.
+EXHAUSTED = "space exhausted"
 
 
 def missing(study: Study, noise: Noise | None = None, *, search: bool = True) -> tuple[str, ...]:
@@ -46,6 +50,23 @@ def infeasible_reasons(study: Study) -> dict[str, int]:
     """How many candidates are infeasible for each reason, the commonest first."""
     reasons = (c.reason or "" for c in study.candidates.values() if c.status == "infeasible")
     return dict(Counter(reasons).most_common())
+
+
+def early_end(study: Study) -> str | None:
+    """Why a search ended although its budget was not spent, in a few words; None where it did not.
+
+    A search that was interrupted has not ended.
+    """
+    reason = study.stops[-1] if study.stops else None
+    if reason in (None, "budget", "interrupted"):
+        return None
+    count = f"after {len(study.candidates)} candidates"
+    if reason != EXHAUSTED:
+        return f"ended before its budget, {count}: {one_line(reason)}"
+    return (
+        f"ended before its budget, {count}: algorithm {study.experiment.algorithm['name']!r} "
+        "proposed nothing more, or only what is known or not allowed (space exhausted)"
+    )
 
 
 def unmet(study: Study) -> str | None:

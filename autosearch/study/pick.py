@@ -243,7 +243,9 @@ def _pick_id(front: Front, number: int) -> Point:
         off, other = "not on the front any more", point.overtaken_by
         if point.folded:
             off, other = f"worse than {', '.join(front.folded_below)}", None
-        by = "; pick another" if other is None else f", overtaken by {other}; pick {other}"
+        by = "; pick another"
+        if other is not None:
+            by = f", overtaken by {front.by_number[other].name}; pick {other}"
         raise UserError(f"--pick {number}: {off}{by}")
     ids = [point.id for point in front.front]
     close = min(ids, key=lambda other: abs(other - number))

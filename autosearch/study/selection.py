@@ -90,13 +90,14 @@ class SearchFront:
     @property
     def tried(self) -> bool:
         """Whether on some noise all that should be validated was, or the machinery failed at it."""
-        needed = {c.identity for c in self.selection}
         noises = {at for what, at, _ in self.study.lost if what == "validation" and at is not None}
-        for noise in noises | set(self.study.validations):
-            known = set(self.study.validations.get(noise, ()))
-            if needed <= known | set(self.study.lost_validations(noise)):
-                return True
-        return False
+        return any(self.tried_on(noise) for noise in noises | set(self.study.validations))
+
+    def tried_on(self, noise: Noise) -> bool:
+        """The same on the seed and samples of one validation."""
+        known = set(self.study.validations.get(noise, ()))
+        known |= set(self.study.lost_validations(noise))
+        return {c.identity for c in self.selection} <= known
 
 
 def selection(study: Study) -> list[Candidate]:

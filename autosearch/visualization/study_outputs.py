@@ -10,7 +10,7 @@ from typing import Any
 from autosearch.diffusion.artifact_store import FOLDER, ArtifactStore
 from autosearch.diffusion.plan.plan import Plan, evaluations
 from autosearch.engine.problem import Problem
-from autosearch.errors import UserError
+from autosearch.errors import UserError, located
 from autosearch.export.recipe_json import write_recipe
 from autosearch.study.front import Front
 from autosearch.study.front_text import front_text
@@ -56,7 +56,9 @@ def study_problem(
     Raises:
         UserError: where its model lies in a place that only the journal names.
     """
-    return Problem.of(trusted_experiment(study, overrides, trust=trust, where=directory))
+    experiment = trusted_experiment(study, overrides, trust=trust, where=directory)
+    with located(str(directory)):
+        return Problem.of(experiment)
 
 
 def write_tables(directory: Path, front: Front) -> list[Path]:

@@ -19,8 +19,10 @@ COMMANDS = (
     "validate",
     "plot",
     "export",
+    "report",
     "evaluate",
     "sample",
+    "calibrate",
     "list",
     "schema",
 )
@@ -45,6 +47,13 @@ def test_no_arguments_show_the_help(cli) -> None:
     result = cli()
     assert result.code == 0
     assert "Usage: autosearch" in result.out
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_has_a_short_option(cli, command: list[str]) -> None:
+    short, long = cli(*command, "-h"), cli(*command, "--help")
+    assert (short.code, short.out) == (0, long.out)
+    assert " ".join(["Usage: autosearch", *command]) in short.out
 
 
 def test_version(cli) -> None:
@@ -82,6 +91,14 @@ def test_a_users_mistake_is_one_line_and_exit_2(cli, monkeypatch: pytest.MonkeyP
     result = cli("front", "somewhere")
     assert (result.code, result.out) == (2, "")
     assert result.err == "autosearch: place: what is wrong; remedy\n"
+
+
+def test_an_exit_from_within_is_a_line_and_exit_1(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Study, "read", lambda directory: sys.exit(0))
+    result = cli("front", "somewhere")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("autosearch: ended from within: SystemExit: 0 (")
+    assert result.err.count("\n") == 1
 
 
 def test_ctrl_c_is_a_line_and_exit_130(cli, monkeypatch: pytest.MonkeyPatch) -> None:

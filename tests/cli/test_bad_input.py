@@ -43,7 +43,7 @@ RUN = [
     (["folder"], ["folder", "digits"]),
     (["mixture", "--set", "nothing"], ["--set 'nothing'", "key=value"]),
     (["mixture", "--set", "sampels=400"], ["'sampels'", "'samples'"]),
-    (["mixture", "--set", "samples=abc"], ["samples", "integer", "'abc'"]),
+    (["mixture", "--set", "samples=abc"], ["samples", "whole number", "'abc'"]),
     (["mixture", "--set", "samples=410"], ["samples", "410", "400"]),
     (["mixture", "--set", "objectives=[fdi, nfe]"], ["'fdi'", "'fid'"]),
     (["mixture", "--set", "objectives=[fd_pixels]"], ["'fd_pixels'", "pixels", "mixture"]),

@@ -1,6 +1,8 @@
 """The table of a front for people."""
 
 import copy
+import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +73,10 @@ def test_the_table_has_a_row_for_each_point_of_the_front(
     assert versus.difference == front.front[2].value("fid") - theirs
     gap = f"{100 * versus.difference / theirs:+.0f}% ± {100 * half / theirs:.0f}%"
     assert rows[2].endswith(gap)
-    assert any(line.startswith("overtaken: ") and "(by #" in line for line in lines)
+    fallen = {p.name: p.overtaken_by for p in front.overtaken}
+    told = " ".join(" ".join(lines).split())
+    for name, beater in fallen.items():
+        assert beater is None or f"{name} (by {front.by_number[beater].name})" in told
     assert any(line.startswith("reference dpmpp_2m@100") for line in lines)
 
 
@@ -111,6 +116,53 @@ def test_wide_tables_are_cut_to_the_width(table: dict[str, Any], front_of: Make)
     for point in changed["points"] + changed["baselines"]:
         point["values"] |= dict.fromkeys(names, value)
     assert max(map(len, front_text(front_of(changed)).splitlines())) <= 100
+
+
+LONG = "dpmpp_2m-quadratic+fora:3+ertacache:0.25"
+
+
+@pytest.fixture
+def long(table: dict[str, Any]) -> dict[str, Any]:
+    """A front whose baselines have long names that begin alike."""
+    changed = copy.deepcopy(table)
+    for point in changed["points"] + changed["baselines"]:
+        if point["baseline"] is not None:
+            point["baseline"] = f"{LONG}{point['id'] % 2}@{100 + point['id']}"
+    return changed
+
+
+@pytest.mark.parametrize("most", [12, None])
+def test_long_names_are_cut_recognisably_and_told_below(
+    long: dict[str, Any], front_of: Make, most: int | None
+) -> None:
+    front = front_of(long)
+    lines = front_text(front, most=most).splitlines()
+    assert max(map(len, lines)) <= 100
+    told = " ".join(line.strip() for line in lines)
+    cells = {word for line in lines for word in line.split() if ".." in word}
+    # Each stands for one name, has its steps, and is as long as there is room for.
+    meant = dict(re.findall(r"(\S*\.\.\S*) is (\S+?)(?:;| |$)", told))
+    assert set(meant) == {cell.rstrip(";") for cell in cells} - {""}
+    assert len(set(meant.values())) == len(meant) > 1
+    for short, name in meant.items():
+        assert short.rpartition("@")[2] == name.rpartition("@")[2]
+        assert name.startswith(short.partition("..")[0])
+        assert len(short) >= 8
+    assert {point.name for point in front.front if point.baseline} <= set(meant.values())
+
+
+def test_a_wide_terminal_shows_names_whole(long: dict[str, Any], front_of: Make) -> None:
+    text = front_text(front_of(long), width=200)
+    assert ".." not in text
+    assert max(map(len, text.splitlines())) <= 200
+    # What fits in a hundred columns is not cut for them either.
+    assert front_text(front_of(long), width=80) == front_text(front_of(long))
+
+
+def test_a_search_that_ended_early_says_why(table: dict[str, Any], front_of: Make) -> None:
+    front = dataclasses.replace(front_of(table), early_end="ended before its budget: no more")
+    assert "\nended before its budget: no more\n" in front_text(front)
+    assert "ended before" not in front_text(front_of(table))
 
 
 def test_an_empty_front_is_a_sentence(table: dict[str, Any], front_of: Make) -> None:

@@ -159,13 +159,57 @@ def test_settings_are_changed_as_in_run(cli, experiment: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--set", "samples=3"], "without --experiment only the model can be changed"),
+        (["--set", "samples=3"], "without --experiment only the model can be changed; use --sam"),
         (["--set", "model.dimensions=3", "--model", "mixture"], "did you mean 'dimension'"),
         (["--set", "model"], "write key=value"),
     ],
 )
 def test_wrong_settings_are_one_line(cli, arguments: list[str], words: str) -> None:
     result = cli("evaluate", "baseline:ddim@4", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "words"),
+    [
+        ("evaluate", "samples=200", "evaluate reads model, objectives, report, validation of"),
+        ("evaluate", "samples=200", "of an experiment; use --samples"),
+        ("evaluate", "seed=3", "use --seed"),
+        ("evaluate", "workers={count: 2}", "use --workers"),
+        ("evaluate", "budget.hours=1", "leave it out"),
+        ("sample", "samples=200", "sample reads model of an experiment; use -n"),
+        ("sample", "objectives=[nfe]", "leave it out"),
+        ("evaluate", "smaples=200", "unknown key 'smaples'; did you mean 'samples'?"),
+    ],
+)
+def test_a_change_that_would_change_nothing_is_refused(
+    cli, experiment: Path, command: str, change: str, words: str
+) -> None:
+    place = experiment.with_suffix(".png")
+    for more in [["-o", place]] if command == "sample" else [[], ["--json"]]:
+        result = cli(command, "baseline:ddim@4", "--experiment", experiment, "--set", change, *more)
+        assert (result.code, result.out) == (2, "")
+        assert words in result.err
+        assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "validation.samples=150"], "mine.yaml: validation.samples: 150 is not a mul"),
+        (["--set", "objectives=[fid, fid]"], "mine.yaml: objectives: 'fid' stands twice"),
+        (["--set", "objectives=[fdi]"], "mine.yaml: objectives: unknown objective 'fdi'"),
+        (["--set", "model.dimensions=2"], "mine.yaml: model: unknown key 'dimensions'"),
+        (["--samples", "150"], "autosearch: --samples: 150 is not a multiple"),
+        (["--objectives", "fid,fid"], "autosearch: --objectives: 'fid' stands twice"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands(
+    cli, experiment: Path, arguments: list[str], words: str
+) -> None:
+    result = cli("evaluate", "baseline:ddim@4", "--experiment", experiment, *arguments)
     assert result.code == 2
     assert words in result.err
     assert result.err.count("\n") == 1

@@ -78,7 +78,7 @@ def test_a_running_study_and_the_same_once_it_was_killed(cli, holder) -> None:
     assert after["state"] == "killed"
     assert after["last_write_seconds_ago"] < 60
     text = cli("status", directory).out
-    assert "ended without a word" in text
+    assert "killed, search (no process, and no last word" in text
     assert "--resume" in text
     # Looking at it has changed nothing.
     assert ((directory / FILE).read_bytes(), (directory / LOCK).stat().st_mtime_ns) == before
@@ -160,7 +160,7 @@ def test_watching_shows_lines_until_the_run_has_ended(
     lines = cli("status", directory, "--watch").out.splitlines()
     assert [line.partition(":")[0] for line in lines[:2]] == ["search", "search"]
     assert "12 done" in lines[0]
-    assert "ended without a word" in lines[2]
+    assert "killed, search (no process, and no last word" in lines[2]
     assert all(nap >= 2 for nap in naps)
 
 

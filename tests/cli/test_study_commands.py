@@ -1,13 +1,16 @@
 """``front``, ``status``, ``validate``, ``plot`` and ``export`` on a finished study."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.engine.problem import Problem
+from autosearch.engine.workers.evaluator import ModelEvaluator
 from autosearch.export import FORMATS
 from autosearch.recipe import Recipe
 from autosearch.study.front import Front
@@ -87,3 +90,70 @@ def test_a_recipe_that_a_format_cannot_hold_is_refused(cli, study: Path, tmp_pat
     assert result.code == 2
     assert "cache" in result.err
     assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_validation_that_is_interrupted_says_how_to_go_on(
+    cli, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
+    evaluate, seen = ModelEvaluator.evaluate, []
+
+    def interrupted(self, task):
+        seen.append(task)
+        if len(seen) == 2:
+            os.kill(os.getpid(), number)
+        return evaluate(self, task)
+
+    monkeypatch.setattr(ModelEvaluator, "evaluate", interrupted)
+    result = cli("validate", copy, "--seed", "7", "--json")
+    assert result.code == 130
+    assert result.data["seed"]["validated"] == 0  # the earlier one, which is whole
+    line = next(one for one in result.err.splitlines() if "saved before its end" in one)
+    again = line.partition("continue with autosearch ")[2].split()
+    assert again == ["validate", str(copy), "--samples", "200", "--seed", "7"]
+    done = len(seen)
+    result = cli(*again, "--json")
+    assert (result.code, result.data["seed"]["validated"]) == (0, 7)
+    assert len(seen) > done
+    assert cli(*again).code == 0
+
+
+# -- standard output -----------------------------------------------------------------------------
+
+TEXTS = [form.name for form in FORMATS if form.kind == "file"]
+
+
+@pytest.mark.parametrize("name", [*TEXTS, "diffusers", "optuna"])
+def test_a_recipe_goes_to_standard_output(
+    cli, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("export", study, "--format", name)
+    if name != "optuna":
+        arguments += ("--pick", "best:nfe")
+    shown = cli(*arguments, "-o", "-")
+    assert list(tmp_path.iterdir()) == []
+    if name not in TEXTS or name == "cache-dit":  # which the recipe is none for
+        assert (shown.code, shown.out) == (2, "")
+        assert shown.err.count("\n") == 1
+        return
+    written = cli(*arguments, "-o", "x")
+    assert shown.code == written.code == 0
+    assert shown.out == (tmp_path / "x").read_text()
+    assert shown.err == written.err.replace("x: ", "standard output: ", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("report", "DIR"), ("plot", "DIR"), ("sample", "baseline:ddim@2")],
+)
+def test_other_commands_write_no_file_of_that_name(
+    cli, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli(*(study if word == "DIR" else word for word in arguments), "-o", "-")
+    assert (result.code, result.out) == (2, "")
+    assert "-o -: only recipes that export writes go to standard output" in result.err
+    assert list(tmp_path.iterdir()) == []

@@ -242,7 +242,7 @@ def test_parts_of_others_are_searched(parts, tmp_path):
 def test_an_exception_of_any_part_is_one_line_with_its_name(parts, tmp_path, capsys, part, where):
     kind = {OwnTimes: "space", OwnModel: "model"}[part]
     parts.setattr(part, "fails", where)
-    assert own_run(tmp_path) == 2
+    assert own_run(tmp_path) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"autosearch: {kind} '{part.name}': ZeroDivisionError: oh (")
     assert said.endswith("; tell its author")

@@ -72,11 +72,17 @@ def test_a_run_and_a_dry_run_refuse_the_same_before_anything_is_written(
     )
 
 
-def test_a_study_that_is_there_is_refused_by_both(tmp_path, tools, fake_workers):
+def test_a_study_that_is_there_is_refused_by_a_run_and_told_by_a_dry_run(
+    tmp_path, tools, fake_workers
+):
     experiment = tools.experiment(budget={"candidates": 6})
     run_study(experiment, tmp_path / "a", resume=False, progress=Progress())
     with pytest.raises(UserError, match="already holds a study"):
-        dry_run(experiment, out=tmp_path / "a")
+        run_study(experiment, tmp_path / "a", resume=False, progress=Progress())
+    told, free = (dry_run(experiment, out=tmp_path / name) for name in ("a", "b"))
+    assert f"{tmp_path / 'a'} holds a study: run with --resume" in told["advice"]
+    assert "holds a study" not in (free["advice"] or "")
+    assert told["candidates"] == free["candidates"]
     dry_run(experiment, out=tmp_path / "a", resume=True)
     other = tools.experiment(budget={"candidates": 6}, seed=1)
     with pytest.raises(UserError, match="--resume with another 'seed'"):
@@ -92,6 +98,57 @@ def test_a_search_that_fails_before_anything_is_paid_is_taken_back(tmp_path, too
     assert not (tmp_path / "a").exists()
     fake_workers.evaluate = lambda task: evaluate(fake_workers, task)
     assert run_study(experiment, tmp_path / "a", resume=False, progress=Progress()).feasible
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_reference_that_fails_leaves_no_folder_in_which_nothing_is(
+    tmp_path, tools, fake_workers, after
+):
+    """With blocks in the store, which another try finds again, only these are left."""
+    evaluate = type(fake_workers).evaluate
+    seen = []
+
+    def failing(task):
+        seen.append(task)
+        if len(seen) > after:
+            return Outcome(task.id, reason="non-finite samples")
+        return evaluate(fake_workers, task)
+
+    fake_workers.evaluate = failing
+    experiment = tools.experiment(budget={"candidates": 6}, validation={"samples": 1000})
+    with pytest.raises(UserError, match=r"reference ddim@100 cannot be sampled: non-finite"):
+        run_study(experiment, tmp_path / "a", resume=False, progress=Progress())
+    left = {path.name for path in tmp_path.glob("a/*")}
+    assert left == ({"blocks"} if after else set())
+    assert (tmp_path / "a").exists() == bool(after)
+
+
+def test_what_stands_in_an_experiment_is_told_with_its_file(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    text = "model: mixture\nspace: {timesteps: {steps: [2, 4]}}\nobjectives: [fid, nfe]\n"
+    wrong = {
+        "space: {timesteps: {steps: 3}}": "space.timesteps.steps: expected a list, got 3",
+        "objectives: [is]": "objectives: 'is' needs ",
+        "algorithm: {name: nsga2, populaton: 3}": "algorithm: unknown key 'populaton'",
+        "baselines: [dddim]": "baselines: unknown baseline solver",
+        "model: {name: mixture, dimensions: 3}": "model: unknown key 'dimensions'",
+        "init: [nowhere.json]": "nowhere.json",
+        "loggers: [tensorbord]": "loggers: unknown logger",
+        "samples: 7": "samples: 7 is not a multiple",
+    }
+    for line, words in wrong.items():
+        key = line.partition(":")[0]
+        kept = [one for one in text.splitlines() if not one.startswith(f"{key}:")]
+        path.write_text("\n".join([*kept, line]) + "\n")
+        for more in ([], ["--dry-run"], ["--json"], ["--dry-run", "--json"]):
+            assert command("run", path, "--out", tmp_path / "a", *more) == 2, line
+            said = capsys.readouterr()
+            assert said.out == ""
+            assert said.err.count("\n") == 1
+            assert said.err.startswith(f"autosearch: {path}: "), said.err
+            assert words in said.err
+            assert "nput should" not in said.err
+        assert not (tmp_path / "a").exists()
 
 
 def test_limits_that_contradict_each_other_are_refused(tools):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tally import count
 
 from autosearch.baselines import baseline
 from autosearch.cli import main
@@ -29,6 +30,7 @@ def within(seconds: float) -> Iterator[None]:
     start = time.process_time()
     yield
     assert time.process_time() - start < seconds
+    count("large inputs that were read in time")
 
 
 def test_a_thousand_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

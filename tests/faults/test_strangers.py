@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tally import count
 
 from autosearch.cli import main
 from autosearch.experiments.benchmarks.tiny_pipelines import pipeline_folder
@@ -291,6 +292,7 @@ def check(results: list[tuple[str, str, Any, list[str], str, str, Path]]) -> Non
         assert "\x07" not in out + err, name
         if code == 2:
             assert err.splitlines()[-1].startswith("autosearch: "), name
+    count("commands on studies that were written to harm", len(results))
     for study in {study for *_, study in results}:
         for path in study.rglob("*"):
             if path.suffix in (".txt", ".html", ".svg") and path.is_file():

@@ -23,9 +23,11 @@ SAMPLERS = {
     "digits": ("ddim@2", "ddim@4", "dpmpp_2m-logsnr@8"),
     "photos": ("euler@2", "euler@4", "dpmpp_2m-flow-shift@8"),
 }
+# Of photos those of one grid are ranked by themselves: a shift of the times takes error from large
+# shapes, of which components of pixels are made, and leaves more in the detail (docs/photos.md).
 RANKED = {
-    "digits": ("ddim", "ddim-trailing", "ddim-logsnr", "dpmpp_2m", "dpmpp_2m-logsnr"),
-    "photos": ("euler", "euler-flow-shift", "dpmpp_2m", "dpmpp_2m-flow-shift", "unipc"),
+    "digits": [("ddim", "ddim-trailing", "ddim-logsnr", "dpmpp_2m", "dpmpp_2m-logsnr")],
+    "photos": [("euler", "dpmpp_2m", "unipc"), ("euler-flow-shift", "dpmpp_2m-flow-shift")],
 }
 
 
@@ -151,12 +153,17 @@ def test_flow_baselines_run_on_photos(evaluator, grid):
 @pytest.mark.soak
 def test_features_and_pixels_rank_twenty_recipes_alike(evaluator):
     measure = Measure(evaluator.model, make_objectives(["fid", "fd_pixels"]))
-    names = [
-        f"{solver}@{count}" for solver in RANKED[evaluator.model.name] for count in (3, 4, 6, 10)
-    ]
-    scores = []
-    for name in names:
-        plan, rows = rows_of(evaluator, name, {"features", "pixels"}, blocks=10)
-        found = measure.estimates(plan, rows, samples=1000)
-        scores.append((found["fid"].value, found["fd_pixels"].value))
-    assert spearmanr(*zip(*scores, strict=True)).statistic >= 0.8
+    scores: dict[str, tuple[float, float]] = {}
+    for solvers in RANKED[evaluator.model.name]:
+        names = [f"{solver}@{count}" for solver in solvers for count in (3, 4, 6, 10)]
+        for name in names:
+            plan, rows = rows_of(evaluator, name, {"features", "pixels"}, blocks=10)
+            found = measure.estimates(plan, rows, samples=1000)
+            scores[name] = found["fid"].value, found["fd_pixels"].value
+        assert spearmanr(*zip(*map(scores.get, names), strict=True)).statistic >= 0.8
+    assert len(scores) == 20
+    # What the two do not agree on is the grid.
+    for count in (3, 4) if evaluator.model.name == "photos" else ():
+        plain, shifted = scores[f"euler@{count}"], scores[f"euler-flow-shift@{count}"]
+        assert plain[0] < shifted[0]
+        assert plain[1] > shifted[1]

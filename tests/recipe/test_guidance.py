@@ -71,7 +71,7 @@ def test_classifiers_round_trip(scale: float, temperature: float, discount: floa
     ("value", "message"),
     [
         ({}, "key 'steps[0].guidance[0].rule' is missing"),
-        ({"rule": "cfgp", "scale": 1}, "rule: input should be 'cfg', 'cfgpp', 'pag', 'weak' or"),
+        ({"rule": "cfgp", "scale": 1}, "rule: expected 'cfg', 'cfgpp', 'pag', 'weak' or"),
         ({"rule": "cfg"}, "key 'steps[0].guidance[0].scale' is missing"),
         ({"rule": "cfg", "scale": 101}, "steps[0].guidance[0].scale: "),
         ({"rule": "cfg", "scale": 1, "head": {}}, "unknown key 'steps[0].guidance[0].head'"),

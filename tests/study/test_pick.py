@@ -127,7 +127,7 @@ def test_directions_count(table: dict[str, Any], front_of: Make) -> None:
         ("kne", "did you mean 'knee'"),
         ("best:fdi", "did you mean 'fid'"),
         ("9999", "nearest 123"),
-        ("121", "overtaken by 3; pick 3"),
+        ("121", "overtaken by dpmpp_2m-logsnr@2; pick 3"),
         ("nfe<=1", "the nearest has nfe 2"),
         ("nfe>=11", "the nearest has nfe 10"),
         ("fid<=good", "'good' is not a number"),

@@ -8,8 +8,9 @@ import numpy as np
 from autosearch.diffusion.noise import Stream
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.workers.base import Executor, Outcome, SampleTask, Task
+from autosearch.errors import Unmeasured, UserError
 
-__all__ = ["Stopped", "collect", "run_tasks"]
+__all__ = ["Stopped", "collect", "require", "run_tasks"]
 
 # Seed blocks in one task, whoever runs it: a store finds them again for other workers too.
 _PART = 2
@@ -90,3 +91,20 @@ def run_tasks(
         for outcome in executor.wait():
             pending -= 1
             yield outcome
+
+
+def require(name: str, outcome: Outcome) -> None:
+    """Refuse an outcome without rows.
+
+    Args:
+        name: of the recipe, for messages.
+        outcome: what came of it.
+
+    Raises:
+        Unmeasured: where the machinery failed.
+        UserError: where the recipe does not allow it.
+    """
+    if outcome.failure is not None:
+        raise Unmeasured(f"{name}: was not measured: {outcome.reason}; try again")
+    if outcome.reason is not None:
+        raise UserError(f"{name}: cannot be measured: {outcome.reason}; change its steps")

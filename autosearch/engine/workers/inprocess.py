@@ -18,7 +18,14 @@ from autosearch.engine.workers.base import (
     Outcome,
     Task,
 )
-from autosearch.errors import Infeasible, MeasurementFailed, UserError, described, one_line
+from autosearch.errors import (
+    FAILURES,
+    Infeasible,
+    MeasurementFailed,
+    UserError,
+    described,
+    one_line,
+)
 
 __all__ = ["ATTEMPTS", "InProcessExecutor", "Runner"]
 
@@ -46,7 +53,7 @@ class Runner:
     def __init__(self, factory: EvaluatorFactory, *, name: str, owns_process: bool = False) -> None:
         self._factory = factory
         self._name = name
-        self._foreseen_by_nobody: tuple[type[BaseException], ...] = (Exception, SystemExit)
+        self._foreseen_by_nobody: tuple[type[BaseException], ...] = FAILURES
         if owns_process:
             self._foreseen_by_nobody += (KeyboardInterrupt,)
         self._evaluator: Evaluator | None = None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from autosearch.engine.border import third_party
 from autosearch.engine.session import Loggers
 from autosearch.errors import UserError
 from autosearch.integrations.loggers import find
@@ -40,6 +41,7 @@ def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -
 
     Raises:
         UserError: for an unknown name or setting, or a missing package.
+        PartFailed: for one of somebody else's that cannot be made.
     """
     chosen = []
     for given in loggers:
@@ -47,7 +49,8 @@ def make_loggers(loggers: Sequence[Mapping[str, Any]], *, strict: bool = True) -
         settings = {key: value for key, value in given.items() if key != "name"}
         try:
             kind = find(name, where="loggers")
-            chosen.append((construct(kind, settings, where=f"loggers.{name}"), settings))
+            with third_party("logger", kind):
+                chosen.append((construct(kind, settings, where=f"loggers.{name}"), settings))
         except UserError as error:
             if strict:
                 raise

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from autosearch.errors import one_line
+from autosearch.errors import FAILURES, one_line
 from autosearch.integrations.loggers.base import Logger, Numbers, Watched
 from autosearch.integrations.loggers.final_front import FinalFront
 from autosearch.integrations.loggers.progress_file import ProgressFile
@@ -76,14 +76,14 @@ class LoggerThread:
             _log.warning("logger %s: still busy after %g s; left behind", name, seconds)
 
     def _run(self) -> None:
-        # Whatever a library of others' raises, a full disk or a server that is gone: days of
-        # search are worth more than their log.
+        # Whatever a library of others' ends in, a full disk, a server that is gone, an exit of the
+        # program: days of search are worth more than their log.
         try:
             self._logger.on_start(self._watched)
             while (call := self._calls.get()) is not None:
                 if not self._hurry:
                     call(self._progress)
             self._logger.close(finished=self._finished)
-        except Exception as error:
+        except (*FAILURES, KeyboardInterrupt) as error:  # the user's own interrupts the main thread
             text = one_line(f"{type(error).__name__}: {error}")
             _log.warning("logger %s: switched off: %s", self._logger.name, text)

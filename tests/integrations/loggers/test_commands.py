@@ -60,5 +60,5 @@ def test_an_unknown_name_is_the_user_s_mistake(tmp_path: Path, capsys) -> None:
     out = tmp_path / "study"
     assert main(["run", "mixture", *SMALL, "--out", str(out), "--log", "wandbb"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["autosearch: loggers: unknown logger 'wandbb'; did you mean 'wandb'?"]
+    assert lines == ["autosearch: mixture: loggers: unknown logger 'wandbb'; did you mean 'wandb'?"]
     assert not out.exists()

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from autosearch.cli.listing import experiment_schema
-from autosearch.errors import UserError
+from autosearch.errors import PartFailed, UserError
 from autosearch.experiment import experiment_from_dict
 from autosearch.integrations.loggers import BUILTIN, REGISTRY, Logger
 from autosearch.integrations.loggers import dispatch as watching
@@ -17,6 +17,10 @@ from autosearch.study.hypervolume import volumes
 from autosearch.study.study import Study
 
 EXPERIMENT = {"model": "mixture", "space": {"timesteps": {}}, "objectives": ["fid", "nfe"]}
+
+
+def _interrupt(code: int) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -57,13 +61,27 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
         on_validation = on_result
 
+    class Leaver(Logger):
+        name, summary = "leaver", "ends the program"
+
+        def __init__(self, *, at: str = "on_result", way: str = "exit") -> None:
+            self.at = at
+            self.way = {"exit": sys.exit, "interrupt": _interrupt}[way]
+            if at == "init":
+                self.way(0)
+
+        def __getattribute__(self, attribute):
+            if attribute in ("on_start", "on_result", "on_end", "close") and attribute == self.at:
+                self.way(0)
+            return super().__getattribute__(attribute)
+
     class Slow(Logger):
         name, summary = "slow", "never comes back"
 
         def on_start(self, watched):
             threading.Event().wait()
 
-    monkeypatch.setattr(REGISTRY, "builtin", (*BUILTIN, Notes, Slow, Thief))
+    monkeypatch.setattr(REGISTRY, "builtin", (*BUILTIN, Leaver, Notes, Slow, Thief))
     return told
 
 
@@ -172,6 +190,28 @@ def test_a_failure_switches_the_logger_off_in_one_line_and_the_run_goes_on(
     assert [entry[1] for entry in heard if entry[0] == "result"][-1] == 11
 
 
+@pytest.mark.parametrize("way", ["exit", "interrupt"])
+@pytest.mark.parametrize("at", ["on_start", "on_result", "on_end", "close"])
+def test_one_that_ends_the_program_is_named_and_the_run_goes_on(run, heard, caplog, at, way):
+    caplog.set_level(logging.WARNING, logger="autosearch")
+    study = run([{"name": "leaver", "at": at, "way": way}, "notes"])
+    assert len(study.feasible) == 12
+    error = "SystemExit: 0" if way == "exit" else "KeyboardInterrupt:"
+    assert [r.getMessage() for r in caplog.records if "logger" in r.getMessage()] == [
+        f"logger leaver: switched off: {error}"
+    ]
+    assert heard[-1] == ("close", True)
+
+
+def test_one_that_ends_the_program_where_it_is_made_is_one_line(run, heard, tmp_path, caplog):
+    made = [{"name": "leaver", "at": "init"}]
+    with pytest.raises(PartFailed, match=r"logger 'leaver': SystemExit: 0 .*; tell its author"):
+        run(made)
+    assert not (tmp_path / "study").exists()
+    watching.make_loggers(made, strict=False)
+    assert "tell its author; goes on without it" in caplog.text
+
+
 def test_one_that_hangs_is_left_behind(run, heard, caplog, monkeypatch) -> None:
     monkeypatch.setattr(watching, "_PATIENCE", 0.2)
     study = run(["slow"])
@@ -200,7 +240,7 @@ def test_an_error_of_the_run_closes_loggers_at_once(run, heard, monkeypatch) -> 
         ([{"name": "wandb", "mode": "cloud"}], "loggers.wandb.mode: .*'offline' or 'online'"),
         (["mlflow", {"name": "mlflow"}], "'mlflow' stands twice"),
         ([3], "give names, or mappings"),
-        ("mlflow", "loggers: input should be a valid list"),
+        ("mlflow", "loggers: expected a list"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_written(run, tmp_path, loggers, message) -> None:
