@@ -2,10 +2,10 @@
 
 ``python -m autosearch.experiments.benchmarks.table runs/digits --samples 8000 --seeds 1 2 3``
 
-Every deterministic solver on every grid is a rival at its number of network evaluations. They are
-screened as the search was: as many samples each, and as many forward equivalents in all (drawn at
-random where there are more). The best few of each count are then measured beside the searched
-recipe, all on the same fresh noise, and the best of them there is the baseline.
+Every deterministic solver on every grid is a rival at its number of network evaluations. All are
+screened on as many samples as the search's candidates had, of another seed; the best few of each
+count are then measured beside the searched recipe, all on the same fresh noise, and the best of
+them there is the baseline.
 """
 
 import argparse
@@ -14,8 +14,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from autosearch.baselines import SOLVERS, baseline, baseline_names
 from autosearch.diffusion.denoiser import Denoiser
@@ -65,8 +63,7 @@ def gap_table(
     if screening is not None and screening.is_file():
         rivals = _kept(json.loads(screening.read_text(encoding="utf-8")), screen.model.denoiser)
     else:
-        cost = table["cost"]["forward_equivalents"]
-        rivals = screened(screen, counts, forward_equivalents=cost)
+        rivals = screened(screen, counts)
     if screening is not None:
         names = {count: list(found) for count, found in rivals.items()}
         screening.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
@@ -90,21 +87,14 @@ def _best_point(table: Mapping[str, Any], count: int) -> Recipe:
     return Recipe.from_dict(best["recipe"], where=f"point {best['id']}")
 
 
-def screened(
-    screen: RecipeEvaluator, counts: Sequence[int], *, forward_equivalents: float
-) -> dict[int, dict[str, Recipe]]:
-    """The best few fixed recipes of each evaluation count, picked for so much compute."""
+def screened(screen: RecipeEvaluator, counts: Sequence[int]) -> dict[int, dict[str, Recipe]]:
+    """The best few fixed recipes of each evaluation count."""
     fixed = _fixed(screen.model.denoiser, counts)
-    names = sorted(fixed)
-    np.random.default_rng(_SCREEN_SEED).shuffle(names)
-    spent, chosen = 0.0, {}
-    for name in names:
-        spent += fixed[name][1].forward_equivalents * screen.samples
-        if spent > forward_equivalents:
-            break
-        chosen[name] = fixed[name][0]
-    sys.stderr.write(f"screening {len(chosen)} of {len(names)} fixed recipes\n")
-    ranked = sorted(screen.evaluate(chosen), key=lambda e: e.values["fid"].value)
+    sys.stderr.write(f"screening {len(fixed)} fixed recipes\n")
+    ranked = sorted(
+        screen.evaluate({name: recipe for name, (recipe, _) in fixed.items()}),
+        key=lambda e: e.values["fid"].value,
+    )
     best: dict[int, dict[str, Recipe]] = {count: {} for count in counts}
     for found in ranked:
         mine = best[fixed[found.name][1].nfe]
@@ -125,7 +115,7 @@ def _fixed(denoiser: Denoiser, counts: Sequence[int]) -> dict[str, tuple[Recipe,
     solvers = [name for name, solver in SOLVERS.items() if not solver.stochastic]
     found: dict[str, tuple[Recipe, Plan]] = {}
     known = set()
-    for name in baseline_names(denoiser.schedule, solvers=solvers):
+    for name in baseline_names(denoiser.schedule, solvers=solvers, usual=False):
         for steps in range(1, max(counts) + 2):
             try:
                 recipe = baseline(f"{name}@{steps}", denoiser)
