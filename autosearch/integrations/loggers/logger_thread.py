@@ -15,6 +15,10 @@ __all__ = ["LoggerThread"]
 
 _log = logging.getLogger(__name__)
 
+# Whatever a library of others' ends in, a full disk, a server that is gone, an exit of the program:
+# days of search are worth more than their log. The user's own interrupt is the main thread's.
+_ENDINGS: tuple[type[BaseException], ...] = (*FAILURES, KeyboardInterrupt)
+
 
 class LoggerThread:
     """Tells a logger what it does not know yet; one that fails is left alone from then on."""
@@ -76,14 +80,12 @@ class LoggerThread:
             _log.warning("logger %s: still busy after %g s; left behind", name, seconds)
 
     def _run(self) -> None:
-        # Whatever a library of others' ends in, a full disk, a server that is gone, an exit of the
-        # program: days of search are worth more than their log.
         try:
             self._logger.on_start(self._watched)
             while (call := self._calls.get()) is not None:
                 if not self._hurry:
                     call(self._progress)
             self._logger.close(finished=self._finished)
-        except (*FAILURES, KeyboardInterrupt) as error:  # the user's own interrupts the main thread
+        except _ENDINGS as error:
             text = one_line(f"{type(error).__name__}: {error}")
             _log.warning("logger %s: switched off: %s", self._logger.name, text)
