@@ -10,6 +10,7 @@ from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import grids_for
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
+from autosearch.engine.default_fits import default_fits, in_order
 from autosearch.engine.problem import DEFAULT_BASE, Problem
 from autosearch.engine.teacher import Teacher
 from autosearch.errors import UserError, unknown_name
@@ -86,8 +87,10 @@ def fitted_names(problem: Problem) -> list[str]:
     Raises:
         UserError: for a name that is none.
     """
-    names = _with_steps(problem, problem.experiment.baselines or ())
-    return [name for name in dict.fromkeys(names) if is_fitted(name)]
+    named = problem.experiment.baselines
+    if named is None:
+        return default_fits(problem, list(_step_counts(problem)))
+    return [name for name in dict.fromkeys(_with_steps(problem, named)) if is_fitted(name)]
 
 
 def most_steps(problem: Problem) -> int:
@@ -110,7 +113,8 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     """The baselines of a problem whose plans are distinct and may be evaluated.
 
     Args:
-        problem: names them, or takes the default ones of its model's schedule.
+        problem: names them, or takes the default ones of its model's schedule and, where there is
+            room, fits.
         fits: recipes that were fitted to the model, by name; a fitted baseline that is not among
             them is left out.
 
@@ -119,11 +123,10 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     """
     named, denoiser = problem.experiment.baselines, problem.denoiser
     usual = baseline_names(denoiser.schedule, own_grids=denoiser.own_grids)
-    names = usual if named is None else named
-    made = {
-        name: _make_baseline(problem, name, fits, foreign=named is not None)
-        for name in _with_steps(problem, names)
-    }
+    full = _with_steps(problem, usual if named is None else named)
+    # Fits come first: a short budget ends among the others.
+    names = [*in_order(fits), *full] if named is None else full
+    made = {name: _make_baseline(problem, name, fits, foreign=named is not None) for name in names}
     for name in named or ():
         results = [made[one] for one in _with_steps(problem, [name]) if not is_fitted(one)]
         if results and all(isinstance(one, UserError) for one in results):
