@@ -30,6 +30,10 @@ __all__ = [
 _ALGORITHM = "nsga2"
 # Among the names of baselines: every solver on every grid that the space can express.
 ALL_BASELINES = "all"
+# Where nobody names an algorithm or baselines, a quality is traded for evaluations, and nothing but
+# times and solvers varies: there fits are the starts, and this is what is left to do with them.
+_ALGORITHM_ON_FITS = "refine"
+_FITTED_SPACE = {"timesteps", "solver"}
 
 # The lag where none is given: as much as a single worker was always given, and enough for workers
 # beside one another to be busy though evaluations differ in length tenfold.
@@ -177,6 +181,17 @@ class Experiment(_Strict):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"{twice!r} stands twice; name each logger once")
         return named
+
+    @model_validator(mode="before")
+    @classmethod
+    def _search_on_fits(cls, data: Any) -> Any:
+        """The algorithm of experiments that start from fits."""
+        if not isinstance(data, Mapping) or "algorithm" in data or data.get("baselines"):
+            return data
+        space, objectives = data.get("space"), data.get("objectives")
+        times = isinstance(space, Mapping) and "timesteps" in space and set(space) <= _FITTED_SPACE
+        traded = isinstance(objectives, list) and len(objectives) == 2 and "nfe" in objectives
+        return {**data, "algorithm": _ALGORITHM_ON_FITS} if times and traded else data
 
     @model_validator(mode="before")
     @classmethod

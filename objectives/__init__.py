@@ -12,7 +12,7 @@ from autosearch.objectives.means import ClassAccuracy, TeacherMse
 from autosearch.objectives.mmhm import Mmhm, MmhmText
 from autosearch.objectives.precision_recall import Precision, Recall
 from autosearch.objectives.rewards import Reward, RewardObjective
-from autosearch.objectives.teacher_fd import TeacherFd
+from autosearch.objectives.teacher_fd import TeacherFd, TeacherFid
 from autosearch.objectives.text_rewards import ClipScore, ImageRewardScore, PickScore
 from autosearch.registry import Registry
 
@@ -43,6 +43,7 @@ __all__ = [
     "Reward",
     "RewardObjective",
     "TeacherFd",
+    "TeacherFid",
     "TeacherMse",
     "block_count",
     "compare",
@@ -67,6 +68,7 @@ BUILTIN: tuple[type[Objective], ...] = (
     MmhmText,
     TeacherMse,
     TeacherFd,
+    TeacherFid,
     Nfe,
     Forwards,
     Macs,

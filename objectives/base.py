@@ -28,11 +28,16 @@ class Estimate:
     declares). ``trials`` is not 0 where the value is a share of so many samples: between 0 and 1,
     with intervals that hold near these ends, see :mod:`autosearch.objectives.shares`. The error
     covers the noise of the generated samples only: the reference is taken as given.
+
+    ``residuals`` are numbers whose squares add up to about the value, where an objective says what
+    it is made of; they change smoothly with the samples, so that a least-squares search can tell
+    where the value becomes less.
     """
 
     value: float
     pseudo: tuple[float, ...] = field(default=())
     trials: int = 0
+    residuals: tuple[float, ...] = field(default=())
 
     @property
     def standard_error(self) -> float:
@@ -96,7 +101,8 @@ class Objective:
     ``needs`` names the rows that a worker must return for each sample: ``features`` [N, d],
     ``logits`` [N, classes], ``pixels`` [N, p] (projected on the reference's basis),
     ``teacher_mse`` [N], ``final`` and ``teacher`` [N, D] (the samples, and the fine trajectory's
-    from the same noise). An objective without needs is read from the plan.
+    from the same noise), ``teacher_features`` [N, d] (the latter's features). An objective without
+    needs is read from the plan.
 
     ``share`` declares that the value is the share of the samples that something holds for, or one
     that they determine: from 0 to 1, with intervals that hold near both ends.

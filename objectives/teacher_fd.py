@@ -15,8 +15,10 @@ scale, and nothing of correlations beyond the components: the value is at most t
 distance, since that between two wholes is at least that between their parts.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,12 +30,14 @@ from autosearch.objectives.frechet import FrechetReference, leave_one_out_moment
 from autosearch.objectives.jackknife import cut, from_leave_one_out
 from autosearch.objectives.rows import sample_rows
 
-__all__ = ["TeacherFd", "components"]
+__all__ = ["TeacherFd", "TeacherFid", "components", "moment_residuals"]
 
 # So many samples for each principal component; one with less than this share of the largest
 # variance says nothing.
 _EACH = 8
 _LEAST = 1e-6
+# Residuals that are handed on, at most.
+_SUMS = 128
 
 
 def components(wanted: Array) -> tuple[Array, Array]:
@@ -53,6 +57,25 @@ def components(wanted: Array) -> tuple[Array, Array]:
     return axes[:, kept], variances[kept]
 
 
+def moment_residuals(inner: Array, scales: Array) -> Array:
+    """[D' + D'^2] numbers whose squares add up to a Frechet distance.
+
+    The optimal transport from N(m, S) to N(m', S') is linear, by T = R^-1 (R S' R)^1/2 R^-1 with R
+    the root of S; it moves by the mean square |m' - m|^2 + |(T - 1) R|^2.
+
+    Args:
+        inner: samples [N, D'], on the principal components of those of the target and less their
+            mean.
+        scales: [D'] standard deviations of the target.
+    """
+    size = len(scales)
+    covariance = np.cov(inner.T).reshape(size, -1)
+    squared, turn = np.linalg.eigh(scales[:, None] * covariance * scales)
+    root = (turn * np.sqrt(np.maximum(squared, 0.0))) @ turn.T
+    moved = root / scales[:, None] - np.diag(scales)
+    return np.concatenate([inner.mean(axis=0), moved.ravel()])
+
+
 class TeacherFd(Objective):
     """The squared Frechet distance to the fine trajectory's samples from the same noise.
 
@@ -69,16 +92,22 @@ class TeacherFd(Objective):
     deterministic_only = True
     # Enough for a dozen components; the more samples, the more of them are compared.
     least_samples = 100
+    # What is compared: rows of a candidate, and the fine trajectory's.
+    own: ClassVar[str] = "final"
+    wanted: ClassVar[str] = "teacher"
+    # Whether estimates say what they are made of.
+    explains: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._targets: dict[tuple[int, int], _Target] = {}
 
     def estimate(self, rows: Rows, reference: Rows, blocks: int) -> Estimate:
-        """The distance of ``final`` to ``teacher`` [N, D]; the reference is not used."""
-        ends = sample_rows(rows, "final", objective=self.name)
-        target = self._target(sample_rows(rows, "teacher", objective=self.name), blocks)
+        """The distance of the two kinds of rows [N, D]; the reference is not used."""
+        ends = sample_rows(rows, self.own, objective=self.name)
+        target = self._target(sample_rows(rows, self.wanted, objective=self.name), blocks)
         whole, without = target.distances(ends)
-        return from_leave_one_out(whole, without, corrected=False)
+        found = from_leave_one_out(whole, without, corrected=False)
+        return replace(found, residuals=target.residuals(ends)) if self.explains else found
 
     def _target(self, wanted: Array, blocks: int) -> "_Target":
         """All recipes of a search on equal samples have one, and working it out is dear."""
@@ -88,13 +117,29 @@ class TeacherFd(Objective):
         return known
 
 
+class TeacherFid(TeacherFd):
+    """The same of features: FID's own distance, without the noise that recipes have in common.
+
+    Where features see what the samples' own mean and covariance do not show, as those of a network
+    do, this is the nearer to FID.
+    """
+
+    name = "teacher_fid"
+    summary = "Frechet distance to the fine trajectory's features from the same noise"
+    needs = frozenset({"features", "teacher_features"})
+    own, wanted, explains = "features", "teacher_features", True
+
+
 class _Target:
-    """The fine trajectory's samples [N, D], whole and without each block."""
+    """The fine trajectory's rows [N, D], whole and without each block."""
 
     def __init__(self, wanted: Array, blocks: int) -> None:
         self.wanted = wanted
         self._middle = torch.from_numpy(wanted.mean(axis=0))
-        self._axes = torch.from_numpy(np.ascontiguousarray(components(wanted)[0]))
+        axes, variances = components(wanted)
+        self._axes = torch.from_numpy(np.ascontiguousarray(axes))
+        self._scales = np.sqrt(variances)
+        self._sketch: Array | None = None
         self._blocks = blocks
         inner, rest = self._split(wanted)
         self._references = [
@@ -113,6 +158,24 @@ class _Target:
         # Rounding makes the distance of equal samples slightly negative.
         distances = [max(a, 0.0) + b for a, b in zip(found, beyond, strict=True)]
         return distances[0], np.array(distances[1:])
+
+    def residuals(self, ends: Array) -> tuple[float, ...]:
+        """At most 128 numbers whose squares add up to about the distance of samples [N, D].
+
+        Of more residuals as many random sums, always the same (Johnson and Lindenstrauss 1984),
+        whose squares add up to within a tenth.
+        """
+        inner, rest = (part.flatten(0, 1).numpy() for part in self._split(ends))
+        wanted = self._split(self.wanted)[1].flatten(0, 1).numpy()
+        spread = rest.std(axis=0, ddof=1) - wanted.std(axis=0, ddof=1)
+        beyond = np.concatenate([rest.mean(axis=0) - wanted.mean(axis=0), spread])
+        found = np.concatenate([moment_residuals(inner, self._scales), beyond])
+        if len(found) > _SUMS:
+            if self._sketch is None:
+                rng = np.random.default_rng(len(found))
+                self._sketch = rng.standard_normal((_SUMS, len(found))) / math.sqrt(_SUMS)
+            found = self._sketch @ found
+        return tuple(float(f"{one:.6g}") for one in found.tolist())
 
     def _split(self, rows: Array) -> tuple[Tensor, Tensor]:
         """Blocks of rows [N, D] on the components [B, n, D'], and what these leave out."""

@@ -159,6 +159,25 @@ class Family(ABC):
         """Take over some of another parent's values, where both have such a step."""
         return
 
+    def coordinates(self, genome: Genome) -> Sequence[float]:
+        """Numbers of the family's own fields that a local search moves together; none by default.
+
+        Any numbers are possible ones, and a small change of one is a small change of the recipe.
+        """
+        return ()
+
+    def place(self, genome: Genome, coordinates: Sequence[float]) -> None:
+        """Move the family's own fields to coordinates; inverts :meth:`coordinates`."""
+        return
+
+    def vary(self, genome: Genome, rng: Rng) -> None:
+        """Draw one choice anew, of a step or of all, and leave the rest; by default a mutation."""
+        self.mutate(genome, rng)
+
+    def resize(self, genome: Genome, count: int) -> None:
+        """Give a genome another number of steps, as alike as may be, where the family owns it."""
+        return
+
     def box(self) -> Sequence[Parameter]:
         """The static, bounded parameters of the family; empty when it has no box."""
         return ()

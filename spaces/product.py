@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autosearch._typing import Rng
+from autosearch._typing import Array, Rng
 from autosearch.diffusion.denoiser import Denoiser
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.plan.plan import Plan, model_key
@@ -21,6 +21,8 @@ __all__ = ["MAX_BOX", "Space", "fragment"]
 
 MAX_BOX = 16
 _MUTATION_TRIES = 8
+# Most single choices make no difference where they are, such as a form at order 1.
+_VARY_TRIES = 24
 # Plans kept, so that parents and what was just proposed are not compiled again and again.
 _PLANS = 1024
 # What a recipe says of all of its steps, where it says it.
@@ -98,6 +100,45 @@ class Space:
         child, other = clone(a), clone(b)
         which = self._one_family(rng)
         self.families[which].recombine(child, other, rng)
+        return self._inside(child)
+
+    def coordinates(self, genome: Genome) -> Array:
+        """[D] numbers along which a genome may be moved a little; see :meth:`Family.coordinates`.
+
+        The number of steps and every choice stay; empty where no family has such numbers.
+        """
+        return np.array([x for family in self.families for x in family.coordinates(genome)])
+
+    def moved(self, genome: Genome, coordinates: Array) -> Genome:
+        """A copy at other coordinates [D], every choice as it was."""
+        child, left = clone(genome), coordinates.tolist()
+        for family in self.families:
+            count = len(family.coordinates(child))
+            if count:
+                family.place(child, left[:count])
+            left = left[count:]
+        return self._inside(child)
+
+    def varied(self, genome: Genome, rng: Rng) -> Genome:
+        """A copy with one choice drawn anew, its steps where they were.
+
+        It samples differently if one that does is found in a few tries.
+        """
+        own, child = self.plan(genome).identity, genome
+        choosing = [family for family in self.families if not family.owns_length]
+        for _ in range(_VARY_TRIES if choosing else 0):
+            child = clone(genome)
+            choosing[int(rng.integers(len(choosing)))].vary(child, rng)
+            child = self._inside(child)
+            if self.plan(child).identity != own:
+                break
+        return child
+
+    def resized(self, genome: Genome, count: int) -> Genome:
+        """A copy of so many steps, as alike as may be; unchanged where no family owns them."""
+        child = clone(genome)
+        for family in self.families:
+            family.resize(child, count)
         return self._inside(child)
 
     def repair(self, genome: Genome) -> Genome:

@@ -26,6 +26,8 @@ __all__ = ["SolverChoice"]
 _WHERE = "space.solver"
 # How likely a mutation of the family redraws what the first step does; as published.
 _FIRST_RATE = 0.3
+# How likely a single decision is drawn for all steps at once.
+_ALL_RATE = 0.3
 _FIELDS: tuple[str, ...] = (
     "order",
     "prediction",
@@ -168,6 +170,15 @@ class SolverChoice(Family):
                     decision.put(step, decision.draw(step, rng))
         if rng.random() < _FIRST_RATE:
             self._mutate_first(steps, rng)
+
+    def vary(self, genome: Genome, rng: Rng) -> None:
+        """One decision of one step, or the same of all steps: from one solver to another."""
+        steps = genome["steps"]
+        decision = self.decisions[int(rng.integers(len(self.decisions)))]
+        step = steps[int(rng.integers(len(steps)))]
+        value = decision.draw(step, rng)
+        for one in steps if rng.random() < _ALL_RATE else [step]:
+            decision.put(one, clone({"value": value})["value"])
 
     def recombine(self, child: Genome, other: Genome, rng: Rng) -> None:
         """Whole steps' choices, each from either parent."""

@@ -22,6 +22,9 @@ _WARPS = 4
 _WIDTHS = (0.1, 0.3)
 # Of the mutations move, shift, insert and delete.
 _ODDS = (0.5, 0.25, 0.125, 0.125)
+# Added to each gap before its logarithm is taken, as a share of the range: a step may stand at its
+# very end, and be moved away from there.
+_LEAST_GAP = 1e-2
 # The largest half log-SNR, log(alpha/sigma), of either sign, that a recipe may write out.
 _LARGEST = 50.0
 
@@ -104,6 +107,40 @@ class Timesteps(Family):
         else:
             self._splice(child, other, rng)
         self.repair(child)
+
+    def coordinates(self, genome: Genome) -> Sequence[float]:
+        """Logarithms [K] of the gaps in half log-SNR before each step, over the one after the last.
+
+        Gaps are shares of the model's range, log(alpha/sigma) of its last time less that of its
+        first, and a hundredth is added to each. None of the times is ever out of order.
+        """
+        places = [0.0, *(self._place(step["time"]) for step in genome["steps"]), 1.0]
+        sizes = np.log(np.maximum(np.diff(places), 0.0) + _LEAST_GAP)
+        found: list[float] = (sizes[:-1] - sizes[-1]).tolist()
+        return found
+
+    def place(self, genome: Genome, coordinates: Sequence[float]) -> None:
+        sizes = np.exp(np.append(coordinates, 0.0) - max(*coordinates, 0.0))
+        sizes *= (1 + len(sizes) * _LEAST_GAP) / sizes.sum()
+        places = np.cumsum(np.maximum(sizes - _LEAST_GAP, 0.0))
+        self._set_positions(genome["steps"], (places[:-1] / max(places[-1], 1e-9)).tolist())
+        self.repair(genome)
+
+    def resize(self, genome: Genome, count: int) -> None:
+        """So many steps along the same curve of half log-SNR, each as the old one nearest to it."""
+        steps = genome["steps"]
+        curve = [0.0, *(self._place(step["time"]) for step in steps), 1.0]
+        spots = np.linspace(0.0, 1.0, count + 2)[1:-1]
+        places = np.interp(spots, np.linspace(0.0, 1.0, len(curve)), curve)
+        nearest = np.floor((np.arange(count) + 0.5) * len(steps) / count).astype(int)
+        genome["steps"] = [clone(steps[i]) for i in nearest.tolist()]
+        self._set_positions(genome["steps"], places.tolist())
+        self.repair(genome)
+
+    def _set_positions(self, steps: Sequence[StepGenome], positions: Sequence[float]) -> None:
+        """Move steps to places on the half-log-SNR axis of the model's range, 0 to 1."""
+        for step, place in zip(steps, positions, strict=True):
+            self._set_time(step, self._at_log_snr(place))
 
     def repair(self, genome: Genome) -> None:
         steps = self._fit_length(genome["steps"])

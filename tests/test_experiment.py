@@ -50,7 +50,7 @@ def refused_in_one_line() -> Iterator[None]:
 
 
 def test_defaults_are_those_of_the_documented_format():
-    data = made().to_dict()
+    data = made(objectives=["fid"]).to_dict()
     assert data["algorithm"] == {"name": "nsga2"}
     assert data["model"] == {"name": "mixture"}
     assert (data["samples"], data["seed"], data["order"], data["lag"]) == (400, 0, "fixed", "auto")
@@ -383,3 +383,21 @@ def test_any_data_gives_an_experiment_or_one_clear_line(keys, whole):
 def test_any_text_gives_a_problem_with_a_name(text):
     with refused_in_one_line():
         load_experiment("mixture", [text])
+
+
+def test_what_starts_from_fits_is_refined_unless_somebody_says_otherwise() -> None:
+    data = {
+        "model": "mixture",
+        "space": {"timesteps": {}, "solver": {}},
+        "objectives": ["teacher_fid", "nfe"],
+    }
+
+    def chosen(**keys: object) -> str:
+        return str(experiment_from_dict({**data, **keys}, where="test").algorithm["name"])
+
+    assert chosen() == chosen(space={"timesteps": {}}) == chosen(baselines=None) == "refine"
+    assert chosen(baselines=["ddim"]) == "nsga2"
+    assert chosen(algorithm={"population": 8}) == "nsga2"
+    assert chosen(space={"timesteps": {}, "cache": {}}) == "nsga2"
+    assert chosen(space={"few_step": {}}) == "nsga2"
+    assert chosen(objectives=["fid", "kid", "nfe"]) == chosen(objectives=["fid"]) == "nsga2"

@@ -11,6 +11,7 @@ from autosearch.algorithms.greedy import Greedy
 from autosearch.algorithms.nsga2 import NSGA2
 from autosearch.algorithms.nsga3 import NSGA3
 from autosearch.algorithms.random_search import RandomSearch
+from autosearch.algorithms.refine import Refine
 from autosearch.algorithms.screened import Screened
 from autosearch.algorithms.smsemoa import SMSEMOA
 from autosearch.algorithms.tpe import TPE
@@ -35,6 +36,7 @@ __all__ = [
     "Greedy",
     "Proposal",
     "RandomSearch",
+    "Refine",
     "Result",
     "Screened",
     "find",
@@ -45,6 +47,7 @@ BUILTIN: tuple[type[Algorithm], ...] = (
     NSGA2,
     SMSEMOA,
     Screened,
+    Refine,
     NSGA3,
     TPE,
     GP,

@@ -50,6 +50,9 @@ class Result:
     only where nothing could be measured. ``violations`` has one number for each constraint on a
     measured objective, by how much it is broken in the objective's unit: kept when at most 0.
     An algorithm that does not look at these two treats every infeasible result alike.
+
+    ``residuals`` are of the first objective that says what its value is made of: numbers whose
+    squares add up to about the value.
     """
 
     id: int
@@ -60,6 +63,7 @@ class Result:
     point: BoxPoint | None = None
     measured: tuple[float, ...] | None = None
     violations: tuple[float, ...] = ()
+    residuals: tuple[float, ...] = ()
 
     @property
     def broken(self) -> float:
@@ -84,6 +88,8 @@ class Algorithm(ABC):
         summary: one line for lists.
         most_candidates: how many candidates the algorithm can bear, baselines included; a search
             with a larger budget is refused, and one without such a budget ends there.
+        give_up: the share of a budget after which a search that found nothing better than its
+            starts, surely, ends and says so; None never ends it.
         permits: whether a genome's plan keeps the constraints on what plans declare; all do,
             unless the search says otherwise before the first ask. What is not permitted, or is a
             known plan, is asked for again with the generator gone on; an algorithm that would
@@ -96,6 +102,7 @@ class Algorithm(ABC):
 
     space: Space = field(kw_only=False)
     objectives: int
+    give_up: float | None = field(init=False, default=None)
     permits: Callable[[Genome], bool] = field(
         init=False, default_factory=lambda: lambda genome: True
     )

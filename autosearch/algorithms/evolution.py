@@ -12,6 +12,7 @@ from pymoo.core.problem import Problem
 from autosearch._typing import Array, Rng
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.algorithms.generations import Generations
+from autosearch.algorithms.local_models import draw_near
 from autosearch.spaces.base import Genome
 
 __all__ = ["Evolution", "Mate"]
@@ -22,6 +23,10 @@ Mate = Literal["near", "tournament"]
 _MATES = 4
 # How often a second parent or a child may turn out to be a mere copy before it is given up.
 _TRIES = 64
+# Of local changes, the share that draw a choice anew; and by how much the logarithms of the gaps
+# between times change in the others.
+_VARIED = 0.3
+_RADII = (0.03, 0.1)
 # Parents of one child.
 _FEWEST = 2
 
@@ -48,6 +53,9 @@ class Evolution(Algorithm):
         initial: so many proposals are random, and told, before a survivor becomes a parent.
             Baselines do not count: children of theirs alone explore less than random search.
         generational: wait for the end of each generation.
+        local: share of proposals that keep a survivor's number of steps and its choices, or all but
+            one of them, and move its times together and little: what a fit has found is refined,
+            where the other operators undo it.
     """
 
     population: int = 24
@@ -58,11 +66,12 @@ class Evolution(Algorithm):
     mate: Mate = "near"
     initial: int = 16
     generational: bool = False
+    local: float = 0.0
     _survival: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self._require_least(population=4, tournament=1, initial=0)
-        self._require_shares("crossover", "fresh", "mutation")
+        self._require_shares("crossover", "fresh", "mutation", "local")
         self._generations = Generations(self.population) if self.generational else None
         self._problem = Problem(n_var=1, n_obj=self.objectives)
         self._alive: Population = Population()
@@ -82,6 +91,8 @@ class Evolution(Algorithm):
         too_few = self._explored < self.initial or len(self._alive) < _FEWEST
         if too_few or rng.random() < self.fresh:
             return self.space.sample(rng)
+        if self.local and rng.random() < self.local:
+            return self._near(rng)
         for _ in range(_TRIES):
             child = self._child(rng)
             if child is not None:
@@ -131,6 +142,14 @@ class Evolution(Algorithm):
         if self._mutates(crossed, rng):
             return self.space.mutate(genome, rng)
         return genome if crossed else None
+
+    def _near(self, rng: Rng) -> Genome:
+        """A survivor whose times move together, or one of whose choices is drawn anew."""
+        genome: Genome = self._parent(rng).get("genome")
+        place = self.space.coordinates(genome)
+        if not len(place) or rng.random() < _VARIED:
+            return self.space.varied(genome, rng)
+        return self.space.moved(genome, draw_near(place, float(rng.choice(_RADII)), rng)[0])
 
     def _mutates(self, crossed: bool, rng: Rng) -> bool:
         """Whether a child is mutated; a copy of one parent would be of no use otherwise."""

@@ -18,7 +18,7 @@ from autosearch.study.journal import FILE, in_use, read_journal
 from autosearch.study.missing import early_end, missing, unmet
 from autosearch.study.progress import Snapshot, snapshot, unfinished
 from autosearch.study.selection import selection
-from autosearch.study.study import STOPPED_AT_ONCE, Study
+from autosearch.study.study import STOPPED_AT_ONCE, UNIMPROVED, UNIMPROVED_TEXT, Study
 from autosearch.study.teacher import teacher_data, teacher_text, within, within_text
 
 __all__ = ["Status", "next_step", "read_status", "status_data", "status_text", "watch"]
@@ -154,6 +154,8 @@ def status_text(status: Status) -> str:
     if (teacher := study.teacher()) is not None:
         lines.append(teacher_text(teacher.recipe, teacher.errors))
         lines += within_text([f"#{number}" for number in status.within_teacher[:_NAMED]])
+    if not running and study.stops and study.stops[-1] == UNIMPROVED:
+        lines.append(f"\n{UNIMPROVED_TEXT}")
     if study.error is not None and not running:
         lines.append(f"\nthe last run ended by an error: {study.error}")
     if not running and (why := early_end(study)) is not None:

@@ -152,14 +152,15 @@ def checked_estimate(objective: Objective, estimate: object, samples: int = 0) -
         )
     try:
         value, *pseudo = map(_number, (estimate.value, *estimate.pseudo))
+        residuals = tuple(map(_number, estimate.residuals))
     except (TypeError, OverflowError):
         raise PartFailed(
             f"objective {objective.name!r} returned an estimate that is no number; tell its author"
         ) from None
-    if not all(abs(one) <= LARGEST for one in (value, *pseudo)):  # false for NaN too
+    if not all(abs(one) <= LARGEST for one in (value, *pseudo, *residuals)):  # false for NaN too
         raise Infeasible(f"{objective.name} is not finite")
     if not objective.share:
-        return Estimate(value, tuple(pseudo))
+        return Estimate(value, tuple(pseudo), residuals=residuals)
     if not 0 <= value <= 1:
         raise PartFailed(
             f"objective {objective.name!r} returned {value:g} where a share from 0 to 1 is due; "

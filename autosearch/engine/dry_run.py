@@ -356,7 +356,7 @@ def _scoring(measure: Measure, plan: Plan, block: Rows, samples: int, size: int)
         return 0.0
     asked, samples = samples, _scored(measure, block, samples, size)
     rows = {name: np.concatenate([array] * (samples // size)) for name, array in block.items()}
-    teacher = Teacher(rows["final"]) if measure.needs_teacher else None
+    teacher = Teacher.of(rows) if measure.needs_teacher else None
     seconds = []
     for _ in range(_REPEATS):
         start = time.process_time()

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from autosearch.algorithms.base import Algorithm, Proposal, Result
 from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.border import third_party
+from autosearch.engine.patience import Patience
 from autosearch.engine.prepared import Prepared, declared_reach
 from autosearch.engine.successive_halving import SuccessiveHalving
 from autosearch.engine.workers.base import Outcome, SampleTask
@@ -25,7 +26,7 @@ from autosearch.errors import Infeasible, MeasurementFailed, UserError
 from autosearch.study.events import Asked, Ended, Evaluated, Event, ScaleFixed, fault
 from autosearch.study.hypervolume import make_scale
 from autosearch.study.missing import EXHAUSTED
-from autosearch.study.study import Candidate, Estimates, Study
+from autosearch.study.study import UNIMPROVED, Candidate, Estimates, Study
 
 __all__ = ["Assignment", "Engine"]
 
@@ -137,6 +138,9 @@ class Engine:
         self._halving = SuccessiveHalving(self._problem, teacher=prepared.teacher)
         self._algorithm = self._problem.make_algorithm() if algorithm is None else algorithm
         self._algorithm.permits = self._problem.permits
+        # Somebody else's algorithm need not know of it.
+        share = getattr(self._algorithm, "give_up", None)
+        self._patience = Patience(self._problem, share, given=len(self._given))
         # Of the budget set aside for what was told, what races have saved.
         self._unspent = 0.0
         self._plans: dict[int, Plan] = {}
@@ -298,6 +302,10 @@ class Engine:
         if number < len(self._given):
             given = self._given[number]
             return self._accept(number, given.plan, Proposal(given.genome))
+        if self._patience.over(self.study, self._unspent, self._elapsed()):
+            # What is under way may yet be better: it is told first, and then asked again.
+            self._reason = None if self._untold else UNIMPROVED
+            return False
         rng = np.random.default_rng([self._experiment.seed, _ASK, number])
         duplicates = 0
         started = self._clock()
@@ -426,6 +434,7 @@ class Engine:
         self._untold.pop(candidate.id, None)
         self._unspent += (candidate.nominal - candidate.once) * candidate.saved
         self._halving.tell(candidate)
+        self._patience.tell(candidate)
         with third_party("algorithm", self._algorithm):
             self._algorithm.tell([self._result(candidate)], list(self._untold.values()))
 
@@ -442,7 +451,14 @@ class Engine:
             point=point,
             measured=measured,
             violations=self._problem.violations(values) if values else (),
+            residuals=self._residuals(candidate),
         )
+
+    def _residuals(self, candidate: Candidate) -> tuple[float, ...]:
+        """What a value is made of; of all samples, since others' cannot be compared with it."""
+        if candidate.samples < self._halving.top:
+            return ()
+        return next((one.residuals for one in candidate.values.values() if one.residuals), ())
 
     def _cost(self, candidate: Candidate) -> float:
         """What the candidate took of the budget: forwards, unless only candidates are counted."""
@@ -487,8 +503,11 @@ class Engine:
             )
 
     def _note_end(self) -> None:
+        known = self.study.candidates
         if self._reason is not None and not self._unfinished and not self._ended:
             self._ended = True
+            untold = range(self._next_untold if self._fixed else len(known), len(known))
+            self._reason = self._patience.reason(self._reason, [known[i] for i in untold])
             self._emit(Ended(reason=self._reason))
 
     def _emit(self, event: Event) -> None:

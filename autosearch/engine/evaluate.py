@@ -334,9 +334,9 @@ class RecipeEvaluator:
             if count not in known:
                 outcome = self._sample(executor, teacher_name(count), plan, part.needs)
                 known[count] = outcome.rows
-        rows, finer = known[steps], known[2 * steps]["final"]
+        rows, finer = known[steps], Teacher.of(known[2 * steps])
         errors = part.teacher_errors(plans[steps], rows, finer, samples=self.samples)
-        return Teacher(rows["final"], teacher_name(steps), errors)
+        return Teacher.of(rows, teacher_name(steps), errors)
 
 
 def paired(a: RecipeEvaluation, b: RecipeEvaluation) -> dict[str, Any]:

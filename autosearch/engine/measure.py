@@ -25,8 +25,8 @@ _ATTEMPTS = 2
 
 _log = logging.getLogger(__name__)
 
-# Rows that are made here, of the samples and the fine trajectory's.
-_TEACHER = frozenset({"teacher", "teacher_mse"})
+# Rows that are made here, of the fine trajectory's, and the rows of a candidate that they go with.
+_TEACHER = {"teacher": "final", "teacher_mse": "final", "teacher_features": "features"}
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -34,6 +34,13 @@ def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def _taught(rows: Rows, teacher: Teacher) -> Rows:
+    """The fine trajectory's rows that go with a candidate's."""
+    distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher.ends, np.float64)
+    made = {"teacher": teacher.ends, "teacher_mse": (distance**2).mean(axis=1)}
+    return made if teacher.features is None else {**made, "teacher_features": teacher.features}
 
 
 def _defined(objective: Objective, plan: Plan) -> bool:
@@ -76,7 +83,8 @@ class Measure:
         self._model = model
         self._reference = {name: _frozen(array) for name, array in model.reference.items()}
         self._multiple = max(model.denoiser.classes, 1)
-        gives = {*model.widths, *model.rewards, "final", *_TEACHER}
+        gives = {*model.widths, *model.rewards, "final"}
+        gives |= {need for need, own in _TEACHER.items() if own in gives}
         gives |= {"labels"} if model.denoiser.classes else set()
         for objective in objectives:
             lacking = sorted(objective.needs - gives)
@@ -106,17 +114,26 @@ class Measure:
     @property
     def needs(self) -> frozenset[str]:
         """Rows that workers must return; distances to the teacher need the samples."""
-        needs = frozenset().union(*(objective.needs for objective in self.objectives))
-        return frozenset("final" if need in _TEACHER else need for need in needs)
+        return self._asked - _TEACHER.keys() | self.teacher_needs
+
+    @property
+    def teacher_needs(self) -> frozenset[str]:
+        """Rows of the fine trajectory that candidates are held against: its ends always."""
+        taught = self._asked & _TEACHER.keys()
+        return frozenset({"final", *(_TEACHER[need] for need in taught)} if taught else ())
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        return frozenset().union(*(objective.needs for objective in self.objectives))
 
     @property
     def needs_teacher(self) -> bool:
         """Whether an objective is a distance to the fine trajectory."""
-        return any(objective.needs & _TEACHER for objective in self.objectives)
+        return bool(self._asked & _TEACHER.keys())
 
     def part(self, *, taught: bool) -> "Measure":
         """The objectives that are distances to the fine trajectory, or the others."""
-        kept = [o for o in self.objectives if bool(o.needs & _TEACHER) == taught]
+        kept = [o for o in self.objectives if bool(o.needs & _TEACHER.keys()) == taught]
         return self._of(kept)
 
     def _of(self, objectives: Sequence[Objective]) -> "Measure":
@@ -126,22 +143,20 @@ class Measure:
         return made
 
     def teacher_errors(
-        self, plan: Plan, rows: Rows, finer: NDArray[np.generic], *, samples: int
+        self, plan: Plan, rows: Rows, finer: Teacher, *, samples: int
     ) -> dict[str, float]:
         """How far the teacher itself is from the truth, by the objectives that ask for it.
 
         Args:
             plan: the teacher's.
             rows: its rows [samples, ...], by what these objectives need.
-            finer: ends [samples, d] of the same with twice the steps.
+            finer: the same with twice the steps.
             samples: how many.
 
         Raises:
             Infeasible: when either is not finite.
         """
-        found = self.part(taught=True).estimates(
-            plan, rows, samples=samples, teacher=Teacher(finer)
-        )
+        found = self.part(taught=True).estimates(plan, rows, samples=samples, teacher=finer)
         return {name: DOUBLED * max(one.value, 0.0) for name, one in found.items()}
 
     def check_samples(self, samples: int, *, where: str) -> None:
@@ -195,9 +210,7 @@ class Measure:
         given = dict(rows)
         if self.needs_teacher:
             assert teacher is not None
-            distance = np.asarray(rows["final"], np.float64) - np.asarray(teacher.ends, np.float64)
-            given["teacher_mse"] = (distance**2).mean(axis=1)
-            given["teacher"] = teacher.ends
+            given |= _taught(rows, teacher)
         blocks = block_count(samples, self._multiple) if self.needs else 0
         given = {name: _frozen(array) for name, array in given.items()}
         found = {}

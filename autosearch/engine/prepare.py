@@ -1,5 +1,6 @@
 """What a study needs before its first candidate, made once and kept in its journal."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ from autosearch.study.events import (
 from autosearch.study.study import Study
 
 __all__ = ["make_header", "predict_latencies", "prepare"]
+
+_log = logging.getLogger(__name__)
 
 
 def make_header(problem: Problem, name: str, overrides: Sequence[str] = ()) -> Header:
@@ -111,9 +114,10 @@ def predict_latencies(problem: Problem, recorder: Recorder) -> Problem:
 
 def _fits(problem: Problem, recorder: Recorder) -> dict[str, Recipe]:
     """Recipes of the baselines that are fitted to the model, by name."""
-    fits = recorder.study.fits
+    fits, chosen = recorder.study.fits, problem.experiment.baselines is None
     todo = [name for name in fitted_names(problem) if name not in fits]
-    if todo:
+    # A study that goes on with a larger budget has the starts that it began with.
+    if todo and not (chosen and recorder.study.candidates):
         with recorder.phase("fits"):
             # What names share is measured for the first of them; then it is there for the others.
             first = list({check_name(n).shared or n: n for n in reversed(todo)}.values())[::-1]
@@ -121,6 +125,9 @@ def _fits(problem: Problem, recorder: Recorder) -> dict[str, Recipe]:
                 _fit(names, recorder, problem)
     recipes = {}
     for name, fit in fits.items():
+        if fit.recipe is None and chosen:
+            _log.warning("%s is no start: it cannot be fitted: %s", name, fit.reason)
+            continue
         if fit.recipe is None:
             raise UserError(f"baselines: {name!r} cannot be fitted: {fit.reason}; leave it out")
         recipes[name] = Recipe.from_dict(fit.recipe, where=f"fit of {name}")

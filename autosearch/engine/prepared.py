@@ -10,6 +10,7 @@ from autosearch.baselines.fitted.names import check_name, is_fitted
 from autosearch.diffusion.grids import check_grid
 from autosearch.engine.border import third_party
 from autosearch.engine.default_baselines import default_baselines
+from autosearch.engine.default_fits import default_fits
 from autosearch.engine.given import Given, named_recipe
 from autosearch.engine.problem import DEFAULT_BASE, Problem
 from autosearch.engine.teacher import Teacher
@@ -77,8 +78,9 @@ def settle_baselines(problem: Problem) -> tuple[Problem, str | None]:
     """
     if problem.experiment.baselines is not None or problem.usual is not None:
         return problem, None
-    chosen = default_baselines(problem)
-    return replace(problem, usual=chosen.names), chosen.advice
+    chosen, fits = default_baselines(problem), default_fits(problem, list(problem.step_counts))
+    # Fits come first: a short budget ends among the others.
+    return replace(problem, usual=(*fits, *chosen.names)), chosen.advice
 
 
 def continued(problem: Problem, study: Study) -> Problem:
@@ -88,7 +90,9 @@ def continued(problem: Problem, study: Study) -> Problem:
     """
     listed, recorded = problem.experiment.baselines, study.header.baselines
     if listed is None and recorded is not None:
-        return replace(problem, usual=tuple(filter(_is_plain, recorded)))
+        fits = default_fits(problem, list(problem.step_counts))
+        kept = [name for name in recorded if _is_plain(name) or name in fits]
+        return replace(problem, usual=tuple(kept))
     if listed is not None and ALL_BASELINES not in listed:
         return problem
     named = set(_with_steps(problem, _named(problem)))
@@ -109,7 +113,8 @@ def fitted_names(problem: Problem) -> list[str]:
     Raises:
         UserError: for a name that is none.
     """
-    names = _with_steps(problem, _named(problem))
+    problem, _ = settle_baselines(problem)
+    names = _with_steps(problem, [*(problem.usual or ()), *_named(problem)])
     return [name for name in dict.fromkeys(names) if is_fitted(name)]
 
 
@@ -134,7 +139,8 @@ def make_baselines(problem: Problem, fits: Mapping[str, Recipe]) -> tuple[Given,
     """The baselines of a problem whose plans are distinct and may be evaluated.
 
     Args:
-        problem: names them, or all there are, or takes the default ones.
+        problem: names them, or all there are, or takes the default ones and, where there is room,
+            fits.
         fits: recipes that were fitted to the model, by name; a fitted baseline that is not among
             them is left out.
 

@@ -13,6 +13,7 @@ from autosearch.diffusion.plan.plan import Plan
 from autosearch.engine.prepared import fitted_names, most_steps
 from autosearch.engine.problem import Problem
 from autosearch.engine.recorder import Recorder
+from autosearch.engine.setup_share import SETUP_SHARE
 from autosearch.engine.teacher import LEAST_STEPS, Teacher, teacher_steps
 from autosearch.engine.workers.base import Executor, Outcome
 from autosearch.engine.workers.collect import collect
@@ -33,10 +34,6 @@ __all__ = [
 ]
 
 Values = TypeVar("Values")
-
-_ENDS = frozenset({"final"})
-# The share of a budget that setting up takes at most, where that leaves enough samples.
-SETUP_SHARE = 0.2
 
 
 def check_references(problem: Problem) -> None:
@@ -225,7 +222,7 @@ def sample_teacher(
     seed = problem.experiment.seed if seed is None else seed
     samples = problem.experiment.samples if samples is None else samples
     noise: Literal["search", "validation"] = "validation" if validating else "search"
-    what, study = f"teacher ({noise})", recorder.study
+    what, study, ends = f"teacher ({noise})", recorder.study, measure.teacher_needs
     known = study.teachers.get((noise, seed, samples))
     old = what in study.overheads and all(one.noise != noise for one in study.teachers.values())
     recorder.write(PhaseBegun(name=what))
@@ -241,8 +238,8 @@ def sample_teacher(
     if old:
         # A study of a release whose teacher stated no error goes on with its own.
         name = REFERENCES[1]
-        runs = [run(name, problem.named_plan(name), needs=_ENDS)]
-        found, nominal = Teacher(runs[0].rows["final"], name), runs[0].nominal
+        runs = [run(name, problem.named_plan(name), needs=ends)]
+        found, nominal = Teacher.of(runs[0].rows, name), runs[0].nominal
     else:
         first = known or study.teacher()
         steps = _teacher_steps(problem) if first is None else first.steps
@@ -251,16 +248,16 @@ def sample_teacher(
         # The same when both are at hand after a resume.
         nominal = plan.cost(samples) + finer.cost(samples)
         part = measure.part(taught=True)
-        runs = [run(name, plan, needs=part.needs if known is None else _ENDS)]
+        runs = [run(name, plan, needs=part.needs | ends if known is None else ends)]
         if known is None:
-            runs.append(run(teacher_name(2 * steps), finer, needs=_ENDS))
-            rows, ends = runs[0].rows, runs[1].rows["final"]
-            errors = _checked(name, lambda: part.teacher_errors(plan, rows, ends, samples=samples))
+            runs.append(run(teacher_name(2 * steps), finer, needs=ends))
+            rows, twice = runs[0].rows, Teacher.of(runs[1].rows)
+            errors = _checked(name, lambda: part.teacher_errors(plan, rows, twice, samples=samples))
             known = TeacherMeasured(
                 recipe=name, steps=steps, noise=noise, seed=seed, samples=samples, errors=errors
             )
             recorder.write(known)
-        found = Teacher(runs[0].rows["final"], name, known.errors)
+        found = Teacher.of(runs[0].rows, name, known.errors)
     executed = sum(one.forward_equivalents for one in runs)
     if executed or what not in study.overheads:
         budgeted = 0.0 if validating else nominal

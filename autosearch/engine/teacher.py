@@ -9,11 +9,12 @@ are raised to that limit: nothing below it can be told apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autosearch._typing import Rows
 from autosearch.objectives import Estimate
 from autosearch.study.teacher import limit
 
@@ -40,15 +41,23 @@ class Teacher:
         ends: [samples, d], from the noise that candidates have too.
         name: of the recipe, such as ``teacher@100``.
         errors: its own distance to the truth, by objective; empty where it is not known.
+        features: [samples, d] of the ends, where an objective asks.
     """
 
     ends: NDArray[np.generic]
     name: str = ""
     errors: Mapping[str, float] = field(default_factory=dict)
+    features: NDArray[np.generic] | None = None
+
+    @classmethod
+    def of(cls, rows: Rows, name: str = "", errors: Mapping[str, float] | None = None) -> "Teacher":
+        """A teacher of the rows that it was sampled with."""
+        return cls(rows["final"], name, errors or {}, rows.get("features"))
 
     def first(self, samples: int) -> "Teacher":
         """That of the first samples alone."""
-        return Teacher(self.ends[:samples], self.name, self.errors)
+        features = None if self.features is None else self.features[:samples]
+        return replace(self, ends=self.ends[:samples], features=features)
 
     def bounded(self, objective: str, estimate: Estimate) -> Estimate:
         """An estimate, raised to what can be told apart from nothing.

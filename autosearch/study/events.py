@@ -66,7 +66,7 @@ Positive = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 
 def _bounded(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
     for name, estimate in estimates.items():
-        for value in (estimate.value, *estimate.pseudo):
+        for value in (estimate.value, *estimate.pseudo, *estimate.residuals):
             if not -LARGEST <= value <= LARGEST:  # false for NaN too
                 raise ValueError(f"{name} is not a finite number below {LARGEST:g}")
     return estimates
@@ -78,6 +78,7 @@ def _estimates_data(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
             "value": estimate.value,
             "pseudo": list(estimate.pseudo),
             **({"trials": estimate.trials} if estimate.trials else {}),
+            **({"residuals": list(estimate.residuals)} if estimate.residuals else {}),
         }
         for name, estimate in estimates.items()
     }

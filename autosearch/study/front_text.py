@@ -12,6 +12,7 @@ from autosearch.objectives import half_width
 from autosearch.study.front import Front
 from autosearch.study.hypervolume import UPPER
 from autosearch.study.point import Axis, Point
+from autosearch.study.study import UNIMPROVED, UNIMPROVED_TEXT
 from autosearch.study.teacher import teacher_text, within_text
 from autosearch.text import align, amount_with_error, column_widths, number, with_error
 
@@ -167,7 +168,12 @@ def _notes(front: Front, shown: list[Point]) -> list[str]:
             f"{100 * front.latency['median_error']:.0f}%, "
             f"largest {100 * front.latency['largest_error']:.0f}%"
         )
-    return [*lines, _cost_line(front)]
+    return [*lines, *_ended(front), _cost_line(front)]
+
+
+def _ended(front: Front) -> list[str]:
+    """That the search found nothing, where it did not."""
+    return textwrap.wrap(UNIMPROVED_TEXT, WIDTH) if front.stopped == UNIMPROVED else []
 
 
 def _teacher_lines(front: Front) -> list[str]:

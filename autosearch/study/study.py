@@ -35,7 +35,16 @@ from autosearch.study.events import (
 from autosearch.study.journal import read_journal
 from autosearch.study.journal_lines import no_collection
 
-__all__ = ["RESUMING", "STOPPED_AT_ONCE", "Candidate", "Estimates", "Noise", "Study"]
+__all__ = [
+    "RESUMING",
+    "STOPPED_AT_ONCE",
+    "UNIMPROVED",
+    "UNIMPROVED_TEXT",
+    "Candidate",
+    "Estimates",
+    "Noise",
+    "Study",
+]
 
 # Seed and number of samples of a validation.
 Noise = tuple[int, int]
@@ -43,6 +52,12 @@ Noise = tuple[int, int]
 RESUMING = "resume"
 # The error of a run that the user stopped in the middle of an evaluation.
 STOPPED_AT_ONCE = "stopped at once"
+# Why a search ended that found nothing surely better than what it started from.
+UNIMPROVED = "nothing better than the starts"
+UNIMPROVED_TEXT = (
+    "ended: nothing that the search proposed is surely better than what it started from, and what "
+    "was left of its budget is saved"
+)
 
 # How the reasons began that older journals have where an evaluation could not be done.
 _FAILURES = ("worker died", "ran for longer", "out of memory")

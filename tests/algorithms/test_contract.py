@@ -23,6 +23,7 @@ from autosearch.algorithms import (
     Exhaustive,
     Greedy,
     RandomSearch,
+    Refine,
     Screened,
 )
 from autosearch.spaces import Genome, Space
@@ -87,6 +88,12 @@ class TestScreened(AlgorithmContract):
     # Trusts its model blindly, so that the model is in all that is compared.
     make = functools.partial(Screened, agreement=0.0, blind=0.0, initial=4)
     objectives = (2, 3)
+    many = 1000
+
+
+class TestRefine(AlgorithmContract):
+    make = Refine
+    # Each result that it learns from is brought to even gaps, and each proposal follows a model.
     many = 1000
 
 

@@ -54,7 +54,9 @@ def test_needs_are_those_of_the_objectives(model):
 def test_objectives_that_the_model_cannot_give_are_refused(model):
     with pytest.raises(UserError, match="'is' needs logits, which model 'mixture' cannot give"):
         measure(model, "nfe", "is")
-    with pytest.raises(UserError, match="it gives features, final, teacher, teacher_mse"):
+    with pytest.raises(
+        UserError, match="it gives features, final, teacher, teacher_features, teacher_mse"
+    ):
         measure(model, "fd_pixels")
     with pytest.raises(UserError, match="objectives: 'nfe' stands twice"):
         make_objectives(["nfe", "fid", "nfe"])

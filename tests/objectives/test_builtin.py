@@ -13,9 +13,11 @@ from autosearch.objectives.base import Objective
 
 NAMES = (
     "fid fid_plain fd_pixels kid is precision recall class_accuracy clip_score pick_score "
-    "image_reward mmhm mmhm_text teacher_mse teacher_fd nfe forwards macs memory latency"
+    "image_reward mmhm mmhm_text teacher_mse teacher_fd teacher_fid nfe forwards macs memory "
+    "latency"
 )
 WIDTHS = {"features": 6, "logits": 4, "pixels": 5, "final": 3, "teacher": 3}
+WIDTHS["teacher_features"] = WIDTHS["features"]
 # Rows of one number each.
 SCALARS = ("teacher_mse", "clip_score", "pick_score", "image_reward")
 MEASURED = [kind for kind in BUILTIN if kind.needs]
@@ -33,6 +35,7 @@ def test_names_are_those_of_the_command_line() -> None:
     assert [kind.name for kind in BUILTIN if kind.deterministic_only] == [
         "teacher_mse",
         "teacher_fd",
+        "teacher_fid",
     ]
 
 

@@ -10,7 +10,7 @@ from autosearch.baselines import baseline
 from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.trajectory_ends import Gaps
 from autosearch.models.mixture import MixtureModel
-from autosearch.objectives import Fid, TeacherFd
+from autosearch.objectives import Fid, TeacherFd, TeacherFid
 from autosearch.objectives.teacher_fd import components
 
 
@@ -184,3 +184,21 @@ def test_nothing_is_left_where_the_components_are_all_there_is() -> None:
     wanted = rng.standard_normal((400, 9))
     ends = wanted @ (np.eye(9) + 0.05 * rng.standard_normal((9, 9)))
     assert estimate(ends, wanted).value == pytest.approx(frechet(ends, wanted), rel=1e-6)
+
+
+@pytest.mark.parametrize(("dimension", "tolerance"), [(3, 1e-3), (30, 0.35)])
+def test_of_features_it_says_what_it_is_made_of(dimension: int, tolerance: float) -> None:
+    rng = np.random.default_rng(dimension)
+    wanted = rng.standard_normal((400, dimension)) * np.linspace(0.5, 2.0, dimension)
+    rows = {"features": 0.9 * wanted + 0.2, "teacher_features": wanted}
+    found = TeacherFid().estimate(rows, {}, 20)
+    same = estimate(rows["features"], wanted)
+    assert (found.value, found.pseudo) == (same.value, same.pseudo)
+    assert same.residuals == ()
+    residuals = np.array(found.residuals)
+    # Of many residuals 128 random sums, which are as large in all within a tenth or two.
+    assert len(residuals) == min(dimension + dimension**2 + 2 * dimension, 128)
+    assert (residuals**2).sum() == pytest.approx(found.value, rel=tolerance)
+    assert TeacherFid().estimate(rows, {}, 20).residuals == found.residuals
+    still = TeacherFid().estimate({**rows, "features": wanted}, {}, 20)
+    assert np.abs(still.residuals).max() < 1e-6

@@ -24,7 +24,7 @@ from autosearch.baselines.fitted.calibrator import Calibrator
 from autosearch.baselines.fitted.descent import descend, most_evaluations
 from autosearch.baselines.fitted.trajectory_ends import Ends
 from autosearch.diffusion.denoiser import Denoiser
-from autosearch.objectives.teacher_fd import components
+from autosearch.objectives.teacher_fd import components, moment_residuals
 from autosearch.recipe import Recipe
 
 __all__ = ["FITS", "MomentsFit", "match_ends", "match_moments"]
@@ -108,14 +108,7 @@ class MomentsFit:
         size = len(self._scales)
         if x is None or not np.isfinite(x).all():
             return np.full(size + size**2, _FAR)
-        here = (x - self._mean) @ self._axes
-        # The optimal transport from N(m, S) to N(m', S') is linear, by T = R^-1 (R S' R)^1/2 R^-1
-        # with R the root of S; it moves by the mean square |m' - m|^2 + |(T - 1) R|^2.
-        root = self._scales
-        squared, turn = np.linalg.eigh(root[:, None] * np.cov(here.T).reshape(size, -1) * root)
-        inner = (turn * np.sqrt(np.maximum(squared, 0.0))) @ turn.T
-        moved = inner / root[:, None] - np.diag(root)
-        return np.concatenate([here.mean(axis=0), moved.ravel()])
+        return moment_residuals((x - self._mean) @ self._axes, self._scales)
 
     def distance(self, x: Array | None) -> float:
         """The squared Fréchet distance."""
