@@ -76,7 +76,7 @@ def test_all_baselines_are_a_word_or_a_name_among_others():
     assert load_experiment("mixture", ["baselines=all"]).baselines == ["all"]
     with pytest.raises(UserError, match=r"baselines: give a list, such as .*, or all"):
         made(baselines="ddim")
-    with pytest.raises(UserError, match=r"baselines\[0\]: input should be a valid string"):
+    with pytest.raises(UserError, match=r"baselines\[0\]: expected text"):
         made(baselines=[3])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autosearch.baselines import baseline, split_name
+from autosearch.baselines import baseline
 from autosearch.baselines.fitted.names import check_name, fit_forwards
 from autosearch.diffusion.grids import grids_for
 from autosearch.engine.problem import Problem
