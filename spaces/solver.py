@@ -140,8 +140,8 @@ class SolverChoice(Family):
             if not form.usual or not enough:
                 has = f"orders 1 to {form.highest}" if form.highest != 2 else "orders 1 and 2"
                 raise UserError(
-                    f"{_WHERE}: form {form.name!r} has {has}; add order {form.highest}, or form "
-                    "'taylor' in its place"
+                    f"{_WHERE}: form {form.name!r} has {has}; add order {form.highest}, or "
+                    "add form 'taylor'"
                 )
 
     def randomize(self, genome: Genome, rng: Rng) -> None:

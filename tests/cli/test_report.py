@@ -62,9 +62,9 @@ def test_an_answer_for_a_target_speed(cli, study: Path) -> None:
 
 
 def test_an_answer_names_the_base_that_was_asked_for(cli, study: Path) -> None:
-    result = cli("front", study, "--pick", "speedup>=1 over ddim@3")
+    result = cli("front", study, "--pick", "speedup>=1 over ddim@2")
     assert result.code == 0
-    assert "as fast as ddim@3" in result.out
+    assert "as fast as ddim@2" in result.out
     wrong = cli("front", study, "--pick", "speedup>=1 over ddim@9")
     assert wrong.code == 2
     assert "unknown baseline 'ddim@9'" in wrong.err

@@ -122,7 +122,7 @@ def test_a_validation_that_is_interrupted_says_how_to_go_on(
 
 # -- standard output -----------------------------------------------------------------------------
 
-TEXTS = [form.name for form in FORMATS if form.kind == "file"]
+TEXTS = [name for name, form in FORMATS.items() if form.kind == "file"]
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "diffusers", "optuna"])

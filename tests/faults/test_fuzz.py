@@ -99,8 +99,8 @@ def fuzz(
 ) -> Iterator[Fuzz]:
     """Where everything that is expensive ends at once: so far the input was taken."""
     monkeypatch.chdir(tmp_path)
-    timing = dry_run._Timing("nothing", 1e-6, 0.0, 0.0, 1.0, None)
-    monkeypatch.setattr(dry_run, "_time_baseline", lambda problem, plans: timing)
+    timing = dry_run._Timing("nothing", 1e-6, 1e-6, 0.0, 0.0, 1.0, None)
+    monkeypatch.setattr(dry_run, "_time_plans", lambda problem, costs: timing)
     monkeypatch.setattr(dry_run, "_proposal_seconds", lambda problem, most: 0.0)
     monkeypatch.setattr(dry_run, "_DRAWS", 2)
     monkeypatch.setattr(RecipeEvaluator, "evaluate", _done)

@@ -115,5 +115,5 @@ def test_two_workers_measure_the_same(tiny, tmp_path, capsys, ray_cluster):
 def test_a_missing_folder_is_one_line(capsys):
     assert main(["run", "dit_xl", "--set", "model.path=/nowhere/at/all"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("autosearch: model.path: no folder at /nowhere/at/all")
+    assert error.startswith("autosearch: dit_xl: model.path: no folder at /nowhere/at/all")
     assert len(error.splitlines()) == 1

@@ -28,6 +28,7 @@ class FreshNoise(CombinationForm):
     predictions = ("data",)
     corrector = "none"
     plain = False
+    exact_noise = True
 
     def from_start(
         self, choice: Choice, history: Mapping[int, float], start: int, decisive: Collection[int]
