@@ -1,7 +1,7 @@
 """Real vectors as a space, and a problem of them that an engine takes for one of recipes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,7 +22,6 @@ from autosearch.engine.measure import Measure
 from autosearch.engine.problem import Problem, model_spec
 from autosearch.experiment import Budget, Experiment
 from autosearch.objectives.base import Objective
-from autosearch.spaces.base import Family
 
 __all__ = ["ALGORITHMS", "Case"]
 
@@ -74,6 +73,7 @@ class Case:
             model={"name": "mixture", "dimension": 2, "components": 2},
             space={"vectors": {}},
             objectives=names,
+            baselines=[],
             budget=Budget(candidates=self.size * self.generations),
             seed=seed,
         )
@@ -124,7 +124,7 @@ class _Plan:
 class _Vectors:
     """A space whose genomes are real vectors inside a problem's bounds."""
 
-    families: Sequence[Family] = ()
+    families = ()
 
     def __init__(self, case: Case) -> None:
         self.problem = case.target
