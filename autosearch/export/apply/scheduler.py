@@ -20,6 +20,8 @@ from autosearch.recipe import Recipe
 
 __all__ = ["RecipeScheduler"]
 
+# What pipelines look up in a scheduler's configuration.
+_LOOKED_UP = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
 # Pipelines count the time of flow models in thousandths.
 _FLOW_TIMES = 1000.0
 
@@ -68,9 +70,34 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         self._replay = ReplayDenoiser(self.schedule, parsed.model.prediction)
         self._times_factor = _FLOW_TIMES if self.schedule.family == "flow" else 1.0
         self.step_noise: StepNoise | None = None
+        # Of the call under way, for pipelines that hand none to ``step``.
+        self.call_generator: Any = None
         # Set by whoever runs the network itself.
         self.attached = False
         self.use_plan(solver_plan(parsed))
+
+    @classmethod
+    def beside(cls, config: Mapping[str, Any], recipe: Recipe) -> "RecipeScheduler":
+        """A scheduler whose configuration has all keys of a model's own one beside the recipe.
+
+        So ``Other.from_config(pipe.scheduler.config)`` is the model's scheduler of another class.
+        """
+        kept = {name: value for name, value in config.items() if not name.startswith("_")}
+        settings = {name: kept.pop(name) for name in _LOOKED_UP if name in kept}
+        made = cls(recipe=recipe.to_dict(), **settings)
+        made.register_to_config(**kept)
+        return made
+
+    @classmethod
+    def extract_init_dict(
+        cls, config_dict: dict[str, Any], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """As diffusers', but keys of the model's own scheduler are kept without a warning."""
+        own = {*cls._get_init_keys(cls)}
+        others = {k: v for k, v in config_dict.items() if k not in own and not k.startswith("_")}
+        known = {k: v for k, v in config_dict.items() if k not in others}
+        init, unused, hidden = super().extract_init_dict(known, **kwargs)
+        return init, unused, {**others, **hidden}
 
     def use_plan(self, plan: Plan) -> None:
         """Run a plan of the same recipe that was compiled for one network."""
@@ -201,7 +228,10 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         assert self.stepper is not None
         x = self.stepper.x
         noise: Tensor = randn_tensor(
-            x.shape, generator=self._generator, device=x.device, dtype=x.dtype
+            x.shape,
+            generator=self.call_generator if self._generator is None else self._generator,
+            device=x.device,
+            dtype=x.dtype,
         )
         return noise
 
