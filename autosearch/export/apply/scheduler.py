@@ -1,6 +1,7 @@
 """A scheduler of diffusers that runs any recipe's times and solver."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.prediction import from_data_and_noise, to_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
 from autosearch.diffusion.schedules import get_schedule
@@ -174,10 +176,12 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         self._generator = generator
         # What the pipeline holds before the first step is in its own precision.
         self._dtype = self._dtype or sample.dtype
+        first = self.attached and self.stepper is not None and not self.stepper.done
         stepper = self.stepper or self.begin(sample.float())
         if not self.attached:
             self._take(stepper, sample)
-        stepper.tell(self._evaluation(stepper, model_output))
+        evaluation = self._evaluation(stepper, model_output)
+        stepper.tell(self._in_full(evaluation, sample) if first else evaluation)
         x, dtype = stepper.x, self._dtype
         if stepper.finished:
             self._stop()
@@ -221,6 +225,24 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
             )
         self._replay.output = model_output.to(stepper.x.dtype)
         return Network(self._replay, None, None).evaluate(stepper.step, stepper.x)
+
+    def _in_full(self, evaluation: Evaluation, sample: Tensor) -> Evaluation:
+        """The first evaluation, from the state in full.
+
+        A pipeline may hold its state in more digits than it hands its network.
+        """
+        seen, stepper = evaluation.x, self.stepper
+        assert stepper is not None
+        x = sample[: len(seen)].to(seen.dtype)
+        rounded = not torch.equal(x, seen) and torch.allclose(x, seen, rtol=1e-2)
+        if not rounded or stepper.step.clip is not None or evaluation.noise is None:
+            return evaluation
+        alpha, sigma = self.schedule.alpha_sigma(evaluation.log_snr)
+        kind = self._replay.prediction
+        said = from_data_and_noise(kind, evaluation.data, evaluation.noise, alpha, sigma)
+        data, noise = to_data_and_noise(kind, said, x, alpha, sigma)
+        stepper.x = x
+        return replace(evaluation, x=x, data=data, noise=noise)
 
     def _noise(self, k: int) -> Tensor:
         if self.step_noise is not None:
