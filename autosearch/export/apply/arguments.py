@@ -9,16 +9,17 @@ from autosearch.errors import UserError
 
 __all__ = ["CallArguments"]
 
-# What the recipe says, or what guides by runs of the network of its own.
-_RECIPES_OWN = (
-    "timesteps",
-    "sigmas",
-    "eta",
-    "guidance_rescale",
-    "true_cfg_scale",
-    "skip_guidance_layers",
-    "pag_scale",
-)
+# What the recipe says, or what guides by runs of the network of its own; with the values, besides
+# none and the pipeline's default, that ask for nothing.
+_RECIPES_OWN: Mapping[str, float | None] = {
+    "timesteps": None,
+    "sigmas": None,
+    "eta": 0.0,
+    "guidance_rescale": 0.0,
+    "true_cfg_scale": 1.0,
+    "skip_guidance_layers": None,
+    "pag_scale": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class CallArguments:
         Raises:
             UserError: naming the argument.
         """
-        for name in _RECIPES_OWN:
+        for name, nothing in _RECIPES_OWN.items():
             value = self.given.get(name)
-            if value is not None and value != self.defaults.get(name):
+            if value is not None and value not in (nothing, self.defaults.get(name)):
                 raise UserError(
                     f"apply: this call's {name} is the recipe's to say, and would be ignored; "
                     "leave it out"

@@ -18,6 +18,7 @@ from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.export.apply.replay_denoiser import ReplayDenoiser, solver_plan
+from autosearch.models.diffusers.schedule import PREDICTIONS
 from autosearch.recipe import Recipe
 
 __all__ = ["RecipeScheduler"]
@@ -67,6 +68,12 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         use_flow_sigmas: bool = False,
     ) -> None:
         parsed = Recipe.from_dict(recipe)
+        said = PREDICTIONS.get(prediction_type or "", parsed.model.prediction)
+        if said != parsed.model.prediction:
+            raise UserError(
+                f"scheduler: prediction_type {prediction_type!r} is of another kind of model than "
+                f"the recipe's, which predicts {parsed.model.prediction!r}"
+            )
         self._recipe = parsed
         self.schedule = get_schedule(parsed.model.family, parsed.model.schedule)
         self._replay = ReplayDenoiser(self.schedule, parsed.model.prediction)

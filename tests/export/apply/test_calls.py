@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import autosearch
+from autosearch.baselines import baseline
 from autosearch.errors import UserError
 from autosearch.recipe import Recipe
 
@@ -207,3 +208,108 @@ def test_a_pipeline_still_looks_like_itself(tiny):
     assert pipe.config == dit.pipe.config
     autosearch.remove(pipe)
     assert type(pipe) is own
+
+
+# -- conditions in lists ---------------------------------------------------------------------
+
+
+def with_ddim(one: Any, pipe: Any) -> Recipe:
+    """Set diffusers' DDIM, and give the recipe that is the same in five steps."""
+    from diffusers import DDIMScheduler
+
+    leading = {"timestep_spacing": "leading", "steps_offset": 0, "set_alpha_to_one": True}
+    config = {**pipe.scheduler.config, "clip_sample": False, **leading}
+    pipe.scheduler = DDIMScheduler.from_config(config)
+    pipe.set_progress_bar_config(disable=True)
+    recipe = baseline("ddim-leading@5", one.model.denoiser)
+    steps = [
+        {**step, "guidance": {"rule": "cfg", "scale": 4.0}} for step in recipe.to_dict()["steps"]
+    ]
+    return Recipe.from_dict({**recipe.to_dict(), "steps": steps})
+
+
+def check_equal_to_stock(one: Any, pipe: Any, difference: Any, **call: Any) -> None:
+    recipe = with_ddim(one, pipe)
+    asked = {"guidance_scale": 4.0, **call}
+    stock = one.run(pipe, **asked)
+    autosearch.apply(recipe, pipe)
+    applied = one.run(pipe, **asked)
+    autosearch.remove(pipe)
+    assert difference(applied, stock) < 1e-4
+    assert difference(one.run(pipe, **asked), stock) == 0
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+def test_a_controlnet_is_stocks(tiny, difference, name):
+    from diffusers import (
+        ControlNetModel,
+        StableDiffusionControlNetPipeline,
+        StableDiffusionXLControlNetPipeline,
+    )
+
+    one = tiny(name)
+    torch.manual_seed(0)
+    # As many halvings as this tiny autoencoder has.
+    net = ControlNetModel.from_unet(one.pipe.unet, conditioning_embedding_out_channels=(8, 16))
+    for parameter in net.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    kinds = {
+        "sd15": StableDiffusionControlNetPipeline,
+        "sdxl": StableDiffusionXLControlNetPipeline,
+    }
+    pipe = kinds[name](**one.loaded().components, controlnet=net.eval())
+    size = one.pipe.unet.config.sample_size * one.pipe.vae_scale_factor
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+    check_equal_to_stock(one, pipe, difference, image=image.repeat(2, 1, 1, 1))
+
+
+def test_an_ip_adapter_is_stocks(tiny, difference):
+    from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProjection
+
+    one = tiny("sd15")
+    pipe = one.loaded()
+    unet = pipe.unet
+    width = unet.config.cross_attention_dim
+    torch.manual_seed(1)
+    adapters = ip_adapter_processors(unet, width)
+    unet.set_attn_processor(adapters)
+    unet.encoder_hid_proj = MultiIPAdapterImageProjection(
+        [ImageProjection(image_embed_dim=8, cross_attention_dim=width, num_image_text_embeds=4)]
+    )
+    unet.config.encoder_hid_dim_type = "ip_image_proj"
+    embeds = torch.randn(2, 1, 8)  # without the image and with it
+    check_equal_to_stock(one, pipe, difference, ip_adapter_image_embeds=[embeds])
+
+
+def ip_adapter_processors(unet: Any, width: int) -> dict[str, Any]:
+    from diffusers.models.attention_processor import AttnProcessor2_0, IPAdapterAttnProcessor2_0
+
+    found = {}
+    for name, module in unet.named_modules():
+        if not name.endswith(("attn1", "attn2")):
+            continue
+        inner = module.to_q.in_features
+        found[f"{name}.processor"] = (
+            AttnProcessor2_0()
+            if name.endswith("attn1")
+            else IPAdapterAttnProcessor2_0(inner, width, num_tokens=[4])
+        )
+    return found
+
+
+def test_perturbed_attention_of_a_pipelines_own_is_refused(tiny):
+    from diffusers import StableDiffusionPAGPipeline
+
+    one = tiny("sd15")
+    pipe = StableDiffusionPAGPipeline(**one.loaded().components, pag_applied_layers="mid")
+    pipe.set_progress_bar_config(disable=True)
+    autosearch.apply(plain(one), pipe)
+    with pytest.raises(UserError, match="pag_scale"):
+        one.run(pipe)
+
+
+def test_the_scheduler_alone_is_compared_with_its_model(tiny):
+    recipe = tiny("flux").recipe([{}] * 5)
+    config = {**tiny("sd15").pipe.scheduler.config, "prediction_type": "v_prediction"}
+    with pytest.raises(UserError, match="prediction_type"):
+        autosearch.RecipeScheduler.beside(config, recipe)
