@@ -77,7 +77,9 @@ def write_diffusers(recipe: Recipe, folder: Path, model: Mapping[str, Any]) -> S
     call = _call(model, family)
     _remove_earlier(recipe, folder)
     write_recipe(recipe, folder / "recipe.json")
+    own = {key: value for key, value in configs.scheduler.items() if not key.startswith("_")}
     scheduler = {
+        **own,
         "_class_name": "RecipeScheduler",
         "_diffusers_version": "0.0.0",
         "recipe": recipe.to_dict(),

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 import autosearch
 from autosearch.diffusion.plan import compile_recipe
 from autosearch.diffusion.sampling.sampler import sample
+from autosearch.diffusion.sites.swapped import swapped
 from autosearch.experiments.benchmarks.tiny_pipelines import PIPELINES, pipeline_folder
 from autosearch.models.diffusers.model import PipelineModel
 from autosearch.models.diffusers.optional_import import quiet
@@ -131,16 +133,20 @@ class Tiny:
     def run(self, pipe: Any, **call: Any) -> Tensor:
         """Call a pipeline and catch what its scheduler gives last."""
         caught: list[Tensor] = []
-        step = pipe.scheduler.step
 
-        def caught_step(*args: Any, **kwargs: Any) -> Any:
-            found = step(*args, **kwargs)
-            caught.append(found[0])
-            return found
+        def catching(step: Any) -> Any:
+            def caught_step(*args: Any, **kwargs: Any) -> Any:
+                found = step(*args, **kwargs)
+                caught.append(found[0])
+                return found
 
-        pipe.scheduler.step = caught_step
+            return caught_step
+
         form = {} if self.name in ("dit", "ddpm") else {"output_type": "latent"}
-        try:
+        # An applied recipe's scheduler is there for the length of a call.
+        with ExitStack() as stack:
+            for kind in {type(pipe.scheduler), autosearch.RecipeScheduler}:
+                stack.enter_context(swapped(kind, "step", catching(kind.step)))
             pipe(
                 **{
                     "num_inference_steps": 5,
@@ -150,8 +156,6 @@ class Tiny:
                     **call,
                 }
             )
-        finally:
-            del pipe.scheduler.step
         return caught[-1][:2]
 
     def recipe(self, steps: list[dict[str, Any]], **rest: Any) -> Recipe:

@@ -1,6 +1,7 @@
 """A scheduler of diffusers that runs any recipe's times and solver."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,16 +11,20 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from autosearch.diffusion.plan.plan import Plan
+from autosearch.diffusion.prediction import from_data_and_noise, to_data_and_noise
 from autosearch.diffusion.sampling.sampler import Network
 from autosearch.diffusion.sampling.stepper import StepNoise, Stepper
 from autosearch.diffusion.schedules import get_schedule
 from autosearch.diffusion.solvers import Evaluation
 from autosearch.errors import UserError
 from autosearch.export.apply.replay_denoiser import ReplayDenoiser, solver_plan
+from autosearch.models.diffusers.schedule import PREDICTIONS
 from autosearch.recipe import Recipe
 
 __all__ = ["RecipeScheduler"]
 
+# What pipelines look up in a scheduler's configuration.
+_LOOKED_UP = ("num_train_timesteps", "prediction_type", "use_flow_sigmas")
 # Pipelines count the time of flow models in thousandths.
 _FLOW_TIMES = 1000.0
 
@@ -63,14 +68,45 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         use_flow_sigmas: bool = False,
     ) -> None:
         parsed = Recipe.from_dict(recipe)
+        said = PREDICTIONS.get(prediction_type or "", parsed.model.prediction)
+        if said != parsed.model.prediction:
+            raise UserError(
+                f"scheduler: prediction_type {prediction_type!r} is of another kind of model than "
+                f"the recipe's, which predicts {parsed.model.prediction!r}"
+            )
         self._recipe = parsed
         self.schedule = get_schedule(parsed.model.family, parsed.model.schedule)
         self._replay = ReplayDenoiser(self.schedule, parsed.model.prediction)
         self._times_factor = _FLOW_TIMES if self.schedule.family == "flow" else 1.0
         self.step_noise: StepNoise | None = None
+        # Of the call under way, for pipelines that hand none to ``step``.
+        self.call_generator: Any = None
         # Set by whoever runs the network itself.
         self.attached = False
         self.use_plan(solver_plan(parsed))
+
+    @classmethod
+    def beside(cls, config: Mapping[str, Any], recipe: Recipe) -> "RecipeScheduler":
+        """A scheduler whose configuration has all keys of a model's own one beside the recipe.
+
+        So ``Other.from_config(pipe.scheduler.config)`` is the model's scheduler of another class.
+        """
+        kept = {name: value for name, value in config.items() if not name.startswith("_")}
+        settings = {name: kept.pop(name) for name in _LOOKED_UP if name in kept}
+        made = cls(recipe=recipe.to_dict(), **settings)
+        made.register_to_config(**kept)
+        return made
+
+    @classmethod
+    def extract_init_dict(
+        cls, config_dict: dict[str, Any], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """As diffusers', but keys of the model's own scheduler are kept without a warning."""
+        own = {*cls._get_init_keys(cls)}
+        others = {k: v for k, v in config_dict.items() if k not in own and not k.startswith("_")}
+        known = {k: v for k, v in config_dict.items() if k not in others}
+        init, unused, hidden = super().extract_init_dict(known, **kwargs)
+        return init, unused, {**others, **hidden}
 
     def use_plan(self, plan: Plan) -> None:
         """Run a plan of the same recipe that was compiled for one network."""
@@ -147,10 +183,12 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         self._generator = generator
         # What the pipeline holds before the first step is in its own precision.
         self._dtype = self._dtype or sample.dtype
+        first = self.attached and self.stepper is not None and not self.stepper.done
         stepper = self.stepper or self.begin(sample.float())
         if not self.attached:
             self._take(stepper, sample)
-        stepper.tell(self._evaluation(stepper, model_output))
+        evaluation = self._evaluation(stepper, model_output)
+        stepper.tell(self._in_full(evaluation, sample) if first else evaluation)
         x, dtype = stepper.x, self._dtype
         if stepper.finished:
             self._stop()
@@ -195,13 +233,34 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         self._replay.output = model_output.to(stepper.x.dtype)
         return Network(self._replay, None, None).evaluate(stepper.step, stepper.x)
 
+    def _in_full(self, evaluation: Evaluation, sample: Tensor) -> Evaluation:
+        """The first evaluation, from the state in full.
+
+        A pipeline may hold its state in more digits than it hands its network.
+        """
+        seen, stepper = evaluation.x, self.stepper
+        assert stepper is not None
+        x = sample[: len(seen)].to(seen.dtype)
+        rounded = not torch.equal(x, seen) and torch.allclose(x, seen, rtol=1e-2)
+        if not rounded or stepper.step.clip is not None or evaluation.noise is None:
+            return evaluation
+        alpha, sigma = self.schedule.alpha_sigma(evaluation.log_snr)
+        kind = self._replay.prediction
+        said = from_data_and_noise(kind, evaluation.data, evaluation.noise, alpha, sigma)
+        data, noise = to_data_and_noise(kind, said, x, alpha, sigma)
+        stepper.x = x
+        return replace(evaluation, x=x, data=data, noise=noise)
+
     def _noise(self, k: int) -> Tensor:
         if self.step_noise is not None:
             return self.step_noise(k)
         assert self.stepper is not None
         x = self.stepper.x
         noise: Tensor = randn_tensor(
-            x.shape, generator=self._generator, device=x.device, dtype=x.dtype
+            x.shape,
+            generator=self.call_generator if self._generator is None else self._generator,
+            device=x.device,
+            dtype=x.dtype,
         )
         return noise
 

@@ -98,20 +98,35 @@ def map_rows(change: Callable[[Tensor], Tensor], inputs: Any, shared: Collection
             name: value if name in shared else map_rows(change, value)
             for name, value in inputs.items()
         }
-    return change(inputs) if isinstance(inputs, Tensor) else inputs
+    if isinstance(inputs, list | tuple):
+        return type(inputs)(map_rows(change, value) for value in inputs)
+    return change(inputs) if isinstance(inputs, Tensor) and inputs.dim() else inputs
 
 
-def join_inputs(parts: Sequence[Inputs], shared: Collection[str] = ()) -> dict[str, Any]:
-    """Join the inputs of several batches, one after the other."""
-    first = parts[0]
+def join_inputs(
+    parts: Sequence[Inputs], shared: Collection[str] = (), *, rows: int | None = None
+) -> dict[str, Any]:
+    """Join the inputs of several batches, one after the other.
+
+    Args:
+        parts: the inputs of each batch.
+        shared: names of inputs without a row for each sample.
+        rows: of each batch; tensors of another length have no row for each sample. None: all have.
+    """
     if len(parts) == 1:
-        return dict(first)
-    result: dict[str, Any] = {}
-    for name, value in first.items():
-        if isinstance(value, Mapping):
-            result[name] = join_inputs([part[name] for part in parts])
-        elif isinstance(value, Tensor) and name not in shared:
-            result[name] = torch.cat([part[name] for part in parts])
-        else:
-            result[name] = value
-    return result
+        return dict(parts[0])
+    return {
+        name: value if name in shared else _joined([part[name] for part in parts], rows)
+        for name, value in parts[0].items()
+    }
+
+
+def _joined(values: Sequence[Any], rows: int | None) -> Any:
+    """The same input of several batches as one."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return join_inputs(values, rows=rows)
+    if isinstance(first, list | tuple):
+        return type(first)(_joined(parts, rows) for parts in zip(*values, strict=True))
+    has_rows = isinstance(first, Tensor) and first.dim() and rows in (None, len(first))
+    return torch.cat(list(values)) if has_rows else first

@@ -86,11 +86,19 @@ class PipelineDenoiser(InterceptedDenoiser):
         self._conditions = conditions
         self.conditions = conditions.modes
 
-    def with_conditions(self, conditions: Conditions, device: torch.device) -> "PipelineDenoiser":
-        """A denoiser of the same network, where it is now, with other conditions."""
+    def with_conditions(
+        self, conditions: Conditions, device: torch.device, dtype: torch.dtype
+    ) -> "PipelineDenoiser":
+        """A denoiser of the same network with other conditions.
+
+        Args:
+            conditions: of its branches.
+            device: where the network computes, wherever its weights are stored.
+            dtype: what it computes in, whatever they are stored in.
+        """
         other = copy.copy(self)
         other.set_conditions(conditions)
-        other.device = device
+        other.device, other.network_dtype = device, dtype
         return other
 
     def run(
@@ -102,7 +110,7 @@ class PipelineDenoiser(InterceptedDenoiser):
             output: Tensor = self.network(
                 **{self.family.state: inputs.to(self.network_dtype)},
                 timestep=times * self._time_scale,
-                **join_inputs(rows, shared),
+                **join_inputs(rows, shared, rows=len(inputs) // len(branches)),
                 return_dict=False,
             )[0]
         if output.shape[1] != inputs.shape[1]:

@@ -47,23 +47,19 @@ class NetworkCall:
         as_tuple = not given.pop("return_dict", True)
         return cls(family, state, given, as_tuple)
 
-    def doubled(self, pipeline: Any, null: int | None) -> bool:
+    def doubled(self, guided: bool | None) -> bool:
         """Whether the batch holds each sample twice, for classifier-free guidance.
 
-        Pipelines that do not say so are taken to when both halves are the same, and, where they
-        give classes, one half is of none.
+        Args:
+            guided: what the pipeline, or what it was called with, says; of those that say nothing
+                both halves are compared.
         """
-        rows = len(self.state)
-        if not self.family.guided or rows % 2:
+        if not self.family.guided or len(self.state) % 2:
             return False
-        guided = getattr(pipeline, "do_classifier_free_guidance", None)
-        if isinstance(guided, bool):
-            return guided
-        first, second = self.state.chunk(2)
-        labels = self.inputs.get("class_labels")
-        if labels is not None and not bool((labels[rows // 2 :] == null).all()):
-            return False
-        return torch.equal(first, second)
+        if guided is None:
+            first, second = self.state.chunk(2)
+            return torch.equal(first, second)
+        return guided
 
     def conditions(self, *, doubled: bool) -> Given:
         """What the modes are given; ``uncond`` only where the batch is doubled."""
@@ -74,7 +70,11 @@ class NetworkCall:
         half = len(self.state) // 2
         parts = (slice(None, half), slice(half, None))
         halves = {
-            mode: map_rows(lambda rows, part=part: rows[part], self.inputs, shared)  # type: ignore[misc]
+            mode: map_rows(
+                lambda rows, part=part: rows[part] if len(rows) == 2 * half else rows,  # type: ignore[misc]
+                self.inputs,
+                shared,
+            )
             for mode, part in zip(order, parts, strict=True)
         }
         return Given(halves, shared)

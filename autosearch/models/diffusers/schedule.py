@@ -9,10 +9,10 @@ from autosearch.diffusion.schedules import NoiseSchedule, RectifiedFlow, Varianc
 from autosearch.errors import UserError
 from autosearch.models.diffusers.scheduler_config import scheduler_config
 
-__all__ = ["dynamic_shift", "model_noise"]
+__all__ = ["PREDICTIONS", "dynamic_shift", "model_noise"]
 
 _NAMES = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
-_PREDICTIONS: Mapping[str, Prediction] = {
+PREDICTIONS: Mapping[str, Prediction] = {
     "epsilon": "noise",
     "v_prediction": "v",
     "sample": "data",
@@ -131,11 +131,11 @@ def _shift(config: Mapping[str, Any], mu: float | None) -> float:
 
 
 def _prediction(name: str, where: str) -> Prediction:
-    if name not in _PREDICTIONS:
+    if name not in PREDICTIONS:
         raise UserError(
-            f"{where}: prediction_type {name!r} is not supported; valid: {', '.join(_PREDICTIONS)}"
+            f"{where}: prediction_type {name!r} is not supported; valid: {', '.join(PREDICTIONS)}"
         )
-    return _PREDICTIONS[name]
+    return PREDICTIONS[name]
 
 
 def _variance_preserving(config: Mapping[str, Any], where: str) -> NoiseSchedule:
