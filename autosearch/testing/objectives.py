@@ -20,7 +20,14 @@ from autosearch.objectives.base import Estimate, Objective, compare
 __all__ = ["ObjectiveContract"]
 
 # Columns of the rows that models of this project bring; of the others each sample has one number.
-_WIDTHS = {"features": 6, "logits": 4, "pixels": 5, "final": 3, "teacher": 3}
+_WIDTHS = {
+    "features": 6,
+    "logits": 4,
+    "pixels": 5,
+    "final": 3,
+    "teacher": 3,
+    "teacher_features": 6,
+}
 _SCALARS = ("teacher_mse", "clip_score", "pick_score", "image_reward")
 
 
