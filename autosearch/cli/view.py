@@ -94,8 +94,7 @@ def volume_line(snapshot: Snapshot) -> str:
 def plain_line(snapshot: Snapshot, left: float | None) -> str:
     """Where a run stands, in one line for logs."""
     best = ""
-    if snapshot.front:
-        top = max(snapshot.front, key=lambda entry: entry.cost)
+    if (top := snapshot.best) is not None:
         best = (
             f"; {snapshot.quality_name} {number(top.quality)} at "
             f"{snapshot.cost_name} {number(top.cost)} ({_label(top)})"

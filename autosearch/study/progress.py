@@ -49,6 +49,7 @@ class Snapshot:
             are fixed.
         cost_name: the objective that ``front`` shows as its cost.
         quality_name: the one that it shows as its quality.
+        best: the point of the best quality so far, whatever it costs.
     """
 
     phase: str
@@ -64,6 +65,7 @@ class Snapshot:
     volumes: tuple[float, ...] = ()
     cost_name: str = ""
     quality_name: str = ""
+    best: FrontEntry | None = None
 
 
 class Progress:
@@ -100,6 +102,7 @@ def snapshot(
         budget_share=min(share, 1.0),
         elapsed=elapsed,
         front=front_entries(front),
+        best=_best(front),
         volumes=tuple(growth.volume for growth in volumes(study, most=_MOMENTS)),
         cost_name=(front.cost or front.axes[0]).name,
         quality_name=front.quality.name,
@@ -148,6 +151,17 @@ def front_entries(front: Front) -> tuple[FrontEntry, ...]:
         for p in shown
     ]
     return tuple(sorted(entries))
+
+
+def _best(front: Front) -> FrontEntry | None:
+    """The point of the best quality on the search's noise."""
+    cost, quality = front.cost or front.axes[0], front.quality
+    points = [replace(point, validated={}) for point in front.front]
+    best = min(points, key=lambda p: quality.signed(p.value(quality.name)), default=None)
+    if best is None:
+        return None
+    label = best.baseline or str(best.id)
+    return FrontEntry(best.value(cost.name), best.value(quality.name), label, bool(best.baseline))
 
 
 def _budget_share(study: Study, elapsed: float) -> float:
