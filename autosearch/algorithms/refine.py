@@ -65,7 +65,7 @@ class Refine(Algorithm):
 
     radius: float = 0.1
     vary: float = 0.3
-    give_up: float | None = 0.35
+    give_up: float | None = 0.7
     _buckets: dict[int, "_Bucket"] = field(init=False, default_factory=dict)
     # Results of each number of evaluations that were asked for, rather than given.
     _asked: Counter[int] = field(init=False, default_factory=Counter)

@@ -37,6 +37,7 @@ class Patience:
         self._samples = problem.rungs[-1]
         self._starts: list[tuple[tuple[float, ...], Estimate]] = []
         self._found = False
+        self._told = False  # of anything that was proposed
 
     @property
     def found(self) -> bool:
@@ -45,6 +46,7 @@ class Patience:
 
     def tell(self, candidate: Candidate) -> None:
         """Take in a result; starts come before what is compared with them."""
+        self._told = self._told or candidate.kind == "search"
         whole = candidate.status == "ok" and candidate.samples == self._samples
         if self._quality is None or self._found or not whole:
             return
@@ -82,7 +84,8 @@ class Patience:
         """
         for candidate in last:
             self.tell(candidate)
-        unimproved = reason == "budget" and self._share is not None and not self.found
+        watched = self._share is not None and self._told and not self.found
+        unimproved = reason == "budget" and watched
         return UNIMPROVED if unimproved else reason
 
     def _searched(self, study: Study, unspent: float, elapsed: float) -> float:

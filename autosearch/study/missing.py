@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from autosearch.errors import one_line
 from autosearch.experiment import Bounds
 from autosearch.study.selection import SearchFront
-from autosearch.study.study import Candidate, Noise, Study
+from autosearch.study.study import UNIMPROVED, Candidate, Noise, Study
 from autosearch.text import number
 
 __all__ = ["EXHAUSTED", "early_end", "infeasible_reasons", "missing", "unmet"]
@@ -60,7 +60,10 @@ def early_end(study: Study) -> str | None:
     reason = study.stops[-1] if study.stops else None
     if reason in (None, "budget", "interrupted"):
         return None
-    count = f"after {len(study.candidates)} candidates"
+    number = len(study.candidates)
+    count = f"after {number} candidate{'s' * (number != 1)}"
+    if reason == UNIMPROVED:  # early or not
+        return f"ended {count}: {reason}"
     if reason != EXHAUSTED:
         return f"ended before its budget, {count}: {one_line(reason)}"
     return (

@@ -55,8 +55,7 @@ STOPPED_AT_ONCE = "stopped at once"
 # Why a search ended that found nothing surely better than what it started from.
 UNIMPROVED = "nothing better than the starts"
 UNIMPROVED_TEXT = (
-    "ended: nothing that the search proposed is surely better than what it started from, and what "
-    "was left of its budget is saved"
+    "ended: nothing that the search proposed is surely better than what it started from"
 )
 
 # How the reasons began that older journals have where an evaluation could not be done.

@@ -28,6 +28,7 @@ SNAPSHOT = Snapshot(
     volumes=(0.25, 0.5, 0.75),
     cost_name="nfe",
     quality_name="fid",
+    best=ENTRIES[1],
 )
 
 

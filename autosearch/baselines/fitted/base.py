@@ -31,7 +31,13 @@ class Fit(Rule):
 
 
 def check_recipe(
-    recipe: Recipe, name: str, *, noisy: bool = True, weighted: bool = True, sparse: bool = True
+    recipe: Recipe,
+    name: str,
+    *,
+    noisy: bool = True,
+    weighted: bool = True,
+    sparse: bool = True,
+    twice: bool = True,
 ) -> None:
     """Refuse recipes that a fit is not for.
 
@@ -41,6 +47,7 @@ def check_recipe(
         noisy: whether steps may add noise.
         weighted: whether they may have weights, which belong to their times.
         sparse: whether they may leave sites out already.
+        twice: whether steps may ask the network again at their end.
 
     Raises:
         UserError: saying what to leave out.
@@ -51,6 +58,12 @@ def check_recipe(
         raise UserError(f"{name}: the recipe's weights belong to its times; leave one of them out")
     if not sparse and any(step.sites or step.gate for step in recipe.steps):
         raise UserError(f"{name}: the recipe leaves something out already; give one that computes")
+    kinds = {getattr(step.corrector, "kind", step.corrector) for step in recipe.steps}
+    if not twice and "implicit" in kinds:
+        raise UserError(
+            f"{name}: it is for solvers that ask the network once a step, and this recipe's "
+            "implicit correctors ask again; fit another solver"
+        )
 
 
 def with_steps(recipe: Recipe, changes: Iterable[Mapping[str, object]], **fields: object) -> Recipe:

@@ -64,7 +64,7 @@ def fit_dmn(recipe: Recipe, calibrator: Calibrator, power: float = 1) -> Recipe:
     Raises:
         UserError: for more than 20 steps, and for weights that belong to times.
     """
-    check_recipe(recipe, "DMN", weighted=False)
+    check_recipe(recipe, "DMN", weighted=False, twice=False)
     count = len(recipe.steps)
     if count > _MOST:
         raise UserError(f"DMN: is for few steps, at most {_MOST}, not {count}; leave it out")

@@ -69,7 +69,7 @@ def fit_gits(  # noqa: PLR0917  # a name gives settings by position
     Raises:
         UserError: for more steps than fine ones, and for weights that belong to times.
     """
-    check_recipe(recipe, "GITS", weighted=False)
+    check_recipe(recipe, "GITS", weighted=False, twice=False)
     trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples, order=_ORDER)
     measure = _measure(trajectory, calibrator.denoiser.schedule, norm)
     costs = edge_costs(recipe, calibrator, trajectory, measure)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from autosearch.baselines import POLICIES, baseline, split_name
+from autosearch.baselines import POLICIES, SOLVERS, baseline, split_name
 from autosearch.baselines.fitted import FITS, Calibrator, Fit
 from autosearch.baselines.fitted.recover import recovered_recipe
 from autosearch.baselines.names import check_policies
@@ -96,7 +96,16 @@ def resolve(asked: str | Recipe, calibrator: Calibrator) -> Resolved:
 def _fitted(name: str, calibrator: Calibrator) -> Recipe:
     parts = check_name(name)
     recipe = baseline(parts.unfitted, calibrator.denoiser)
+    solver, _, count, _ = split_name(name)
+    adapted = SOLVERS[solver].adapt is not None and SOLVERS[solver].stochastic
+    # Points of its own, points between those of the grid, or noise by the levels.
+    bound = SOLVERS[solver].own_points is not None or len(recipe.steps) != count or adapted
     for fit, values in parts.fits:
+        if fit.owns == "time" and bound:
+            raise UserError(
+                f"baseline {name!r}: the steps of {solver} follow from its grid, and a fit would "
+                "move its times alone; fit another solver"
+            )
         if fit.sites and not blocks(calibrator.denoiser.sites):
             raise UserError(
                 f"baseline {name!r}: this model has no blocks to leave out; leave the fit out"

@@ -60,7 +60,7 @@ def fit_oss(
     Raises:
         UserError: for more steps than fine ones, and for weights that belong to times.
     """
-    check_recipe(recipe, "OSS", weighted=False)
+    check_recipe(recipe, "OSS", weighted=False, twice=False)
     trajectory = record_trajectory(recipe, calibrator, steps=fine, samples=samples)
     paths = oss_paths(trajectory, calibrator, len(recipe.steps))
     # Of ascending paths the medians ascend too, and so they do when halves are rounded down.

@@ -93,7 +93,7 @@ class RecipeScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wit
         """
         kept = {name: value for name, value in config.items() if not name.startswith("_")}
         settings = {name: kept.pop(name) for name in _LOOKED_UP if name in kept}
-        made = cls(recipe=recipe.to_dict(), **settings)
+        made: RecipeScheduler = cls(recipe=recipe.to_dict(), **settings)
         made.register_to_config(**kept)
         return made
 
