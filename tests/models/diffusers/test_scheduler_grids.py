@@ -314,9 +314,14 @@ _TOGGLES: Mapping[str, tuple[Any, Config]] = {
 
 
 def reading(config: Config) -> object:
-    """All that is read of a configuration: the noise, and the grids of every solver."""
+    """All that is read of a configuration: the noise, and the grids of the usual solvers.
+
+    Of the others only the grid of its own class's, to keep the walk through all keys short.
+    """
     grids = SchedulerGrids(config, tokens=1000)
-    kinds = sorted({solver.scheduler for solver in SOLVERS.values()})
+    all_kinds = {solver.scheduler for solver in SOLVERS.values()}
+    usual = {solver.scheduler for solver in SOLVERS.values() if solver.usual}
+    kinds = sorted(usual | (all_kinds & {str(config["_class_name"])}))
     shift = getattr(grids.schedule, "shift", None)
     return grids.schedule.name, shift, grids.prediction, [grids(kind, 5) for kind in kinds]
 
