@@ -49,7 +49,7 @@ __all__ = ["dry_run"]
 _REPEATS = 3
 # Seconds for front, plots and samples, and until actors of Ray are up and down again; two cores.
 _WRITING = 1.2
-_RAY = 12.0
+_RAY = 9.0
 # Bytes of the journal for a candidate: its steps, its pseudo-values and the lines' frames.
 _JOURNAL_BASE = 2500
 _JOURNAL_STEP = 90
