@@ -67,8 +67,6 @@ class CorrectorStep(Strict):
             raise ValueError(
                 f"form {self.form!r} has no corrector; use form 'unipc_bh2' or 'taylor'"
             )
-        if self.relaxation is not None and not form.relaxed:
-            raise ValueError(
-                f"form {self.form!r} has its own relaxation or none; use form 'taylor'"
-            )
+        if self.relaxation is not None:
+            form.check_relaxed()
         return self

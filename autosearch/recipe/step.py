@@ -234,7 +234,5 @@ class Step(Strict):
         if not isinstance(corrector, CorrectorStep) or corrector.relaxation is None:
             return
         form = find_form(self.form)
-        if corrector.form is None and form.corrector == "form" and not form.relaxed:
-            raise ValueError(
-                f"form {self.form!r} has its own relaxation or none; use form 'taylor'"
-            )
+        if corrector.form is None and form.corrects:
+            form.check_relaxed()

@@ -144,13 +144,12 @@ def front_entries(front: Front) -> tuple[FrontEntry, ...]:
     for baseline in front.ordered(front.baselines):
         best.setdefault(baseline.value(cost.name), baseline)
     shown = {point.id: point for point in [*front.front, *best.values()]}.values()
-    entries = [
-        FrontEntry(
-            p.value(cost.name), p.value(quality.name), p.baseline or str(p.id), bool(p.baseline)
-        )
-        for p in shown
-    ]
-    return tuple(sorted(entries))
+    return tuple(sorted(_entry(point, cost.name, quality.name) for point in shown))
+
+
+def _entry(point: Point, cost: str, quality: str) -> FrontEntry:
+    label = point.baseline or str(point.id)
+    return FrontEntry(point.value(cost), point.value(quality), label, bool(point.baseline))
 
 
 def _best(front: Front) -> FrontEntry | None:
@@ -158,10 +157,7 @@ def _best(front: Front) -> FrontEntry | None:
     cost, quality = front.cost or front.axes[0], front.quality
     points = [replace(point, validated={}) for point in front.front]
     best = min(points, key=lambda p: quality.signed(p.value(quality.name)), default=None)
-    if best is None:
-        return None
-    label = best.baseline or str(best.id)
-    return FrontEntry(best.value(cost.name), best.value(quality.name), label, bool(best.baseline))
+    return None if best is None else _entry(best, cost.name, quality.name)
 
 
 def _budget_share(study: Study, elapsed: float) -> float:

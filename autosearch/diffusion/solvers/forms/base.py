@@ -155,6 +155,17 @@ class Form(ABC):
             more = f"; use form 'taylor' for order {order}" if self.name != "taylor" else ""
             raise ValueError(f"form {self.name!r} has {orders}{more}")
 
+    def check_relaxed(self) -> None:
+        """Refuse a relaxation where the form takes none.
+
+        Raises:
+            ValueError: saying which form does.
+        """
+        if not self.relaxed:
+            raise ValueError(
+                f"form {self.name!r} has its own relaxation or none; use form 'taylor'"
+            )
+
     def check(self, choice: Choice, *, eta: float, corrected: bool, renoised: bool) -> None:
         """Refuse what the form cannot do, whatever came before the step.
 
@@ -172,10 +183,8 @@ class Form(ABC):
             raise ValueError(
                 f"form {self.name!r} does not integrate the velocity; use form 'velocity'"
             )
-        if choice.relaxation is not None and not self.relaxed:
-            raise ValueError(
-                f"form {self.name!r} has its own relaxation or none; use form 'taylor'"
-            )
+        if choice.relaxation is not None:
+            self.check_relaxed()
         if (choice.weights is not None) != self.weighted:
             raise ValueError("'weights' and form 'linear' go together; give both or neither")
         if eta > 0 and not self.is_stochastic(choice.order):
